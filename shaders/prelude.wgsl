@@ -1,0 +1,31 @@
+// The prelude: every kernel begins with this file.
+
+// What differs from one training step to the next. One record per step lies in a table; a dispatch
+// binds the record of its step by a dynamic offset, so nothing is created while training runs.
+struct Step {
+    // Steps completed before this one.
+    number: u32,
+    // First entry of the batch in the epoch's order of rows.
+    batch_start: u32,
+    // Row of the results table that this step writes.
+    result_row: u32,
+    // η.
+    learning_rate: f32,
+    // Adam's corrections 1 / (1 - β₁ᵗ) and 1 / (1 - β₂ᵗ), t counted from 1.
+    correction1: f32,
+    correction2: f32,
+}
+
+// Invocations per workgroup of the one-dimensional kernels.
+const WORKGROUP: u32 = 64u;
+
+// Workgroups are laid over x and y, since a dispatch holds at most 65,535 per dimension.
+fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
+    return workgroup.x + workgroup.y * workgroups.x;
+}
+
+// Whether x is a number: neither NaN nor infinite. Looks at the bits, because WGSL lets a compiler
+// assume that comparisons never see either.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}

@@ -1,0 +1,128 @@
+//! The one error type.
+
+use crate::data::DataError;
+
+/// Everything that can go wrong, each naming the thing, the value and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No adapter fits the request.
+    #[error("no WebGPU adapter {wanted}; found: {found}. {remedy}")]
+    NoAdapter {
+        /// What was asked for.
+        wanted: String,
+        /// The adapters there are.
+        found: String,
+        /// What to install or change on this system.
+        remedy: String,
+    },
+    /// The adapter did not give a device.
+    #[error("adapter '{adapter}' gave no device: {reason}")]
+    NoDevice {
+        /// Name of the adapter.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device is gone: unplugged, reset, or destroyed by its owner.
+    #[error("the device was lost during {during}: {reason}; make a new one and load the last saved weights")]
+    DeviceLost {
+        /// What was being done.
+        during: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device has no memory left for a buffer.
+    #[error("out of device memory during {during}: {reason}; use a smaller batch or a smaller model")]
+    OutOfMemory {
+        /// What was being done.
+        during: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// WebGPU refused a call. With wgrad's own kernels this is a bug worth reporting.
+    #[error("WebGPU refused {during}: {reason}")]
+    Validation {
+        /// What was being done.
+        during: String,
+        /// What WebGPU said.
+        reason: String,
+    },
+    /// The device did not finish in time.
+    #[error("the device did not finish {during} within {seconds} s; it may hang, or need more time")]
+    Timeout {
+        /// What was waited for.
+        during: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// Shapes, element types or operands do not fit an operation.
+    #[error("{op}: {detail}")]
+    Shape {
+        /// The operation or tensor.
+        op: String,
+        /// What does not fit, with the shapes and the rule.
+        detail: String,
+    },
+    /// An argument is out of its range.
+    #[error("{name} is {value}; it must be {rule}")]
+    Argument {
+        /// The argument.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
+    /// A tensor is larger than the device allows.
+    #[error("{what} needs {needed} bytes, the device's {limit} is {allowed}; {remedy}")]
+    Limit {
+        /// What is too large.
+        what: String,
+        /// Bytes needed.
+        needed: u64,
+        /// The name of the WebGPU limit.
+        limit: &'static str,
+        /// Bytes allowed.
+        allowed: u64,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Training met a loss or a parameter that is NaN or infinite.
+    #[error(
+        "the loss was {loss} at step {step} (epoch {epoch}); the weights of the last good step are kept. \
+         Use a lower learning rate, clip the gradients, or check the data's scale"
+    )]
+    NotFinite {
+        /// Steps completed before the bad one, over the whole training run.
+        step: u64,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The loss as computed; finite if a parameter's new value was not.
+        loss: f32,
+    },
+    /// A data set or file is wrong.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn shape(op: &str, detail: impl Into<String>) -> Self {
+        Error::Shape { op: op.into(), detail: detail.into() }
+    }
+
+    pub(crate) fn argument(name: &str, value: impl ToString, rule: &str) -> Self {
+        Error::Argument { name: name.into(), value: value.to_string(), rule: rule.into() }
+    }
+}

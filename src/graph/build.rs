@@ -1,0 +1,360 @@
+//! Building a graph: every operation with its shape rule.
+
+use super::{
+    Binary, Count, DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor,
+    Unary, Update, UpdateRule,
+};
+use crate::Error;
+
+impl Graph {
+    /// A tensor of `f32` that the host writes.
+    pub fn input(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        self.add_tensor(name.into(), shape.into(), DType::F32, Role::Input)
+    }
+
+    /// A tensor of `u32` (row indices, class labels) that the host writes.
+    pub fn index_input(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        self.add_tensor(name.into(), shape.into(), DType::U32, Role::Input)
+    }
+
+    /// A trained parameter.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        let role = Role::Parameter(self.parameters.len());
+        let tensor = self.add_tensor(name.into(), shape.into(), DType::F32, role)?;
+        self.parameters.push(tensor);
+        Ok(tensor)
+    }
+
+    /// A tensor with the same number in every element.
+    pub fn constant(&mut self, value: f32, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        self.add_tensor(format!("{value}"), shape.into(), DType::F32, Role::Constant(value))
+    }
+
+    /// `a·b`: `m×k` times `k×n`.
+    pub fn matmul(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        self.matmul_layout(Layout::NN, a, b)
+    }
+
+    /// A matrix product that reads one operand transposed; see [`Layout`].
+    pub fn matmul_layout(&mut self, layout: Layout, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        self.operands("matmul", &[a, b])?;
+        let (dims_a, dims_b) = (self.shape(a).dims(), self.shape(b).dims());
+        let shape = match (layout, dims_a, dims_b) {
+            (Layout::NN, &[m, k], &[k2, n]) if k == k2 => [m, n],
+            (Layout::NT, &[m, k], &[n, k2]) if k == k2 => [m, n],
+            (Layout::TN, &[k, m], &[k2, n]) if k == k2 => [m, n],
+            _ => {
+                let rule = match layout {
+                    Layout::NN => "m×k · k×n",
+                    Layout::NT => "m×k · (n×k)ᵀ",
+                    Layout::TN => "(k×m)ᵀ · k×n",
+                };
+                return Err(self.mismatch("matmul", &[a, b], rule));
+            }
+        };
+        self.node(Op::MatMul(layout), &[a, b], shape)
+    }
+
+    /// Adds the row `bias` (`n`) to every row of `x` (`…×n`).
+    pub fn bias_add(&mut self, x: Tensor, bias: Tensor) -> Result<Tensor, Error> {
+        self.operands("bias_add", &[x, bias])?;
+        let shape = self.shape(x).clone();
+        if shape.rank() == 0 || self.shape(bias).dims() != [shape.columns()] {
+            return Err(self.mismatch("bias_add", &[x, bias], "…×n with a bias of n"));
+        }
+        self.node(Op::BiasAdd, &[x, bias], shape)
+    }
+
+    /// `a + b`; `b` may be a row or a scalar, see [`Binary`].
+    pub fn add(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        self.binary(Binary::Add, a, b)
+    }
+
+    /// `a - b`; `b` may be a row or a scalar, see [`Binary`].
+    pub fn sub(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        self.binary(Binary::Sub, a, b)
+    }
+
+    /// `a · b`, element by element; `b` may be a row or a scalar, see [`Binary`].
+    pub fn mul(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        self.binary(Binary::Mul, a, b)
+    }
+
+    /// An element-wise operation of two tensors; `b` may be a row or a scalar.
+    pub fn binary(&mut self, binary: Binary, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
+        let op = Op::Binary(binary);
+        self.operands(op.name(), &[a, b])?;
+        let shape = self.shape(a).clone();
+        let other = self.shape(b);
+        let row = shape.rank() > 0 && other.dims() == [shape.columns()];
+        if *other != shape && !row && other.elements() != 1 {
+            return Err(self.mismatch(op.name(), &[a, b], "equal shapes, …×n with n, or a scalar"));
+        }
+        self.node(op, &[a, b], shape)
+    }
+
+    /// `factor · x`.
+    pub fn scale(&mut self, x: Tensor, factor: f32) -> Result<Tensor, Error> {
+        self.operands("scale", &[x])?;
+        let shape = self.shape(x).clone();
+        self.node(Op::Scale(factor), &[x], shape)
+    }
+
+    /// An element-wise function; see [`Unary`].
+    pub fn unary(&mut self, unary: Unary, x: Tensor) -> Result<Tensor, Error> {
+        self.operands(unary.name(), &[x])?;
+        if let Unary::LeakyRelu { slope } = unary
+            && !(slope > 0.0 && slope.is_finite())
+        {
+            return Err(Error::argument("leaky_relu slope", slope, "a positive, finite number"));
+        }
+        let shape = self.shape(x).clone();
+        self.node(Op::Unary(unary), &[x], shape)
+    }
+
+    /// Softmax along `axis`.
+    pub fn softmax(&mut self, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.along_axis(Op::Softmax { axis }, x, axis)
+    }
+
+    /// Logarithm of the softmax along `axis`.
+    pub fn log_softmax(&mut self, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.along_axis(Op::LogSoftmax { axis }, x, axis)
+    }
+
+    fn along_axis(&mut self, op: Op, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.operands(op.name(), &[x])?;
+        self.check_axes(op.name(), x, axis, axis.saturating_add(1))?;
+        let shape = self.shape(x).clone();
+        self.node(op, &[x], shape)
+    }
+
+    /// Sum over `axis`, which disappears.
+    pub fn sum(&mut self, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.reduce(Reduction::Sum, x, axis, axis.saturating_add(1))
+    }
+
+    /// Mean over `axis`, which disappears.
+    pub fn mean(&mut self, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.reduce(Reduction::Mean, x, axis, axis.saturating_add(1))
+    }
+
+    /// Maximum over `axis`, which disappears.
+    pub fn max(&mut self, x: Tensor, axis: usize) -> Result<Tensor, Error> {
+        self.reduce(Reduction::Max, x, axis, axis.saturating_add(1))
+    }
+
+    /// Reduces the neighbouring axes `start..end`, which disappear. `0..rank` yields a scalar.
+    pub fn reduce(
+        &mut self,
+        reduction: Reduction,
+        x: Tensor,
+        start: usize,
+        end: usize,
+    ) -> Result<Tensor, Error> {
+        let op = Op::Reduce { reduction, start, end };
+        self.operands(op.name(), &[x])?;
+        self.check_axes(op.name(), x, start, end)?;
+        let shape = self.shape(x).without(start, end);
+        self.node(op, &[x], shape)
+    }
+
+    /// Repeats `x` along the axes `start..end` of `shape`, times `scale`.
+    pub fn expand(
+        &mut self,
+        x: Tensor,
+        shape: impl Into<Shape>,
+        start: usize,
+        end: usize,
+        scale: f32,
+    ) -> Result<Tensor, Error> {
+        let shape = shape.into();
+        self.operands("expand", &[x])?;
+        if start >= end || end > shape.rank() || shape.without(start, end) != *self.shape(x) {
+            let rule = format!("{shape} without axes {start}..{end}");
+            return Err(self.mismatch("expand", &[x], &rule));
+        }
+        self.node(Op::Expand { start, end, scale }, &[x], shape)
+    }
+
+    /// The rows of `x` (slices along its first axis) named by `indices` (`n`, `u32`). An index past
+    /// the last row reads the last row; hosts that upload indices check them first.
+    pub fn gather(&mut self, x: Tensor, indices: Tensor) -> Result<Tensor, Error> {
+        self.check_handles("gather", &[x, indices])?;
+        self.expect_dtype("gather", indices, DType::U32)?;
+        let (rows, of) = (self.shape(indices).dims().to_vec(), self.shape(x).dims().to_vec());
+        let (&[n], [_, rest @ ..]) = (rows.as_slice(), of.as_slice()) else {
+            return Err(self.mismatch("gather", &[x, indices], "rows×… with indices of n"));
+        };
+        self.copy_rows(Op::Gather, x, indices, n, rest)
+    }
+
+    /// The next `rows` rows of `x`, in the order that `order` (`u32`, one entry per row of `x`)
+    /// names; see [`Op::Batch`].
+    pub fn batch(&mut self, x: Tensor, order: Tensor, rows: usize) -> Result<Tensor, Error> {
+        self.check_handles("batch", &[x, order])?;
+        self.expect_dtype("batch", order, DType::U32)?;
+        let (order_dims, of) = (self.shape(order).dims().to_vec(), self.shape(x).dims().to_vec());
+        let (&[n], [have, rest @ ..]) = (order_dims.as_slice(), of.as_slice()) else {
+            return Err(self.mismatch("batch", &[x, order], "rows×… with an order of one entry per row"));
+        };
+        if n != *have || rows > n {
+            let rule = format!("an order of one entry per row, and at least {rows} rows");
+            return Err(self.mismatch("batch", &[x, order], &rule));
+        }
+        self.copy_rows(Op::Batch, x, order, rows, rest)
+    }
+
+    /// Gather and batch copy bits, so they keep the element type of `x`.
+    fn copy_rows(
+        &mut self,
+        op: Op,
+        x: Tensor,
+        indices: Tensor,
+        rows: usize,
+        rest: &[usize],
+    ) -> Result<Tensor, Error> {
+        let mut dims = vec![rows];
+        dims.extend_from_slice(rest);
+        let name = format!("{}#{}", op.name(), self.nodes.len());
+        let dtype = self.info(x).dtype;
+        let output = self.add_tensor(name, dims.into(), dtype, Role::Computed)?;
+        self.nodes.push(Node { op, inputs: vec![x, indices], output, pass: Pass::Forward });
+        Ok(output)
+    }
+
+    /// The same elements, in the same order, under another shape.
+    pub fn reshape(&mut self, x: Tensor, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        let shape = shape.into();
+        self.operands("reshape", &[x])?;
+        if shape.elements() != self.shape(x).elements() {
+            return Err(self.mismatch("reshape", &[x], &format!("as many elements as {shape}")));
+        }
+        self.node(Op::Reshape, &[x], shape)
+    }
+
+    /// A loss; a scalar. Predictions are `…×n`; targets have their shape, or, for
+    /// [`Loss::SoftmaxCrossEntropy`], are `u32` labels with one fewer axis.
+    pub fn loss(&mut self, loss: Loss, predictions: Tensor, targets: Tensor) -> Result<Tensor, Error> {
+        if let Loss::Huber { delta } = loss
+            && !(delta > 0.0 && delta.is_finite())
+        {
+            return Err(Error::argument("huber delta", delta, "a positive, finite number"));
+        }
+        self.check_targets(loss.name(), predictions, targets, loss.takes_classes())?;
+        self.node(Op::Loss(loss), &[predictions, targets], Shape::scalar())
+    }
+
+    /// A sum over a batch that a metric is computed from; a scalar. See [`Count`].
+    pub fn count(&mut self, count: Count, predictions: Tensor, targets: Tensor) -> Result<Tensor, Error> {
+        let classes = count == Count::Correct;
+        self.check_targets("count", predictions, targets, classes)?;
+        self.node(Op::Count(count), &[predictions, targets], Shape::scalar())
+    }
+
+    /// Adds the update pass: after the backward pass every parameter in `gradients` moves by
+    /// `rule`, unless `loss` is not finite. At most one update pass per graph.
+    pub fn update(
+        &mut self,
+        rule: UpdateRule,
+        clip_norm: Option<f32>,
+        loss: Tensor,
+        gradients: &[(Tensor, Tensor)],
+    ) -> Result<(), Error> {
+        self.operands("update", &[loss])?;
+        if self.update.is_some() {
+            return Err(Error::shape("update", "the graph has an update pass already"));
+        }
+        if self.shape(loss).elements() != 1 {
+            return Err(self.mismatch("update", &[loss], "a scalar loss"));
+        }
+        if let Some(norm) = clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return Err(Error::argument("clip_norm", norm, "a positive, finite number"));
+        }
+        for (position, &(parameter, gradient)) in gradients.iter().enumerate() {
+            self.operands("update", &[parameter, gradient])?;
+            if !matches!(self.info(parameter).role, Role::Parameter(_)) {
+                let name = &self.info(parameter).name;
+                return Err(Error::shape("update", format!("'{name}' is not a parameter")));
+            }
+            if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
+                let name = &self.info(parameter).name;
+                return Err(Error::shape("update", format!("'{name}' is listed twice")));
+            }
+            if self.shape(parameter) != self.shape(gradient) {
+                return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
+            }
+        }
+        self.update = Some(Update { rule, clip_norm, loss, gradients: gradients.to_vec() });
+        Ok(())
+    }
+
+    pub(super) fn node(&mut self, op: Op, inputs: &[Tensor], shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        self.node_in(Pass::Forward, op, inputs, shape)
+    }
+
+    pub(super) fn node_in(
+        &mut self,
+        pass: Pass,
+        op: Op,
+        inputs: &[Tensor],
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor, Error> {
+        let name = format!("{op}#{}", self.nodes.len());
+        let output = self.add_tensor(name, shape.into(), DType::F32, Role::Computed)?;
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, pass });
+        Ok(output)
+    }
+
+    fn check_targets(&self, op: &str, predictions: Tensor, targets: Tensor, classes: bool) -> Result<(), Error> {
+        self.check_handles(op, &[predictions, targets])?;
+        self.expect_dtype(op, predictions, DType::F32)?;
+        self.expect_dtype(op, targets, if classes { DType::U32 } else { DType::F32 })?;
+        let (p, t) = (self.shape(predictions), self.shape(targets));
+        let fits = if classes {
+            p.rank() > 0 && p.dims().get(..p.rank() - 1) == Some(t.dims())
+        } else {
+            p == t
+        };
+        if fits {
+            return Ok(());
+        }
+        let rule = if classes { "logits …×classes with labels …" } else { "equal shapes" };
+        Err(self.mismatch(op, &[predictions, targets], rule))
+    }
+
+    /// All operands exist and are `f32`.
+    fn operands(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
+        self.check_handles(op, tensors)?;
+        tensors.iter().try_for_each(|&t| self.expect_dtype(op, t, DType::F32))
+    }
+
+    fn expect_dtype(&self, op: &str, tensor: Tensor, dtype: DType) -> Result<(), Error> {
+        let info = self.info(tensor);
+        if info.dtype == dtype {
+            return Ok(());
+        }
+        Err(Error::shape(op, format!("'{}' holds {:?}, {dtype:?} is needed", info.name, info.dtype)))
+    }
+
+    fn check_axes(&self, op: &str, x: Tensor, start: usize, end: usize) -> Result<(), Error> {
+        let shape = self.shape(x);
+        if start < end && end <= shape.rank() {
+            return Ok(());
+        }
+        Err(Error::shape(
+            op,
+            format!("axes {start}..{end} of '{}' ({shape}, {} axes)", self.info(x).name, shape.rank()),
+        ))
+    }
+
+    fn mismatch(&self, op: &str, tensors: &[Tensor], rule: &str) -> Error {
+        let have: Vec<String> = tensors
+            .iter()
+            .map(|&t| format!("'{}' {}", self.info(t).name, self.shape(t)))
+            .collect();
+        Error::shape(op, format!("{} do not fit; needed: {rule}", have.join(" and ")))
+    }
+}

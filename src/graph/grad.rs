@@ -1,0 +1,245 @@
+//! Reverse-mode differentiation: one rule per operation, found by the operation's name.
+
+use super::{Binary, DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Shape, Tensor};
+use crate::Error;
+
+impl Graph {
+    /// Appends the backward pass of the scalar `of` and returns its gradient with respect to each
+    /// tensor in `wrt`: parameters, inputs or intermediate values. A tensor that is used several
+    /// times has the sum of the gradients of its uses, added in the order of the backward pass.
+    ///
+    /// # Errors
+    /// If `of` is not a scalar, if it does not depend on a tensor in `wrt`, or if an operation in
+    /// between has no gradient (counts of correct answers, integers).
+    pub fn gradients(&mut self, of: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        self.check_handles("gradients", &[of])?;
+        self.check_handles("gradients", wrt)?;
+        if self.shape(of).elements() != 1 {
+            let detail = format!("'{}' is {}, not a scalar; reduce it first", self.info(of).name, self.shape(of));
+            return Err(Error::shape("gradients", detail));
+        }
+        let wanted = self.depends_on(wrt);
+        let seed = self.constant(1.0, self.shape(of).clone())?;
+        let mut adjoints = Adjoints { of: vec![None; self.tensors.len()] };
+        adjoints.of[of.0] = Some(seed);
+        for index in (0..self.nodes.len()).rev() {
+            let node = self.nodes[index].clone();
+            let Some(dy) = adjoints.of[node.output.0] else { continue };
+            if node.inputs.iter().any(|t| wanted[t.0]) {
+                self.backward(&node, dy, &wanted, &mut adjoints)?;
+            }
+        }
+        wrt.iter()
+            .map(|&t| {
+                adjoints.of[t.0].ok_or_else(|| {
+                    let detail = format!("'{}' does not depend on '{}'", self.info(of).name, self.info(t).name);
+                    Error::shape("gradients", detail)
+                })
+            })
+            .collect()
+    }
+
+    /// For every tensor, whether it is in `wrt` or computed from one that is.
+    fn depends_on(&self, wrt: &[Tensor]) -> Vec<bool> {
+        let mut depends = vec![false; self.tensors.len()];
+        for t in wrt {
+            depends[t.0] = true;
+        }
+        for node in &self.nodes {
+            depends[node.output.0] |= node.inputs.iter().any(|t| depends[t.0]);
+        }
+        depends
+    }
+
+    /// The rules. `dy` is the gradient with respect to `node.output`; each rule adds to the
+    /// gradients of the operands that are `wanted`.
+    fn backward(
+        &mut self,
+        node: &Node,
+        dy: Tensor,
+        wanted: &[bool],
+        adjoints: &mut Adjoints,
+    ) -> Result<(), Error> {
+        let y = node.output;
+        match (node.op, node.inputs.as_slice()) {
+            (Op::MatMul(layout), &[a, b]) => {
+                // With C = A·B: dA = dC·Bᵀ and dB = Aᵀ·dC; the other layouts follow by transposing.
+                if wanted[a.0] {
+                    let da = match layout {
+                        Layout::NN => self.back(Op::MatMul(Layout::NT), &[dy, b], a)?,
+                        Layout::NT => self.back(Op::MatMul(Layout::NN), &[dy, b], a)?,
+                        Layout::TN => self.back(Op::MatMul(Layout::NT), &[b, dy], a)?,
+                    };
+                    adjoints.add(self, a, da)?;
+                }
+                if wanted[b.0] {
+                    let db = match layout {
+                        Layout::NN => self.back(Op::MatMul(Layout::TN), &[a, dy], b)?,
+                        Layout::NT => self.back(Op::MatMul(Layout::TN), &[dy, a], b)?,
+                        Layout::TN => self.back(Op::MatMul(Layout::NN), &[a, dy], b)?,
+                    };
+                    adjoints.add(self, b, db)?;
+                }
+            }
+            (Op::BiasAdd, &[x, bias]) => {
+                if wanted[x.0] {
+                    adjoints.add(self, x, dy)?;
+                }
+                if wanted[bias.0] {
+                    let db = self.sum_to(dy, bias)?;
+                    adjoints.add(self, bias, db)?;
+                }
+            }
+            (Op::Binary(binary), &[a, b]) => self.backward_binary(binary, a, b, dy, wanted, adjoints)?,
+            (Op::Scale(factor), &[x]) => {
+                let dx = self.back(Op::Scale(factor), &[dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Unary(unary), &[x]) => {
+                let saved = if unary.grad_from_output() { y } else { x };
+                let dx = self.back(Op::UnaryGrad(unary), &[saved, dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Softmax { axis }, &[x]) => {
+                let dx = self.back(Op::SoftmaxGrad { axis }, &[y, dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::LogSoftmax { axis }, &[x]) => {
+                let dx = self.back(Op::LogSoftmaxGrad { axis }, &[y, dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Reduce { reduction, start, end }, &[x]) => {
+                let n = self.shape(x).around(start, end).span as f32;
+                let dx = match reduction {
+                    Reduction::Sum => self.back(Op::Expand { start, end, scale: 1.0 }, &[dy], x)?,
+                    Reduction::Mean => self.back(Op::Expand { start, end, scale: 1.0 / n }, &[dy], x)?,
+                    Reduction::Max => self.back(Op::MaxGrad { start, end }, &[x, y, dy], x)?,
+                };
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Expand { start, end, scale }, &[x]) => {
+                let reduce = Op::Reduce { reduction: Reduction::Sum, start, end };
+                let sum = self.back(reduce, &[dy], x)?;
+                let dx = if scale == 1.0 { sum } else { self.back(Op::Scale(scale), &[sum], x)? };
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Gather, &[x, indices]) => {
+                if self.info(x).dtype != DType::F32 {
+                    return Err(self.no_gradient(node));
+                }
+                let dx = self.back(Op::GatherGrad, &[indices, dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Reshape, &[x]) => {
+                let dx = self.back(Op::Reshape, &[dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Loss(loss), &[predictions, targets]) => {
+                self.backward_loss(node, loss, predictions, targets, dy, wanted, adjoints)?;
+            }
+            _ => return Err(self.no_gradient(node)),
+        }
+        Ok(())
+    }
+
+    fn backward_binary(
+        &mut self,
+        binary: Binary,
+        a: Tensor,
+        b: Tensor,
+        dy: Tensor,
+        wanted: &[bool],
+        adjoints: &mut Adjoints,
+    ) -> Result<(), Error> {
+        if wanted[a.0] {
+            let da = match binary {
+                Binary::Add | Binary::Sub => dy,
+                Binary::Mul => self.back(Op::Binary(Binary::Mul), &[dy, b], a)?,
+            };
+            adjoints.add(self, a, da)?;
+        }
+        if wanted[b.0] {
+            let full = match binary {
+                Binary::Add => dy,
+                Binary::Sub => self.back(Op::Scale(-1.0), &[dy], a)?,
+                Binary::Mul => self.back(Op::Binary(Binary::Mul), &[dy, a], a)?,
+            };
+            let db = self.sum_to(full, b)?;
+            adjoints.add(self, b, db)?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn backward_loss(
+        &mut self,
+        node: &Node,
+        loss: Loss,
+        predictions: Tensor,
+        targets: Tensor,
+        dy: Tensor,
+        wanted: &[bool],
+        adjoints: &mut Adjoints,
+    ) -> Result<(), Error> {
+        let symmetric = matches!(
+            loss,
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. }
+        );
+        if wanted[targets.0] && !symmetric {
+            return Err(self.no_gradient(node));
+        }
+        let dp = self.back(Op::LossGrad(loss), &[predictions, targets, dy], predictions)?;
+        if wanted[predictions.0] {
+            adjoints.add(self, predictions, dp)?;
+        }
+        if wanted[targets.0] {
+            // These losses depend on p - t alone.
+            let dt = self.back(Op::Scale(-1.0), &[dp], targets)?;
+            adjoints.add(self, targets, dt)?;
+        }
+        Ok(())
+    }
+
+    /// Undoes the broadcasting of `to`: sums `dy` over what was repeated.
+    fn sum_to(&mut self, dy: Tensor, to: Tensor) -> Result<Tensor, Error> {
+        let (from, into) = (self.shape(dy).clone(), self.shape(to).clone());
+        if from == into {
+            return Ok(dy);
+        }
+        let sum = |start, end| Op::Reduce { reduction: Reduction::Sum, start, end };
+        if into.elements() == 1 {
+            let all = self.node_in(Pass::Backward, sum(0, from.rank()), &[dy], Shape::scalar())?;
+            return if into.rank() == 0 { Ok(all) } else { self.back(Op::Reshape, &[all], to) };
+        }
+        self.back(sum(0, from.rank() - 1), &[dy], to)
+    }
+
+    /// A node of the backward pass whose result has the shape of `like`.
+    fn back(&mut self, op: Op, inputs: &[Tensor], like: Tensor) -> Result<Tensor, Error> {
+        let shape = self.shape(like).clone();
+        self.node_in(Pass::Backward, op, inputs, shape)
+    }
+
+    fn no_gradient(&self, node: &Node) -> Error {
+        let names: Vec<&str> = node.inputs.iter().map(|&t| self.info(t).name.as_str()).collect();
+        Error::shape(
+            "gradients",
+            format!("{} of {} has no gradient that way; leave it out of the loss", node.op, names.join(", ")),
+        )
+    }
+}
+
+/// The gradient of each tensor so far.
+struct Adjoints {
+    of: Vec<Option<Tensor>>,
+}
+
+impl Adjoints {
+    fn add(&mut self, graph: &mut Graph, to: Tensor, gradient: Tensor) -> Result<(), Error> {
+        self.of[to.0] = Some(match self.of[to.0] {
+            None => gradient,
+            Some(sum) => graph.back(Op::Binary(Binary::Add), &[sum, gradient], to)?,
+        });
+        Ok(())
+    }
+}

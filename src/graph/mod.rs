@@ -1,0 +1,200 @@
+//! Tensors and operations: static shapes, no device.
+//!
+//! A [`Graph`] is a list of nodes in the order in which they were added, so every node comes after
+//! the nodes it reads. [`Graph::gradients`] appends the backward pass of a scalar to it, and
+//! [`Graph::update`] the update pass. Nothing here knows how an operation is computed.
+//!
+//! ```
+//! use wgrad::graph::{Graph, Loss, Unary};
+//! # fn main() -> Result<(), wgrad::Error> {
+//! let mut graph = Graph::new();
+//! let x = graph.input("x", [32, 10])?;
+//! let t = graph.input("t", [32, 1])?;
+//! let w = graph.parameter("w", [10, 1])?;
+//! let y = graph.matmul(x, w)?;
+//! let y = graph.unary(Unary::Tanh, y)?;
+//! let loss = graph.loss(Loss::MeanSquaredError, y, t)?;
+//! let gradients = graph.gradients(loss, &[w])?;
+//! assert_eq!(graph.shape(gradients[0]).dims(), [10, 1]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod build;
+mod grad;
+mod op;
+mod shape;
+
+pub use op::{Binary, Count, Layout, Loss, Op, Reduction, Unary, UpdateRule};
+pub use shape::{DType, ELEMENT_BYTES, Shape, View};
+
+use crate::Error;
+
+/// A handle on a tensor of one [`Graph`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tensor(pub(crate) usize);
+
+impl Tensor {
+    /// Position in the graph's list of tensors.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Where a tensor's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Written by the host, or bound to a buffer that exists already.
+    Input,
+    /// A trained parameter; the number counts parameters in the order in which they were added.
+    Parameter(usize),
+    /// The same number in every element.
+    Constant(f32),
+    /// Written by a node.
+    Computed,
+}
+
+/// A named region of the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pass {
+    /// From inputs to the loss.
+    Forward,
+    /// From the loss to the gradients.
+    Backward,
+    /// From the gradients to new parameters.
+    Update,
+}
+
+impl Pass {
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pass::Forward => "forward",
+            Pass::Backward => "backward",
+            Pass::Update => "update",
+        }
+    }
+}
+
+/// What a graph knows of one tensor.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// Name in tables and errors.
+    pub name: String,
+    /// Extents.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+    /// Where the value comes from.
+    pub role: Role,
+}
+
+/// One operation with its operands.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is computed.
+    pub op: Op,
+    /// Operands, in the order that [`Op`] names.
+    pub inputs: Vec<Tensor>,
+    /// The result.
+    pub output: Tensor,
+    /// The region it belongs to.
+    pub pass: Pass,
+}
+
+/// The update pass: one rule for all trained parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// The rule.
+    pub rule: UpdateRule,
+    /// Largest global norm of the gradients; longer ones are scaled down to it.
+    pub clip_norm: Option<f32>,
+    /// The scalar that must be finite for an update to happen.
+    pub loss: Tensor,
+    /// Each trained parameter with its gradient.
+    pub gradients: Vec<(Tensor, Tensor)>,
+}
+
+/// Tensors and operations; see the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    tensors: Vec<TensorInfo>,
+    nodes: Vec<Node>,
+    parameters: Vec<Tensor>,
+    update: Option<Update>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All nodes, each after those it reads.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All tensors; [`Tensor::index`] is the position here.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The parameters, in the order in which they were added.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
+    /// The update pass, if [`Graph::update`] added one.
+    pub fn update_pass(&self) -> Option<&Update> {
+        self.update.as_ref()
+    }
+
+    /// What is known of `tensor`.
+    ///
+    /// # Panics
+    /// If the handle belongs to another, larger graph; a programming error no data can cause.
+    pub fn info(&self, tensor: Tensor) -> &TensorInfo {
+        &self.tensors[tensor.0]
+    }
+
+    /// The shape of `tensor`.
+    pub fn shape(&self, tensor: Tensor) -> &Shape {
+        &self.info(tensor).shape
+    }
+
+    fn add_tensor(
+        &mut self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        role: Role,
+    ) -> Result<Tensor, Error> {
+        let elements = shape.dims().iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+        match elements {
+            Some(0) => Err(Error::shape(
+                &name,
+                format!("the tensor would be {shape}, which is empty; every extent must be at least 1"),
+            )),
+            // u32 indexing in the kernels; a buffer of this size is refused much earlier.
+            Some(n) if u32::try_from(n).is_ok() => {
+                self.tensors.push(TensorInfo { name, shape, dtype, role });
+                Ok(Tensor(self.tensors.len() - 1))
+            }
+            _ => Err(Error::shape(
+                &name,
+                format!("{shape} has more elements than 32 bits count; split the tensor"),
+            )),
+        }
+    }
+
+    fn check_handles(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
+        match tensors.iter().find(|t| t.0 >= self.tensors.len()) {
+            Some(t) => Err(Error::shape(
+                op,
+                format!("tensor #{} is of another graph; use handles of this one", t.0),
+            )),
+            None => Ok(()),
+        }
+    }
+}

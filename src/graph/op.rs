@@ -1,0 +1,332 @@
+//! The operations a graph is made of.
+
+use std::fmt;
+
+/// Which operand of a matrix product is read transposed. Nothing is ever transposed in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `A·B`: the forward pass. `A` is `m×k`, `B` is `k×n`.
+    NN,
+    /// `A·Bᵀ`: the gradient of the input. `A` is `m×k`, `B` is `n×k`.
+    NT,
+    /// `Aᵀ·B`: the gradient of the weights. `A` is `k×m`, `B` is `k×n`.
+    TN,
+}
+
+/// Element-wise functions of one tensor: the activations, and the functions that losses and curve
+/// fits are built from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unary {
+    /// `max(x, 0)`; the derivative at 0 is 0.
+    Relu,
+    /// `x` where positive, `slope·x` elsewhere. The slope is positive.
+    LeakyRelu {
+        /// Slope on the negative side.
+        slope: f32,
+    },
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `x·Φ(x)`, Φ the standard normal distribution function (Hendrycks and Gimpel, 2016).
+    Gelu,
+    /// GELU's approximation `x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`, of the same paper.
+    GeluTanh,
+    /// `eˣ`.
+    Exp,
+    /// Natural logarithm.
+    Log,
+    /// Square root.
+    Sqrt,
+    /// `1 / x`.
+    Reciprocal,
+    /// `x²`.
+    Square,
+    /// `|x|`; the derivative at 0 is 0.
+    Abs,
+}
+
+impl Unary {
+    /// Whether the derivative is computed from the function's *output* (true) or its input.
+    /// Functions of the first kind can be fused into the product before them, since nobody needs
+    /// the value they were given.
+    pub fn grad_from_output(self) -> bool {
+        use Unary::*;
+        match self {
+            Relu | LeakyRelu { .. } | Sigmoid | Tanh | Exp | Sqrt | Reciprocal => true,
+            Gelu | GeluTanh | Log | Square | Abs => false,
+        }
+    }
+
+    /// The name in tables and errors.
+    pub fn name(self) -> &'static str {
+        use Unary::*;
+        match self {
+            Relu => "relu",
+            LeakyRelu { .. } => "leaky_relu",
+            Sigmoid => "sigmoid",
+            Tanh => "tanh",
+            Gelu => "gelu",
+            GeluTanh => "gelu_tanh",
+            Exp => "exp",
+            Log => "log",
+            Sqrt => "sqrt",
+            Reciprocal => "reciprocal",
+            Square => "square",
+            Abs => "abs",
+        }
+    }
+}
+
+/// Element-wise functions of two tensors. The second operand has the first's shape, or is a row
+/// (the first's last extent, repeated for every row), or a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    /// `a + b`.
+    Add,
+    /// `a - b`.
+    Sub,
+    /// `a · b`, element by element.
+    Mul,
+}
+
+/// What a reduction computes over its span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Sum.
+    Sum,
+    /// Arithmetic mean.
+    Mean,
+    /// Largest element. The gradient is shared evenly among equal largest elements.
+    Max,
+}
+
+/// Losses. Each is a mean and yields a scalar; `predictions` come first, targets second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Mean of `(p - t)²` over all elements.
+    MeanSquaredError,
+    /// Mean of `|p - t|` over all elements.
+    MeanAbsoluteError,
+    /// Mean over all elements of `e²/2` where `|e| ≤ δ`, else `δ·(|e| - δ/2)` (Huber, 1964).
+    Huber {
+        /// Where the parabola turns into a line. Positive.
+        delta: f32,
+    },
+    /// Mean over rows of `-log softmax(logits)[label]`; targets are class indices (`u32`).
+    SoftmaxCrossEntropy,
+    /// Mean over rows of `-Σ p·log softmax(logits)`; targets are probabilities.
+    SoftmaxCrossEntropyProbabilities,
+    /// Mean over all elements of `-(t·log σ(z) + (1-t)·log(1-σ(z)))`, from logits.
+    BinaryCrossEntropy,
+}
+
+impl Loss {
+    /// Whether targets are class indices, one per row, rather than one value per element.
+    pub fn takes_classes(self) -> bool {
+        matches!(self, Loss::SoftmaxCrossEntropy)
+    }
+
+    /// The name in tables and errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::MeanSquaredError => "mean_squared_error",
+            Loss::MeanAbsoluteError => "mean_absolute_error",
+            Loss::Huber { .. } => "huber",
+            Loss::SoftmaxCrossEntropy => "softmax_cross_entropy",
+            Loss::SoftmaxCrossEntropyProbabilities => "softmax_cross_entropy_probabilities",
+            Loss::BinaryCrossEntropy => "binary_cross_entropy",
+        }
+    }
+}
+
+/// Sums over a batch that metrics are computed from. Not differentiable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Count {
+    /// Number of rows whose largest logit is at the label (`u32`, one per row); the first wins a tie.
+    Correct,
+    /// Number of elements whose logit is on the label's side: `(z > 0) == (t > ½)`.
+    CorrectBinary,
+    /// Number of rows whose largest logit is where the largest target probability is.
+    CorrectProbabilities,
+    /// `Σ |p - t|`.
+    AbsoluteError,
+    /// `Σ (p - t)²`.
+    SquaredError,
+}
+
+/// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update_*.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum UpdateRule {
+    /// `w -= η·(g + λ·w)`.
+    Sgd {
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
+    /// `v = μ·v + g + λ·w`, then `w -= η·v`, or with Nesterov `w -= η·(g + λ·w + μ·v)`
+    /// (Sutskever et al., 2013, in the form PyTorch uses).
+    Momentum {
+        /// μ.
+        momentum: f32,
+        /// Look ahead along the velocity.
+        nesterov: bool,
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
+    /// Adam (Kingma and Ba, 2015); with `decoupled`, AdamW (Loshchilov and Hutter, 2019).
+    Adam {
+        /// β₁, decay of the mean of gradients.
+        beta1: f32,
+        /// β₂, decay of the mean of squared gradients.
+        beta2: f32,
+        /// ε, added to the bias-corrected root.
+        epsilon: f32,
+        /// λ.
+        weight_decay: f32,
+        /// Shrink weights directly (`w -= η·λ·w`) instead of through the gradient.
+        decoupled: bool,
+    },
+}
+
+impl UpdateRule {
+    /// Optimizer-state values kept per parameter.
+    pub fn states(self) -> usize {
+        match self {
+            UpdateRule::Sgd { .. } => 0,
+            UpdateRule::Momentum { .. } => 1,
+            UpdateRule::Adam { .. } => 2,
+        }
+    }
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            UpdateRule::Sgd { .. } => "sgd",
+            UpdateRule::Momentum { nesterov: false, .. } => "momentum",
+            UpdateRule::Momentum { nesterov: true, .. } => "nesterov",
+            UpdateRule::Adam { decoupled: false, .. } => "adam",
+            UpdateRule::Adam { decoupled: true, .. } => "adamw",
+        }
+    }
+}
+
+/// One operation. Operands are listed in the order in which nodes hold them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    /// `(a, b)`: matrix product.
+    MatMul(Layout),
+    /// `(x, bias)`: adds a row to every row.
+    BiasAdd,
+    /// `(a, b)`, see [`Binary`] for broadcasting.
+    Binary(Binary),
+    /// `(x)`: times a constant.
+    Scale(f32),
+    /// `(x)`.
+    Unary(Unary),
+    /// `(saved, dy)`: `dy` times the derivative. `saved` is the function's output or its input,
+    /// as [`Unary::grad_from_output`] says.
+    UnaryGrad(Unary),
+    /// `(x)`: softmax along one axis.
+    Softmax {
+        /// The axis that sums to one.
+        axis: usize,
+    },
+    /// `(x)`: logarithm of the softmax along one axis.
+    LogSoftmax {
+        /// The axis.
+        axis: usize,
+    },
+    /// `(y, dy)`: `y·(dy - Σ y·dy)`, `y` the softmax.
+    SoftmaxGrad {
+        /// The axis.
+        axis: usize,
+    },
+    /// `(y, dy)`: `dy - eʸ·Σ dy`, `y` the log-softmax.
+    LogSoftmaxGrad {
+        /// The axis.
+        axis: usize,
+    },
+    /// `(x)`: reduces the axes `start..end`, which disappear.
+    Reduce {
+        /// What is computed.
+        reduction: Reduction,
+        /// First axis.
+        start: usize,
+        /// One past the last axis.
+        end: usize,
+    },
+    /// `(x)`: repeats `x` along new axes `start..end` of the output, times `scale`. The adjoint of
+    /// a sum (`scale` 1) and of a mean (`scale` 1/n).
+    Expand {
+        /// First axis, in the output.
+        start: usize,
+        /// One past the last axis, in the output.
+        end: usize,
+        /// Factor.
+        scale: f32,
+    },
+    /// `(x, y, dy)`: the gradient of [`Reduction::Max`].
+    MaxGrad {
+        /// First axis, in `x`.
+        start: usize,
+        /// One past the last axis, in `x`.
+        end: usize,
+    },
+    /// `(x, indices)`: the rows of `x` (slices along its first axis) that `indices` name.
+    Gather,
+    /// `(indices, dy)`: adds the rows of `dy` up where they were gathered from, in index order.
+    GatherGrad,
+    /// `(x, order)`: the rows `order[start], order[start + 1], …` of `x`, where `start` is the
+    /// batch start of the step that runs: how batches are drawn from a resident data set.
+    Batch,
+    /// `(x)`: the same elements under another shape.
+    Reshape,
+    /// `(predictions, targets)`: scalar.
+    Loss(Loss),
+    /// `(predictions, targets, upstream scalar)`: the gradient with respect to the predictions.
+    LossGrad(Loss),
+    /// `(predictions, targets)`: scalar.
+    Count(Count),
+}
+
+impl Op {
+    /// The name in tables and errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::MatMul(_) => "matmul",
+            Op::BiasAdd => "bias_add",
+            Op::Binary(Binary::Add) => "add",
+            Op::Binary(Binary::Sub) => "sub",
+            Op::Binary(Binary::Mul) => "mul",
+            Op::Scale(_) => "scale",
+            Op::Unary(unary) => unary.name(),
+            Op::UnaryGrad(_) => "unary_grad",
+            Op::Softmax { .. } => "softmax",
+            Op::LogSoftmax { .. } => "log_softmax",
+            Op::SoftmaxGrad { .. } => "softmax_grad",
+            Op::LogSoftmaxGrad { .. } => "log_softmax_grad",
+            Op::Reduce { reduction: Reduction::Sum, .. } => "sum",
+            Op::Reduce { reduction: Reduction::Mean, .. } => "mean",
+            Op::Reduce { reduction: Reduction::Max, .. } => "max",
+            Op::Expand { .. } => "expand",
+            Op::MaxGrad { .. } => "max_grad",
+            Op::Gather => "gather",
+            Op::GatherGrad => "gather_grad",
+            Op::Batch => "batch",
+            Op::Reshape => "reshape",
+            Op::Loss(loss) => loss.name(),
+            Op::LossGrad(_) => "loss_grad",
+            Op::Count(_) => "count",
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::UnaryGrad(unary) => f.pad(&format!("{}_grad", unary.name())),
+            Op::LossGrad(loss) => f.pad(&format!("{}_grad", loss.name())),
+            op => f.pad(op.name()),
+        }
+    }
+}

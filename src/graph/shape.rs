@@ -1,0 +1,118 @@
+//! Static shapes and element types.
+
+use std::fmt;
+
+/// The element type of a tensor. Every element is four bytes wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit IEEE floating point: data, parameters, gradients.
+    F32,
+    /// 32-bit unsigned integers: row indices and class labels.
+    U32,
+}
+
+/// Bytes of one element, of either [`DType`].
+pub const ELEMENT_BYTES: usize = 4;
+
+/// The extents of a tensor, outermost first; row-major, contiguous.
+///
+/// A scalar is the empty shape `[]`. No extent is ever zero: [`Graph`](super::Graph) refuses empty
+/// tensors where they are made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The shape `[]` of a single number.
+    pub fn scalar() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Extents, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.elements() * ELEMENT_BYTES
+    }
+
+    /// The last extent, 1 for a scalar.
+    pub fn columns(&self) -> usize {
+        self.0.last().copied().unwrap_or(1)
+    }
+
+    /// The product of all extents but the last: the number of rows of `columns()` elements.
+    pub fn rows(&self) -> usize {
+        self.elements() / self.columns().max(1)
+    }
+
+    /// The tensor seen as `outer × span × inner`, where `span` is the product of the axes
+    /// `start..end`. Every reduction, softmax and expansion works on this view.
+    pub fn around(&self, start: usize, end: usize) -> View {
+        let product = |dims: Option<&[usize]>| dims.unwrap_or_default().iter().product();
+        View {
+            outer: product(self.0.get(..start)),
+            span: product(self.0.get(start..end)),
+            inner: product(self.0.get(end..)),
+        }
+    }
+
+    /// This shape without the axes `start..end`.
+    pub fn without(&self, start: usize, end: usize) -> Shape {
+        let kept = |(axis, &extent): (usize, &usize)| {
+            (!(start..end).contains(&axis)).then_some(extent)
+        };
+        Shape(self.0.iter().enumerate().filter_map(kept).collect())
+    }
+}
+
+/// A tensor seen as three nested extents; see [`Shape::around`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Product of the axes before the span.
+    pub outer: usize,
+    /// Product of the axes in the span.
+    pub span: usize,
+    /// Product of the axes after the span.
+    pub inner: usize,
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(dims: &[usize]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(dims: Vec<usize>) -> Self {
+        Self(dims)
+    }
+}
+
+/// `32×64`; a scalar is written `scalar`.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.pad("scalar");
+        }
+        let dims: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.pad(&dims.join("×"))
+    }
+}

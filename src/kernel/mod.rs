@@ -1,0 +1,124 @@
+//! The Rust side of each shader: what it binds, with which constants, over how many workgroups.
+//!
+//! A shader is a list of [`Part`]s, WGSL files that are read one after another: the prelude, what
+//! the kernel needs of shared functions, and last the file with its `main`. A [`Launch`] is one
+//! dispatch of it, still without a device: operands are tensors, named as in the WGSL. The binding
+//! layout is read from the WGSL by [`reflect`] rather than written twice.
+
+pub mod elementwise;
+pub mod loss;
+pub mod matmul;
+pub mod reduce;
+pub mod reflect;
+pub mod rows;
+pub mod softmax;
+pub mod update;
+
+use crate::graph::{Shape, Tensor, TensorInfo};
+
+/// One WGSL file.
+#[derive(Debug)]
+pub struct Part {
+    /// The file's name under `shaders/`, without its ending.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// Names a file under `shaders/` as a [`Part`].
+macro_rules! part {
+    ($name:literal) => {
+        &$crate::kernel::Part {
+            name: $name,
+            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+        }
+    };
+}
+pub(crate) use part;
+
+/// The prelude: the step record, workgroup numbering, the test for finite numbers.
+pub(crate) const PRELUDE: &Part = part!("prelude");
+
+/// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
+pub const WORKGROUP: usize = 64;
+
+/// What a binding is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// A tensor of the graph, or a scratch tensor that the plan added.
+    Tensor(Tensor),
+    /// The table of scalars that the host reads back, one row per step.
+    Results,
+    /// Two words that outlive a step: the first step that was not finite (plus one), and which
+    /// kind of value it was.
+    Status,
+    /// A chunk of the parameters, their gradients or the optimizer's states.
+    Arena(Arena, usize),
+}
+
+/// The flat buffers in which all parameters lie, each parameter at the same place in every arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arena {
+    /// Parameter values.
+    Values,
+    /// Gradients.
+    Gradients,
+    /// Velocity (momentum) or mean of gradients (Adam).
+    State1,
+    /// Mean of squared gradients (Adam).
+    State2,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// What it does, for tables: `matmul_nn + bias + relu`.
+    pub name: String,
+    /// The WGSL files, in order; the last holds `main`.
+    pub parts: Vec<&'static Part>,
+    /// Values of `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// The words of the uniform `dims`; floats by their bits. Empty if the shader has none.
+    pub dims: Vec<u32>,
+    /// What each storage binding is bound to, by its name in the WGSL.
+    pub operands: Vec<(&'static str, Operand)>,
+    /// Number of workgroups, spread over two dimensions by [`grid`].
+    pub workgroups: usize,
+}
+
+/// The shapes of the tensors that launches are made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Shapes<'a>(pub &'a [TensorInfo]);
+
+impl<'a> Shapes<'a> {
+    /// The shape of `tensor`.
+    pub fn of(self, tensor: Tensor) -> &'a Shape {
+        &self.0[tensor.index()].shape
+    }
+
+    /// Number of elements of `tensor`, as kernels count them.
+    pub fn elements(self, tensor: Tensor) -> u32 {
+        word(self.of(tensor).elements())
+    }
+}
+
+/// An extent as the kernels' 32-bit word. The graph refuses tensors of 2³² elements or more, so
+/// nothing is cut off.
+pub fn word(extent: usize) -> u32 {
+    u32::try_from(extent).unwrap_or(u32::MAX)
+}
+
+/// `workgroups` as the x and y of a dispatch, each at most `limit` (65,535 by default). Kernels
+/// number workgroups by `flat_workgroup` of the prelude and ignore the surplus of the last row.
+pub fn grid(workgroups: usize, limit: u32) -> [u32; 2] {
+    let limit = limit.max(1) as usize;
+    let y = workgroups.div_ceil(limit).max(1);
+    let x = workgroups.div_ceil(y).max(1);
+    [word(x), word(y)]
+}

@@ -1,0 +1,58 @@
+//! Reads a shader's bindings from its WGSL.
+//!
+//! The shaders declare each binding on a line of its own,
+//! `@group(0) @binding(2) var<storage, read_write> out: array<f32>;`, which is all that is read
+//! here; the tests compare the result with naga's for every shader. naga itself would do, but in a
+//! browser it would be most of the download.
+
+use super::Part;
+
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<uniform>`.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// One binding of group 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The number in `@binding(…)`.
+    pub index: u32,
+    /// The variable's name.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+}
+
+/// The bindings that `parts` declare, in the order of their numbers.
+pub fn bindings(parts: &[&'static Part]) -> Vec<Binding> {
+    let lines = parts.iter().flat_map(|part| part.source.lines());
+    let mut bindings: Vec<Binding> = lines.filter_map(binding).collect();
+    bindings.sort_by_key(|binding| binding.index);
+    bindings
+}
+
+/// The text of a shader.
+pub fn source(parts: &[&'static Part]) -> String {
+    let texts: Vec<&str> = parts.iter().map(|part| part.source).collect();
+    texts.join("\n")
+}
+
+fn binding(line: &'static str) -> Option<Binding> {
+    let rest = line.trim_start().strip_prefix("@group(0) @binding(")?;
+    let (index, rest) = rest.split_once(") var<")?;
+    let (space, rest) = rest.split_once('>')?;
+    let (name, _) = rest.split_once(':')?;
+    let access = match space {
+        "uniform" => Access::Uniform,
+        "storage, read" => Access::Read,
+        "storage, read_write" => Access::ReadWrite,
+        _ => return None,
+    };
+    Some(Binding { index: index.parse().ok()?, name: name.trim(), access })
+}
