@@ -207,11 +207,11 @@ impl Graph {
             return Ok(dy);
         }
         let sum = |start, end| Op::Reduce { reduction: Reduction::Sum, start, end };
-        if into.elements() == 1 {
-            let all = self.node_in(Pass::Backward, sum(0, from.rank()), &[dy], Shape::scalar())?;
-            return if into.rank() == 0 { Ok(all) } else { self.back(Op::Reshape, &[all], to) };
+        if into.dims() == [from.columns()] {
+            return self.back(sum(0, from.rank() - 1), &[dy], to);
         }
-        self.back(sum(0, from.rank() - 1), &[dy], to)
+        let all = self.node_in(Pass::Backward, sum(0, from.rank()), &[dy], Shape::scalar())?;
+        if into.rank() == 0 { Ok(all) } else { self.back(Op::Reshape, &[all], to) }
     }
 
     /// A node of the backward pass whose result has the shape of `like`.

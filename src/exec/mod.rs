@@ -1,0 +1,259 @@
+//! Runs a plan on a device: owns what exists per device, records many steps into one submission,
+//! and after the first step creates nothing.
+
+mod parameters;
+mod record;
+mod ring;
+mod step;
+
+pub use parameters::Parameters;
+pub use ring::Results;
+pub use step::Step;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::gpu::{Gpu, Pipeline};
+use crate::graph::{DType, Role, Tensor};
+use crate::plan::{Place, Plan};
+use crate::{Error, Result};
+use ring::Ring;
+
+/// Most steps in one submission.
+pub const MAX_STEPS: usize = 64;
+
+/// Segments of the step table and of the results table: recordings that may be under way at once.
+const SEGMENTS: usize = 4;
+
+/// What an executor shares with others or with the app.
+#[derive(Debug, Default)]
+pub struct ExecutorOptions {
+    /// Parameters to use instead of zeroed ones of its own.
+    pub parameters: Option<Parameters>,
+    /// Buffers that hold inputs already. They need the usages `STORAGE`, and `COPY_SRC` or
+    /// `COPY_DST` if the executor is asked to read or write them.
+    pub inputs: Vec<(Tensor, wgpu::Buffer)>,
+}
+
+/// A plan with everything it needs on one device.
+#[derive(Debug)]
+pub struct Executor {
+    gpu: Gpu,
+    plan: Plan,
+    parameters: Parameters,
+    inputs: Vec<wgpu::Buffer>,
+    slots: Vec<wgpu::Buffer>,
+    dispatches: Vec<Bound>,
+    step_table: wgpu::Buffer,
+    step_stride: u64,
+    results: wgpu::Buffer,
+    ring: Ring,
+    segment: usize,
+    arrived: VecDeque<Results>,
+}
+
+/// A dispatch with its pipeline and bindings.
+#[derive(Debug)]
+struct Bound {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    takes_step: bool,
+    grid: [u32; 2],
+}
+
+impl Executor {
+    /// An executor with zeroed parameters and inputs of its own.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] and the other errors of the device.
+    pub async fn new(gpu: &Gpu, plan: Plan) -> Result<Self> {
+        Self::with(gpu, plan, ExecutorOptions::default()).await
+    }
+
+    /// An executor that shares parameters or inputs.
+    ///
+    /// # Errors
+    /// As for [`Executor::new`]; and if what is shared does not fit the plan.
+    pub async fn with(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
+        let states = plan.rule().map(crate::graph::UpdateRule::states);
+        let parameters = match options.parameters {
+            Some(parameters) => parameters,
+            None => Parameters::new(gpu, plan.arena(), states).await?,
+        };
+        if parameters.layout() != plan.arena() {
+            return Err(Error::shape("executor", "the shared parameters are of another model"));
+        }
+        if states.is_some_and(|needed| parameters.states().is_none_or(|have| have < needed)) {
+            return Err(Error::shape("executor", "the shared parameters have no room for this optimizer's state"));
+        }
+        let mut inputs = Vec::new();
+        for &tensor in plan.inputs() {
+            let (name, bytes) = describe(&plan, tensor);
+            let given = options.inputs.iter().find(|(t, _)| *t == tensor);
+            inputs.push(match given {
+                Some((_, buffer)) if buffer.size() >= bytes => buffer.clone(),
+                Some((_, buffer)) => {
+                    let needed = format!("at least {bytes}");
+                    return Err(Error::argument(&format!("size of the buffer for '{name}'"), buffer.size(), &needed));
+                }
+                None => gpu.buffer(&name, bytes).await?,
+            });
+        }
+        let mut slots = Vec::new();
+        for &bytes in &plan.memory().slots {
+            slots.push(gpu.buffer("intermediate tensors", bytes).await?);
+        }
+        let step_stride = u64::from(plan.target().alignment).max(size_of::<Step>() as u64);
+        let table = step_stride * (MAX_STEPS * SEGMENTS) as u64;
+        use wgpu::BufferUsages as Usage;
+        let step_table = gpu.buffer_for("step table", table, Usage::UNIFORM | Usage::COPY_DST).await?;
+        let results_bytes = (plan.columns() * MAX_STEPS * SEGMENTS * 4) as u64;
+        let results = gpu.buffer("results", results_bytes).await?;
+        let ring = Ring::new(gpu, plan.columns(), MAX_STEPS).await?;
+        let mut executor = Self {
+            gpu: gpu.clone(),
+            plan,
+            parameters,
+            inputs,
+            slots,
+            dispatches: Vec::new(),
+            step_table,
+            step_stride,
+            results,
+            ring,
+            segment: 0,
+            arrived: VecDeque::new(),
+        };
+        executor.bind().await?;
+        Ok(executor)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Writes an input or a parameter of `f32`.
+    ///
+    /// # Errors
+    /// If the plan has no such tensor, if its element type or number of elements differs.
+    pub fn write(&self, tensor: Tensor, values: &[f32]) -> Result<()> {
+        if let Place::Parameter(number) = self.plan.place(tensor) {
+            return self.parameters.write(number, values);
+        }
+        self.write_input(tensor, DType::F32, values.len(), bytemuck::cast_slice(values))
+    }
+
+    /// Writes an input of `u32`: indices or labels. Indices past the last row read the last row.
+    ///
+    /// # Errors
+    /// As for [`Executor::write`].
+    pub fn write_indices(&self, tensor: Tensor, values: &[u32]) -> Result<()> {
+        self.write_input(tensor, DType::U32, values.len(), bytemuck::cast_slice(values))
+    }
+
+    fn write_input(&self, tensor: Tensor, dtype: DType, elements: usize, bytes: &[u8]) -> Result<()> {
+        let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor)) else {
+            let detail = format!("tensor #{} is neither an input nor a parameter of this plan", tensor.index());
+            return Err(Error::shape("write", detail));
+        };
+        if info.dtype != dtype {
+            return Err(Error::shape("write", format!("'{}' holds {:?}, not {dtype:?}", info.name, info.dtype)));
+        }
+        if info.shape.elements() != elements {
+            let name = format!("number of values for '{}' ({})", info.name, info.shape);
+            return Err(Error::argument(&name, elements, &info.shape.elements().to_string()));
+        }
+        if let Some(buffer) = self.inputs.get(number) {
+            self.gpu.write(buffer, 0, bytes);
+        }
+        Ok(())
+    }
+
+    /// Writes rows of an input, from row `first` on; for data that arrives in blocks.
+    pub(crate) fn write_rows(&self, tensor: Tensor, first: usize, bytes: &[u8]) {
+        if let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor))
+            && let Some(buffer) = self.inputs.get(number)
+        {
+            let rows = info.shape.dims().first().copied().unwrap_or(1).max(1);
+            let offset = first * (info.shape.bytes() / rows);
+            self.gpu.write(buffer, offset as u64, bytes);
+        }
+    }
+
+    /// Reads a tensor of `f32` that the plan keeps: an output, an input, a parameter, a gradient.
+    ///
+    /// # Errors
+    /// If the plan does not keep it, or holds `u32`; the errors of the device.
+    pub async fn read(&self, tensor: Tensor) -> Result<Vec<f32>> {
+        match self.plan.info(tensor) {
+            Some(info) if info.dtype == DType::F32 => {}
+            _ => return Err(Error::shape("read", format!("tensor #{} is no f32 tensor", tensor.index()))),
+        }
+        Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
+    }
+
+    /// Reads a tensor of `u32`.
+    ///
+    /// # Errors
+    /// As for [`Executor::read`].
+    pub async fn read_indices(&self, tensor: Tensor) -> Result<Vec<u32>> {
+        match self.plan.info(tensor) {
+            Some(info) if info.dtype == DType::U32 => {}
+            _ => return Err(Error::shape("read", format!("tensor #{} is no u32 tensor", tensor.index()))),
+        }
+        Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
+    }
+
+    async fn read_bytes(&self, tensor: Tensor) -> Result<Vec<u8>> {
+        let (_, bytes) = describe(&self.plan, tensor);
+        if let (Some(Role::Constant(value)), Place::Constant(_) | Place::Nowhere) =
+            (self.plan.info(tensor).map(|info| info.role), self.plan.place(tensor))
+        {
+            return Ok(bytemuck::cast_slice(&vec![value; bytes as usize / 4]).to_vec());
+        }
+        let (buffer, offset) = self.buffer_of(tensor)?;
+        self.gpu.read(buffer, offset, bytes).await
+    }
+
+    /// The buffer that holds an input, an output or a parameter, and the offset in it in bytes: for
+    /// shaders of the app, without a copy to the host.
+    ///
+    /// # Errors
+    /// If the plan does not keep the tensor in a buffer.
+    pub fn buffer_of(&self, tensor: Tensor) -> Result<(&wgpu::Buffer, u64)> {
+        use crate::kernel::Arena;
+        let parameter = |arena, number| -> Result<(&wgpu::Buffer, u64)> {
+            let entry = self.parameters.entry(number)?;
+            Ok((self.parameters.buffer(arena, entry.chunk)?, entry.offset))
+        };
+        let buffer = match self.plan.place(tensor) {
+            Place::Slot(slot) => self.slots.get(slot),
+            Place::Input(number) => self.inputs.get(number),
+            Place::Parameter(number) => return parameter(Arena::Values, number),
+            Place::Gradient(number) => return parameter(Arena::Gradients, number),
+            Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
+        };
+        buffer.map(|buffer| (buffer, 0)).ok_or_else(|| {
+            let name = self.plan.info(tensor).map_or("?", |info| info.name.as_str());
+            Error::shape("read", format!("the plan does not keep '{name}'; list it among the outputs"))
+        })
+    }
+}
+
+fn describe(plan: &Plan, tensor: Tensor) -> (String, u64) {
+    plan.info(tensor).map_or_else(
+        || (format!("#{}", tensor.index()), 0),
+        |info| (info.name.clone(), info.shape.bytes() as u64),
+    )
+}

@@ -1,0 +1,175 @@
+//! The parameters of a model on a device, shared by all of its executors.
+
+use std::sync::Arc;
+
+use crate::gpu::Gpu;
+use crate::kernel::Arena;
+use crate::plan::{ArenaEntry, ArenaLayout};
+use crate::{Error, Result};
+
+/// Parameter values with their gradients and the optimizer's state. Cloning is cheap and yields
+/// the same buffers.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    gpu: Gpu,
+    layout: ArenaLayout,
+    values: Vec<wgpu::Buffer>,
+    gradients: Vec<wgpu::Buffer>,
+    states: Vec<Vec<wgpu::Buffer>>,
+    status: wgpu::Buffer,
+}
+
+/// Bytes of the status words.
+pub(crate) const STATUS_BYTES: u64 = 8;
+
+impl Parameters {
+    /// Zeroed parameters. With `states` given there is room for gradients and for that many values
+    /// of optimizer state per parameter.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] and the other errors of the device.
+    pub async fn new(gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>) -> Result<Self> {
+        let arena = async |label: &str| -> Result<Vec<wgpu::Buffer>> {
+            let mut buffers = Vec::new();
+            for &bytes in &layout.chunks {
+                buffers.push(gpu.buffer(label, bytes).await?);
+            }
+            Ok(buffers)
+        };
+        let mut state_buffers = Vec::new();
+        for _ in 0..states.unwrap_or(0) {
+            state_buffers.push(arena("optimizer state").await?);
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                values: arena("parameters").await?,
+                gradients: if states.is_some() { arena("gradients").await? } else { Vec::new() },
+                states: state_buffers,
+                status: gpu.buffer("status", STATUS_BYTES).await?,
+                layout: layout.clone(),
+                gpu: gpu.clone(),
+            }),
+        })
+    }
+
+    /// Where each parameter lies.
+    pub fn layout(&self) -> &ArenaLayout {
+        &self.shared.layout
+    }
+
+    /// Values of optimizer state per parameter, `None` without room for training.
+    pub fn states(&self) -> Option<usize> {
+        (!self.shared.gradients.is_empty() || self.shared.layout.chunks.is_empty())
+            .then_some(self.shared.states.len())
+    }
+
+    /// The device they lie on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.shared.gpu
+    }
+
+    /// Writes parameter `number`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is no such parameter or `values` has another length;
+    /// [`Error::Argument`] if a value is not finite.
+    pub fn write(&self, number: usize, values: &[f32]) -> Result<()> {
+        let entry = self.entry(number)?;
+        let elements = entry.shape.elements();
+        if values.len() != elements {
+            let name = format!("number of values for '{}' ({})", entry.name, entry.shape);
+            return Err(Error::argument(&name, values.len(), &elements.to_string()));
+        }
+        if let Some(position) = values.iter().position(|v| !v.is_finite()) {
+            let name = format!("'{}'[{position}]", entry.name);
+            return Err(Error::argument(&name, values[position], "finite"));
+        }
+        if let Some(buffer) = self.shared.values.get(entry.chunk) {
+            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values));
+        }
+        Ok(())
+    }
+
+    /// Reads parameter `number`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is no such parameter; the errors of the device.
+    pub async fn read(&self, number: usize) -> Result<Vec<f32>> {
+        self.read_arena(Arena::Values, number).await
+    }
+
+    /// Reads the gradient of parameter `number` as the last step left it.
+    ///
+    /// # Errors
+    /// As for [`Parameters::read`], and without room for training.
+    pub async fn read_gradient(&self, number: usize) -> Result<Vec<f32>> {
+        self.read_arena(Arena::Gradients, number).await
+    }
+
+    async fn read_arena(&self, arena: Arena, number: usize) -> Result<Vec<f32>> {
+        let entry = self.entry(number)?;
+        let buffer = self.buffer(arena, entry.chunk)?;
+        let bytes = self.shared.gpu.read(buffer, entry.offset, entry.shape.bytes() as u64).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    /// Reads all parameters, in their order.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn read_all(&self) -> Result<Vec<Vec<f32>>> {
+        let mut all = Vec::new();
+        for number in 0..self.shared.layout.entries.len() {
+            all.push(self.read(number).await?);
+        }
+        Ok(all)
+    }
+
+    /// The buffer of a chunk, for kernels and for apps that draw from it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the arena has no such chunk: without room for training there are no
+    /// gradients and no states.
+    pub fn buffer(&self, arena: Arena, chunk: usize) -> Result<&wgpu::Buffer> {
+        let shared = &self.shared;
+        let buffers = match arena {
+            Arena::Values => Some(&shared.values),
+            Arena::Gradients => Some(&shared.gradients),
+            Arena::State1 => shared.states.first(),
+            Arena::State2 => shared.states.get(1),
+        };
+        buffers.and_then(|buffers| buffers.get(chunk)).ok_or_else(|| {
+            Error::argument("chunk", format!("{chunk} of {arena:?}"), "one that these parameters have room for")
+        })
+    }
+
+    /// Forgets the optimizer's state and that a step was not finite.
+    pub fn reset(&self) {
+        let shared = &self.shared;
+        for (buffers, bytes) in shared.states.iter().flat_map(|state| state.iter().zip(&shared.layout.chunks)) {
+            shared.gpu.write(buffers, 0, &vec![0; *bytes as usize]);
+        }
+        self.clear_status();
+    }
+
+    /// Forgets that a step was not finite.
+    pub(crate) fn clear_status(&self) {
+        self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize]);
+    }
+
+    pub(crate) fn status(&self) -> &wgpu::Buffer {
+        &self.shared.status
+    }
+
+    pub(crate) fn entry(&self, number: usize) -> Result<&ArenaEntry> {
+        let count = self.shared.layout.entries.len();
+        self.shared.layout.entries.get(number).ok_or_else(|| {
+            Error::argument("parameter number", number, &format!("below {count}"))
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! Binding a plan's dispatches, recording steps and submitting them.
+
+use wgpu::BindingResource;
+
+use super::{Bound, Executor, MAX_STEPS, Results, SEGMENTS, Step};
+use crate::gpu::Pipeline;
+use crate::kernel::reflect::Access;
+use crate::kernel::{Operand, grid};
+use crate::plan::{Dispatch, Place};
+use crate::{Error, Result};
+
+impl Executor {
+    /// Compiles every pipeline and creates every bind group: nothing is created after this.
+    pub(super) async fn bind(&mut self) -> Result<()> {
+        let constants = self.constants().await?;
+        let stride = u64::from(self.plan.target().alignment);
+        let (uniforms, offsets) = self.uniforms(stride).await?;
+        let mut bound = Vec::new();
+        for (dispatch, offset) in self.plan.dispatches().iter().zip(offsets) {
+            bound.push(self.bind_dispatch(dispatch, &constants, &uniforms, offset).await?);
+        }
+        self.dispatches = bound;
+        Ok(())
+    }
+
+    async fn constants(&self) -> Result<Vec<wgpu::Buffer>> {
+        let mut buffers = Vec::new();
+        for &(tensor, value) in self.plan.constants() {
+            let elements = self.plan.info(tensor).map_or(1, |info| info.shape.elements());
+            let buffer = self.gpu.buffer("constant", elements as u64 * 4).await?;
+            self.gpu.write(&buffer, 0, bytemuck::cast_slice(&vec![value; elements]));
+            buffers.push(buffer);
+        }
+        Ok(buffers)
+    }
+
+    /// The `dims` of all dispatches in one buffer, with the offset of each.
+    async fn uniforms(&self, stride: u64) -> Result<(wgpu::Buffer, Vec<u64>)> {
+        let mut words: Vec<u32> = Vec::new();
+        let mut offsets = Vec::new();
+        for dispatch in self.plan.dispatches() {
+            offsets.push(words.len() as u64 * 4);
+            words.extend(&dispatch.launch.dims);
+            words.resize((words.len() as u64 * 4).next_multiple_of(stride) as usize / 4, 0);
+        }
+        use wgpu::BufferUsages as Usage;
+        let bytes = words.len() as u64 * 4;
+        let buffer = self.gpu.buffer_for("dims", bytes, Usage::UNIFORM | Usage::COPY_DST).await?;
+        self.gpu.write(&buffer, 0, bytemuck::cast_slice(&words));
+        Ok((buffer, offsets))
+    }
+
+    async fn bind_dispatch(
+        &self,
+        dispatch: &Dispatch,
+        constants: &[wgpu::Buffer],
+        uniforms: &wgpu::Buffer,
+        dims_offset: u64,
+    ) -> Result<Bound> {
+        let launch = &dispatch.launch;
+        let pipeline = self.gpu.pipeline(&launch.parts, &launch.constants).await?;
+        let mut entries = Vec::new();
+        for binding in &pipeline.bindings {
+            let resource = if Pipeline::is_step(binding) {
+                range(&self.step_table, 0, size_of::<Step>() as u64)
+            } else if binding.access == Access::Uniform {
+                range(uniforms, dims_offset, launch.dims.len() as u64 * 4)
+            } else {
+                let operand = launch.operands.iter().find(|(name, _)| *name == binding.name);
+                let (_, operand) = operand.ok_or_else(|| {
+                    Error::shape(&launch.name, format!("binding '{}' has no operand", binding.name))
+                })?;
+                self.operand(*operand, constants)?
+            };
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+        }
+        self.gpu.tally().bind_groups.add(1);
+        let bind_group = self
+            .gpu
+            .scoped(&format!("binding {}", launch.name), || {
+                self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(&launch.name),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                })
+            })
+            .await?;
+        let takes_step = pipeline.bindings.iter().any(Pipeline::is_step);
+        let grid = grid(launch.workgroups, self.plan.target().max_workgroups);
+        Ok(Bound { pipeline, bind_group, takes_step, grid })
+    }
+
+    fn operand<'a>(&'a self, operand: Operand, constants: &'a [wgpu::Buffer]) -> Result<BindingResource<'a>> {
+        let tensor = match operand {
+            Operand::Results => return Ok(self.results.as_entire_binding()),
+            Operand::Status => return Ok(self.parameters.status().as_entire_binding()),
+            Operand::Arena(arena, chunk) => return Ok(self.parameters.buffer(arena, chunk)?.as_entire_binding()),
+            Operand::Tensor(tensor) => tensor,
+        };
+        let bytes = self.plan.info(tensor).map_or(0, |info| info.shape.bytes() as u64);
+        if let Place::Constant(number) = self.plan.place(tensor)
+            && let Some(buffer) = constants.get(number)
+        {
+            return Ok(range(buffer, 0, bytes));
+        }
+        let (buffer, offset) = self.buffer_of(tensor)?;
+        Ok(range(buffer, offset, bytes))
+    }
+
+    /// Records `steps` (at most [`MAX_STEPS`]) into the caller's encoder; their records are written
+    /// through the queue, so the encoder must be submitted after this call. Follow the submission
+    /// with [`Executor::submitted`], and take the results of each: at most four may wait.
+    ///
+    /// # Errors
+    /// If there are too many steps, or too many results wait to be taken.
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
+        if steps.is_empty() || steps.len() > MAX_STEPS {
+            return Err(Error::argument("steps", steps.len(), &format!("1 to {MAX_STEPS}")));
+        }
+        let first = self.segment * MAX_STEPS;
+        self.segment = (self.segment + 1) % SEGMENTS;
+        let mut table = vec![0; steps.len() * self.step_stride as usize];
+        let rows = table.chunks_exact_mut(self.step_stride as usize);
+        for (row, (bytes, step)) in rows.zip(steps).enumerate() {
+            let record = Step { result_row: (first + row) as u32, ..*step };
+            if let Some(start) = bytes.get_mut(..size_of::<Step>()) {
+                start.copy_from_slice(bytemuck::bytes_of(&record));
+            }
+        }
+        let offset = first as u64 * self.step_stride;
+        self.gpu.write(&self.step_table, offset, &table);
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for row in 0..steps.len() {
+            let offset = ((first + row) as u64 * self.step_stride) as u32;
+            for bound in &self.dispatches {
+                pass.set_pipeline(&bound.pipeline.pipeline);
+                let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
+                pass.set_bind_group(0, &bound.bind_group, offsets);
+                pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
+            }
+        }
+        drop(pass);
+        self.gpu.tally().dispatches.add((steps.len() * self.dispatches.len()) as u64);
+        self.ring.record(encoder, &self.results, first, self.parameters.status(), steps.len())
+    }
+
+    /// Says that what [`Executor::record`] recorded was submitted, so that results can come back.
+    pub fn submitted(&mut self) {
+        self.ring.submitted(&self.gpu);
+    }
+
+    /// Runs `steps` (at most [`MAX_STEPS`]) in one submission. Does not wait for the device unless
+    /// four submissions' results are under way.
+    ///
+    /// # Errors
+    /// Those of [`Executor::record`] and of the device.
+    pub async fn submit(&mut self, steps: &[Step]) -> Result<()> {
+        while !self.ring.has_room() {
+            if let Some(results) = self.ring.take(&self.gpu).await? {
+                self.arrived.push_back(results);
+            }
+        }
+        let gpu = self.gpu.clone();
+        gpu.tally().submissions.add(1);
+        gpu.scoped("a training step", || {
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            self.record(&mut encoder, steps)?;
+            gpu.queue().submit([encoder.finish()]);
+            Ok::<(), Error>(())
+        })
+        .await??;
+        self.submitted();
+        Ok(())
+    }
+
+    /// The results of the oldest submission not yet taken, waiting for them; `None` if there are
+    /// none.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn results(&mut self) -> Result<Option<Results>> {
+        match self.arrived.pop_front() {
+            Some(results) => Ok(Some(results)),
+            None => self.ring.take(&self.gpu).await,
+        }
+    }
+
+    /// As [`Executor::results`], but only what is here already.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn results_ready(&mut self) -> Result<Option<Results>> {
+        if self.arrived.is_empty() && !(self.ring.is_busy() && self.ring.is_ready()) {
+            return Ok(None);
+        }
+        self.results().await
+    }
+
+    /// Runs any number of steps and waits for them; returns their results, a row per step.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
+        for chunk in steps.chunks(MAX_STEPS) {
+            self.submit(chunk).await?;
+        }
+        let mut rows = Vec::new();
+        while let Some(results) = self.results().await? {
+            rows.extend(results.rows);
+        }
+        Ok(rows)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Executor {
+    /// [`Executor::new`], waiting for it.
+    pub fn new_blocking(gpu: &crate::gpu::Gpu, plan: crate::plan::Plan) -> Result<Self> {
+        pollster::block_on(Self::new(gpu, plan))
+    }
+
+    /// [`Executor::run`], waiting for it.
+    pub fn run_blocking(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
+        pollster::block_on(self.run(steps))
+    }
+
+    /// [`Executor::read`], waiting for it.
+    pub fn read_blocking(&self, tensor: crate::graph::Tensor) -> Result<Vec<f32>> {
+        pollster::block_on(self.read(tensor))
+    }
+}
+
+fn range(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> BindingResource<'_> {
+    BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
+}

@@ -1,0 +1,118 @@
+//! Results on their way back: a ring of small buffers, so that nothing waits for the device while
+//! there is room in it.
+
+use std::collections::VecDeque;
+
+use crate::gpu::{Arrival, Gpu, map};
+use crate::{Error, Result};
+
+use super::parameters::STATUS_BYTES;
+
+/// Submissions whose results may be under way at once.
+const DEPTH: usize = 4;
+
+/// The results of one submission.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
+    /// One row per step, `columns` numbers each.
+    pub rows: Vec<Vec<f32>>,
+    /// Number of the first step that was not finite, if one was.
+    pub halted_at: Option<u32>,
+    /// Whether that step's loss was finite, and only a parameter's new value was not.
+    pub halted_by_parameter: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Ring {
+    columns: usize,
+    row_capacity: usize,
+    free: Vec<wgpu::Buffer>,
+    under_way: VecDeque<(wgpu::Buffer, usize, Arrival)>,
+    /// Copies recorded into an encoder that the caller has yet to submit.
+    recorded: VecDeque<(wgpu::Buffer, usize)>,
+}
+
+impl Ring {
+    pub(super) async fn new(gpu: &Gpu, columns: usize, row_capacity: usize) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let mut ring = Self {
+            columns,
+            row_capacity,
+            free: Vec::new(),
+            under_way: VecDeque::new(),
+            recorded: VecDeque::new(),
+        };
+        for _ in 0..DEPTH {
+            let bytes = ring.bytes(row_capacity);
+            ring.free.push(gpu.buffer_for("results", bytes, Usage::COPY_DST | Usage::MAP_READ).await?);
+        }
+        Ok(ring)
+    }
+
+    fn bytes(&self, rows: usize) -> u64 {
+        STATUS_BYTES + (rows * self.columns * 4) as u64
+    }
+
+    /// Whether another submission's results have room.
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Whether results are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Whether the oldest results are here.
+    pub(super) fn is_ready(&self) -> bool {
+        self.under_way.front().is_some_and(|(_, _, arrival)| arrival.is_ready())
+    }
+
+    /// Records the copy of `rows` rows and the status.
+    pub(super) fn record(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        results: &wgpu::Buffer,
+        first_row: usize,
+        status: &wgpu::Buffer,
+        rows: usize,
+    ) -> Result<()> {
+        debug_assert!(rows <= self.row_capacity);
+        let staging = self.free.pop().ok_or_else(|| {
+            Error::argument("submissions without results taken", DEPTH, "fewer; take results between them")
+        })?;
+        encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
+        if self.columns > 0 {
+            let offset = (first_row * self.columns * 4) as u64;
+            let bytes = (rows * self.columns * 4) as u64;
+            encoder.copy_buffer_to_buffer(results, offset, &staging, STATUS_BYTES, bytes);
+        }
+        self.recorded.push_back((staging, rows));
+        Ok(())
+    }
+
+    /// Asks for what was recorded, once it is submitted.
+    pub(super) fn submitted(&mut self, gpu: &Gpu) {
+        while let Some((staging, rows)) = self.recorded.pop_front() {
+            let arrival = map(gpu, &staging, self.bytes(rows), "a training step");
+            self.under_way.push_back((staging, rows, arrival));
+        }
+    }
+
+    /// The oldest results, waiting for them; `None` if none are under way.
+    pub(super) async fn take(&mut self, gpu: &Gpu) -> Result<Option<Results>> {
+        let Some((staging, rows, arrival)) = self.under_way.pop_front() else { return Ok(None) };
+        arrival.await?;
+        let bytes = gpu.mapped(&staging, self.bytes(rows))?;
+        self.free.push(staging);
+        let (status, rows) = bytes.split_at(STATUS_BYTES as usize);
+        let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
+        let rows: Vec<f32> = bytemuck::pod_collect_to_vec(rows);
+        let word = |index: usize| status.get(index).copied().unwrap_or(0);
+        Ok(Some(Results {
+            rows: rows.chunks(self.columns.max(1)).map(<[f32]>::to_vec).collect(),
+            halted_at: word(0).checked_sub(1),
+            halted_by_parameter: word(1) == 2,
+        }))
+    }
+}

@@ -1,0 +1,235 @@
+//! The device: adapter choice, buffers, pipelines, reading back, and every error of WebGPU as a
+//! value of the call that caused it.
+
+mod adapter;
+mod counters;
+mod pipeline;
+mod readback;
+mod scope;
+
+pub use adapter::{AdapterChoice, adapters};
+pub use counters::Counters;
+pub(crate) use pipeline::Pipeline;
+pub(crate) use readback::{Arrival, map};
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::Error;
+use crate::plan::{AdapterClass, Target};
+use counters::Tally;
+use pipeline::Pipelines;
+
+/// A `wgpu` device with its queue: made by wgrad or lent by the app that owns it.
+///
+/// Cloning is cheap and yields the same device.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    target: Target,
+    tally: Tally,
+    pipelines: Pipelines,
+    /// What went wrong outside any call of ours; filled only on devices that wgrad owns.
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// A fault that the device reported on its own.
+#[derive(Clone, Debug)]
+enum Fault {
+    Lost(String),
+    Uncaptured(String),
+}
+
+impl Gpu {
+    /// A device on the best adapter: discrete before integrated before software.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] with what to install on this system; [`Error::NoDevice`].
+    pub async fn new() -> Result<Self, Error> {
+        Self::with(&AdapterChoice::default()).await
+    }
+
+    /// A device on the adapter that `choice` names.
+    ///
+    /// # Errors
+    /// As for [`Gpu::new`]; the error lists the adapters there are.
+    pub async fn with(choice: &AdapterChoice) -> Result<Self, Error> {
+        let adapter = adapter::pick(choice).await?;
+        let name = adapter.get_info().name;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|reason| Error::NoDevice { adapter: name, reason: reason.to_string() })?;
+        let fault = Arc::new(Mutex::new(None));
+        let report = |fault: &Arc<Mutex<Option<Fault>>>| {
+            let fault = fault.clone();
+            move |new: Fault| {
+                fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(new);
+            }
+        };
+        let (lost, uncaptured) = (report(&fault), report(&fault));
+        device.set_device_lost_callback(move |reason, message| {
+            lost(Fault::Lost(format!("{reason:?}: {message}")));
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            uncaptured(Fault::Uncaptured(error.to_string()));
+        }));
+        Ok(Self::assemble(device, queue, adapter.get_info(), fault))
+    }
+
+    /// A device that the caller owns. Its error handler and its device-lost callback stay the
+    /// caller's; everything works on default WebGPU limits and without optional features.
+    pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        let info = device.adapter_info();
+        Self::assemble(device.clone(), queue.clone(), info, Arc::default())
+    }
+
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: wgpu::AdapterInfo,
+        fault: Arc<Mutex<Option<Fault>>>,
+    ) -> Self {
+        let limits = device.limits();
+        let target = Target {
+            class: match info.device_type {
+                wgpu::DeviceType::Cpu => AdapterClass::Software,
+                _ => AdapterClass::Gpu,
+            },
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            alignment: limits
+                .min_storage_buffer_offset_alignment
+                .max(limits.min_uniform_buffer_offset_alignment),
+        };
+        let (tally, pipelines) = (Tally::default(), Pipelines::default());
+        Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.shared.device
+    }
+
+    /// The device's queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    /// Name, driver and kind of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.shared.info
+    }
+
+    /// What plans need to know of the device.
+    pub fn target(&self) -> Target {
+        self.shared.target.clone()
+    }
+
+    /// Adapter, driver and API in one line.
+    pub fn describe(&self) -> String {
+        let info = self.info();
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        format!("{} ({}, {})", info.name, driver.trim(), info.backend)
+    }
+
+    /// What was done on this device so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally.read()
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.shared.tally
+    }
+
+    /// An error if the device reported a fault of its own.
+    pub(crate) fn check(&self, during: &str) -> Result<(), Error> {
+        let mut fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault.clone() {
+            None => Ok(()),
+            // A lost device stays lost: every later call says so too.
+            Some(Fault::Lost(reason)) => Err(Error::DeviceLost { during: during.into(), reason }),
+            Some(Fault::Uncaptured(reason)) => {
+                *fault = None;
+                Err(Error::Validation { during: during.into(), reason })
+            }
+        }
+    }
+
+    /// A zeroed buffer that kernels, copies and the host can use.
+    pub(crate) async fn buffer(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer, Error> {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        self.buffer_for(label, bytes, usage).await
+    }
+
+    /// A zeroed buffer for `usage`.
+    pub(crate) async fn buffer_for(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, Error> {
+        let allowed = self.shared.target.max_buffer_bytes;
+        if bytes > allowed {
+            return Err(Error::Limit {
+                what: label.into(),
+                needed: bytes,
+                limit: "maxBufferSize",
+                allowed,
+                remedy: "use a smaller batch, model or data block",
+            });
+        }
+        let size = bytes.max(4).next_multiple_of(4);
+        let during = format!("allocating {label} ({size} bytes)");
+        self.tally().buffers.add(1);
+        self.scoped(&during, || {
+            self.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        })
+        .await
+    }
+
+    /// Queues a write of `data` (a multiple of four bytes) to `buffer`.
+    pub(crate) fn write(&self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) {
+        self.tally().bytes_uploaded.add(data.len() as u64);
+        self.queue().write_buffer(buffer, offset, data);
+    }
+
+    pub(crate) async fn pipeline(
+        &self,
+        parts: &[&'static crate::kernel::Part],
+        constants: &[(&'static str, f64)],
+    ) -> Result<Arc<Pipeline>, Error> {
+        self.shared.pipelines.get(self, parts, constants).await
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Gpu {
+    /// [`Gpu::new`], waiting for it.
+    pub fn new_blocking() -> Result<Self, Error> {
+        pollster::block_on(Self::new())
+    }
+
+    /// [`Gpu::with`], waiting for it.
+    pub fn with_blocking(choice: &AdapterChoice) -> Result<Self, Error> {
+        pollster::block_on(Self::with(choice))
+    }
+}

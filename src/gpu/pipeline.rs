@@ -1,0 +1,126 @@
+//! Compiled shaders, each compiled once per device.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Gpu;
+use crate::Error;
+use crate::kernel::{
+    Part,
+    reflect::{self, Access, Binding},
+};
+
+/// Name of the binding that holds the step record; it is bound with a dynamic offset.
+const STEP: &str = "step";
+
+/// A compiled shader with the layout of its bindings.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+    pub(crate) bindings: Vec<Binding>,
+}
+
+impl Pipeline {
+    /// Whether `binding` is the step record.
+    pub(crate) fn is_step(binding: &Binding) -> bool {
+        binding.name == STEP
+    }
+}
+
+/// What tells pipelines apart: the files and the values of the constants, by their bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    parts: Vec<&'static str>,
+    constants: Vec<(&'static str, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    // A model needs tens of pipelines and looks them up once: a list will do.
+    compiled: Mutex<Vec<(Key, Arc<Pipeline>)>>,
+}
+
+impl Pipelines {
+    pub(super) async fn get(
+        &self,
+        gpu: &Gpu,
+        parts: &[&'static Part],
+        constants: &[(&'static str, f64)],
+    ) -> Result<Arc<Pipeline>, Error> {
+        let key = Key {
+            parts: parts.iter().map(|part| part.name).collect(),
+            constants: constants.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
+        };
+        let known = {
+            let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            compiled.iter().find(|(k, _)| *k == key).map(|(_, pipeline)| pipeline.clone())
+        };
+        if let Some(pipeline) = known {
+            return Ok(pipeline);
+        }
+        let pipeline = Arc::new(compile(gpu, parts, constants).await?);
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.push((key, pipeline.clone()));
+        Ok(pipeline)
+    }
+}
+
+async fn compile(
+    gpu: &Gpu,
+    parts: &[&'static Part],
+    constants: &[(&'static str, f64)],
+) -> Result<Pipeline, Error> {
+    let name = parts.last().map_or("", |part| part.name);
+    let bindings = reflect::bindings(parts);
+    let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
+    let source = reflect::source(parts);
+    gpu.tally().pipelines.add(1);
+    gpu.scoped(&format!("compiling {name}.wgsl"), || {
+        let device = gpu.device();
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(name),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                // Only workgroup memory is meant, and every kernel writes it before reading it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout, bindings }
+    })
+    .await
+}
+
+fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
+    let ty = match binding.access {
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: binding.index,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: Pipeline::is_step(binding),
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,151 @@
+//! Reading buffers back without blocking the caller's thread for long, and never forever.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::Gpu;
+use crate::Error;
+
+/// Longest wait for the device before [`Error::Timeout`], in seconds. A submission is sized to take
+/// far less; what takes longer hangs.
+const PATIENCE_SECONDS: u64 = 120;
+
+/// The bytes of a mapped buffer, once the device is done with it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    gpu: Gpu,
+    state: Arc<Mutex<State>>,
+    during: &'static str,
+    #[cfg(not(target_arch = "wasm32"))]
+    waiting_since: Option<std::time::Instant>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    result: Option<Result<(), wgpu::BufferAsyncError>>,
+    waker: Option<Waker>,
+}
+
+/// Asks for `bytes` of `buffer` to be mapped for reading. Await the arrival, then read and unmap.
+pub(crate) fn map(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: u64, during: &'static str) -> Arrival {
+    let state = Arc::new(Mutex::new(State::default()));
+    let shared = state.clone();
+    buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        state.result = Some(result);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    });
+    Arrival {
+        gpu: gpu.clone(),
+        state,
+        during,
+        #[cfg(not(target_arch = "wasm32"))]
+        waiting_since: None,
+    }
+}
+
+impl Arrival {
+    /// Whether awaiting would return at once. Lets the device make progress where it needs that.
+    pub(crate) fn is_ready(&self) -> bool {
+        #[cfg(not(target_arch = "wasm32"))]
+        let _ = self.gpu.device().poll(wgpu::PollType::Poll);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).result.is_some()
+    }
+
+    fn finished(&self) -> Option<Result<(), Error>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = state.result.take()?;
+        Some(result.map_err(|reason| match self.gpu.check(self.during) {
+            Err(fault) => fault,
+            // On a caller's device the loss is not reported to us; a refused mapping is its sign.
+            Ok(()) => Error::DeviceLost { during: self.during.into(), reason: reason.to_string() },
+        }))
+    }
+}
+
+impl Future for Arrival {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.finished() {
+            return Poll::Ready(result);
+        }
+        let state = self.state.clone();
+        state.lock().unwrap_or_else(PoisonError::into_inner).waker = Some(context.waker().clone());
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Err(error) = self.drive() {
+            return Poll::Ready(Err(error));
+        }
+        match self.finished() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                // Natively nobody else polls the device: ask to be polled again.
+                #[cfg(not(target_arch = "wasm32"))]
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Arrival {
+    /// Waits for the device for a slice of time, short enough to share a thread with other tasks.
+    fn drive(&mut self) -> Result<(), Error> {
+        use std::time::{Duration, Instant};
+        const SLICE: Duration = Duration::from_millis(5);
+        let since = match self.waiting_since {
+            Some(since) => since,
+            None => {
+                self.gpu.tally().host_waits.add(1);
+                *self.waiting_since.insert(Instant::now())
+            }
+        };
+        let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(SLICE) };
+        let _ = self.gpu.device().poll(wait);
+        self.gpu.check(self.during)?;
+        if since.elapsed() > Duration::from_secs(PATIENCE_SECONDS) {
+            return Err(Error::Timeout { during: self.during.into(), seconds: PATIENCE_SECONDS });
+        }
+        Ok(())
+    }
+}
+
+impl Gpu {
+    /// Copies `bytes` of `buffer` from `offset` to the host.
+    pub(crate) async fn read(
+        &self,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<Vec<u8>, Error> {
+        use wgpu::BufferUsages as Usage;
+        let staging = self.buffer_for("readback", bytes, Usage::COPY_DST | Usage::MAP_READ).await?;
+        self.tally().submissions.add(1);
+        self.scoped("reading back", || {
+            let mut encoder = self.device().create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
+            self.queue().submit([encoder.finish()]);
+        })
+        .await?;
+        map(self, &staging, bytes, "reading back").await?;
+        self.mapped(&staging, bytes)
+    }
+
+    /// The bytes of a mapped buffer, which is unmapped.
+    pub(crate) fn mapped(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>, Error> {
+        let view = buffer.get_mapped_range(..bytes).map_err(|reason| Error::Validation {
+            during: "reading back".into(),
+            reason: reason.to_string(),
+        })?;
+        let data = view.to_vec();
+        drop(view);
+        buffer.unmap();
+        self.tally().bytes_read_back.add(bytes);
+        Ok(data)
+    }
+}

@@ -1,0 +1,90 @@
+//! Metrics: what a person asks of a model beside its loss.
+
+use crate::Error;
+use crate::data::Targets;
+use crate::graph::{Count, Loss};
+
+/// A figure of merit. Each is computed on the device from a sum over every batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Share of rows (for binary cross-entropy: of elements) that are classified right.
+    Accuracy,
+    /// Mean of `|prediction - target|` over all elements.
+    MeanAbsoluteError,
+    /// R², the coefficient of determination: `1 - Σ(t - p)² / Σ(t - mean)²`, the mean taken per
+    /// target column. 1 is perfect, 0 is as good as the mean.
+    RSquared,
+}
+
+impl Metric {
+    /// The name in logs and histories: `accuracy`, `mean_absolute_error`, `r_squared`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Accuracy => "accuracy",
+            Metric::MeanAbsoluteError => "mean_absolute_error",
+            Metric::RSquared => "r_squared",
+        }
+    }
+
+    /// The sum that the metric is computed from.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the metric makes no sense with the loss: R² of class labels,
+    /// accuracy of a regression.
+    pub(crate) fn count(self, loss: Loss) -> Result<Count, Error> {
+        let classification = match loss {
+            Loss::SoftmaxCrossEntropy => Some(Count::Correct),
+            Loss::SoftmaxCrossEntropyProbabilities => Some(Count::CorrectProbabilities),
+            Loss::BinaryCrossEntropy => Some(Count::CorrectBinary),
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => None,
+        };
+        match (self, classification) {
+            (Metric::Accuracy, Some(count)) => Ok(count),
+            (Metric::MeanAbsoluteError, None) => Ok(Count::AbsoluteError),
+            (Metric::RSquared, None) => Ok(Count::SquaredError),
+            _ => {
+                let value = format!("{} with loss {}", self.name(), loss.name());
+                Err(Error::argument("metric", value, "accuracy for classification, the others for regression"))
+            }
+        }
+    }
+
+    /// The metric from its `sum` over `rows` rows.
+    pub(crate) fn value(self, sum: f64, rows: usize, loss: Loss, facts: &TargetFacts) -> f64 {
+        let elements = (rows * facts.width) as f64;
+        match (self, loss) {
+            (Metric::Accuracy, Loss::BinaryCrossEntropy) => sum / elements,
+            (Metric::Accuracy, _) => sum / rows as f64,
+            (Metric::MeanAbsoluteError, _) => sum / elements,
+            (Metric::RSquared, _) => 1.0 - sum / facts.total_sum_of_squares,
+        }
+    }
+}
+
+/// What metrics need to know of all targets together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TargetFacts {
+    /// Numbers per row.
+    pub(crate) width: usize,
+    /// `Σ(t - mean)²`, the mean taken per column.
+    pub(crate) total_sum_of_squares: f64,
+}
+
+impl TargetFacts {
+    pub(crate) fn of(targets: &Targets) -> Self {
+        match targets {
+            Targets::Classes { .. } => Self { width: 1, total_sum_of_squares: 0.0 },
+            Targets::Values { data, width } => {
+                let rows = data.len() / (*width).max(1);
+                let column = |c: usize| data.iter().skip(c).step_by((*width).max(1)).map(|&v| f64::from(v));
+                let total = (0..*width)
+                    .map(|c| {
+                        let mean = column(c).sum::<f64>() / rows.max(1) as f64;
+                        column(c).map(|v| (v - mean).powi(2)).sum::<f64>()
+                    })
+                    .sum();
+                Self { width: *width, total_sum_of_squares: total }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Layers, losses, optimizers, metrics and [`Sequential`], in the words that Keras made common.
+
+mod init;
+mod layer;
+mod metric;
+mod optimizer;
+mod sequential;
+
+pub use crate::graph::Loss;
+pub use init::Init;
+pub use layer::Layer;
+pub use metric::Metric;
+pub use optimizer::{Optimizer, Schedule};
+pub use sequential::{ParameterSpec, Sequential};

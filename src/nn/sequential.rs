@@ -1,0 +1,214 @@
+//! A stack of layers.
+
+use std::fmt;
+
+use super::{Init, Layer};
+use crate::Error;
+use crate::graph::{Graph, Tensor, Unary};
+
+/// A model whose layers follow each other; the architecture, still without a device.
+///
+/// ```
+/// use wgrad::nn::Sequential;
+/// let model = Sequential::new(10).dense(64).relu().dense(1);
+/// assert_eq!(model.parameter_count(), 10 * 64 + 64 + 64 + 1);
+/// println!("{}", model.summary());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequential {
+    input_width: usize,
+    layers: Vec<Layer>,
+    seed: u64,
+}
+
+/// Name, shape and first values of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// `dense_1.weight`, `dense_1.bias`.
+    pub name: String,
+    /// Weights are fan-in × units, biases are units.
+    pub shape: Vec<usize>,
+    /// Values before training.
+    pub initial: Vec<f32>,
+}
+
+impl Sequential {
+    /// A model for rows of `input_width` features.
+    pub fn new(input_width: usize) -> Self {
+        Self { input_width, layers: Vec::new(), seed: 0 }
+    }
+
+    /// Adds a layer.
+    pub fn layer(mut self, layer: Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds a dense layer with Glorot's uniform initialiser.
+    pub fn dense(self, units: usize) -> Self {
+        self.dense_with(units, Init::default())
+    }
+
+    /// Adds a dense layer.
+    pub fn dense_with(self, units: usize, init: Init) -> Self {
+        self.layer(Layer::Dense { units, init })
+    }
+
+    /// Adds an activation.
+    pub fn activation(self, function: Unary) -> Self {
+        self.layer(Layer::Activation(function))
+    }
+
+    /// Adds a ReLU.
+    pub fn relu(self) -> Self {
+        self.activation(Unary::Relu)
+    }
+
+    /// Adds a leaky ReLU.
+    pub fn leaky_relu(self, slope: f32) -> Self {
+        self.activation(Unary::LeakyRelu { slope })
+    }
+
+    /// Adds a sigmoid.
+    pub fn sigmoid(self) -> Self {
+        self.activation(Unary::Sigmoid)
+    }
+
+    /// Adds a hyperbolic tangent.
+    pub fn tanh(self) -> Self {
+        self.activation(Unary::Tanh)
+    }
+
+    /// Adds a GELU.
+    pub fn gelu(self) -> Self {
+        self.activation(Unary::Gelu)
+    }
+
+    /// Adds a softmax. The cross-entropy losses take logits: train without it.
+    pub fn softmax(self) -> Self {
+        self.layer(Layer::Softmax)
+    }
+
+    /// The seed of the initial weights; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Features per row.
+    pub fn input_width(&self) -> usize {
+        self.input_width
+    }
+
+    /// Numbers per row of the output.
+    pub fn output_width(&self) -> usize {
+        self.layers.iter().fold(self.input_width, |width, layer| layer.output_width(width))
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Number of trained numbers.
+    pub fn parameter_count(&self) -> usize {
+        self.widths().map(|(layer, width)| layer.parameters(width)).sum()
+    }
+
+    /// Each layer with the width of its input.
+    fn widths(&self) -> impl Iterator<Item = (Layer, usize)> {
+        self.layers.iter().scan(self.input_width, |width, &layer| {
+            let input = *width;
+            *width = layer.output_width(input);
+            Some((layer, input))
+        })
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if a width is zero, or there is no layer with parameters.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.input_width == 0 {
+            return Err(Error::argument("input width", 0, "at least 1"));
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            if let Layer::Dense { units: 0, .. } = layer {
+                return Err(Error::argument(&format!("units of layer {index}"), 0, "at least 1"));
+            }
+        }
+        if self.parameter_count() == 0 {
+            return Err(Error::argument("layers", self.layers.len(), "at least one dense layer"));
+        }
+        Ok(())
+    }
+
+    /// The parameters in the order in which [`Sequential::build`] adds them, with their initial
+    /// values.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let mut specs = Vec::new();
+        for (index, (layer, fan_in)) in self.widths().enumerate() {
+            let Layer::Dense { units, init } = layer else { continue };
+            // Every layer draws from a generator of its own, so that a layer added elsewhere does
+            // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
+            let seed = self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            specs.push(ParameterSpec {
+                name: format!("dense_{index}.weight"),
+                shape: vec![fan_in, units],
+                initial: init.weights(fan_in, units, seed),
+            });
+            specs.push(ParameterSpec {
+                name: format!("dense_{index}.bias"),
+                shape: vec![units],
+                initial: vec![0.0; units],
+            });
+        }
+        specs
+    }
+
+    /// Adds the model to `graph`, applied to `x` (rows × input width); returns the output
+    /// (rows × output width) and the parameters.
+    ///
+    /// # Errors
+    /// If the width of `x` is not the model's.
+    pub fn build(&self, graph: &mut Graph, x: Tensor) -> Result<(Tensor, Vec<Tensor>), Error> {
+        self.check()?;
+        let mut parameters = Vec::new();
+        let mut y = x;
+        for (index, (layer, fan_in)) in self.widths().enumerate() {
+            y = match layer {
+                Layer::Dense { units, .. } => {
+                    let weight = graph.parameter(&format!("dense_{index}.weight"), [fan_in, units])?;
+                    let bias = graph.parameter(&format!("dense_{index}.bias"), [units])?;
+                    parameters.extend([weight, bias]);
+                    let product = graph.matmul(y, weight)?;
+                    graph.bias_add(product, bias)?
+                }
+                Layer::Activation(function) => graph.unary(function, y)?,
+                Layer::Softmax => graph.softmax(y, 1)?,
+            };
+        }
+        Ok((y, parameters))
+    }
+
+    /// A table of the layers with output shapes and parameter counts.
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
+}
+
+/// Prints a model as a table; see [`Sequential::summary`].
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a>(&'a Sequential);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<24}{:<16}{:>12}", "layer", "output", "parameters")?;
+        writeln!(f, "{:<24}{:<16}{:>12}", "input", format!("(?, {})", self.0.input_width), 0)?;
+        for (index, (layer, width)) in self.0.widths().enumerate() {
+            let name = format!("{}_{index}", layer.name());
+            let output = format!("(?, {})", layer.output_width(width));
+            writeln!(f, "{name:<24}{output:<16}{:>12}", layer.parameters(width))?;
+        }
+        let count = self.0.parameter_count();
+        write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)
+    }
+}

@@ -1,0 +1,94 @@
+//! Orders dispatches by dependency level.
+//!
+//! WebGPU puts a barrier before a dispatch that touches what an earlier one wrote, and a barrier
+//! holds back everything after it. So dispatches that do not depend on each other stand together:
+//! the weight gradient of a layer beside its input gradient.
+
+use std::collections::VecDeque;
+
+use super::Dispatch;
+use super::lower::Work;
+use crate::Error;
+use crate::graph::Tensor;
+use crate::kernel::reflect::{self, Access};
+use crate::kernel::{Arena, Launch, Operand};
+
+/// Kahn's algorithm. The level of a dispatch is the longest chain before it; dispatches of one
+/// level keep the order in which they were lowered.
+pub(super) fn order(work: Vec<Work>, roots: &[Tensor], gradients: &[(usize, Tensor)]) -> Result<Vec<Dispatch>, Error> {
+    let mut dispatches: Vec<Dispatch> = work.into_iter().map(|work| dispatch(work, roots)).collect();
+    let before = dependencies(&dispatches, roots.len(), gradients);
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); dispatches.len()];
+    let mut waiting: Vec<usize> = before.iter().map(Vec::len).collect();
+    for (index, earlier) in before.iter().enumerate() {
+        for &other in earlier {
+            after[other].push(index);
+        }
+    }
+    let mut ready: VecDeque<usize> = (0..dispatches.len()).filter(|&i| waiting[i] == 0).collect();
+    let mut done = 0;
+    while let Some(index) = ready.pop_front() {
+        done += 1;
+        for &next in &after[index] {
+            dispatches[next].level = dispatches[next].level.max(dispatches[index].level + 1);
+            waiting[next] -= 1;
+            if waiting[next] == 0 {
+                ready.push_back(next);
+            }
+        }
+    }
+    if done < dispatches.len() {
+        return Err(Error::shape("plan", "the graph's operations depend on each other in a circle"));
+    }
+    dispatches.sort_by_key(|dispatch| dispatch.level);
+    Ok(dispatches)
+}
+
+/// For each dispatch, those that must come before it, each once.
+fn dependencies(dispatches: &[Dispatch], tensors: usize, gradients: &[(usize, Tensor)]) -> Vec<Vec<usize>> {
+    // Scratch may have several writers, each of a part of its own.
+    let mut writers_of: Vec<Vec<usize>> = vec![Vec::new(); tensors];
+    for (index, dispatch) in dispatches.iter().enumerate() {
+        for tensor in &dispatch.writes {
+            writers_of[tensor.index()].push(index);
+        }
+    }
+    let gradient_writers: Vec<usize> =
+        gradients.iter().flat_map(|(_, t)| writers_of[t.index()].iter().copied()).collect();
+    let moves_parameters = |d: &Dispatch| touches(&d.launch, Arena::Values);
+    let all_others: Vec<usize> = (0..dispatches.len()).filter(|&i| !moves_parameters(&dispatches[i])).collect();
+    dispatches
+        .iter()
+        .map(|dispatch| {
+            let mut before: Vec<usize> =
+                dispatch.reads.iter().flat_map(|t| writers_of[t.index()].iter().copied()).collect();
+            if touches(&dispatch.launch, Arena::Gradients) {
+                before.extend(&gradient_writers);
+            }
+            // Parameters move when everything that reads them is done.
+            if moves_parameters(dispatch) {
+                before.extend(&all_others);
+            }
+            before.sort_unstable();
+            before.dedup();
+            before
+        })
+        .collect()
+}
+
+fn touches(launch: &Launch, arena: Arena) -> bool {
+    launch.operands.iter().any(|(_, operand)| matches!(operand, Operand::Arena(a, _) if *a == arena))
+}
+
+/// Sorts the tensors of a launch into those it reads and those it writes, as its WGSL declares them.
+fn dispatch(work: Work, roots: &[Tensor]) -> Dispatch {
+    let bindings = reflect::bindings(&work.launch.parts);
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for (name, operand) in &work.launch.operands {
+        let Operand::Tensor(tensor) = *operand else { continue };
+        let root = roots.get(tensor.index()).copied().unwrap_or(tensor);
+        let written = bindings.iter().any(|b| b.name == *name && b.access == Access::ReadWrite);
+        if written { writes.push(root) } else { reads.push(root) }
+    }
+    Dispatch { launch: work.launch, pass: work.pass, level: 0, reads, writes }
+}

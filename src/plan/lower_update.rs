@@ -1,0 +1,63 @@
+//! The update pass: one dispatch per chunk of the parameters, whatever their number.
+
+use super::lower::Lowering;
+use crate::Error;
+use crate::graph::{Pass, Role, Shape, Tensor, Update};
+use crate::kernel::{elementwise, update};
+
+pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
+    for &(parameter, gradient) in &pass.gradients {
+        let Role::Parameter(number) = lowering.graph.info(parameter).role else { continue };
+        let gradient = own_gradient(lowering, gradient);
+        lowering.lowered.gradients.push((number, gradient));
+    }
+    let missing = (0..lowering.graph.parameters().len())
+        .find(|number| !lowering.lowered.gradients.iter().any(|(trained, _)| trained == number));
+    if let Some(number) = missing {
+        let name = lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
+        let detail = format!("parameter '{name}' has no gradient; make a value that stays an input");
+        return Err(Error::shape("update", detail));
+    }
+    let chunks: Vec<usize> =
+        lowering.lowered.arena.chunks.iter().map(|&bytes| (bytes / 4) as usize).collect();
+    let norm = pass.clip_norm.map(|_| global_norm(lowering, &chunks));
+    let clip = pass.clip_norm.zip(norm).map(|(norm, squares)| update::Clip { norm, squares });
+    let loss = lowering.destination(pass.loss);
+    for (chunk, &count) in chunks.iter().enumerate() {
+        let launch = update::update(pass.rule, clip, count, chunk, loss);
+        lowering.push(launch, Pass::Update);
+    }
+    Ok(())
+}
+
+/// The sum of squares of all gradients, as a scalar tensor.
+fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
+    let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count)).collect();
+    let partials = lowering.scratch("partial sums of squares", [groups.iter().sum::<usize>().max(1)]);
+    let norm = lowering.scratch("squared norm", Shape::scalar());
+    let mut offset = 0;
+    for (chunk, (&count, &groups)) in chunks.iter().zip(&groups).enumerate() {
+        let launch = update::norm_partials(chunk, count, partials, offset, groups);
+        lowering.push(launch, Pass::Update);
+        offset += groups;
+    }
+    lowering.push(update::norm_total(partials, offset, norm), Pass::Update);
+    norm
+}
+
+/// The tensor that may lie in the arena as this gradient: the gradient itself, or a copy if it is
+/// not computed here, has a place already, or is the gradient of another parameter too.
+fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor) -> Tensor {
+    let root = lowering.root(gradient);
+    let computed = lowering.graph.info(root).role == Role::Computed;
+    let taken = lowering.lowered.gradients.iter().any(|&(_, other)| other == root);
+    let result = lowering.options.results.contains(&root);
+    if computed && !taken && !result {
+        return root;
+    }
+    let shape = lowering.graph.shape(gradient).clone();
+    let copy = lowering.scratch("gradient", shape);
+    let launch = elementwise::scale(lowering.shapes(), 1.0, gradient, copy);
+    lowering.push(launch, Pass::Backward);
+    copy
+}

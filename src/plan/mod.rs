@@ -1,0 +1,225 @@
+//! A compiled graph, still device-free: fused dispatches in order of level, and where every tensor
+//! lies. A plan can be printed, tested and compared without a GPU.
+//!
+//! ```
+//! use wgrad::graph::{Graph, Loss, Unary};
+//! use wgrad::plan::{Plan, PlanOptions, Target};
+//! # fn main() -> Result<(), wgrad::Error> {
+//! let mut graph = Graph::new();
+//! let x = graph.input("x", [32, 10])?;
+//! let w = graph.parameter("w", [10, 64])?;
+//! let b = graph.parameter("b", [64])?;
+//! let z = graph.matmul(x, w)?;
+//! let z = graph.bias_add(z, b)?;
+//! let y = graph.unary(Unary::Relu, z)?;
+//! let plan = Plan::new(&graph, &[y], &Target::default())?;
+//! assert_eq!(plan.dispatches().len(), 1); // product, bias and activation in one
+//! println!("{plan}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod arena;
+mod level;
+mod lower;
+mod lower_update;
+mod memory;
+mod place;
+mod table;
+mod target;
+
+pub use arena::{ArenaEntry, ArenaLayout};
+pub use memory::{Life, MemoryPlan, assign};
+pub use target::{AdapterClass, Target};
+
+use crate::Error;
+use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
+use crate::kernel::Launch;
+
+/// What a plan is to compute, and how.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// Tensors that the host reads after a step.
+    pub outputs: Vec<Tensor>,
+    /// Scalars (losses, counts) that every step adds to the results table, one column each.
+    pub results: Vec<Tensor>,
+    /// Fuse operations where that saves a dispatch. Off, each operation is a dispatch of its own.
+    pub fuse: bool,
+    /// Let intermediate tensors whose lives do not meet share memory.
+    pub reuse_memory: bool,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self { outputs: Vec::new(), results: Vec::new(), fuse: true, reuse_memory: true }
+    }
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A buffer of the executor, shared with tensors whose lives do not meet this one's.
+    Slot(usize),
+    /// A buffer of its own that the host writes, or that the caller brings; the number counts inputs.
+    Input(usize),
+    /// A buffer filled once; the number counts constants.
+    Constant(usize),
+    /// The parameter of this number, in the arena of values.
+    Parameter(usize),
+    /// The gradient of the parameter of this number, in the arena of gradients.
+    Gradient(usize),
+    /// A column of the results table.
+    Result(usize),
+    /// Nowhere: the plan does not need it.
+    Nowhere,
+}
+
+/// One dispatch of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Kernel, operands and geometry.
+    pub launch: Launch,
+    /// The region of the graph it comes from.
+    pub pass: Pass,
+    /// Longest chain of dispatches before it. Dispatches of one level do not depend on each other.
+    pub level: usize,
+    /// Tensors it reads.
+    pub reads: Vec<Tensor>,
+    /// Tensors it writes.
+    pub writes: Vec<Tensor>,
+}
+
+/// A compiled graph; see the [module](self).
+#[derive(Clone, Debug)]
+pub struct Plan {
+    target: Target,
+    tensors: Vec<TensorInfo>,
+    places: Vec<Place>,
+    inputs: Vec<Tensor>,
+    constants: Vec<(Tensor, f32)>,
+    dispatches: Vec<Dispatch>,
+    memory: MemoryPlan,
+    arena: ArenaLayout,
+    rule: Option<UpdateRule>,
+    columns: usize,
+}
+
+impl Plan {
+    /// A plan that computes `outputs`, with fusion and memory reuse.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if a tensor is larger than the device's bindings.
+    pub fn new(graph: &Graph, outputs: &[Tensor], target: &Target) -> Result<Self, Error> {
+        let options = PlanOptions { outputs: outputs.to_vec(), ..PlanOptions::default() };
+        Self::with(graph, &options, target)
+    }
+
+    /// A plan with options.
+    ///
+    /// # Errors
+    /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar.
+    pub fn with(graph: &Graph, options: &PlanOptions, target: &Target) -> Result<Self, Error> {
+        for &tensor in options.outputs.iter().chain(&options.results) {
+            if tensor.index() >= graph.tensors().len() {
+                let detail = format!("tensor #{} is not of this graph", tensor.index());
+                return Err(Error::shape("plan", detail));
+            }
+        }
+        for &tensor in &options.results {
+            if graph.shape(tensor).elements() != 1 || !matches!(graph.info(tensor).role, Role::Computed) {
+                let info = graph.info(tensor);
+                let detail = format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
+                return Err(Error::shape("plan", detail));
+            }
+        }
+        let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?)?;
+        let dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
+        let placed = place::place(&dispatches, options, &lowered.tensors, &lowered.roots, &lowered.gradients, target)?;
+        Ok(Self {
+            target: target.clone(),
+            tensors: lowered.tensors,
+            places: placed.places,
+            inputs: placed.inputs,
+            constants: placed.constants,
+            dispatches,
+            memory: placed.memory,
+            arena: lowered.arena,
+            rule: graph.update_pass().map(|update| update.rule),
+            columns: options.results.len(),
+        })
+    }
+
+    /// All tensors: the graph's, then the scratch tensors the plan added.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// What is known of `tensor`, if it is the graph's.
+    pub fn info(&self, tensor: Tensor) -> Option<&TensorInfo> {
+        self.tensors.get(tensor.index())
+    }
+
+    /// Where `tensor` lies.
+    pub fn place(&self, tensor: Tensor) -> Place {
+        self.places.get(tensor.index()).copied().unwrap_or(Place::Nowhere)
+    }
+
+    /// The tensors that the host writes or the caller brings.
+    pub fn inputs(&self) -> &[Tensor] {
+        &self.inputs
+    }
+
+    /// Constant tensors with their values.
+    pub fn constants(&self) -> &[(Tensor, f32)] {
+        &self.constants
+    }
+
+    /// Dispatches, by level.
+    pub fn dispatches(&self) -> &[Dispatch] {
+        &self.dispatches
+    }
+
+    /// Buffers for intermediate tensors.
+    pub fn memory(&self) -> &MemoryPlan {
+        &self.memory
+    }
+
+    /// Where the parameters lie.
+    pub fn arena(&self) -> &ArenaLayout {
+        &self.arena
+    }
+
+    /// The update rule, if the plan trains.
+    pub fn rule(&self) -> Option<UpdateRule> {
+        self.rule
+    }
+
+    /// Columns of the results table.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The device the plan was made for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+pub(crate) fn check_size(what: &str, bytes: u64, target: &Target) -> Result<(), Error> {
+    let allowed = target.max_tensor_bytes();
+    if bytes <= allowed {
+        return Ok(());
+    }
+    let limit = if target.max_binding_bytes <= target.max_buffer_bytes {
+        "maxStorageBufferBindingSize"
+    } else {
+        "maxBufferSize"
+    };
+    Err(Error::Limit {
+        what: format!("'{what}'"),
+        needed: bytes,
+        limit,
+        allowed,
+        remedy: "use smaller batches, or layers with fewer units",
+    })
+}

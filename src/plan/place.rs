@@ -1,0 +1,95 @@
+//! Gives every tensor that a dispatch touches its place.
+
+use super::memory::{self, Life};
+use super::{Dispatch, MemoryPlan, Place, PlanOptions, Target, check_size};
+use crate::Error;
+use crate::graph::{Role, Tensor, TensorInfo};
+
+pub(super) struct Placed {
+    pub(super) places: Vec<Place>,
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) constants: Vec<(Tensor, f32)>,
+    pub(super) memory: MemoryPlan,
+}
+
+/// `roots` maps a reshaped tensor to the one whose memory it shares; `gradients` lists, for each
+/// trained parameter, the tensor that is its gradient.
+pub(super) fn place(
+    dispatches: &[Dispatch],
+    options: &PlanOptions,
+    tensors: &[TensorInfo],
+    roots: &[Tensor],
+    gradients: &[(usize, Tensor)],
+    target: &Target,
+) -> Result<Placed, Error> {
+    let mut placed = Placed {
+        places: vec![Place::Nowhere; tensors.len()],
+        inputs: Vec::new(),
+        constants: Vec::new(),
+        memory: MemoryPlan::default(),
+    };
+    let root = |tensor: Tensor| roots.get(tensor.index()).copied().unwrap_or(tensor);
+    for &(parameter, gradient) in gradients {
+        set(&mut placed.places, gradient, Place::Gradient(parameter));
+    }
+    for (column, &result) in options.results.iter().enumerate() {
+        // A result that no dispatch writes as a tensor is written to the table directly.
+        if !dispatches.iter().any(|d| d.writes.contains(&result)) {
+            set(&mut placed.places, result, Place::Result(column));
+        }
+    }
+    let mut lives: Vec<Life> = Vec::new();
+    let mut life_of: Vec<Option<usize>> = vec![None; tensors.len()];
+    let touched = dispatches.iter().flat_map(|d| d.reads.iter().chain(&d.writes).map(|&t| (d.level, t)));
+    let kept = options.outputs.iter().map(|&t| (usize::MAX, t));
+    for (level, tensor) in touched.chain(kept) {
+        let tensor = root(tensor);
+        let (Some(info), Some(&place), Some(&known)) =
+            (tensors.get(tensor.index()), placed.places.get(tensor.index()), life_of.get(tensor.index()))
+        else {
+            continue;
+        };
+        if place != Place::Nowhere {
+            continue;
+        }
+        let bytes = info.shape.bytes() as u64;
+        check_size(&info.name, bytes, target)?;
+        match (info.role, known.and_then(|life| lives.get_mut(life))) {
+            (Role::Input, _) => {
+                set(&mut placed.places, tensor, Place::Input(placed.inputs.len()));
+                placed.inputs.push(tensor);
+            }
+            (Role::Constant(value), _) => {
+                set(&mut placed.places, tensor, Place::Constant(placed.constants.len()));
+                placed.constants.push((tensor, value));
+            }
+            (Role::Parameter(number), _) => set(&mut placed.places, tensor, Place::Parameter(number)),
+            (Role::Computed, Some(life)) => {
+                life.birth = life.birth.min(level);
+                life.death = life.death.max(level);
+            }
+            (Role::Computed, None) => {
+                if let Some(entry) = life_of.get_mut(tensor.index()) {
+                    *entry = Some(lives.len());
+                }
+                lives.push(Life { tensor, bytes, birth: level, death: level });
+            }
+        }
+    }
+    let (memory, slots) = memory::assign(&lives, options.reuse_memory);
+    for (life, slot) in lives.iter().zip(slots) {
+        set(&mut placed.places, life.tensor, Place::Slot(slot));
+    }
+    placed.memory = memory;
+    for index in 0..tensors.len() {
+        let of_root = placed.places.get(root(Tensor(index)).index()).copied();
+        set(&mut placed.places, Tensor(index), of_root.unwrap_or(Place::Nowhere));
+    }
+    Ok(placed)
+}
+
+fn set(places: &mut [Place], tensor: Tensor, place: Place) {
+    if let Some(entry) = places.get_mut(tensor.index()) {
+        *entry = place;
+    }
+}

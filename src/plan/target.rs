@@ -1,0 +1,45 @@
+//! What a plan needs to know of a device, as plain data.
+
+/// The kind of adapter that kernels are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdapterClass {
+    /// A driver that runs on the CPU (lavapipe, SwiftShader, WARP).
+    Software,
+    /// Anything else.
+    Gpu,
+}
+
+/// The device that a plan is made for. The default has WebGPU's default limits, which every
+/// device meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The kind of adapter.
+    pub class: AdapterClass,
+    /// `maxStorageBufferBindingSize`, bytes.
+    pub max_binding_bytes: u64,
+    /// `maxBufferSize`, bytes.
+    pub max_buffer_bytes: u64,
+    /// `maxComputeWorkgroupsPerDimension`.
+    pub max_workgroups: u32,
+    /// Alignment of buffer offsets in bindings, bytes.
+    pub alignment: u32,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            class: AdapterClass::Gpu,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_workgroups: 65_535,
+            alignment: 256,
+        }
+    }
+}
+
+impl Target {
+    /// Largest tensor that can be bound, bytes.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        self.max_binding_bytes.min(self.max_buffer_bytes)
+    }
+}
