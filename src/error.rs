@@ -25,7 +25,9 @@ pub enum Error {
         reason: String,
     },
     /// The device is gone: unplugged, reset, or destroyed by its owner.
-    #[error("the device was lost during {during}: {reason}; make a new one and load the last saved weights")]
+    #[error(
+        "the device was lost during {during}: {reason}; make a new one and load the last saved weights"
+    )]
     DeviceLost {
         /// What was being done.
         during: String,
@@ -33,7 +35,9 @@ pub enum Error {
         reason: String,
     },
     /// The device has no memory left for a buffer.
-    #[error("out of device memory during {during}: {reason}; use a smaller batch or a smaller model")]
+    #[error(
+        "out of device memory during {during}: {reason}; use a smaller batch or a smaller model"
+    )]
     OutOfMemory {
         /// What was being done.
         during: String,
@@ -49,7 +53,9 @@ pub enum Error {
         reason: String,
     },
     /// The device did not finish in time.
-    #[error("the device did not finish {during} within {seconds} s; it may hang, or need more time")]
+    #[error(
+        "the device did not finish {during} within {seconds} s; it may hang, or need more time"
+    )]
     Timeout {
         /// What was waited for.
         during: String,

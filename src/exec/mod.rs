@@ -4,10 +4,12 @@
 mod parameters;
 mod record;
 mod ring;
+mod snapshot;
 mod step;
 
 pub use parameters::Parameters;
 pub use ring::Results;
+pub use snapshot::Snapshot;
 pub use step::Step;
 
 use std::collections::VecDeque;
@@ -84,7 +86,10 @@ impl Executor {
             return Err(Error::shape("executor", "the shared parameters are of another model"));
         }
         if states.is_some_and(|needed| parameters.states().is_none_or(|have| have < needed)) {
-            return Err(Error::shape("executor", "the shared parameters have no room for this optimizer's state"));
+            return Err(Error::shape(
+                "executor",
+                "the shared parameters have no room for this optimizer's state",
+            ));
         }
         let mut inputs = Vec::new();
         for &tensor in plan.inputs() {
@@ -94,7 +99,11 @@ impl Executor {
                 Some((_, buffer)) if buffer.size() >= bytes => buffer.clone(),
                 Some((_, buffer)) => {
                     let needed = format!("at least {bytes}");
-                    return Err(Error::argument(&format!("size of the buffer for '{name}'"), buffer.size(), &needed));
+                    return Err(Error::argument(
+                        &format!("size of the buffer for '{name}'"),
+                        buffer.size(),
+                        &needed,
+                    ));
                 }
                 None => gpu.buffer(&name, bytes).await?,
             });
@@ -106,7 +115,8 @@ impl Executor {
         let step_stride = u64::from(plan.target().alignment).max(size_of::<Step>() as u64);
         let table = step_stride * (MAX_STEPS * SEGMENTS) as u64;
         use wgpu::BufferUsages as Usage;
-        let step_table = gpu.buffer_for("step table", table, Usage::UNIFORM | Usage::COPY_DST).await?;
+        let step_table =
+            gpu.buffer_for("step table", table, Usage::UNIFORM | Usage::COPY_DST).await?;
         let results_bytes = (plan.columns() * MAX_STEPS * SEGMENTS * 4) as u64;
         let results = gpu.buffer("results", results_bytes).await?;
         let ring = Ring::new(gpu, plan.columns(), MAX_STEPS).await?;
@@ -162,13 +172,26 @@ impl Executor {
         self.write_input(tensor, DType::U32, values.len(), bytemuck::cast_slice(values))
     }
 
-    fn write_input(&self, tensor: Tensor, dtype: DType, elements: usize, bytes: &[u8]) -> Result<()> {
-        let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor)) else {
-            let detail = format!("tensor #{} is neither an input nor a parameter of this plan", tensor.index());
+    fn write_input(
+        &self,
+        tensor: Tensor,
+        dtype: DType,
+        elements: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor))
+        else {
+            let detail = format!(
+                "tensor #{} is neither an input nor a parameter of this plan",
+                tensor.index()
+            );
             return Err(Error::shape("write", detail));
         };
         if info.dtype != dtype {
-            return Err(Error::shape("write", format!("'{}' holds {:?}, not {dtype:?}", info.name, info.dtype)));
+            return Err(Error::shape(
+                "write",
+                format!("'{}' holds {:?}, not {dtype:?}", info.name, info.dtype),
+            ));
         }
         if info.shape.elements() != elements {
             let name = format!("number of values for '{}' ({})", info.name, info.shape);
@@ -180,17 +203,6 @@ impl Executor {
         Ok(())
     }
 
-    /// Writes rows of an input, from row `first` on; for data that arrives in blocks.
-    pub(crate) fn write_rows(&self, tensor: Tensor, first: usize, bytes: &[u8]) {
-        if let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor))
-            && let Some(buffer) = self.inputs.get(number)
-        {
-            let rows = info.shape.dims().first().copied().unwrap_or(1).max(1);
-            let offset = first * (info.shape.bytes() / rows);
-            self.gpu.write(buffer, offset as u64, bytes);
-        }
-    }
-
     /// Reads a tensor of `f32` that the plan keeps: an output, an input, a parameter, a gradient.
     ///
     /// # Errors
@@ -198,7 +210,12 @@ impl Executor {
     pub async fn read(&self, tensor: Tensor) -> Result<Vec<f32>> {
         match self.plan.info(tensor) {
             Some(info) if info.dtype == DType::F32 => {}
-            _ => return Err(Error::shape("read", format!("tensor #{} is no f32 tensor", tensor.index()))),
+            _ => {
+                return Err(Error::shape(
+                    "read",
+                    format!("tensor #{} is no f32 tensor", tensor.index()),
+                ));
+            }
         }
         Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
     }
@@ -210,7 +227,12 @@ impl Executor {
     pub async fn read_indices(&self, tensor: Tensor) -> Result<Vec<u32>> {
         match self.plan.info(tensor) {
             Some(info) if info.dtype == DType::U32 => {}
-            _ => return Err(Error::shape("read", format!("tensor #{} is no u32 tensor", tensor.index()))),
+            _ => {
+                return Err(Error::shape(
+                    "read",
+                    format!("tensor #{} is no u32 tensor", tensor.index()),
+                ));
+            }
         }
         Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
     }
@@ -246,7 +268,10 @@ impl Executor {
         };
         buffer.map(|buffer| (buffer, 0)).ok_or_else(|| {
             let name = self.plan.info(tensor).map_or("?", |info| info.name.as_str());
-            Error::shape("read", format!("the plan does not keep '{name}'; list it among the outputs"))
+            Error::shape(
+                "read",
+                format!("the plan does not keep '{name}'; list it among the outputs"),
+            )
         })
     }
 }

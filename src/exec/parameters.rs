@@ -79,6 +79,16 @@ impl Parameters {
     /// [`Error::Argument`] if there is no such parameter or `values` has another length;
     /// [`Error::Argument`] if a value is not finite.
     pub fn write(&self, number: usize, values: &[f32]) -> Result<()> {
+        self.check(number, values)?;
+        let entry = self.entry(number)?;
+        if let Some(buffer) = self.shared.values.get(entry.chunk) {
+            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values));
+        }
+        Ok(())
+    }
+
+    /// Whether [`Parameters::write`] would take `values`.
+    pub(crate) fn check(&self, number: usize, values: &[f32]) -> Result<()> {
         let entry = self.entry(number)?;
         let elements = entry.shape.elements();
         if values.len() != elements {
@@ -88,9 +98,6 @@ impl Parameters {
         if let Some(position) = values.iter().position(|v| !v.is_finite()) {
             let name = format!("'{}'[{position}]", entry.name);
             return Err(Error::argument(&name, values[position], "finite"));
-        }
-        if let Some(buffer) = self.shared.values.get(entry.chunk) {
-            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values));
         }
         Ok(())
     }
@@ -144,14 +151,20 @@ impl Parameters {
             Arena::State2 => shared.states.get(1),
         };
         buffers.and_then(|buffers| buffers.get(chunk)).ok_or_else(|| {
-            Error::argument("chunk", format!("{chunk} of {arena:?}"), "one that these parameters have room for")
+            Error::argument(
+                "chunk",
+                format!("{chunk} of {arena:?}"),
+                "one that these parameters have room for",
+            )
         })
     }
 
     /// Forgets the optimizer's state and that a step was not finite.
     pub fn reset(&self) {
         let shared = &self.shared;
-        for (buffers, bytes) in shared.states.iter().flat_map(|state| state.iter().zip(&shared.layout.chunks)) {
+        for (buffers, bytes) in
+            shared.states.iter().flat_map(|state| state.iter().zip(&shared.layout.chunks))
+        {
             shared.gpu.write(buffers, 0, &vec![0; *bytes as usize]);
         }
         self.clear_status();
@@ -168,8 +181,10 @@ impl Parameters {
 
     pub(crate) fn entry(&self, number: usize) -> Result<&ArenaEntry> {
         let count = self.shared.layout.entries.len();
-        self.shared.layout.entries.get(number).ok_or_else(|| {
-            Error::argument("parameter number", number, &format!("below {count}"))
-        })
+        self.shared
+            .layout
+            .entries
+            .get(number)
+            .ok_or_else(|| Error::argument("parameter number", number, &format!("below {count}")))
     }
 }

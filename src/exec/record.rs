@@ -90,11 +90,17 @@ impl Executor {
         Ok(Bound { pipeline, bind_group, takes_step, grid })
     }
 
-    fn operand<'a>(&'a self, operand: Operand, constants: &'a [wgpu::Buffer]) -> Result<BindingResource<'a>> {
+    fn operand<'a>(
+        &'a self,
+        operand: Operand,
+        constants: &'a [wgpu::Buffer],
+    ) -> Result<BindingResource<'a>> {
         let tensor = match operand {
             Operand::Results => return Ok(self.results.as_entire_binding()),
             Operand::Status => return Ok(self.parameters.status().as_entire_binding()),
-            Operand::Arena(arena, chunk) => return Ok(self.parameters.buffer(arena, chunk)?.as_entire_binding()),
+            Operand::Arena(arena, chunk) => {
+                return Ok(self.parameters.buffer(arena, chunk)?.as_entire_binding());
+            }
             Operand::Tensor(tensor) => tensor,
         };
         let bytes = self.plan.info(tensor).map_or(0, |info| info.shape.bytes() as u64);
@@ -155,22 +161,27 @@ impl Executor {
     /// # Errors
     /// Those of [`Executor::record`] and of the device.
     pub async fn submit(&mut self, steps: &[Step]) -> Result<()> {
-        while !self.ring.has_room() {
-            if let Some(results) = self.ring.take(&self.gpu).await? {
-                self.arrived.push_back(results);
-            }
-        }
+        self.make_room().await?;
         let gpu = self.gpu.clone();
-        gpu.tally().submissions.add(1);
-        gpu.scoped("a training step", || {
-            let mut encoder = gpu.device().create_command_encoder(&Default::default());
-            self.record(&mut encoder, steps)?;
-            gpu.queue().submit([encoder.finish()]);
-            Ok::<(), Error>(())
-        })
-        .await??;
+        gpu.submit(|encoder| self.record(encoder, steps)).await?;
         self.submitted();
         Ok(())
+    }
+
+    /// Makes sure that another recording's results have room, taking the oldest ones in if not.
+    pub(crate) async fn make_room(&mut self) -> Result<()> {
+        while !self.ring.has_room() {
+            match self.ring.take(&self.gpu).await? {
+                Some(results) => self.arrived.push_back(results),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Executor::results`] would return at once.
+    pub fn is_ready(&self) -> bool {
+        !self.arrived.is_empty() || self.ring.is_ready()
     }
 
     /// The results of the oldest submission not yet taken, waiting for them; `None` if there are
@@ -190,10 +201,7 @@ impl Executor {
     /// # Errors
     /// Those of the device.
     pub async fn results_ready(&mut self) -> Result<Option<Results>> {
-        if self.arrived.is_empty() && !(self.ring.is_busy() && self.ring.is_ready()) {
-            return Ok(None);
-        }
-        self.results().await
+        if self.is_ready() { self.results().await } else { Ok(None) }
     }
 
     /// Runs any number of steps and waits for them; returns their results, a row per step.
@@ -231,5 +239,9 @@ impl Executor {
 }
 
 fn range(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> BindingResource<'_> {
-    BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
+    BindingResource::Buffer(wgpu::BufferBinding {
+        buffer,
+        offset,
+        size: std::num::NonZeroU64::new(bytes),
+    })
 }

@@ -44,7 +44,8 @@ impl Ring {
         };
         for _ in 0..DEPTH {
             let bytes = ring.bytes(row_capacity);
-            ring.free.push(gpu.buffer_for("results", bytes, Usage::COPY_DST | Usage::MAP_READ).await?);
+            ring.free
+                .push(gpu.buffer_for("results", bytes, Usage::COPY_DST | Usage::MAP_READ).await?);
         }
         Ok(ring)
     }
@@ -56,11 +57,6 @@ impl Ring {
     /// Whether another submission's results have room.
     pub(super) fn has_room(&self) -> bool {
         !self.free.is_empty()
-    }
-
-    /// Whether results are under way.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.under_way.is_empty()
     }
 
     /// Whether the oldest results are here.
@@ -79,7 +75,11 @@ impl Ring {
     ) -> Result<()> {
         debug_assert!(rows <= self.row_capacity);
         let staging = self.free.pop().ok_or_else(|| {
-            Error::argument("submissions without results taken", DEPTH, "fewer; take results between them")
+            Error::argument(
+                "submissions without results taken",
+                DEPTH,
+                "fewer; take results between them",
+            )
         })?;
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         if self.columns > 0 {

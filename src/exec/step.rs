@@ -23,7 +23,12 @@ pub struct Step {
 impl Step {
     /// A step of training: number `number` (from 0) with learning rate η, drawing its batch from
     /// `batch_start`. Bias corrections are those of `rule`.
-    pub fn training(rule: crate::graph::UpdateRule, number: u32, batch_start: u32, learning_rate: f32) -> Self {
+    pub fn training(
+        rule: crate::graph::UpdateRule,
+        number: u32,
+        batch_start: u32,
+        learning_rate: f32,
+    ) -> Self {
         let (correction1, correction2) = match rule {
             crate::graph::UpdateRule::Adam { beta1, beta2, .. } => {
                 let t = f64::from(number) + 1.0;

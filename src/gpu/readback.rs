@@ -125,11 +125,9 @@ impl Gpu {
     ) -> Result<Vec<u8>, Error> {
         use wgpu::BufferUsages as Usage;
         let staging = self.buffer_for("readback", bytes, Usage::COPY_DST | Usage::MAP_READ).await?;
-        self.tally().submissions.add(1);
-        self.scoped("reading back", || {
-            let mut encoder = self.device().create_command_encoder(&Default::default());
+        self.submit(|encoder| {
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-            self.queue().submit([encoder.finish()]);
+            Ok(())
         })
         .await?;
         map(self, &staging, bytes, "reading back").await?;

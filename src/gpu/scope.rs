@@ -4,8 +4,27 @@ use super::Gpu;
 use crate::Error;
 
 impl Gpu {
+    /// Records with `record` and submits, unless it fails.
+    pub(crate) async fn submit(
+        &self,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.scoped("a submission", || {
+            let mut encoder = self.device().create_command_encoder(&Default::default());
+            record(&mut encoder)?;
+            self.tally().submissions.add(1);
+            self.queue().submit([encoder.finish()]);
+            Ok(())
+        })
+        .await?
+    }
+
     /// Runs `work` and returns its result, or the first error that WebGPU reports for it.
-    pub(crate) async fn scoped<T>(&self, during: &str, work: impl FnOnce() -> T) -> Result<T, Error> {
+    pub(crate) async fn scoped<T>(
+        &self,
+        during: &str,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
         self.check(during)?;
         let device = self.device();
         // Guards must not live across an await; popping at once yields futures that may.
@@ -31,6 +50,8 @@ fn named(error: wgpu::Error, during: &str) -> Error {
     let (during, reason) = (during.to_string(), error.to_string());
     match error {
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { during, reason },
-        wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => Error::Validation { during, reason },
+        wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
+            Error::Validation { during, reason }
+        }
     }
 }

@@ -196,7 +196,11 @@ impl Graph {
         self.expect_dtype("batch", order, DType::U32)?;
         let (order_dims, of) = (self.shape(order).dims().to_vec(), self.shape(x).dims().to_vec());
         let (&[n], [have, rest @ ..]) = (order_dims.as_slice(), of.as_slice()) else {
-            return Err(self.mismatch("batch", &[x, order], "rows×… with an order of one entry per row"));
+            return Err(self.mismatch(
+                "batch",
+                &[x, order],
+                "rows×… with an order of one entry per row",
+            ));
         };
         if n != *have || rows > n {
             let rule = format!("an order of one entry per row, and at least {rows} rows");
@@ -235,7 +239,12 @@ impl Graph {
 
     /// A loss; a scalar. Predictions are `…×n`; targets have their shape, or, for
     /// [`Loss::SoftmaxCrossEntropy`], are `u32` labels with one fewer axis.
-    pub fn loss(&mut self, loss: Loss, predictions: Tensor, targets: Tensor) -> Result<Tensor, Error> {
+    pub fn loss(
+        &mut self,
+        loss: Loss,
+        predictions: Tensor,
+        targets: Tensor,
+    ) -> Result<Tensor, Error> {
         if let Loss::Huber { delta } = loss
             && !(delta > 0.0 && delta.is_finite())
         {
@@ -246,7 +255,12 @@ impl Graph {
     }
 
     /// A sum over a batch that a metric is computed from; a scalar. See [`Count`].
-    pub fn count(&mut self, count: Count, predictions: Tensor, targets: Tensor) -> Result<Tensor, Error> {
+    pub fn count(
+        &mut self,
+        count: Count,
+        predictions: Tensor,
+        targets: Tensor,
+    ) -> Result<Tensor, Error> {
         let classes = count == Count::Correct;
         self.check_targets("count", predictions, targets, classes)?;
         self.node(Op::Count(count), &[predictions, targets], Shape::scalar())
@@ -291,7 +305,12 @@ impl Graph {
         Ok(())
     }
 
-    pub(super) fn node(&mut self, op: Op, inputs: &[Tensor], shape: impl Into<Shape>) -> Result<Tensor, Error> {
+    pub(super) fn node(
+        &mut self,
+        op: Op,
+        inputs: &[Tensor],
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor, Error> {
         self.node_in(Pass::Forward, op, inputs, shape)
     }
 
@@ -308,7 +327,13 @@ impl Graph {
         Ok(output)
     }
 
-    fn check_targets(&self, op: &str, predictions: Tensor, targets: Tensor, classes: bool) -> Result<(), Error> {
+    fn check_targets(
+        &self,
+        op: &str,
+        predictions: Tensor,
+        targets: Tensor,
+        classes: bool,
+    ) -> Result<(), Error> {
         self.check_handles(op, &[predictions, targets])?;
         self.expect_dtype(op, predictions, DType::F32)?;
         self.expect_dtype(op, targets, if classes { DType::U32 } else { DType::F32 })?;
@@ -336,7 +361,10 @@ impl Graph {
         if info.dtype == dtype {
             return Ok(());
         }
-        Err(Error::shape(op, format!("'{}' holds {:?}, {dtype:?} is needed", info.name, info.dtype)))
+        Err(Error::shape(
+            op,
+            format!("'{}' holds {:?}, {dtype:?} is needed", info.name, info.dtype),
+        ))
     }
 
     fn check_axes(&self, op: &str, x: Tensor, start: usize, end: usize) -> Result<(), Error> {
@@ -346,15 +374,17 @@ impl Graph {
         }
         Err(Error::shape(
             op,
-            format!("axes {start}..{end} of '{}' ({shape}, {} axes)", self.info(x).name, shape.rank()),
+            format!(
+                "axes {start}..{end} of '{}' ({shape}, {} axes)",
+                self.info(x).name,
+                shape.rank()
+            ),
         ))
     }
 
     fn mismatch(&self, op: &str, tensors: &[Tensor], rule: &str) -> Error {
-        let have: Vec<String> = tensors
-            .iter()
-            .map(|&t| format!("'{}' {}", self.info(t).name, self.shape(t)))
-            .collect();
+        let have: Vec<String> =
+            tensors.iter().map(|&t| format!("'{}' {}", self.info(t).name, self.shape(t))).collect();
         Error::shape(op, format!("{} do not fit; needed: {rule}", have.join(" and ")))
     }
 }

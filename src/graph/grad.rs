@@ -15,7 +15,11 @@ impl Graph {
         self.check_handles("gradients", &[of])?;
         self.check_handles("gradients", wrt)?;
         if self.shape(of).elements() != 1 {
-            let detail = format!("'{}' is {}, not a scalar; reduce it first", self.info(of).name, self.shape(of));
+            let detail = format!(
+                "'{}' is {}, not a scalar; reduce it first",
+                self.info(of).name,
+                self.shape(of)
+            );
             return Err(Error::shape("gradients", detail));
         }
         let wanted = self.depends_on(wrt);
@@ -32,7 +36,11 @@ impl Graph {
         wrt.iter()
             .map(|&t| {
                 adjoints.of[t.0].ok_or_else(|| {
-                    let detail = format!("'{}' does not depend on '{}'", self.info(of).name, self.info(t).name);
+                    let detail = format!(
+                        "'{}' does not depend on '{}'",
+                        self.info(of).name,
+                        self.info(t).name
+                    );
                     Error::shape("gradients", detail)
                 })
             })
@@ -90,7 +98,9 @@ impl Graph {
                     adjoints.add(self, bias, db)?;
                 }
             }
-            (Op::Binary(binary), &[a, b]) => self.backward_binary(binary, a, b, dy, wanted, adjoints)?,
+            (Op::Binary(binary), &[a, b]) => {
+                self.backward_binary(binary, a, b, dy, wanted, adjoints)?
+            }
             (Op::Scale(factor), &[x]) => {
                 let dx = self.back(Op::Scale(factor), &[dy], x)?;
                 adjoints.add(self, x, dx)?;
@@ -112,7 +122,9 @@ impl Graph {
                 let n = self.shape(x).around(start, end).span as f32;
                 let dx = match reduction {
                     Reduction::Sum => self.back(Op::Expand { start, end, scale: 1.0 }, &[dy], x)?,
-                    Reduction::Mean => self.back(Op::Expand { start, end, scale: 1.0 / n }, &[dy], x)?,
+                    Reduction::Mean => {
+                        self.back(Op::Expand { start, end, scale: 1.0 / n }, &[dy], x)?
+                    }
                     Reduction::Max => self.back(Op::MaxGrad { start, end }, &[x, y, dy], x)?,
                 };
                 adjoints.add(self, x, dx)?;
@@ -181,10 +193,8 @@ impl Graph {
         wanted: &[bool],
         adjoints: &mut Adjoints,
     ) -> Result<(), Error> {
-        let symmetric = matches!(
-            loss,
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. }
-        );
+        let symmetric =
+            matches!(loss, Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. });
         if wanted[targets.0] && !symmetric {
             return Err(self.no_gradient(node));
         }
@@ -224,7 +234,11 @@ impl Graph {
         let names: Vec<&str> = node.inputs.iter().map(|&t| self.info(t).name.as_str()).collect();
         Error::shape(
             "gradients",
-            format!("{} of {} has no gradient that way; leave it out of the loss", node.op, names.join(", ")),
+            format!(
+                "{} of {} has no gradient that way; leave it out of the loss",
+                node.op,
+                names.join(", ")
+            ),
         )
     }
 }

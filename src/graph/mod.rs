@@ -174,7 +174,9 @@ impl Graph {
         match elements {
             Some(0) => Err(Error::shape(
                 &name,
-                format!("the tensor would be {shape}, which is empty; every extent must be at least 1"),
+                format!(
+                    "the tensor would be {shape}, which is empty; every extent must be at least 1"
+                ),
             )),
             // u32 indexing in the kernels; a buffer of this size is refused much earlier.
             Some(n) if u32::try_from(n).is_ok() => {

@@ -70,9 +70,8 @@ impl Shape {
 
     /// This shape without the axes `start..end`.
     pub fn without(&self, start: usize, end: usize) -> Shape {
-        let kept = |(axis, &extent): (usize, &usize)| {
-            (!(start..end).contains(&axis)).then_some(extent)
-        };
+        let kept =
+            |(axis, &extent): (usize, &usize)| (!(start..end).contains(&axis)).then_some(extent);
         Shape(self.0.iter().enumerate().filter_map(kept).collect())
     }
 }

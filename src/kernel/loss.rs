@@ -1,1 +1,294 @@
-//! (in progress)
+//! Losses and counts: what an item is (`loss_*.wgsl` and `count_*.wgsl`, one per loss or count) and
+//! what is done with all items (`loss_value.wgsl`, `loss_gradient.wgsl`,
+//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`) or rows, which
+//! `line.wgsl` shares out among invocations. Besides, `sum_partials.wgsl` and `emit_result.wgsl`.
+//!
+//! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: [`partials`]
+//! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
+
+use super::softmax::{INVOCATIONS, LINE, line_lanes};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, part, word};
+use crate::graph::{Count, Loss, Tensor};
+
+/// Elements that one workgroup of a sum looks at before another one is started.
+const SHARE: usize = 8192;
+
+/// Workgroups of a sum, at most: as many as `sum_partials.wgsl` has invocations.
+const GROUPS: usize = 256;
+
+pub(super) const TREE_SUM: &Part = part!("tree_sum");
+const ELEMENTS: &Part = part!("items_are_elements");
+const LOG1P: &Part = part!("log1p");
+const SOFTMAX_ROW: &Part = part!("softmax_row");
+
+/// Where a scalar goes: `operand[row · stride + column]`, where `row` is the step's row of the
+/// results table. Stride 0 makes it a fixed place; partial sums use stride and column 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// What is written.
+    pub operand: Operand,
+    /// Numbers per row of the table.
+    pub stride: u32,
+    /// Place in the row.
+    pub column: u32,
+}
+
+impl Destination {
+    /// The beginning of `tensor`, at every step: for scalars and partial sums.
+    pub fn tensor(tensor: Tensor) -> Self {
+        Self { operand: Operand::Tensor(tensor), stride: 0, column: 0 }
+    }
+}
+
+/// What a sum runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Items {
+    /// Number of items: elements, or rows for what looks at whole rows.
+    pub count: usize,
+    /// Elements in all items together.
+    pub elements: usize,
+}
+
+/// The items of a loss.
+pub fn loss_items(shapes: Shapes<'_>, loss: Loss, predictions: Tensor) -> Items {
+    items(shapes, loss_of_rows(loss), predictions)
+}
+
+/// The items of a count.
+pub fn count_items(shapes: Shapes<'_>, count: Count, predictions: Tensor) -> Items {
+    items(shapes, count_of_rows(count), predictions)
+}
+
+fn loss_of_rows(loss: Loss) -> bool {
+    matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities)
+}
+
+fn count_of_rows(count: Count) -> bool {
+    matches!(count, Count::Correct | Count::CorrectProbabilities)
+}
+
+fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor) -> Items {
+    let shape = shapes.of(predictions);
+    let elements = shape.elements();
+    Items { count: if rows { shape.rows() } else { elements }, elements }
+}
+
+/// Number of workgroups that a sum over `items` is given: one per 8192 elements or part of that,
+/// at most 256, at most one per item. If it is 1, no second dispatch is needed.
+pub fn partials(items: Items) -> usize {
+    items.elements.div_ceil(SHARE).min(GROUPS).min(items.count).max(1)
+}
+
+/// Writes the loss, or with `groups` > 1 the parts of it that [`sum_partials`] adds up.
+pub fn value(
+    shapes: Shapes<'_>,
+    loss: Loss,
+    predictions: Tensor,
+    targets: Tensor,
+    to: Destination,
+    groups: usize,
+) -> Launch {
+    let items = loss_items(shapes, loss, predictions);
+    Launch {
+        name: loss.name().into(),
+        parts: with_main(parts_of_loss(loss), &[TREE_SUM, part!("loss_value")]),
+        constants: constants_of(loss, shapes.of(predictions).columns()),
+        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.count)),
+        operands: value_operands(predictions, targets, to),
+        workgroups: groups_of(groups),
+    }
+}
+
+/// [`value`], and in the same dispatch the gradient with respect to the predictions times the
+/// constant `upstream`.
+#[allow(clippy::too_many_arguments)]
+pub fn value_and_gradient(
+    shapes: Shapes<'_>,
+    loss: Loss,
+    predictions: Tensor,
+    targets: Tensor,
+    upstream: f32,
+    gradient: Tensor,
+    to: Destination,
+    groups: usize,
+) -> Launch {
+    let items = loss_items(shapes, loss, predictions);
+    let scale = (f64::from(upstream) / items.count as f64) as f32;
+    let mut operands = value_operands(predictions, targets, to);
+    operands.push(("gradient", Operand::Tensor(gradient)));
+    Launch {
+        name: format!("{} + gradient", loss.name()),
+        parts: with_main(parts_of_loss(loss), &[TREE_SUM, part!("loss_value_and_gradient")]),
+        constants: constants_of(loss, shapes.of(predictions).columns()),
+        dims: vec![
+            word(items.count),
+            word(shapes.of(predictions).columns()),
+            share(items.count, groups),
+            reciprocal(items.count).to_bits(),
+            scale.to_bits(),
+            to.stride,
+            to.column,
+        ],
+        operands,
+        workgroups: groups_of(groups),
+    }
+}
+
+/// `out` = the gradient of the loss with respect to the predictions, times the scalar `upstream`.
+pub fn gradient(
+    shapes: Shapes<'_>,
+    loss: Loss,
+    predictions: Tensor,
+    targets: Tensor,
+    upstream: Tensor,
+    out: Tensor,
+) -> Launch {
+    let items = loss_items(shapes, loss, predictions).count;
+    let columns = shapes.of(predictions).columns();
+    let lanes = if loss_of_rows(loss) { line_lanes(columns) } else { 1 };
+    Launch {
+        name: format!("{}_grad", loss.name()),
+        parts: with_main(parts_of_loss(loss), &[part!("loss_gradient")]),
+        constants: constants_of(loss, shapes.of(predictions).columns()),
+        dims: vec![word(items), word(columns), reciprocal(items).to_bits()],
+        operands: vec![
+            ("predictions", Operand::Tensor(predictions)),
+            ("targets", Operand::Tensor(targets)),
+            ("upstream", Operand::Tensor(upstream)),
+            ("gradient", Operand::Tensor(out)),
+        ],
+        workgroups: items.div_ceil(INVOCATIONS / lanes),
+    }
+}
+
+/// Writes a count, or with `groups` > 1 the parts of it that [`sum_partials`] adds up.
+pub fn count(
+    shapes: Shapes<'_>,
+    count: Count,
+    predictions: Tensor,
+    targets: Tensor,
+    to: Destination,
+    groups: usize,
+) -> Launch {
+    let items = count_items(shapes, count, predictions);
+    let (name, part) = match count {
+        Count::Correct => ("count_correct", part!("count_correct")),
+        Count::CorrectBinary => ("count_correct_binary", part!("count_correct_binary")),
+        Count::CorrectProbabilities => {
+            ("count_correct_probabilities", part!("count_correct_probabilities"))
+        }
+        // The items of these losses, without the division by their number.
+        Count::AbsoluteError => ("sum_absolute_error", part!("loss_mean_absolute_error")),
+        Count::SquaredError => ("sum_squared_error", part!("loss_mean_squared_error")),
+    };
+    let (sharing, constants) = if count_of_rows(count) {
+        let lanes = line_lanes(shapes.of(predictions).columns());
+        (LINE, vec![("LINE_LANES", lanes as f64)])
+    } else {
+        (ELEMENTS, vec![])
+    };
+    Launch {
+        name: name.into(),
+        parts: vec![PRELUDE, sharing, part, TREE_SUM, part!("loss_value")],
+        constants,
+        dims: value_dims(shapes, items, predictions, to, groups, 1.0),
+        operands: value_operands(predictions, targets, to),
+        workgroups: groups_of(groups),
+    }
+}
+
+/// Adds the first `n` numbers of `partials` up.
+pub fn sum_partials(partials: Tensor, n: usize, to: Destination) -> Launch {
+    Launch {
+        name: "sum_partials".into(),
+        parts: vec![PRELUDE, TREE_SUM, part!("sum_partials")],
+        constants: vec![],
+        dims: vec![word(n), to.stride, to.column],
+        operands: vec![("partials", Operand::Tensor(partials)), ("value", to.operand)],
+        workgroups: 1,
+    }
+}
+
+/// Copies a scalar that was computed elsewhere to where the host reads it.
+pub fn emit(scalar: Tensor, to: Destination) -> Launch {
+    Launch {
+        name: "emit_result".into(),
+        parts: vec![PRELUDE, part!("emit_result")],
+        constants: vec![],
+        dims: vec![to.stride, to.column],
+        operands: vec![("scalar", Operand::Tensor(scalar)), ("value", to.operand)],
+        workgroups: 1,
+    }
+}
+
+/// The prelude and the files that define `item` for a loss.
+fn parts_of_loss(loss: Loss) -> Vec<&'static Part> {
+    let part = match loss {
+        Loss::MeanSquaredError => part!("loss_mean_squared_error"),
+        Loss::MeanAbsoluteError => part!("loss_mean_absolute_error"),
+        Loss::Huber { .. } => part!("loss_huber"),
+        Loss::SoftmaxCrossEntropy => part!("loss_softmax_cross_entropy"),
+        Loss::SoftmaxCrossEntropyProbabilities => part!("loss_softmax_cross_entropy_probabilities"),
+        Loss::BinaryCrossEntropy => {
+            return vec![PRELUDE, LOG1P, ELEMENTS, part!("loss_binary_cross_entropy")];
+        }
+    };
+    if loss_of_rows(loss) {
+        vec![PRELUDE, LOG1P, LINE, SOFTMAX_ROW, part]
+    } else {
+        vec![PRELUDE, ELEMENTS, part]
+    }
+}
+
+fn with_main(mut parts: Vec<&'static Part>, rest: &[&'static Part]) -> Vec<&'static Part> {
+    parts.extend_from_slice(rest);
+    parts
+}
+
+fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {
+    match loss {
+        Loss::Huber { delta } => vec![("DELTA", f64::from(delta))],
+        loss if loss_of_rows(loss) => vec![("LINE_LANES", line_lanes(columns) as f64)],
+        _ => vec![],
+    }
+}
+
+/// The words of `Dims` in `loss_value.wgsl`.
+fn value_dims(
+    shapes: Shapes<'_>,
+    items: Items,
+    predictions: Tensor,
+    to: Destination,
+    groups: usize,
+    factor: f32,
+) -> Vec<u32> {
+    let columns = word(shapes.of(predictions).columns());
+    let share = share(items.count, groups);
+    vec![word(items.count), columns, share, factor.to_bits(), to.stride, to.column]
+}
+
+fn value_operands(
+    predictions: Tensor,
+    targets: Tensor,
+    to: Destination,
+) -> Vec<(&'static str, Operand)> {
+    vec![
+        ("predictions", Operand::Tensor(predictions)),
+        ("targets", Operand::Tensor(targets)),
+        ("value", to.operand),
+    ]
+}
+
+/// Workgroups of a sum; few enough for one row of the dispatch grid, so that none is surplus.
+pub(super) fn groups_of(groups: usize) -> usize {
+    groups.clamp(1, GROUPS)
+}
+
+/// Items of each workgroup; the last ones may get fewer, or none.
+pub(super) fn share(items: usize, groups: usize) -> u32 {
+    word(items.div_ceil(groups_of(groups)))
+}
+
+fn reciprocal(n: usize) -> f32 {
+    (1.0 / n as f64) as f32
+}

@@ -42,7 +42,8 @@ pub fn matmul(
     };
     // Rows of a and b are read four elements at a time.
     let aligned = shapes.of(a).columns() % 4 == 0 && shapes.of(b).columns() % 4 == 0;
-    let load: &Part = if aligned { part!("matmul_load_vector") } else { part!("matmul_load_scalar") };
+    let load: &Part =
+        if aligned { part!("matmul_load_vector") } else { part!("matmul_load_scalar") };
     let mut launch = Launch {
         name: name.into(),
         parts: vec![PRELUDE, part!("matmul_dims"), load],
@@ -69,6 +70,16 @@ pub fn matmul(
     }
     launch.parts.push(file);
     launch
+}
+
+/// Multiply-adds of a launch: `m·n·k` of a product, 0 of anything else.
+pub fn multiply_adds(launch: &Launch) -> u64 {
+    match launch.dims.as_slice() {
+        &[m, n, k, _] if launch.name.starts_with("matmul") => {
+            u64::from(m) * u64::from(n) * u64::from(k)
+        }
+        _ => 0,
+    }
 }
 
 fn add_epilogue(launch: &mut Launch, epilogue: Epilogue) {

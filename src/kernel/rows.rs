@@ -1,1 +1,96 @@
-//! (in progress)
+//! Copies of rows (slices along the first axis) named by index: `gather.wgsl`,
+//! `gather_grad.wgsl`, `batch.wgsl`, `batch_pair.wgsl`.
+
+use super::elementwise::workgroups;
+use super::{Launch, Operand, PRELUDE, Shapes, part, word};
+use crate::graph::Tensor;
+
+/// Number of rows of a tensor and words per row; rows lie along the first axis.
+fn rows_and_width(shapes: Shapes<'_>, tensor: Tensor) -> (u32, u32) {
+    let shape = shapes.of(tensor);
+    let rows = shape.dims().first().copied().unwrap_or(1);
+    (word(rows), word(shape.elements() / rows.max(1)))
+}
+
+/// `out` = the rows of `x` that `indices` name.
+pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> Launch {
+    let (rows, width) = rows_and_width(shapes, x);
+    let count = shapes.elements(out);
+    Launch {
+        name: "gather".into(),
+        parts: vec![PRELUDE, part!("gather")],
+        constants: vec![],
+        dims: vec![count, width, rows],
+        operands: vec![
+            ("x", Operand::Tensor(x)),
+            ("indices", Operand::Tensor(indices)),
+            ("out", Operand::Tensor(out)),
+        ],
+        workgroups: workgroups(count),
+    }
+}
+
+/// `out` = the rows of `dy`, added up where `indices` took them from, in index order.
+pub fn gather_grad(shapes: Shapes<'_>, indices: Tensor, dy: Tensor, out: Tensor) -> Launch {
+    let (rows, width) = rows_and_width(shapes, out);
+    let count = shapes.elements(out);
+    Launch {
+        name: "gather_grad".into(),
+        parts: vec![PRELUDE, part!("gather_grad")],
+        constants: vec![],
+        dims: vec![count, width, rows, shapes.elements(indices)],
+        operands: vec![
+            ("indices", Operand::Tensor(indices)),
+            ("dy", Operand::Tensor(dy)),
+            ("out", Operand::Tensor(out)),
+        ],
+        workgroups: workgroups(count),
+    }
+}
+
+/// `out` = the rows of `x` that `order` names, from the step's batch start on.
+pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor) -> Launch {
+    let (rows, width) = rows_and_width(shapes, x);
+    let count = shapes.elements(out);
+    Launch {
+        name: "batch".into(),
+        parts: vec![PRELUDE, part!("batch")],
+        constants: vec![],
+        dims: vec![count, width, rows, shapes.elements(order)],
+        operands: vec![
+            ("order", Operand::Tensor(order)),
+            ("x", Operand::Tensor(x)),
+            ("out", Operand::Tensor(out)),
+        ],
+        workgroups: workgroups(count),
+    }
+}
+
+/// [`batch`] of `x` into `x_out` and of `t` into `t_out`, by the same `order`, in one dispatch.
+pub fn batch_pair(
+    shapes: Shapes<'_>,
+    x: Tensor,
+    x_out: Tensor,
+    t: Tensor,
+    t_out: Tensor,
+    order: Tensor,
+) -> Launch {
+    let (x_rows, x_width) = rows_and_width(shapes, x);
+    let (t_rows, t_width) = rows_and_width(shapes, t);
+    let (x_count, t_count) = (shapes.elements(x_out), shapes.elements(t_out));
+    let n = shapes.elements(order);
+    Launch {
+        name: "batch_pair".into(),
+        parts: vec![PRELUDE, part!("batch_pair")],
+        constants: vec![],
+        dims: vec![x_count, x_width, x_rows, t_count, t_width, t_rows, n],
+        operands: vec![
+            ("order", Operand::Tensor(order)),
+            ("x", Operand::Tensor(x)),
+            ("t", Operand::Tensor(t)),
+            ("x_out", Operand::Tensor(x_out)),
+            ("t_out", Operand::Tensor(t_out)),
+        ],
+        workgroups: workgroups(x_count.saturating_add(t_count)),
+    }
+}

@@ -1,1 +1,79 @@
-//! (in progress)
+//! Softmax along one axis: `softmax.wgsl`, `log_softmax.wgsl` and their gradients, all on the view
+//! of `softmax_view.wgsl`, each line shared out among invocations by `line.wgsl`.
+
+use super::{Launch, Operand, PRELUDE, Part, Shapes, part, word};
+use crate::graph::Tensor;
+
+/// Sharing a line out among invocations; whoever includes it sets the constant `LINE_LANES`.
+pub(super) const LINE: &Part = part!("line");
+
+/// Invocations per workgroup of the kernels that share lines out.
+pub(super) const INVOCATIONS: usize = 256;
+
+/// Elements of a line that one invocation takes before another one helps.
+const ELEMENTS: usize = 16;
+
+const VIEW: &Part = part!("softmax_view");
+const LOG1P: &Part = part!("log1p");
+
+/// How many invocations share a line of `span` elements: the constant `LINE_LANES`, a power of two.
+pub(super) fn line_lanes(span: usize) -> usize {
+    span.div_ceil(ELEMENTS).next_power_of_two().min(INVOCATIONS)
+}
+
+/// `out = softmax(x)` along `axis`.
+pub fn softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
+    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax")];
+    let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
+    along(shapes, "softmax", parts, axis, operands, out)
+}
+
+/// `out = ln softmax(x)` along `axis`.
+pub fn log_softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
+    let parts = vec![PRELUDE, LOG1P, LINE, VIEW, part!("log_softmax")];
+    let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
+    along(shapes, "log_softmax", parts, axis, operands, out)
+}
+
+/// `out = y·(dy - Σ y·dy)` along `axis`; `y` is the softmax.
+pub fn softmax_grad(shapes: Shapes<'_>, axis: usize, y: Tensor, dy: Tensor, out: Tensor) -> Launch {
+    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax_grad")];
+    along(shapes, "softmax_grad", parts, axis, grad_operands(y, dy, out), out)
+}
+
+/// `out = dy - eʸ·Σ dy` along `axis`; `y` is the log-softmax.
+pub fn log_softmax_grad(
+    shapes: Shapes<'_>,
+    axis: usize,
+    y: Tensor,
+    dy: Tensor,
+    out: Tensor,
+) -> Launch {
+    let parts = vec![PRELUDE, LINE, VIEW, part!("log_softmax_grad")];
+    along(shapes, "log_softmax_grad", parts, axis, grad_operands(y, dy, out), out)
+}
+
+fn grad_operands(y: Tensor, dy: Tensor, out: Tensor) -> Vec<(&'static str, Operand)> {
+    vec![("y", Operand::Tensor(y)), ("dy", Operand::Tensor(dy)), ("out", Operand::Tensor(out))]
+}
+
+/// One to 256 invocations per line along `axis`.
+fn along(
+    shapes: Shapes<'_>,
+    name: &str,
+    parts: Vec<&'static Part>,
+    axis: usize,
+    operands: Vec<(&'static str, Operand)>,
+    out: Tensor,
+) -> Launch {
+    let view = shapes.of(out).around(axis, axis + 1);
+    let lanes = line_lanes(view.span);
+    Launch {
+        name: name.into(),
+        parts,
+        constants: vec![("LINE_LANES", lanes as f64)],
+        dims: vec![word(view.outer), word(view.span), word(view.inner)],
+        operands,
+        workgroups: (view.outer * view.inner).div_ceil(INVOCATIONS / lanes),
+    }
+}

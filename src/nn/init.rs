@@ -72,7 +72,10 @@ mod tests {
         ] {
             let (mean, measured) = moments(&init.weights(fan_in, fan_out, 7));
             // 20,000 draws: the variance is known within about 1 %, the mean within 0.0006.
-            assert!((measured / variance - 1.0).abs() < 0.04, "{init:?}: {measured} for {variance}");
+            assert!(
+                (measured / variance - 1.0).abs() < 0.04,
+                "{init:?}: {measured} for {variance}"
+            );
             assert!(mean.abs() < 0.003, "{init:?}: mean {mean}");
         }
     }

@@ -44,7 +44,11 @@ impl Metric {
             (Metric::RSquared, None) => Ok(Count::SquaredError),
             _ => {
                 let value = format!("{} with loss {}", self.name(), loss.name());
-                Err(Error::argument("metric", value, "accuracy for classification, the others for regression"))
+                Err(Error::argument(
+                    "metric",
+                    value,
+                    "accuracy for classification, the others for regression",
+                ))
             }
         }
     }
@@ -76,7 +80,8 @@ impl TargetFacts {
             Targets::Classes { .. } => Self { width: 1, total_sum_of_squares: 0.0 },
             Targets::Values { data, width } => {
                 let rows = data.len() / (*width).max(1);
-                let column = |c: usize| data.iter().skip(c).step_by((*width).max(1)).map(|&v| f64::from(v));
+                let column =
+                    |c: usize| data.iter().skip(c).step_by((*width).max(1)).map(|&v| f64::from(v));
                 let total = (0..*width)
                     .map(|c| {
                         let mean = column(c).sum::<f64>() / rows.max(1) as f64;

@@ -2,7 +2,7 @@
 
 mod init;
 mod layer;
-mod metric;
+pub(crate) mod metric;
 mod optimizer;
 mod sequential;
 

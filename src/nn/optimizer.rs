@@ -39,7 +39,10 @@ impl Optimizer {
 
     /// Gradient descent with Nesterov's momentum μ.
     pub fn nesterov(learning_rate: f32, momentum: f32) -> Self {
-        Self::new(UpdateRule::Momentum { momentum, nesterov: true, weight_decay: 0.0 }, learning_rate)
+        Self::new(
+            UpdateRule::Momentum { momentum, nesterov: true, weight_decay: 0.0 },
+            learning_rate,
+        )
     }
 
     /// Adam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8.
@@ -101,8 +104,11 @@ impl Optimizer {
         if let Some(norm) = self.clip_norm {
             within("clip_norm", norm, norm > 0.0, "positive and finite")?;
         }
-        let unit = |name, value: f32| within(name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
-        let decay = |value: f32| within("weight decay", value, value >= 0.0, "0 or more, and finite");
+        let unit = |name, value: f32| {
+            within(name, value, (0.0..1.0).contains(&value), "at least 0 and below 1")
+        };
+        let decay =
+            |value: f32| within("weight decay", value, value >= 0.0, "0 or more, and finite");
         match self.rule {
             UpdateRule::Sgd { weight_decay } => decay(weight_decay)?,
             UpdateRule::Momentum { momentum, weight_decay, .. } => {
@@ -222,7 +228,9 @@ mod tests {
         let cosine = Schedule::cosine(100, 0.1);
         assert_eq!(cosine.factor(0), 1.0);
         assert!((cosine.factor(50) - 0.55).abs() < 1e-12);
-        assert!((cosine.factor(100) - 0.1).abs() < 1e-12 && (cosine.factor(9_999) - 0.1).abs() < 1e-12);
+        assert!(
+            (cosine.factor(100) - 0.1).abs() < 1e-12 && (cosine.factor(9_999) - 0.1).abs() < 1e-12
+        );
         let warm = Schedule::cosine(100, 0.0).warm_up(4);
         assert_eq!([0, 1, 3, 4].map(|s| warm.factor(s)), [0.25, 0.5, 1.0, 1.0]);
         assert!((warm.factor(54) - 0.5).abs() < 1e-12);

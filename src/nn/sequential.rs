@@ -149,7 +149,8 @@ impl Sequential {
             let Layer::Dense { units, init } = layer else { continue };
             // Every layer draws from a generator of its own, so that a layer added elsewhere does
             // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
-            let seed = self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let seed =
+                self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             specs.push(ParameterSpec {
                 name: format!("dense_{index}.weight"),
                 shape: vec![fan_in, units],
@@ -176,7 +177,8 @@ impl Sequential {
         for (index, (layer, fan_in)) in self.widths().enumerate() {
             y = match layer {
                 Layer::Dense { units, .. } => {
-                    let weight = graph.parameter(&format!("dense_{index}.weight"), [fan_in, units])?;
+                    let weight =
+                        graph.parameter(&format!("dense_{index}.weight"), [fan_in, units])?;
                     let bias = graph.parameter(&format!("dense_{index}.bias"), [units])?;
                     parameters.extend([weight, bias]);
                     let product = graph.matmul(y, weight)?;

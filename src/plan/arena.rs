@@ -42,7 +42,8 @@ impl ArenaLayout {
             super::check_size(&info.name, bytes, target)?;
             // Every parameter starts at an offset at which it can be bound. The bytes between stay
             // zero in every arena: a zero gradient moves nothing.
-            let offset = layout.chunks.last().map(|end| end.next_multiple_of(target.alignment.into()));
+            let offset =
+                layout.chunks.last().map(|end| end.next_multiple_of(target.alignment.into()));
             let offset = match offset {
                 Some(offset) if offset + bytes <= largest => offset,
                 _ => {

@@ -15,8 +15,13 @@ use crate::kernel::{Arena, Launch, Operand};
 
 /// Kahn's algorithm. The level of a dispatch is the longest chain before it; dispatches of one
 /// level keep the order in which they were lowered.
-pub(super) fn order(work: Vec<Work>, roots: &[Tensor], gradients: &[(usize, Tensor)]) -> Result<Vec<Dispatch>, Error> {
-    let mut dispatches: Vec<Dispatch> = work.into_iter().map(|work| dispatch(work, roots)).collect();
+pub(super) fn order(
+    work: Vec<Work>,
+    roots: &[Tensor],
+    gradients: &[(usize, Tensor)],
+) -> Result<Vec<Dispatch>, Error> {
+    let mut dispatches: Vec<Dispatch> =
+        work.into_iter().map(|work| dispatch(work, roots)).collect();
     let before = dependencies(&dispatches, roots.len(), gradients);
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); dispatches.len()];
     let mut waiting: Vec<usize> = before.iter().map(Vec::len).collect();
@@ -38,14 +43,21 @@ pub(super) fn order(work: Vec<Work>, roots: &[Tensor], gradients: &[(usize, Tens
         }
     }
     if done < dispatches.len() {
-        return Err(Error::shape("plan", "the graph's operations depend on each other in a circle"));
+        return Err(Error::shape(
+            "plan",
+            "the graph's operations depend on each other in a circle",
+        ));
     }
     dispatches.sort_by_key(|dispatch| dispatch.level);
     Ok(dispatches)
 }
 
 /// For each dispatch, those that must come before it, each once.
-fn dependencies(dispatches: &[Dispatch], tensors: usize, gradients: &[(usize, Tensor)]) -> Vec<Vec<usize>> {
+fn dependencies(
+    dispatches: &[Dispatch],
+    tensors: usize,
+    gradients: &[(usize, Tensor)],
+) -> Vec<Vec<usize>> {
     // Scratch may have several writers, each of a part of its own.
     let mut writers_of: Vec<Vec<usize>> = vec![Vec::new(); tensors];
     for (index, dispatch) in dispatches.iter().enumerate() {
@@ -56,7 +68,8 @@ fn dependencies(dispatches: &[Dispatch], tensors: usize, gradients: &[(usize, Te
     let gradient_writers: Vec<usize> =
         gradients.iter().flat_map(|(_, t)| writers_of[t.index()].iter().copied()).collect();
     let moves_parameters = |d: &Dispatch| touches(&d.launch, Arena::Values);
-    let all_others: Vec<usize> = (0..dispatches.len()).filter(|&i| !moves_parameters(&dispatches[i])).collect();
+    let all_others: Vec<usize> =
+        (0..dispatches.len()).filter(|&i| !moves_parameters(&dispatches[i])).collect();
     dispatches
         .iter()
         .map(|dispatch| {
@@ -77,7 +90,10 @@ fn dependencies(dispatches: &[Dispatch], tensors: usize, gradients: &[(usize, Te
 }
 
 fn touches(launch: &Launch, arena: Arena) -> bool {
-    launch.operands.iter().any(|(_, operand)| matches!(operand, Operand::Arena(a, _) if *a == arena))
+    launch
+        .operands
+        .iter()
+        .any(|(_, operand)| matches!(operand, Operand::Arena(a, _) if *a == arena))
 }
 
 /// Sorts the tensors of a launch into those it reads and those it writes, as its WGSL declares them.

@@ -12,10 +12,14 @@
 
 use super::{ArenaLayout, PlanOptions, lower_update};
 use crate::Error;
-use crate::graph::{DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo};
+use crate::graph::{
+    DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
+};
 use crate::kernel::loss::{Destination, Items};
 use crate::kernel::matmul::Epilogue;
-use crate::kernel::{Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, word};
+use crate::kernel::{
+    Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, word,
+};
 
 /// A dispatch that has no place in the order yet.
 pub(super) struct Work {
@@ -35,7 +39,11 @@ pub(super) struct Lowered {
     pub(super) arena: ArenaLayout,
 }
 
-pub(super) fn lower(graph: &Graph, options: &PlanOptions, arena: ArenaLayout) -> Result<Lowered, Error> {
+pub(super) fn lower(
+    graph: &Graph,
+    options: &PlanOptions,
+    arena: ArenaLayout,
+) -> Result<Lowered, Error> {
     let mut lowering = Lowering::new(graph, options, arena);
     for index in 0..graph.nodes().len() {
         if lowering.live[index] && !lowering.covered[index] {
@@ -153,7 +161,10 @@ impl<'a> Lowering<'a> {
         }
         let readers = self.readers[self.root(tensor).index()].iter();
         // Readers were noted from the last node to the first.
-        readers.rev().map(|&i| (i, &self.graph.nodes()[i])).find(|(i, node)| !self.covered[*i] && fits(node))
+        readers
+            .rev()
+            .map(|&i| (i, &self.graph.nodes()[i]))
+            .find(|(i, node)| !self.covered[*i] && fits(node))
     }
 
     fn node(&mut self, index: usize) {
@@ -166,12 +177,20 @@ impl<'a> Lowering<'a> {
             (Op::Binary(op), &[a, b]) => elementwise::binary(self.shapes(), op, a, b, out),
             (Op::Scale(factor), &[x]) => elementwise::scale(self.shapes(), factor, x, out),
             (Op::Unary(f), &[x]) => elementwise::unary(self.shapes(), f, x, out),
-            (Op::UnaryGrad(f), &[saved, dy]) => elementwise::unary_grad(self.shapes(), f, saved, dy, out),
+            (Op::UnaryGrad(f), &[saved, dy]) => {
+                elementwise::unary_grad(self.shapes(), f, saved, dy, out)
+            }
             (Op::Softmax { axis }, &[x]) => softmax::softmax(self.shapes(), axis, x, out),
             (Op::LogSoftmax { axis }, &[x]) => softmax::log_softmax(self.shapes(), axis, x, out),
-            (Op::SoftmaxGrad { axis }, &[y, dy]) => softmax::softmax_grad(self.shapes(), axis, y, dy, out),
-            (Op::LogSoftmaxGrad { axis }, &[y, dy]) => softmax::log_softmax_grad(self.shapes(), axis, y, dy, out),
-            (Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 }, &[x]) if self.weight_gradient(x) => {
+            (Op::SoftmaxGrad { axis }, &[y, dy]) => {
+                softmax::softmax_grad(self.shapes(), axis, y, dy, out)
+            }
+            (Op::LogSoftmaxGrad { axis }, &[y, dy]) => {
+                softmax::log_softmax_grad(self.shapes(), axis, y, dy, out)
+            }
+            (Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 }, &[x])
+                if self.weight_gradient(x) =>
+            {
                 // The product computes this sum beside its own; it comes later.
                 self.covered[index] = false;
                 return;
@@ -179,12 +198,18 @@ impl<'a> Lowering<'a> {
             (Op::Reduce { reduction, start, end }, &[x]) => {
                 reduce::reduce(self.shapes(), reduction, start, end, x, out)
             }
-            (Op::Expand { start, end, scale }, &[x]) => reduce::expand(self.shapes(), start, end, scale, x, out),
-            (Op::MaxGrad { start, end }, &[x, y, dy]) => reduce::max_grad(self.shapes(), start, end, x, y, dy, out),
+            (Op::Expand { start, end, scale }, &[x]) => {
+                reduce::expand(self.shapes(), start, end, scale, x, out)
+            }
+            (Op::MaxGrad { start, end }, &[x, y, dy]) => {
+                reduce::max_grad(self.shapes(), start, end, x, y, dy, out)
+            }
             (Op::Gather, &[x, indices]) => rows::gather(self.shapes(), x, indices, out),
             (Op::GatherGrad, &[indices, dy]) => rows::gather_grad(self.shapes(), indices, dy, out),
             (Op::Batch, &[x, order]) => self.batch(x, order, out),
-            (Op::Loss(kind), &[predictions, targets]) => return self.loss(kind, predictions, targets, out),
+            (Op::Loss(kind), &[predictions, targets]) => {
+                return self.loss(kind, predictions, targets, out);
+            }
             (Op::LossGrad(kind), &[predictions, targets, upstream]) => {
                 loss::gradient(self.shapes(), kind, predictions, targets, upstream, out)
             }
@@ -258,7 +283,9 @@ impl<'a> Lowering<'a> {
                 && self.shapes().of(node.output).dims().first().copied() == rows
         };
         match self.companion(order, same_rows) {
-            Some((index, node)) if node.inputs.first().is_some_and(|&t| self.root(t) != self.root(x)) => {
+            Some((index, node))
+                if node.inputs.first().is_some_and(|&t| self.root(t) != self.root(x)) =>
+            {
                 let other = node.inputs.first().copied().unwrap_or(x);
                 let other_out = self.absorb(index, node);
                 rows::batch_pair(self.shapes(), x, out, other, other_out, order)
@@ -281,7 +308,16 @@ impl<'a> Lowering<'a> {
         let make = |lowering: &Self, to, groups| match gradient {
             Some((gradient, upstream)) => {
                 let shapes = lowering.shapes();
-                loss::value_and_gradient(shapes, kind, predictions, targets, upstream, gradient, to, groups)
+                loss::value_and_gradient(
+                    shapes,
+                    kind,
+                    predictions,
+                    targets,
+                    upstream,
+                    gradient,
+                    to,
+                    groups,
+                )
             }
             None => loss::value(lowering.shapes(), kind, predictions, targets, to, groups),
         };
@@ -333,7 +369,10 @@ impl<'a> Lowering<'a> {
         let is_sum = producer.is_some_and(|node| matches!(node.op, Op::Loss(_) | Op::Count(_)));
         let read = !self.readers[self.root(scalar).index()].is_empty();
         let output = self.options.outputs.iter().any(|&t| self.root(t) == scalar);
-        let gradients = self.graph.update_pass().is_some_and(|u| u.gradients.iter().any(|g| self.root(g.1) == scalar));
+        let gradients = self
+            .graph
+            .update_pass()
+            .is_some_and(|u| u.gradients.iter().any(|g| self.root(g.1) == scalar));
         let once = self.options.results.iter().filter(|&&t| t == scalar).count() == 1;
         is_sum && !read && !output && !gradients && once
     }

@@ -14,8 +14,10 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let missing = (0..lowering.graph.parameters().len())
         .find(|number| !lowering.lowered.gradients.iter().any(|(trained, _)| trained == number));
     if let Some(number) = missing {
-        let name = lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
-        let detail = format!("parameter '{name}' has no gradient; make a value that stays an input");
+        let name =
+            lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
+        let detail =
+            format!("parameter '{name}' has no gradient; make a value that stays an input");
         return Err(Error::shape("update", detail));
     }
     let chunks: Vec<usize> =
@@ -33,7 +35,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
 /// The sum of squares of all gradients, as a scalar tensor.
 fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
     let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count)).collect();
-    let partials = lowering.scratch("partial sums of squares", [groups.iter().sum::<usize>().max(1)]);
+    let partials =
+        lowering.scratch("partial sums of squares", [groups.iter().sum::<usize>().max(1)]);
     let norm = lowering.scratch("squared norm", Shape::scalar());
     let mut offset = 0;
     for (chunk, (&count, &groups)) in chunks.iter().zip(&groups).enumerate() {

@@ -52,7 +52,8 @@ pub fn assign(lives: &[Life], reuse: bool) -> (MemoryPlan, Vec<usize>) {
         without += life.bytes;
         let free = slots.iter().enumerate().filter(|(_, slot)| reuse && slot.death < life.birth);
         let fitting = free.clone().filter(|(_, slot)| slot.bytes >= life.bytes);
-        let best = fitting.min_by_key(|(_, slot)| slot.bytes).or(free.max_by_key(|(_, slot)| slot.bytes));
+        let best =
+            fitting.min_by_key(|(_, slot)| slot.bytes).or(free.max_by_key(|(_, slot)| slot.bytes));
         let chosen = match best.map(|(position, _)| position) {
             Some(position) => position,
             None => {

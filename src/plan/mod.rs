@@ -34,7 +34,7 @@ pub use target::{AdapterClass, Target};
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
-use crate::kernel::Launch;
+use crate::kernel::{Launch, matmul};
 
 /// What a plan is to compute, and how.
 #[derive(Clone, Debug)]
@@ -126,15 +126,25 @@ impl Plan {
             }
         }
         for &tensor in &options.results {
-            if graph.shape(tensor).elements() != 1 || !matches!(graph.info(tensor).role, Role::Computed) {
+            if graph.shape(tensor).elements() != 1
+                || !matches!(graph.info(tensor).role, Role::Computed)
+            {
                 let info = graph.info(tensor);
-                let detail = format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
+                let detail =
+                    format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
                 return Err(Error::shape("plan", detail));
             }
         }
         let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?)?;
         let dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
-        let placed = place::place(&dispatches, options, &lowered.tensors, &lowered.roots, &lowered.gradients, target)?;
+        let placed = place::place(
+            &dispatches,
+            options,
+            &lowered.tensors,
+            &lowered.roots,
+            &lowered.gradients,
+            target,
+        )?;
         Ok(Self {
             target: target.clone(),
             tensors: lowered.tensors,
@@ -177,6 +187,11 @@ impl Plan {
     /// Dispatches, by level.
     pub fn dispatches(&self) -> &[Dispatch] {
         &self.dispatches
+    }
+
+    /// Multiply-adds of all matrix products of a step: a measure of its cost.
+    pub fn multiply_adds(&self) -> u64 {
+        self.dispatches.iter().map(|dispatch| matmul::multiply_adds(&dispatch.launch)).sum()
     }
 
     /// Buffers for intermediate tensors.

@@ -40,13 +40,16 @@ pub(super) fn place(
     }
     let mut lives: Vec<Life> = Vec::new();
     let mut life_of: Vec<Option<usize>> = vec![None; tensors.len()];
-    let touched = dispatches.iter().flat_map(|d| d.reads.iter().chain(&d.writes).map(|&t| (d.level, t)));
+    let touched =
+        dispatches.iter().flat_map(|d| d.reads.iter().chain(&d.writes).map(|&t| (d.level, t)));
     let kept = options.outputs.iter().map(|&t| (usize::MAX, t));
     for (level, tensor) in touched.chain(kept) {
         let tensor = root(tensor);
-        let (Some(info), Some(&place), Some(&known)) =
-            (tensors.get(tensor.index()), placed.places.get(tensor.index()), life_of.get(tensor.index()))
-        else {
+        let (Some(info), Some(&place), Some(&known)) = (
+            tensors.get(tensor.index()),
+            placed.places.get(tensor.index()),
+            life_of.get(tensor.index()),
+        ) else {
             continue;
         };
         if place != Place::Nowhere {
@@ -63,7 +66,9 @@ pub(super) fn place(
                 set(&mut placed.places, tensor, Place::Constant(placed.constants.len()));
                 placed.constants.push((tensor, value));
             }
-            (Role::Parameter(number), _) => set(&mut placed.places, tensor, Place::Parameter(number)),
+            (Role::Parameter(number), _) => {
+                set(&mut placed.places, tensor, Place::Parameter(number))
+            }
             (Role::Computed, Some(life)) => {
                 life.birth = life.birth.min(level);
                 life.death = life.death.max(level);

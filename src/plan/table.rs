@@ -7,7 +7,8 @@ use crate::graph::Tensor;
 
 impl Plan {
     fn operands(&self, tensors: &[Tensor]) -> String {
-        let shapes = tensors.iter().filter_map(|&t| self.info(t)).map(|info| info.shape.to_string());
+        let shapes =
+            tensors.iter().filter_map(|&t| self.info(t)).map(|info| info.shape.to_string());
         shapes.collect::<Vec<_>>().join(", ")
     }
 

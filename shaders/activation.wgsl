@@ -1,0 +1,111 @@
+// Element-wise functions of one number and their derivatives. `function` is a number of
+// `elementwise::code`; it is an override constant wherever this is called, so that one branch stays.
+
+// The slope of leaky ReLU on the negative side.
+override SLOPE: f32 = 0.01;
+
+// f(x).
+fn activate(function: u32, x: f32) -> f32 {
+    switch (function) {
+        case 1u: { return select(x, 0.0, x < 0.0); } // relu; a NaN stays one
+        case 2u: { return select(SLOPE * x, x, x > 0.0); } // leaky_relu
+        case 3u: { return sigmoid(x); }
+        case 4u: { return hyperbolic_tangent(x); }
+        case 5u: { return x * normal_distribution(x); } // gelu
+        case 6u: { return x * sigmoid(2.0 * gelu_tanh_inner(x)); } // (1 + tanh u) / 2 = σ(2u)
+        case 7u: { return exp(x); }
+        case 8u: { return natural_log(x); }
+        case 9u: { return sqrt(x); }
+        case 10u: { return 1.0 / x; } // reciprocal
+        case 11u: { return x * x; } // square
+        case 12u: { return abs(x); }
+        default: { return x; } // 0: identity
+    }
+}
+
+// f'(x), computed from `saved`: the output y = f(x), or the input x, as
+// `Unary::grad_from_output` says.
+fn activation_grad(function: u32, saved: f32) -> f32 {
+    switch (function) {
+        case 1u: { return select(0.0, 1.0, saved > 0.0); } // relu, from y
+        case 2u: { return select(SLOPE, 1.0, saved > 0.0); } // leaky_relu, from y
+        case 3u: { return saved * (1.0 - saved); } // sigmoid, from y
+        case 4u: { return (1.0 - saved) * (1.0 + saved); } // tanh, from y: 1 - y²
+        case 5u: { return gelu_grad(saved); } // from x
+        case 6u: { return gelu_tanh_grad(saved); } // from x
+        case 7u: { return saved; } // exp, from y
+        case 8u: { return 1.0 / saved; } // log, from x
+        case 9u: { return 0.5 / saved; } // sqrt, from y
+        case 10u: { return -saved * saved; } // reciprocal, from y
+        case 11u: { return 2.0 * saved; } // square, from x
+        case 12u: { return sign(saved); } // abs, from x
+        default: { return 1.0; }
+    }
+}
+
+// 1 / (1 + e⁻ˣ). Only ever raises e to a negative power, which cannot overflow.
+fn sigmoid(x: f32) -> f32 {
+    let e = exp(-abs(x));
+    return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+
+// tanh x: an odd polynomial near 0, where the quotient would lose digits (coefficients of Cephes
+// `tanhf`), else 1 - 2 / (e²ˣ + 1), written with a negative power. The built-in function may be
+// wrong by 1e-5, and overflows on some drivers.
+fn hyperbolic_tangent(x: f32) -> f32 {
+    let size = abs(x);
+    if (size < 0.625) {
+        let s = x * x;
+        let p = (((-5.70498872745e-3 * s + 2.06390887954e-2) * s - 5.37397155531e-2) * s
+            + 1.33314422036e-1) * s - 3.33332819422e-1;
+        return x + x * s * p;
+    }
+    let e = exp(-2.0 * size);
+    return select(1.0, -1.0, x < 0.0) * (1.0 - 2.0 * e / (1.0 + e));
+}
+
+// ln x. The built-in function may be wrong by 5e-7 between ½ and 2, which is much where the result
+// is near 0; there ln x = 2·artanh((x - 1) / (x + 1)), whose series is short.
+fn natural_log(x: f32) -> f32 {
+    if (x < 0.5 || x > 2.0) {
+        return log(x);
+    }
+    let s = (x - 1.0) / (x + 1.0);
+    let q = s * s;
+    return 2.0 * s * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0
+        + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0)))))));
+}
+
+// Φ(x) = erfc(-x/√2) / 2, with Chebyshev's approximation of erfc from Numerical Recipes: a
+// relative error of 1.2e-7 for positive arguments, so that x·Φ(x) keeps its digits also for
+// negative x. Beyond ±15, Φ is 0 or 1 in f32.
+fn normal_distribution(x: f32) -> f32 {
+    let z = min(abs(x), 15.0) * 0.70710678;
+    let t = 1.0 / (1.0 + 0.5 * z);
+    let p = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+        + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223
+        + t * 0.17087277))))))));
+    let tail = 0.5 * t * exp(p - z * z);
+    return select(tail, 1.0 - tail, x >= 0.0);
+}
+
+// Φ(x) + x·φ(x), φ(x) = e^(-x²/2) / √(2π).
+fn gelu_grad(x: f32) -> f32 {
+    let c = clamp(x, -15.0, 15.0);
+    return normal_distribution(x) + c * 0.39894228 * exp(-0.5 * c * c);
+}
+
+// u(x) = √(2/π)·(x + 0.044715·x³). Beyond ±20, σ(2u) is 0 or 1 in f32.
+fn gelu_tanh_inner(x: f32) -> f32 {
+    let c = clamp(x, -20.0, 20.0);
+    return 0.79788456 * c * (1.0 + 0.044715 * c * c);
+}
+
+// σ(2u) + x·σ(2u)·σ(-2u)·2u'.
+fn gelu_tanh_grad(x: f32) -> f32 {
+    let c = clamp(x, -20.0, 20.0);
+    let u = gelu_tanh_inner(x);
+    let slope = 0.79788456 * (1.0 + 3.0 * 0.044715 * c * c);
+    let s = sigmoid(2.0 * u);
+    return s + c * s * sigmoid(-2.0 * u) * 2.0 * slope;
+}

@@ -1,0 +1,29 @@
+// out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
+// words. Copies bits, whatever they mean. Places past an end read the last entry.
+
+struct Dims {
+    count: u32,
+    width: u32,
+    rows: u32,
+    n: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> x: array<u32>;
+@group(0) @binding(4) var<storage, read_write> out: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i < dims.count) {
+        let place = min(step.batch_start + i / dims.width, dims.n - 1u);
+        let row = min(order[place], dims.rows - 1u);
+        out[i] = x[row * dims.width + i % dims.width];
+    }
+}

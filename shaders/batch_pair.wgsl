@@ -1,0 +1,44 @@
+// batch.wgsl for inputs and targets in one dispatch: x_out[r, c] = x[order[batch_start + r], c] and
+// t_out[r, c] = t[order[batch_start + r], c]. x is rows×x_width, t is rows×t_width, order is n;
+// x_count and t_count are the words of x_out and t_out.
+
+struct Dims {
+    x_count: u32,
+    x_width: u32,
+    x_rows: u32,
+    t_count: u32,
+    t_width: u32,
+    t_rows: u32,
+    n: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> x: array<u32>;
+@group(0) @binding(4) var<storage, read> t: array<u32>;
+@group(0) @binding(5) var<storage, read_write> x_out: array<u32>;
+@group(0) @binding(6) var<storage, read_write> t_out: array<u32>;
+
+fn drawn(row: u32) -> u32 {
+    return order[min(step.batch_start + row, dims.n - 1u)];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i < dims.x_count) {
+        let row = min(drawn(i / dims.x_width), dims.x_rows - 1u);
+        x_out[i] = x[row * dims.x_width + i % dims.x_width];
+        return;
+    }
+    let j = i - dims.x_count;
+    if (j < dims.t_count) {
+        let row = min(drawn(j / dims.t_width), dims.t_rows - 1u);
+        t_out[j] = t[row * dims.t_width + j % dims.t_width];
+    }
+}

@@ -1,0 +1,23 @@
+// Item i: 1 if the largest logit of row i is at its label, else 0; the first largest wins a tie.
+// predictions are …×columns, targets one label per row.
+
+@group(0) @binding(2) var<storage, read> predictions: array<f32>;
+@group(0) @binding(3) var<storage, read> targets: array<u32>;
+
+fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
+    let first = i * dims.columns;
+    let columns = select(0u, dims.columns, inside);
+    let start = lane % LINE_LANES;
+    var mine = Place(LOWEST, start);
+    for (var k = start; k < columns; k += LINE_LANES) {
+        let z = predictions[first + k];
+        if (z > mine.value) {
+            mine = Place(z, k);
+        }
+    }
+    let top = line_top(lane, mine).index;
+    if (!inside || start != 0u) {
+        return 0.0;
+    }
+    return select(0.0, 1.0, top == targets[i]);
+}

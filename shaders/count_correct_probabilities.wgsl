@@ -1,0 +1,26 @@
+// Item i: 1 if the largest logit of row i is where its largest target probability is, else 0; the
+// first largest wins a tie. predictions and targets are …×columns.
+
+@group(0) @binding(2) var<storage, read> predictions: array<f32>;
+@group(0) @binding(3) var<storage, read> targets: array<f32>;
+
+fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
+    let first = i * dims.columns;
+    let columns = select(0u, dims.columns, inside);
+    let start = lane % LINE_LANES;
+    var logit = Place(LOWEST, start);
+    var probability = Place(LOWEST, start);
+    for (var k = start; k < columns; k += LINE_LANES) {
+        let z = predictions[first + k];
+        if (z > logit.value) {
+            logit = Place(z, k);
+        }
+        let t = targets[first + k];
+        if (t > probability.value) {
+            probability = Place(t, k);
+        }
+    }
+    let top = line_top(lane, logit).index;
+    let label = line_top(lane, probability).index;
+    return select(0.0, 1.0, inside && start == 0u && top == label);
+}

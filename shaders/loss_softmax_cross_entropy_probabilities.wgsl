@@ -1,0 +1,30 @@
+// Item i of the softmax cross-entropy with target probabilities t: -Σ t·ln softmax(z) of row i
+// = Σ t·(ln Σ exp(z - max) - (z - max)); gradient softmax(z)·Σt - t (targets need not sum to 1).
+// predictions and targets are …×columns.
+
+@group(0) @binding(2) var<storage, read> predictions: array<f32>;
+@group(0) @binding(3) var<storage, read> targets: array<f32>;
+
+fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
+    let row = softmax_row(i, inside, lane);
+    let log_sum = log1p(row.rest);
+    let columns = select(0u, dims.columns, inside);
+    var loss = 0.0;
+    var part = 0.0;
+    for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
+        let t = targets[row.first + k];
+        loss += t * (log_sum - (predictions[row.first + k] - row.top.value));
+        part += t;
+    }
+    if (EMITS) {
+        let weight = line_sum(lane, part);
+        let sum = 1.0 + row.rest;
+        for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
+            let at = row.first + k;
+            let p = exp(predictions[at] - row.top.value) / sum;
+            emit(at, (p * weight - targets[at]) * scale);
+        }
+    }
+    // Each invocation returns its part; they are added up with those of other rows.
+    return loss;
+}

@@ -1,0 +1,50 @@
+// Adam: d = c·g + λ·w; m = β₁·m + (1-β₁)·d; v = β₂·v + (1-β₂)·d²;
+// w -= η·(m·c₁) / (√(v·c₂) + ε), c₁ and c₂ the step's corrections, c from clipping.
+// Decoupled (AdamW): d = c·g, and w -= η·λ·w besides.
+// values, gradients, state1 (m) and state2 (v) are count elements of an arena.
+
+override DECOUPLED: bool = false;
+
+struct Dims {
+    count: u32,
+    loss_stride: u32,
+    loss_column: u32,
+    weight_decay: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> values: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state1: array<f32>;
+@group(0) @binding(5) var<storage, read_write> state2: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i >= dims.count || halted()) {
+        return;
+    }
+    let w = values[i];
+    let decay = dims.weight_decay * w;
+    let d = clip() * gradients[i] + select(decay, 0.0, DECOUPLED);
+    // For β from ½ to 1, where it matters, 1 - β is exact.
+    let m = dims.beta1 * state1[i] + (1.0 - dims.beta1) * d;
+    let v = dims.beta2 * state2[i] + (1.0 - dims.beta2) * d * d;
+    let direction = (m * step.correction1) / (sqrt(v * step.correction2) + dims.epsilon);
+    let new_w = w - step.learning_rate * (direction + select(0.0, decay, DECOUPLED));
+    if (!is_finite(new_w) || !is_finite(m) || !is_finite(v)) {
+        report(2u);
+        return;
+    }
+    values[i] = new_w;
+    state1[i] = m;
+    state2[i] = v;
+}

@@ -1,0 +1,42 @@
+// Momentum: d = c·g + λ·w; v = μ·v + d; w -= η·v, or with Nesterov w -= η·(d + μ·v).
+// η is the step's learning rate, c comes from clipping. values, gradients and state1 (v) are count
+// elements of an arena.
+
+override NESTEROV: bool = false;
+
+struct Dims {
+    count: u32,
+    loss_stride: u32,
+    loss_column: u32,
+    weight_decay: f32,
+    momentum: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> values: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state1: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i >= dims.count || halted()) {
+        return;
+    }
+    let w = values[i];
+    let d = clip() * gradients[i] + dims.weight_decay * w;
+    let v = dims.momentum * state1[i] + d;
+    let direction = select(v, d + dims.momentum * v, NESTEROV);
+    let new_w = w - step.learning_rate * direction;
+    if (!is_finite(new_w) || !is_finite(v)) {
+        report(2u);
+        return;
+    }
+    values[i] = new_w;
+    state1[i] = v;
+}

@@ -1,0 +1,34 @@
+// Stochastic gradient descent: w -= η·(c·g + λ·w), η the step's learning rate, c from clipping.
+// values and gradients are count elements of an arena.
+
+struct Dims {
+    count: u32,
+    loss_stride: u32,
+    loss_column: u32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> values: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i >= dims.count || halted()) {
+        return;
+    }
+    let w = values[i];
+    let d = clip() * gradients[i] + dims.weight_decay * w;
+    let new_w = w - step.learning_rate * d;
+    if (!is_finite(new_w)) {
+        report(2u);
+        return;
+    }
+    values[i] = new_w;
+}

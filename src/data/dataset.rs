@@ -1,0 +1,309 @@
+//! Rows of features, each with what should be learned from it.
+
+use std::fmt;
+
+use super::error::DataError;
+use super::origin::Origin;
+use super::shuffle::permutation;
+use super::standardize::Standardizer;
+
+/// Which values an error speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The inputs of the model.
+    Features,
+    /// The outputs that the model should learn.
+    Targets,
+    /// Plain rows that are not (yet) part of a dataset.
+    Values,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Features => "features",
+            Self::Targets => "targets",
+            Self::Values => "values",
+        })
+    }
+}
+
+/// What a model should learn, one item for each row of a [`Dataset`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Numbers, for regression.
+    Values {
+        /// Shape `[rows, width]`, row by row; all finite.
+        data: Vec<f32>,
+        /// Numbers per row, at least 1.
+        width: usize,
+    },
+    /// One class per row, for classification.
+    Classes {
+        /// Shape `[rows]`; all below `classes`.
+        labels: Vec<u32>,
+        /// How many classes there are, those that no row belongs to included.
+        classes: usize,
+    },
+}
+
+/// A table in memory: rows of features, each with its targets.
+///
+/// Whatever is in a dataset has been checked: at least one row, whole rows, finite numbers, labels
+/// below the number of classes, and no more rows than `u32` numbers.
+///
+/// ```
+/// use wgrad::data::Dataset;
+/// # fn main() -> Result<(), wgrad::data::DataError> {
+/// let features = vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+/// let xor = Dataset::classification(features, 2, vec![0, 1, 1, 0], 2)?;
+/// assert_eq!(xor.rows(), 4);
+/// assert_eq!(xor.row(2), Some([1.0, 0.0].as_slice()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    features: Vec<f32>,
+    width: usize,
+    targets: Targets,
+}
+
+impl Dataset {
+    /// Rows with numbers to predict: `features` is `[rows, width]` and `targets` is
+    /// `[rows, target_width]`, both row by row.
+    ///
+    /// # Errors
+    /// If there are no rows, a width is 0, values do not fill whole rows, the two have different
+    /// numbers of rows, or a value is NaN or infinite.
+    pub fn regression(
+        features: Vec<f32>,
+        width: usize,
+        targets: Vec<f32>,
+        target_width: usize,
+    ) -> Result<Self, DataError> {
+        let rows = checked_rows(&features, width, Part::Features)?;
+        let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
+        check_pairs(rows, target_rows)?;
+        let targets = Targets::Values { data: targets, width: target_width };
+        Ok(Self { features, width, targets })
+    }
+
+    /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
+    /// with classes counted from 0.
+    ///
+    /// # Errors
+    /// If there are no rows, the width is 0, values do not fill whole rows, there are more or fewer
+    /// labels than rows, a label is not below `classes`, or a feature is NaN or infinite.
+    pub fn classification(
+        features: Vec<f32>,
+        width: usize,
+        labels: Vec<u32>,
+        classes: usize,
+    ) -> Result<Self, DataError> {
+        Self::classification_from(features, width, labels, classes, &Origin::Memory)
+    }
+
+    /// [`classification`](Self::classification) with labels that came from somewhere.
+    pub(super) fn classification_from(
+        features: Vec<f32>,
+        width: usize,
+        labels: Vec<u32>,
+        classes: usize,
+        labels_origin: &Origin,
+    ) -> Result<Self, DataError> {
+        let rows = checked_rows(&features, width, Part::Features)?;
+        check_pairs(rows, labels.len())?;
+        let out_of_range = |&(_, &label): &(usize, &u32)| label as usize >= classes;
+        if let Some((row, &label)) = labels.iter().enumerate().find(out_of_range) {
+            let origin = labels_origin.clone();
+            return Err(DataError::LabelOutOfRange { origin, row, label, classes });
+        }
+        Ok(Self { features, width, targets: Targets::Classes { labels, classes } })
+    }
+
+    /// How many rows there are: at least 1, at most `u32::MAX`.
+    pub fn rows(&self) -> usize {
+        self.features.len() / self.width
+    }
+
+    /// Features per row, at least 1.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All features, `[rows, width]`, row by row.
+    pub fn features(&self) -> &[f32] {
+        &self.features
+    }
+
+    /// The features of row `index`, if there is such a row.
+    pub fn row(&self, index: usize) -> Option<&[f32]> {
+        self.features.chunks_exact(self.width).nth(index)
+    }
+
+    /// What should be learned.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// Items per row of the targets: the width of values; 1 for classes, since a row has one label
+    /// however many classes there are.
+    pub fn target_width(&self) -> usize {
+        match self.targets {
+            Targets::Values { width, .. } => width,
+            Targets::Classes { .. } => 1,
+        }
+    }
+
+    /// The features, their width and the targets, to be changed and made into a dataset again.
+    pub fn into_parts(self) -> (Vec<f32>, usize, Targets) {
+        (self.features, self.width, self.targets)
+    }
+
+    /// This dataset with its features standardized; the targets stay as they are.
+    ///
+    /// Fit the standardizer on the rows to train on, and apply the same one to the rows held out:
+    /// one fitted on all rows would tell the model about rows that it must not know.
+    ///
+    /// # Errors
+    /// If the standardizer has another width, or a feature leaves the range of `f32`.
+    pub fn standardized(&self, standardizer: &Standardizer) -> Result<Self, DataError> {
+        if standardizer.width() != self.width {
+            return Err(DataError::StandardizerWidth {
+                standardizer: standardizer.width(),
+                dataset: self.width,
+            });
+        }
+        let mut dataset = self.clone();
+        standardizer.apply(&mut dataset.features)?;
+        Ok(dataset)
+    }
+
+    /// The rows of the given numbers, in the given order; a row may be taken several times.
+    ///
+    /// # Errors
+    /// If no row is selected, more than `u32::MAX` are, or one that does not exist.
+    pub fn select(&self, rows: &[usize]) -> Result<Self, DataError> {
+        check_count(rows.len())?;
+        match rows.iter().find(|&&row| row >= self.rows()) {
+            Some(&row) => Err(DataError::RowOutOfRange { row, rows: self.rows() }),
+            None => Ok(self.pick(rows.iter().copied())),
+        }
+    }
+
+    /// Deals the rows into some to train on and some held out, both in an order drawn from `seed`:
+    /// `round(rows × fraction)` are held out. The same seed deals alike on every machine.
+    ///
+    /// # Errors
+    /// If `fraction` is not between 0 and 1, or one of the two would be empty.
+    pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err(DataError::Fraction { fraction });
+        }
+        let rows = self.rows();
+        // `rows` has at most 32 bits and `fraction` is at most 1: nothing is lost either way.
+        let held_out = (rows as f64 * fraction).round() as usize;
+        let training = rows.saturating_sub(held_out);
+        check_sides(training, held_out)?;
+        let order = permutation(rows, seed);
+        let (training, held_out) = order.split_at(training);
+        let pick = |order: &[u32]| self.pick(order.iter().map(|&row| row as usize));
+        Ok((pick(training), pick(held_out)))
+    }
+
+    /// The rows before `row`, and those from `row` on, in the order that they have: the split for
+    /// rows in order of time, or for a test set appended to the training set.
+    ///
+    /// # Errors
+    /// If one of the two would be empty, or `row` is beyond the last.
+    pub fn split_at(&self, row: usize) -> Result<(Self, Self), DataError> {
+        let rows = self.rows();
+        if row > rows {
+            return Err(DataError::RowOutOfRange { row, rows });
+        }
+        check_sides(row, rows - row)?;
+        Ok((self.pick(0..row), self.pick(row..rows)))
+    }
+
+    /// Copies rows that are known to exist.
+    fn pick(&self, rows: impl Iterator<Item = usize> + Clone) -> Self {
+        let features = gather(&self.features, self.width, rows.clone());
+        let targets = match &self.targets {
+            Targets::Values { data, width } => {
+                Targets::Values { data: gather(data, *width, rows), width: *width }
+            }
+            Targets::Classes { labels, classes } => {
+                Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
+            }
+        };
+        Self { features, width: self.width, targets }
+    }
+}
+
+/// How many rows of `width` finite values there are; at least one.
+pub(super) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<usize, DataError> {
+    let rows = whole_rows(values.len(), width, part)?;
+    check_count(rows)?;
+    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((index, &value)) => {
+            Err(DataError::NotFinite { part, row: index / width, column: index % width, value })
+        }
+        None => Ok(rows),
+    }
+}
+
+/// How many rows of `width` values `length` values make; possibly none.
+pub(super) fn whole_rows(length: usize, width: usize, part: Part) -> Result<usize, DataError> {
+    if width == 0 {
+        return Err(DataError::ZeroWidth { part });
+    }
+    if !length.is_multiple_of(width) {
+        return Err(DataError::UnevenLength { part, length, width });
+    }
+    Ok(length / width)
+}
+
+fn check_count(rows: usize) -> Result<(), DataError> {
+    if rows == 0 {
+        return Err(DataError::Empty { origin: Origin::Memory });
+    }
+    match u32::try_from(rows) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(DataError::TooManyRows { rows }),
+    }
+}
+
+fn check_pairs(features: usize, targets: usize) -> Result<(), DataError> {
+    if features == targets { Ok(()) } else { Err(DataError::RowCounts { features, targets }) }
+}
+
+fn check_sides(training: usize, held_out: usize) -> Result<(), DataError> {
+    if training == 0 || held_out == 0 {
+        return Err(DataError::EmptySide { training, held_out });
+    }
+    Ok(())
+}
+
+/// Copies rows of `width` items.
+fn gather<T: Copy>(items: &[T], width: usize, rows: impl Iterator<Item = usize>) -> Vec<T> {
+    let chunks = items.chunks_exact(width);
+    rows.filter_map(|row| chunks.clone().nth(row)).flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A dataset with this many rows would take 32 GiB, so the rule is tested alone.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn row_numbers_have_32_bits() {
+        assert!(check_count(u32::MAX as usize).is_ok());
+        let too_many = u32::MAX as usize + 1;
+        assert!(
+            matches!(check_count(too_many), Err(DataError::TooManyRows { rows }) if rows == too_many)
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Tables of numbers to learn from: reading them, checking them, splitting and scaling them.
+//!
+//! Everything comes down to a [`Dataset`]: rows of features, each with its [`Targets`]. It is made
+//! from slices, from IDX files such as MNIST's ([`load_idx_folder`]), from CSV files (`read_csv`,
+//! with the feature `csv`), or comes with the crate (`digits`, with the feature `digits`). What has
+//! become a dataset has been checked, so training need not check it again.
+//!
+//! ```
+//! use wgrad::data::{Dataset, Standardizer};
+//! # fn main() -> Result<(), wgrad::data::DataError> {
+//! let celsius: Vec<f32> = (0..50).map(|degrees| degrees as f32).collect();
+//! let fahrenheit = celsius.iter().map(|degrees| degrees * 1.8 + 32.0).collect();
+//! let (train, held_out) = Dataset::regression(celsius, 1, fahrenheit, 1)?.split(0.2, 7)?;
+//! assert_eq!((train.rows(), held_out.rows()), (40, 10));
+//!
+//! let standardizer = Standardizer::fit(train.features(), train.width())?;
+//! let train = train.standardized(&standardizer)?;
+//! let held_out = held_out.standardized(&standardizer)?;
+//! # assert_eq!((train.rows(), held_out.rows()), (40, 10));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! - `csv`: reading CSV files.
+//! - `gzip`: unpacking gzipped files; they are known by their first bytes, not by name.
+//! - `digits`: 1797 handwritten digits built into the crate (115 KiB).
+
+#[cfg(feature = "csv")]
+mod csv;
+mod dataset;
+#[cfg(feature = "digits")]
+mod digits;
+mod error;
+mod idx;
+mod idx_set;
+mod origin;
+mod shuffle;
+mod source;
+mod standardize;
+
+#[cfg(feature = "csv")]
+pub use self::csv::{CsvOptions, CsvTable, Missing, read_csv, read_csv_file};
+#[cfg(feature = "digits")]
+pub use self::digits::digits;
+pub use dataset::{Dataset, Part, Targets};
+pub use error::DataError;
+pub use idx::{IdxArray, IdxElement, read_idx, read_idx_file, write_idx};
+pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
+pub use origin::Origin;
+pub use shuffle::permutation;
+pub use standardize::Standardizer;

@@ -1,0 +1,154 @@
+//! Evaluation and prediction.
+
+use super::feed::Residency;
+use super::model::Model;
+use super::trainer::{StepResult, Trainer};
+use crate::data::Dataset;
+use crate::graph::Loss;
+use crate::nn::Metric;
+use crate::nn::metric::TargetFacts;
+use crate::{Error, Result};
+
+/// Loss and metrics of a model on a data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Rows looked at.
+    pub rows: usize,
+    /// Mean loss.
+    pub loss: f64,
+    /// The model's metrics.
+    pub metrics: Vec<(Metric, f64)>,
+}
+
+impl Evaluation {
+    /// A metric's value, if the model has it.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        self.metrics.iter().find(|(m, _)| *m == metric).map(|&(_, value)| value)
+    }
+}
+
+/// Rows per batch of an evaluation or prediction; bounds the memory, not the result.
+const BATCH: usize = 1024;
+
+impl Model {
+    /// Loss and metrics on `data`; no parameter moves.
+    ///
+    /// # Errors
+    /// If the data does not fit the model; the errors of the device.
+    pub async fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
+        let mut trainer = Trainer::new(self, data, BATCH, false, Residency::Auto).await?;
+        let facts = TargetFacts::of(data.targets());
+        self.evaluate_with(&mut trainer, &facts).await
+    }
+
+    pub(super) async fn evaluate_with(
+        &self,
+        trainer: &mut Trainer<'_>,
+        facts: &TargetFacts,
+    ) -> Result<Evaluation> {
+        let mut sums = Sums::new(self.metrics().len());
+        for result in trainer.run_all().await? {
+            sums.add(&result);
+        }
+        Ok(sums.evaluation(self.loss(), self.metrics(), facts))
+    }
+
+    /// The model's output for each row of `features` (rows × input width): rows × output width.
+    ///
+    /// # Errors
+    /// If the number of features is no multiple of the input width, or zero, or one is not finite;
+    /// the errors of the device.
+    pub async fn predict(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+        let width = self.architecture().input_width();
+        if features.is_empty() || features.len() % width != 0 {
+            let rule = format!("a positive multiple of the {width} features per row");
+            return Err(Error::argument("number of features", features.len(), &rule));
+        }
+        if let Some(at) = features.iter().position(|v| !v.is_finite()) {
+            let name = format!("feature {} of row {}", at % width, at / width);
+            return Err(Error::argument(&name, features[at], "finite"));
+        }
+        let mut outputs =
+            Vec::with_capacity(features.len() / width * self.architecture().output_width());
+        for block in features.chunks(BATCH * width) {
+            outputs.extend(self.predict_block(block, block.len() / width).await?);
+        }
+        Ok(outputs)
+    }
+
+    /// As [`Model::predict`], with a softmax over each row (for binary cross-entropy: a sigmoid of
+    /// each output): the probabilities that belong to the logits.
+    ///
+    /// # Errors
+    /// As for [`Model::predict`].
+    pub async fn predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+        let (width, loss) = (self.architecture().output_width(), self.loss());
+        let mut outputs = self.predict(features).await?;
+        if loss == Loss::BinaryCrossEntropy {
+            outputs.iter_mut().for_each(|z| *z = 1.0 / (1.0 + (-*z).exp()));
+            return Ok(outputs);
+        }
+        for row in outputs.chunks_mut(width.max(1)) {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|z| *z = (*z - largest).exp());
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|z| *z /= sum);
+        }
+        Ok(outputs)
+    }
+
+    /// The class of each row: the position of its largest output, the first of equals.
+    ///
+    /// # Errors
+    /// As for [`Model::predict`].
+    pub async fn predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>> {
+        let width = self.architecture().output_width();
+        let outputs = self.predict(features).await?;
+        let class = |row: &[f32]| {
+            let best = row
+                .iter()
+                .enumerate()
+                .reduce(|best, next| if next.1 > best.1 { next } else { best });
+            crate::kernel::word(best.map_or(0, |(class, _)| class))
+        };
+        Ok(outputs.chunks(width.max(1)).map(class).collect())
+    }
+}
+
+/// Sums over the rows of an epoch or of an evaluation, in f64.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sums {
+    rows: usize,
+    loss: f64,
+    counts: Vec<f64>,
+}
+
+impl Sums {
+    pub(super) fn new(metrics: usize) -> Self {
+        Self { rows: 0, loss: 0.0, counts: vec![0.0; metrics] }
+    }
+
+    /// A batch's mean counts as often as it has rows, so that a short last batch is exact.
+    pub(super) fn add(&mut self, result: &StepResult) {
+        self.rows += result.rows;
+        self.loss += f64::from(result.loss) * result.rows as f64;
+        for (count, &sum) in self.counts.iter_mut().zip(&result.sums) {
+            *count += f64::from(sum);
+        }
+    }
+
+    pub(super) fn evaluation(
+        &self,
+        loss: Loss,
+        metrics: &[Metric],
+        facts: &TargetFacts,
+    ) -> Evaluation {
+        let value =
+            |(&metric, &sum): (&Metric, &f64)| (metric, metric.value(sum, self.rows, loss, facts));
+        Evaluation {
+            rows: self.rows,
+            loss: self.loss / self.rows.max(1) as f64,
+            metrics: metrics.iter().zip(&self.counts).map(value).collect(),
+        }
+    }
+}

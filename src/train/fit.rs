@@ -1,0 +1,373 @@
+//! The training loop that most people need.
+
+use std::collections::VecDeque;
+
+use super::callback::{BatchLog, Callback, Signal};
+use super::evaluate::Sums;
+use super::feed::Residency;
+use super::history::{EpochLog, History};
+use super::model::Model;
+use super::trainer::{StepResult, Trainer};
+use crate::clock::Clock;
+use crate::data::{Dataset, permutation};
+use crate::exec::Snapshot;
+use crate::nn::Metric;
+use crate::nn::metric::TargetFacts;
+use crate::{Error, Result};
+
+/// Rows per step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// So many; 1 is stochastic gradient descent in the strict sense.
+    Rows(usize),
+    /// All: full-batch gradient descent.
+    Full,
+}
+
+/// How to train: the arguments of Keras's `fit`.
+pub struct Fit<'a> {
+    epochs: usize,
+    batch: BatchSize,
+    shuffle: Option<u64>,
+    validation: Option<Validation<'a>>,
+    residency: Residency,
+    callbacks: Vec<&'a mut dyn Callback>,
+}
+
+enum Validation<'a> {
+    Data(&'a Dataset),
+    Split(f64),
+}
+
+impl<'a> Fit<'a> {
+    /// Trains for `epochs` epochs with batches of 32 rows, shuffled with seed 0.
+    pub fn new(epochs: usize) -> Self {
+        Self {
+            epochs,
+            batch: BatchSize::Rows(32),
+            shuffle: Some(0),
+            validation: None,
+            residency: Residency::Auto,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Rows per step. The last batch of an epoch has those that are left.
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch = BatchSize::Rows(rows);
+        self
+    }
+
+    /// One step per epoch, over all rows.
+    pub fn full_batch(mut self) -> Self {
+        self.batch = BatchSize::Full;
+        self
+    }
+
+    /// Draws the rows of every epoch in a new order, made from `seed` and the epoch's number.
+    pub fn shuffle(mut self, seed: u64) -> Self {
+        self.shuffle = Some(seed);
+        self
+    }
+
+    /// Draws the rows in the order of the data set.
+    pub fn in_order(mut self) -> Self {
+        self.shuffle = None;
+        self
+    }
+
+    /// Evaluates the model on `data` after every epoch.
+    pub fn validation(mut self, data: &'a Dataset) -> Self {
+        self.validation = Some(Validation::Data(data));
+        self
+    }
+
+    /// Holds out the last `fraction` of the rows, before any shuffling, and evaluates on them.
+    pub fn validation_split(mut self, fraction: f64) -> Self {
+        self.validation = Some(Validation::Split(fraction));
+        self
+    }
+
+    /// Where the data lies; [`Residency::Auto`] unless set.
+    pub fn residency(mut self, residency: Residency) -> Self {
+        self.residency = residency;
+        self
+    }
+
+    /// Adds a callback. Callbacks are called in the order in which they were added.
+    pub fn callback(mut self, callback: &'a mut dyn Callback) -> Self {
+        self.callbacks.push(callback);
+        self
+    }
+}
+
+impl Model {
+    /// Trains on `data`; returns the history. Calling it again goes on from where it stopped.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] and [`Error::Shape`] for arguments out of range and data that does not
+    /// fit; [`Error::NotFinite`] if the loss or a parameter becomes NaN or infinite: training stops
+    /// and the model keeps the weights of the last good step; the errors of the device.
+    pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let held_out;
+        let (data, validation) = match fit.validation {
+            None => (data, None),
+            Some(Validation::Data(validation)) => (data, Some(validation)),
+            Some(Validation::Split(fraction)) => {
+                held_out = split_last(data, fraction)?;
+                (&held_out.0, Some(&held_out.1))
+            }
+        };
+        if fit.epochs == 0 {
+            return Err(Error::argument("epochs", 0, "at least 1"));
+        }
+        let batch = match fit.batch {
+            BatchSize::Rows(0) => return Err(Error::argument("batch size", 0, "at least 1")),
+            BatchSize::Rows(rows) => rows,
+            BatchSize::Full => data.rows(),
+        };
+        let trainer = Trainer::new(self, data, batch, true, fit.residency).await?;
+        let validator = match validation {
+            None => None,
+            Some(data) => {
+                let trainer =
+                    Trainer::new(self, data, batch.max(256), false, fit.residency).await?;
+                Some((trainer, TargetFacts::of(data.targets())))
+            }
+        };
+        self.parameters().clear_status();
+        let snapshots = fit.callbacks.iter().map(|_| None).collect();
+        let mut run = Run {
+            facts: TargetFacts::of(data.targets()),
+            sums: Sums::new(self.metrics().len()),
+            model: self,
+            trainer,
+            validator,
+            callbacks: fit.callbacks,
+            snapshots,
+            epochs: fit.epochs,
+            expected: VecDeque::new(),
+            history: History::default(),
+            clock: Clock::now(),
+            stop: false,
+        };
+        run.train(data.rows(), fit.shuffle).await?;
+        Ok(run.history)
+    }
+}
+
+/// The state of one call of `fit`.
+struct Run<'m, 'd, 'c> {
+    model: &'m mut Model,
+    trainer: Trainer<'d>,
+    validator: Option<(Trainer<'d>, TargetFacts)>,
+    facts: TargetFacts,
+    callbacks: Vec<&'c mut dyn Callback>,
+    snapshots: Vec<Option<Snapshot>>,
+    epochs: usize,
+    /// Epoch, batch and learning rate of the steps whose results are yet to come.
+    expected: VecDeque<(usize, usize, f32)>,
+    sums: Sums,
+    history: History,
+    clock: Clock,
+    stop: bool,
+}
+
+impl Run<'_, '_, '_> {
+    async fn train(&mut self, rows: usize, shuffle: Option<u64>) -> Result<()> {
+        if shuffle.is_none() {
+            self.trainer.set_order((0..crate::kernel::word(rows)).collect())?;
+        }
+        // Only a callback or a validation needs an epoch's end to be an end on the device too.
+        let waits_at_epochs = !self.callbacks.is_empty() || self.validator.is_some();
+        for epoch in 1..=self.epochs {
+            if let Some(seed) = shuffle {
+                // Epochs count on over calls of `fit`, so that a second call draws new orders.
+                let seed = seed.wrapping_add(
+                    self.model.steps.wrapping_add(epoch as u64).wrapping_mul(0x9e37_79b9),
+                );
+                self.trainer.set_order(permutation(rows, seed))?;
+            }
+            self.submit_epoch(epoch).await?;
+            if waits_at_epochs {
+                self.drain().await?;
+                self.finish_epoch(epoch).await?;
+            }
+            if self.stop {
+                break;
+            }
+        }
+        self.drain().await?;
+        for index in 0..self.callbacks.len() {
+            if self.stop {
+                break;
+            }
+            let signal = self.callbacks.get_mut(index).map(|callback| callback.on_train_end());
+            self.obey(index, signal.unwrap_or_default()).await?;
+            self.history.stopped_early = false;
+        }
+        Ok(())
+    }
+
+    async fn submit_epoch(&mut self, epoch: usize) -> Result<()> {
+        let (batches, most) = (self.trainer.batches(), self.trainer.batches_per_submission());
+        for first in (0..batches).step_by(most) {
+            let range = first..(first + most).min(batches);
+            let model = &*self.model;
+            let ahead = self.expected.len() as u64;
+            let expected = &mut self.expected;
+            self.trainer
+                .submit(range, |batch| {
+                    let step = model.next_step(ahead + (batch - first) as u64);
+                    expected.push_back((epoch, batch, step.learning_rate));
+                    step
+                })
+                .await?;
+            loop {
+                match self.trainer.results_ready().await {
+                    Ok(Some(results)) => self.receive(&results).await?,
+                    Ok(None) => break,
+                    Err(error) => return Err(self.locate(error)),
+                }
+            }
+            if self.stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        loop {
+            match self.trainer.results().await {
+                Ok(Some(results)) => self.receive(&results).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.locate(error)),
+            }
+        }
+    }
+
+    /// Adds the epoch to an error, and sets the model's step to the one that failed.
+    fn locate(&mut self, error: Error) -> Error {
+        match error {
+            Error::NotFinite { step, loss, .. } => {
+                let behind = step.saturating_sub(self.model.steps) as usize;
+                let epoch = self.expected.get(behind).map_or(self.epochs, |&(epoch, _, _)| epoch);
+                self.model.steps = step;
+                Error::NotFinite { step, epoch, loss }
+            }
+            error => error,
+        }
+    }
+
+    async fn receive(&mut self, results: &[StepResult]) -> Result<()> {
+        for result in results {
+            let Some((epoch, batch, rate)) = self.expected.pop_front() else { continue };
+            self.model.steps += 1;
+            self.sums.add(result);
+            self.history.batch_losses.push(result.loss);
+            let last = batch + 1 == self.trainer.batches();
+            self.report_batch(epoch, batch, result.loss).await?;
+            if last {
+                self.log_epoch(epoch, rate);
+            }
+        }
+        Ok(())
+    }
+
+    async fn report_batch(&mut self, epoch: usize, batch: usize, loss: f32) -> Result<()> {
+        if self.callbacks.is_empty() {
+            return Ok(());
+        }
+        let so_far = self.sums.evaluation(self.model.loss(), self.model.metrics(), &self.facts);
+        let log = BatchLog {
+            epoch,
+            batch: batch + 1,
+            batches: self.trainer.batches(),
+            step: self.model.steps,
+            loss,
+            epoch_loss: so_far.loss,
+            metrics: so_far
+                .metrics
+                .into_iter()
+                .filter(|(metric, _)| *metric != Metric::RSquared)
+                .collect(),
+        };
+        for index in 0..self.callbacks.len() {
+            let signal = self.callbacks.get_mut(index).map(|callback| callback.on_batch_end(&log));
+            self.obey(index, signal.unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    fn log_epoch(&mut self, epoch: usize, learning_rate: f32) {
+        let metrics = self.model.metrics();
+        let sums = std::mem::replace(&mut self.sums, Sums::new(metrics.len()));
+        let evaluation = sums.evaluation(self.model.loss(), metrics, &self.facts);
+        self.history.epochs.push(EpochLog {
+            epoch,
+            epochs: self.epochs,
+            loss: evaluation.loss,
+            metrics: evaluation.metrics,
+            validation: None,
+            learning_rate,
+            seconds: self.clock.seconds(),
+        });
+    }
+
+    /// Validation and callbacks at an epoch's end. An epoch that a callback cut short has no entry.
+    async fn finish_epoch(&mut self, epoch: usize) -> Result<()> {
+        if self.history.last().is_none_or(|log| log.epoch != epoch) {
+            return Ok(());
+        }
+        if let Some((validator, facts)) = &mut self.validator {
+            let evaluation = self.model.evaluate_with(validator, facts).await?;
+            if let Some(log) = self.history.epochs.last_mut() {
+                log.validation = Some(evaluation);
+                log.seconds = self.clock.seconds();
+            }
+        }
+        for index in 0..self.callbacks.len() {
+            let (Some(callback), Some(log)) =
+                (self.callbacks.get_mut(index), self.history.epochs.last())
+            else {
+                continue;
+            };
+            let signal = callback.on_epoch_end(log);
+            self.obey(index, signal).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, index: usize, signal: Signal) -> Result<()> {
+        let Some(snapshot) = self.snapshots.get_mut(index) else { return Ok(()) };
+        let parameters = self.model.parameters();
+        match (signal, snapshot) {
+            (Signal::Continue, _) => {}
+            (Signal::Remember, Some(snapshot)) => parameters.save_to(snapshot).await?,
+            (Signal::Remember, empty) => *empty = Some(parameters.snapshot().await?),
+            (Signal::Stop, _) => self.end(),
+            (Signal::RestoreAndStop, snapshot) => {
+                if let Some(snapshot) = snapshot {
+                    parameters.restore(snapshot).await?;
+                }
+                self.end();
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.stop = true;
+        self.history.stopped_early = true;
+    }
+}
+
+/// The first rows and the last `fraction` of them.
+fn split_last(data: &Dataset, fraction: f64) -> Result<(Dataset, Dataset)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::argument("validation split", fraction, "above 0 and below 1"));
+    }
+    let held_out = (data.rows() as f64 * fraction).round() as usize;
+    Ok(data.split_at(data.rows().saturating_sub(held_out))?)
+}

@@ -1,0 +1,133 @@
+//! The graphs behind training, evaluation and prediction.
+
+use crate::data::{Dataset, Targets};
+use crate::exec::Step;
+use crate::graph::{Graph, Loss, Tensor};
+use crate::nn::{Layer, Metric, Optimizer, Sequential};
+use crate::plan::{Plan, PlanOptions, Target};
+use crate::{Error, Result};
+
+/// A graph that draws a batch from resident rows, runs the model on it and computes the loss and
+/// the sums for the metrics; with an optimizer also gradients and the update.
+#[derive(Clone, Debug)]
+pub struct TrainingGraph {
+    /// The graph.
+    pub graph: Graph,
+    /// Input: all features, rows × width.
+    pub features: Tensor,
+    /// Input: all targets, rows × width of `f32`, or rows of `u32` labels.
+    pub targets: Tensor,
+    /// Input: the order in which rows are drawn, `u32`.
+    pub order: Tensor,
+    /// The model's output for the batch.
+    pub predictions: Tensor,
+    /// Scalars of a step: the loss, then a sum per metric.
+    pub results: Vec<Tensor>,
+}
+
+/// The rows that a graph is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    /// Rows on the device.
+    pub(super) resident: usize,
+    /// Rows of a batch.
+    pub(super) batch: usize,
+}
+
+impl TrainingGraph {
+    pub(super) fn new(
+        model: &Sequential,
+        loss: Loss,
+        metrics: &[Metric],
+        optimizer: Option<&Optimizer>,
+        data: &Dataset,
+        rows: Rows,
+    ) -> Result<Self> {
+        let mut graph = Graph::new();
+        let features = graph.input("features", [rows.resident, data.width()])?;
+        let targets = match data.targets() {
+            Targets::Values { width, .. } => graph.input("targets", [rows.resident, *width])?,
+            Targets::Classes { .. } => graph.index_input("labels", [rows.resident])?,
+        };
+        let order = graph.index_input("order", [rows.resident])?;
+        let x = graph.batch(features, order, rows.batch)?;
+        let t = graph.batch(targets, order, rows.batch)?;
+        let (predictions, parameters) = model.build(&mut graph, x)?;
+        let loss_value = graph.loss(loss, predictions, t)?;
+        let mut results = vec![loss_value];
+        for metric in metrics {
+            results.push(graph.count(metric.count(loss)?, predictions, t)?);
+        }
+        if let Some(optimizer) = optimizer {
+            let gradients = graph.gradients(loss_value, &parameters)?;
+            let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
+            graph.update(optimizer.rule(), optimizer.clip(), loss_value, &pairs)?;
+        }
+        Ok(Self { graph, features, targets, order, predictions, results })
+    }
+
+    /// The plan whose results table has the loss and the metrics' sums.
+    pub(super) fn plan(&self, target: &Target) -> Result<Plan> {
+        let options = PlanOptions { results: self.results.clone(), ..PlanOptions::default() };
+        Plan::with(&self.graph, &options, target)
+    }
+}
+
+/// # Errors
+/// If the data does not fit the model or the loss; says which of them to change.
+pub(super) fn check_data(model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
+    let (width, inputs) = (data.width(), model.input_width());
+    if width != inputs {
+        let detail = format!("the data has {width} features per row, the model takes {inputs}");
+        return Err(Error::shape("fit", detail));
+    }
+    let outputs = model.output_width();
+    match data.targets() {
+        Targets::Classes { classes, .. } if loss.takes_classes() => {
+            if *classes != outputs {
+                let detail = format!("the data has {classes} classes, the model {outputs} outputs");
+                return Err(Error::shape("fit", detail));
+            }
+        }
+        Targets::Values { width, .. } if !loss.takes_classes() => {
+            if *width != outputs {
+                let detail =
+                    format!("the data has {width} targets per row, the model {outputs} outputs");
+                return Err(Error::shape("fit", detail));
+            }
+        }
+        targets => {
+            let have = match targets {
+                Targets::Classes { .. } => "class labels",
+                Targets::Values { .. } => "values",
+            };
+            let detail = format!("targets are {have}, which {} does not take", loss.name());
+            return Err(Error::shape("fit", detail));
+        }
+    }
+    Ok(())
+}
+
+/// # Errors
+/// If the last layer and the loss apply the same function twice.
+pub(super) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
+    let from_logits = matches!(
+        loss,
+        Loss::SoftmaxCrossEntropy
+            | Loss::SoftmaxCrossEntropyProbabilities
+            | Loss::BinaryCrossEntropy
+    );
+    match model.layers().last() {
+        Some(Layer::Softmax) if from_logits => {
+            let detail =
+                "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
+            Err(Error::shape(loss.name(), detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The record of a step that only computes.
+pub(super) fn forward_step(batch_start: usize) -> Step {
+    Step { batch_start: crate::kernel::word(batch_start), ..Step::default() }
+}

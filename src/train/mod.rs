@@ -1,0 +1,22 @@
+//! Training, evaluation and prediction: `fit`, `evaluate`, `predict`, and below them the
+//! [`Trainer`] for loops of one's own.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
+mod callback;
+mod evaluate;
+mod feed;
+mod fit;
+mod graphs;
+mod history;
+mod model;
+mod trainer;
+
+pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, Signal};
+pub use evaluate::Evaluation;
+pub use feed::Residency;
+pub use fit::{BatchSize, Fit};
+pub use graphs::TrainingGraph;
+pub use history::{EpochLog, History};
+pub use model::{Compile, Model};
+pub use trainer::{StepResult, Trainer};

@@ -1,0 +1,200 @@
+//! A model on a device.
+
+use std::collections::VecDeque;
+
+use super::graphs::check_output;
+use crate::exec::{Executor, Parameters, Step};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Loss, Tensor};
+use crate::nn::{Metric, Optimizer, Sequential};
+use crate::plan::{ArenaLayout, Plan};
+use crate::{Error, Result};
+
+/// What a model is trained for and how: the arguments of Keras's `compile`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compile {
+    loss: Loss,
+    optimizer: Optimizer,
+    metrics: Vec<Metric>,
+}
+
+impl Compile {
+    /// Minimises `loss` with `optimizer`.
+    pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
+        Self { loss, optimizer, metrics: Vec::new() }
+    }
+
+    /// Reports `metric` too.
+    pub fn metric(mut self, metric: Metric) -> Self {
+        if !self.metrics.contains(&metric) {
+            self.metrics.push(metric);
+        }
+        self
+    }
+}
+
+/// Predictors kept for batch sizes seen lately.
+const PREDICTORS: usize = 4;
+
+/// A model on a device, ready to train, evaluate and predict.
+#[derive(Debug)]
+pub struct Model {
+    gpu: Gpu,
+    architecture: Sequential,
+    compile: Compile,
+    parameters: Parameters,
+    /// Steps completed since it was compiled.
+    pub(super) steps: u64,
+    predictors: VecDeque<Predictor>,
+}
+
+#[derive(Debug)]
+struct Predictor {
+    rows: usize,
+    executor: Executor,
+    x: Tensor,
+    y: Tensor,
+}
+
+impl Sequential {
+    /// Puts the model on a device, with its initial weights.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] or [`Error::Shape`] if the layers, the loss, the metrics or the
+    /// optimizer are out of range or do not fit each other; the errors of the device.
+    pub async fn compile(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
+        self.check()?;
+        compile.optimizer.check()?;
+        check_output(&self, compile.loss)?;
+        for metric in &compile.metrics {
+            metric.count(compile.loss)?;
+        }
+        let mut graph = Graph::new();
+        let x = graph.input("x", [1, self.input_width()])?;
+        self.build(&mut graph, x)?;
+        let layout = ArenaLayout::new(&graph, &gpu.target())?;
+        let states = compile.optimizer.rule().states();
+        let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
+        for (number, spec) in self.parameters().iter().enumerate() {
+            parameters.write(number, &spec.initial)?;
+        }
+        Ok(Model {
+            gpu: gpu.clone(),
+            architecture: self,
+            compile,
+            parameters,
+            steps: 0,
+            predictors: VecDeque::new(),
+        })
+    }
+}
+
+impl Model {
+    /// The layers.
+    pub fn architecture(&self) -> &Sequential {
+        &self.architecture
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> Loss {
+        self.compile.loss
+    }
+
+    /// The optimizer.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.compile.optimizer
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.compile.metrics
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The parameters on the device, shared with every executor of this model.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Steps completed since the model was compiled.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Names and values of all parameters.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn weights(&self) -> Result<Vec<(String, Vec<f32>)>> {
+        let values = self.parameters.read_all().await?;
+        let names = self.parameters.layout().entries.iter().map(|entry| entry.name.clone());
+        Ok(names.zip(values).collect())
+    }
+
+    /// Replaces all parameters, given in the order of [`Model::weights`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if their number, a length or a value does not fit; then none is replaced.
+    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<()> {
+        let entries = &self.parameters.layout().entries;
+        if weights.len() != entries.len() {
+            return Err(Error::argument(
+                "number of parameters",
+                weights.len(),
+                &entries.len().to_string(),
+            ));
+        }
+        for (number, values) in weights.iter().enumerate() {
+            self.parameters.check(number, values)?;
+        }
+        weights
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, values)| self.parameters.write(number, values))
+    }
+
+    /// The record of the next step of training.
+    pub fn next_step(&self, ahead: u64) -> Step {
+        let number = self.steps + ahead;
+        let rate = self.optimizer().learning_rate_at(number);
+        Step::training(self.optimizer().rule(), u32::try_from(number).unwrap_or(u32::MAX), 0, rate)
+    }
+
+    pub(super) async fn predict_block(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+    ) -> Result<Vec<f32>> {
+        let mut predictor = match self.predictors.iter().position(|p| p.rows == rows) {
+            Some(position) => self.predictors.remove(position),
+            None => None,
+        };
+        if predictor.is_none() {
+            predictor = Some(self.predictor(rows).await?);
+        }
+        let Some(mut predictor) = predictor else { return Ok(Vec::new()) };
+        predictor.executor.write(predictor.x, features)?;
+        predictor.executor.run(&[Step::default()]).await?;
+        let outputs = predictor.executor.read(predictor.y).await?;
+        self.predictors.push_front(predictor);
+        self.predictors.truncate(PREDICTORS);
+        Ok(outputs)
+    }
+
+    async fn predictor(&self, rows: usize) -> Result<Predictor> {
+        let mut graph = Graph::new();
+        let x = graph.input("features", [rows, self.architecture.input_width()])?;
+        let (y, _) = self.architecture.build(&mut graph, x)?;
+        let plan = Plan::new(&graph, &[y], &self.gpu.target())?;
+        let options = crate::exec::ExecutorOptions {
+            parameters: Some(self.parameters.clone()),
+            ..Default::default()
+        };
+        let executor = Executor::with(&self.gpu, plan, options).await?;
+        Ok(Predictor { rows, executor, x, y })
+    }
+}

@@ -1,0 +1,159 @@
+//! Running a graph on the device and comparing it with the twin.
+
+use std::sync::Once;
+
+use wgrad::Gpu;
+use wgrad::exec::{Executor, Step};
+use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
+use wgrad::plan::{Place, Plan, PlanOptions};
+
+use super::num::Num;
+use super::twin::{self, Value, Values};
+
+/// The device, one for each test (libtest gives each a thread): a test that breaks its device takes
+/// no other test along. There must be one: a test that skips itself proves nothing.
+pub fn gpu() -> Gpu {
+    static ANNOUNCE: Once = Once::new();
+    thread_local! {
+        // Never dropped: wgpu wants thread-locals of its own then, which may be gone already.
+        static GPU: &'static Gpu = {
+            let gpu = match Gpu::new_blocking() {
+                Ok(gpu) => gpu,
+                Err(error) => panic!("these tests need a WebGPU adapter (lavapipe will do): {error}"),
+            };
+            ANNOUNCE.call_once(|| eprintln!("tests run on {}", gpu.describe()));
+            Box::leak(Box::new(gpu))
+        };
+    }
+    GPU.with(|gpu| (*gpu).clone())
+}
+
+/// A step that draws its batch from `batch_start` on.
+pub fn step_from(batch_start: usize) -> Step {
+    Step::training(UpdateRule::Sgd { weight_decay: 0.0 }, 0, batch_start as u32, 0.0)
+}
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub steps: Vec<Step>,
+    pub fuse: bool,
+    pub reuse_memory: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run { steps: vec![Step::default()], fuse: true, reuse_memory: true }
+    }
+}
+
+impl Run {
+    /// An executor of `graph` with `values` written.
+    pub fn executor(&self, graph: &Graph, outputs: &[Tensor], values: &Values) -> Executor {
+        let options = PlanOptions {
+            outputs: outputs.to_vec(),
+            fuse: self.fuse,
+            reuse_memory: self.reuse_memory,
+            ..PlanOptions::default()
+        };
+        let gpu = gpu();
+        let plan = Plan::with(graph, &options, &gpu.target()).expect("a plan");
+        let executor = Executor::new_blocking(&gpu, plan).expect("an executor");
+        write(&executor, values);
+        executor
+    }
+
+    /// Runs the steps and reads `outputs`. `u32` outputs come as floats.
+    pub fn run(&self, graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> {
+        let mut executor = self.executor(graph, outputs, values);
+        executor.run_blocking(&self.steps).expect("steps");
+        outputs.iter().map(|&tensor| read(graph, &executor, tensor)).collect()
+    }
+}
+
+/// Writes inputs and parameters.
+pub fn write(executor: &Executor, values: &Values) {
+    for (&tensor, value) in values {
+        if executor.plan().place(tensor) == Place::Nowhere {
+            continue; // nothing that is asked for depends on it
+        }
+        match value {
+            Value::F(_) => executor.write(tensor, &super::f32s(value)).expect("an input"),
+            Value::U(values) => executor.write_indices(tensor, values).expect("an input"),
+        }
+    }
+}
+
+fn read(graph: &Graph, executor: &Executor, tensor: Tensor) -> Vec<f32> {
+    match graph.info(tensor).dtype {
+        DType::F32 => executor.read_blocking(tensor).expect("an output"),
+        DType::U32 => {
+            let indices = pollster::block_on(executor.read_indices(tensor)).expect("an output");
+            indices.into_iter().map(|index| index as f32).collect()
+        }
+    }
+}
+
+/// One step of a fused plan.
+pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> {
+    Run::default().run(graph, outputs, values)
+}
+
+/// Runs `graph` on the device and in the twin and compares `outputs`.
+pub fn check(name: &str, graph: &Graph, outputs: &[Tensor], values: &Values) {
+    let actual = run(graph, outputs, values);
+    let all = twin::evaluate(graph, values, 0);
+    for (&output, actual) in outputs.iter().zip(&actual) {
+        let name = format!("{name}, '{}' ({})", graph.info(output).name, graph.shape(output));
+        compare(&name, actual, &twin::value_of(graph, &all, output));
+    }
+}
+
+/// Fails unless each element of `actual` is within the error bound of `expected`, and the bounds
+/// are small against the values, so that a wrong sign or factor cannot hide in them.
+pub fn compare(name: &str, actual: &[f32], expected: &Value) {
+    let expected = numbers(expected);
+    let (size, bound) = (rms(&expected, |x| x.value), rms(&expected, |x| x.error));
+    assert!(
+        bound <= 1e-3 * size + 1e-30,
+        "{name}: error bounds of {bound:.3e} against values of {size:.3e} test nothing"
+    );
+    within_bounds(name, actual, &expected);
+}
+
+fn numbers(value: &Value) -> Vec<Num> {
+    match value {
+        Value::F(values) => values.clone(),
+        Value::U(values) => values.iter().map(|&i| Num::exact(f64::from(i))).collect(),
+    }
+}
+
+/// Fails unless each element of `actual` is within the error bound of `expected`.
+pub fn within_bounds(name: &str, actual: &[f32], expected: &[Num]) {
+    assert_eq!(actual.len(), expected.len(), "{name}: number of elements");
+    let excess = |i: usize| (f64::from(actual[i]) - expected[i].value).abs() / expected[i].error;
+    let wrong = |i: usize| {
+        let off = (f64::from(actual[i]) - expected[i].value).abs();
+        !(off <= expected[i].error)
+    };
+    let failures: Vec<usize> = (0..actual.len()).filter(|&i| wrong(i)).collect();
+    if let Some(&first) = failures.first() {
+        let worst =
+            failures.iter().copied().fold(first, |a, b| if excess(b) > excess(a) { b } else { a });
+        let show = |i: usize| {
+            let Num { value, error } = expected[i];
+            format!("[{i}] is {:e}, not {value:e} ± {error:.1e}", actual[i])
+        };
+        panic!(
+            "{name}: {} of {} elements are wrong; first {}; worst {}",
+            failures.len(),
+            actual.len(),
+            show(first),
+            show(worst)
+        );
+    }
+}
+
+fn rms(values: &[Num], of: impl Fn(&Num) -> f64) -> f64 {
+    (values.iter().map(|x| of(x) * of(x)).sum::<f64>() / values.len() as f64).sqrt()
+}

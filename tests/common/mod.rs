@@ -1,0 +1,42 @@
+//! What the tests share: an f64 twin of every operation, numbers that carry their error bound, and
+//! graphs in which each operation stands in the middle.
+#![allow(dead_code, unused_imports)]
+
+pub mod cases;
+pub mod device;
+pub mod num;
+pub mod random;
+pub mod twin;
+
+pub use device::{Run, check, compare, gpu, run, step_from, within_bounds, write};
+
+use cases::Case;
+use twin::Value;
+use wgrad::graph::Tensor;
+
+/// The derivative of the case's scalar by each element of `tensor`, which may be a value in
+/// between: the five-point formula, in f64.
+pub fn finite_differences(case: &Case, tensor: Tensor) -> Vec<f64> {
+    let step = 5e-4;
+    let mut values = case.values.clone();
+    let all = twin::evaluate(&case.graph, &case.values, 0);
+    let origin = all[&tensor].floats().to_vec();
+    let mut at = |element: usize, offset: f64| {
+        let mut moved = origin.clone();
+        moved[element].value += offset;
+        values.insert(tensor, Value::F(moved));
+        twin::evaluate(&case.graph, &values, 0)[&case.of].floats()[0].value
+    };
+    (0..origin.len())
+        .map(|i| {
+            let near = at(i, step) - at(i, -step);
+            let far = at(i, 2.0 * step) - at(i, -2.0 * step);
+            (8.0 * near - far) / (12.0 * step)
+        })
+        .collect()
+}
+
+/// What a device is given of `value`.
+pub fn f32s(value: &Value) -> Vec<f32> {
+    value.floats().iter().map(|x| x.value as f32).collect()
+}

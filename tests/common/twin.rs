@@ -1,0 +1,607 @@
+//! The twin: every operation of a graph in f64, written from its definition in `src/graph/op.rs`
+//! and from nothing else. Plain loops, no cleverness; each element carries its error bound, see
+//! [`Num`].
+
+use std::collections::HashMap;
+
+use wgrad::graph::{
+    Binary, Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, UpdateRule, View,
+};
+
+use super::num::Num;
+
+/// What a tensor holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    F(Vec<Num>),
+    U(Vec<u32>),
+}
+
+impl Value {
+    /// Numbers that f32 holds exactly.
+    pub fn exact(values: &[f32]) -> Value {
+        Value::F(values.iter().map(|&x| Num::exact(f64::from(x))).collect())
+    }
+
+    pub fn floats(&self) -> &[Num] {
+        match self {
+            Value::F(values) => values,
+            Value::U(_) => panic!("the twin needs floats here"),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Value::F(values) => values.len(),
+            Value::U(values) => values.len(),
+        }
+    }
+
+    pub fn indices(&self) -> &[u32] {
+        match self {
+            Value::U(values) => values,
+            Value::F(_) => panic!("the twin needs indices here"),
+        }
+    }
+}
+
+/// What the graph's tensors hold.
+pub type Values = HashMap<Tensor, Value>;
+
+/// Computes every node of `graph`. `values` holds inputs and parameters; the result holds them, the
+/// constants that nodes read, and what the nodes computed. What `values` holds is not computed
+/// again, so the result of a node can be overridden.
+pub fn evaluate(graph: &Graph, values: &Values, batch_start: usize) -> Values {
+    let mut all = values.clone();
+    for node in graph.nodes() {
+        for &input in &node.inputs {
+            if let Some(value) = constant(graph, input) {
+                all.insert(input, value);
+            }
+        }
+        if !all.contains_key(&node.output) {
+            let value = evaluate_node(graph, node, &all, batch_start);
+            assert_eq!(value.len(), graph.shape(node.output).elements(), "size of {}", node.op);
+            all.insert(node.output, value);
+        }
+    }
+    all
+}
+
+/// What `tensor` holds after [`evaluate`]. Constants need not have been read by a node.
+pub fn value_of(graph: &Graph, all: &Values, tensor: Tensor) -> Value {
+    constant(graph, tensor).unwrap_or_else(|| all[&tensor].clone())
+}
+
+fn constant(graph: &Graph, tensor: Tensor) -> Option<Value> {
+    match graph.info(tensor).role {
+        Role::Constant(value) => Some(Value::exact(&vec![value; graph.shape(tensor).elements()])),
+        _ => None,
+    }
+}
+
+fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -> Value {
+    let value = |operand: usize| &all[&node.inputs[operand]];
+    let floats = |operand: usize| value(operand).floats();
+    let shape = |operand: usize| graph.shape(node.inputs[operand]);
+    let columns = shape(0).columns();
+    let out = graph.shape(node.output);
+    Value::F(match node.op {
+        Op::MatMul(layout) => {
+            let (rows, columns) = (out.dims()[0], out.dims()[1]);
+            matmul(layout, floats(0), floats(1), rows, columns)
+        }
+        Op::BiasAdd => {
+            let (x, bias) = (floats(0), floats(1));
+            (0..x.len()).map(|i| x[i] + bias[i % columns]).collect()
+        }
+        Op::Binary(binary) => {
+            let (a, b) = (floats(0), floats(1));
+            // A whole tensor, a row or a scalar: each repeats after its own length.
+            (0..a.len()).map(|i| apply(binary, a[i], b[i % b.len()])).collect()
+        }
+        Op::Scale(factor) => floats(0).iter().map(|&x| x * Num::exact(f64::from(factor))).collect(),
+        Op::Unary(function) => floats(0).iter().map(|&x| unary(function, x)).collect(),
+        Op::UnaryGrad(function) => {
+            let (saved, dy) = (floats(0), floats(1));
+            (0..dy.len()).map(|i| unary_grad(function, saved[i], dy[i])).collect()
+        }
+        Op::Softmax { axis } => {
+            let view = shape(0).around(axis, axis + 1);
+            spans(view, &[floats(0)], |x| softmax(x[0]))
+        }
+        Op::LogSoftmax { axis } => {
+            let view = shape(0).around(axis, axis + 1);
+            spans(view, &[floats(0)], |x| log_softmax(x[0]))
+        }
+        Op::SoftmaxGrad { axis } => {
+            let view = shape(0).around(axis, axis + 1);
+            spans(view, &[floats(0), floats(1)], |operands| {
+                let (y, dy) = (operands[0], operands[1]);
+                let sum = Num::sum((0..y.len()).map(|i| y[i] * dy[i]));
+                (0..y.len()).map(|i| y[i] * (dy[i] - sum)).collect()
+            })
+        }
+        Op::LogSoftmaxGrad { axis } => {
+            let view = shape(0).around(axis, axis + 1);
+            spans(view, &[floats(0), floats(1)], |operands| {
+                let (y, dy) = (operands[0], operands[1]);
+                let sum = Num::sum(dy.iter().copied());
+                (0..y.len()).map(|i| dy[i] - y[i].exp() * sum).collect()
+            })
+        }
+        Op::Reduce { reduction, start, end } => {
+            let view = shape(0).around(start, end);
+            spans(view, &[floats(0)], |x| vec![reduce(reduction, x[0])])
+        }
+        Op::Expand { start, end, scale } => {
+            let View { outer, span, inner } = out.around(start, end);
+            let (x, scale) = (floats(0), Num::exact(f64::from(scale)));
+            let mut y = Vec::with_capacity(outer * span * inner);
+            for o in 0..outer {
+                for _ in 0..span {
+                    y.extend((0..inner).map(|i| x[o * inner + i] * scale));
+                }
+            }
+            y
+        }
+        Op::MaxGrad { start, end } => {
+            let view = shape(0).around(start, end);
+            max_grad(view, floats(0), floats(2))
+        }
+        Op::Gather | Op::Batch => {
+            let (table_rows, rows) = (shape(0).dims()[0], out.dims()[0]);
+            let width = out.elements() / rows;
+            let from = |row: usize| match node.op {
+                Op::Batch => value(1).indices()[batch_start + row] as usize,
+                _ => (value(1).indices()[row] as usize).min(table_rows - 1),
+            };
+            match value(0) {
+                Value::F(x) => copy_rows(x, rows, width, from),
+                Value::U(x) => return Value::U(copy_rows(x, rows, width, from)),
+            }
+        }
+        Op::GatherGrad => {
+            let (indices, dy) = (value(0).indices(), floats(1));
+            let rows = out.dims()[0];
+            let width = out.elements() / rows;
+            let mut terms = vec![Vec::new(); out.elements()];
+            for (row, &index) in indices.iter().enumerate() {
+                let to = (index as usize).min(rows - 1);
+                for c in 0..width {
+                    terms[to * width + c].push(dy[row * width + c]);
+                }
+            }
+            terms.into_iter().map(Num::sum).collect()
+        }
+        Op::Reshape => floats(0).to_vec(),
+        Op::Loss(Loss::SoftmaxCrossEntropy) => {
+            vec![cross_entropy(floats(0), value(1).indices(), columns)]
+        }
+        Op::Loss(loss) => vec![mean_loss(loss, floats(0), floats(1), columns)],
+        Op::LossGrad(Loss::SoftmaxCrossEntropy) => {
+            let (logits, labels, upstream) = (floats(0), value(1).indices(), floats(2)[0]);
+            let mut gradient = Vec::with_capacity(logits.len());
+            for (row, &label) in logits.chunks(columns).zip(labels) {
+                for (c, p) in softmax(row).into_iter().enumerate() {
+                    let target = if c == label as usize { 1.0 } else { 0.0 };
+                    gradient.push((p - Num::exact(target)).over(labels.len()) * upstream);
+                }
+            }
+            gradient
+        }
+        Op::LossGrad(loss) => loss_grad(loss, floats(0), floats(1), columns, floats(2)[0]),
+        Op::Count(Count::Correct) => {
+            let rows = floats(0).chunks(columns).zip(value(1).indices());
+            vec![Num::sum(rows.map(|(row, &label)| {
+                let (best, unsure) = largest(row);
+                hit(best == label as usize, unsure)
+            }))]
+        }
+        Op::Count(count) => vec![metric(count, floats(0), floats(1), columns)],
+    })
+}
+
+/// Calls `f` on every span of `view` (the elements along the axis, gathered) and puts what it
+/// returns back where the span came from.
+fn spans(view: View, operands: &[&[Num]], f: impl Fn(&[&[Num]]) -> Vec<Num>) -> Vec<Num> {
+    let View { outer, span, inner } = view;
+    let mut out = Vec::new();
+    for o in 0..outer {
+        for i in 0..inner {
+            let at = |s: usize| (o * span + s) * inner + i;
+            let gathered: Vec<Vec<Num>> =
+                operands.iter().map(|x| (0..span).map(|s| x[at(s)]).collect()).collect();
+            let slices: Vec<&[Num]> = gathered.iter().map(Vec::as_slice).collect();
+            let results = f(&slices);
+            let length = results.len();
+            out.resize(outer * length * inner, Num::default());
+            for (s, result) in results.into_iter().enumerate() {
+                out[(o * length + s) * inner + i] = result;
+            }
+        }
+    }
+    out
+}
+
+fn copy_rows<T: Copy>(x: &[T], rows: usize, width: usize, from: impl Fn(usize) -> usize) -> Vec<T> {
+    (0..rows).flat_map(|row| x[from(row) * width..][..width].iter().copied()).collect()
+}
+
+fn matmul(layout: Layout, a: &[Num], b: &[Num], m: usize, n: usize) -> Vec<Num> {
+    let k = a.len() / m;
+    let a_at = |i: usize, p: usize| match layout {
+        Layout::NN | Layout::NT => a[i * k + p],
+        Layout::TN => a[p * m + i],
+    };
+    let b_at = |p: usize, j: usize| match layout {
+        Layout::NN | Layout::TN => b[p * n + j],
+        Layout::NT => b[j * k + p],
+    };
+    let mut c = Vec::with_capacity(m * n);
+    for i in 0..m {
+        for j in 0..n {
+            c.push(Num::dot((0..k).map(|p| a_at(i, p) * b_at(p, j))));
+        }
+    }
+    c
+}
+
+fn apply(binary: Binary, a: Num, b: Num) -> Num {
+    match binary {
+        Binary::Add => a + b,
+        Binary::Sub => a - b,
+        Binary::Mul => a * b,
+    }
+}
+
+const ONE: Num = Num::exact(1.0);
+const TWO: Num = Num::exact(2.0);
+const HALF: Num = Num::exact(0.5);
+const ZERO: Num = Num::exact(0.0);
+
+fn sigmoid(x: Num) -> Num {
+    ONE / (ONE + (-x).exp())
+}
+
+/// `√(2/π)·(x + 0.044715·x³)` and its derivative.
+fn gelu_inner(x: Num) -> (Num, Num) {
+    let root = Num::rounded((2.0 / std::f64::consts::PI).sqrt());
+    let cubic = Num::rounded(0.044715);
+    let inner = root * (x + cubic * x * x * x);
+    let slope = root * (ONE + Num::exact(3.0) * cubic * x * x);
+    (inner, slope)
+}
+
+fn unary(function: Unary, x: Num) -> Num {
+    match function {
+        Unary::Relu if x.value + x.error <= 0.0 => ZERO,
+        Unary::Relu => x.max(ZERO),
+        Unary::LeakyRelu { slope } => {
+            let below = x * Num::exact(f64::from(slope));
+            Num::either(x.value > 0.0, x.unsure_about(0.0), x, below)
+        }
+        Unary::Sigmoid => sigmoid(x),
+        Unary::Tanh => x.tanh(),
+        Unary::Gelu => x * x.normal_cdf(),
+        // (1 + tanh u)/2 = σ(2u), which keeps its digits where tanh u is near -1.
+        Unary::GeluTanh => x * sigmoid(TWO * gelu_inner(x).0),
+        Unary::Exp => x.exp(),
+        Unary::Log => x.ln(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Reciprocal => ONE / x,
+        Unary::Square => x.squared(),
+        Unary::Abs => x.abs(),
+    }
+}
+
+/// `dy` times the derivative. `saved` is the function's output `y` or its input `x`.
+fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
+    let (x, y) = (saved, saved);
+    let unsure = saved.unsure_about(0.0);
+    match function {
+        Unary::Relu => Num::either(y.value > 0.0, unsure, dy, ZERO),
+        Unary::LeakyRelu { slope } => {
+            Num::either(y.value > 0.0, unsure, dy, dy * Num::exact(f64::from(slope)))
+        }
+        Unary::Sigmoid => dy * (y * (ONE - y)),
+        Unary::Tanh => dy * (ONE - y.squared()),
+        Unary::Gelu => {
+            let density = (-(x.squared() * HALF)).exp() * Num::rounded(0.3989422804014327);
+            dy * (x.normal_cdf() + x * density)
+        }
+        Unary::GeluTanh => {
+            let (inner, slope) = gelu_inner(x);
+            // (1 + tanh u)/2 = σ(2u), and the derivative of that is 2·σ(2u)·σ(-2u)·u'.
+            let (s, t) = (sigmoid(TWO * inner), sigmoid(-(TWO * inner)));
+            dy * (s + x * TWO * s * t * slope)
+        }
+        Unary::Exp => dy * y,
+        Unary::Log => dy / x,
+        Unary::Sqrt => dy * HALF / y,
+        Unary::Reciprocal => -(dy * y.squared()),
+        Unary::Square => dy * TWO * x,
+        Unary::Abs => times_sign(x, dy),
+    }
+}
+
+/// `factor · sign(e)`; nothing where `e` is 0.
+fn times_sign(e: Num, factor: Num) -> Num {
+    if e.value == 0.0 && e.error == 0.0 {
+        return ZERO;
+    }
+    Num::either(e.value > 0.0, e.unsure_about(0.0), factor, -factor)
+}
+
+fn softmax(x: &[Num]) -> Vec<Num> {
+    let largest = x.iter().copied().reduce(Num::max).expect("not empty");
+    let powers: Vec<Num> = x.iter().map(|&x| (x - largest).exp()).collect();
+    let sum = Num::sum(powers.iter().copied());
+    powers.into_iter().map(|p| p / sum).collect()
+}
+
+fn log_softmax(x: &[Num]) -> Vec<Num> {
+    // ln Σ exp(x - max): the largest adds 1, so this is ln(1 + the others), which is small but not
+    // 0 where one element stands out.
+    let (top, _) = largest(x);
+    let others = (0..x.len()).filter(|&i| i != top);
+    let log_sum = Num::sum(others.map(|i| (x[i] - x[top]).exp())).ln_1p();
+    x.iter().map(|&z| (z - x[top]) - log_sum).collect()
+}
+
+fn reduce(reduction: Reduction, x: &[Num]) -> Num {
+    match reduction {
+        Reduction::Sum => Num::sum(x.iter().copied()),
+        Reduction::Mean => Num::sum(x.iter().copied()).over(x.len()),
+        Reduction::Max => x.iter().copied().reduce(Num::max).expect("not empty"),
+    }
+}
+
+/// The gradient of a maximum, shared evenly among equal largest elements.
+fn max_grad(view: View, x: &[Num], dy: &[Num]) -> Vec<Num> {
+    let View { outer, span, inner } = view;
+    let mut dx = vec![ZERO; x.len()];
+    for o in 0..outer {
+        for i in 0..inner {
+            let at = |s: usize| (o * span + s) * inner + i;
+            let dy = dy[o * inner + i];
+            let elements: Vec<Num> = (0..span).map(|s| x[at(s)]).collect();
+            let largest = reduce(Reduction::Max, &elements);
+            let is_largest = |x: Num| x.value == largest.value;
+            // Rounding may have made another element the largest, or an equal one.
+            let close = |x: Num| largest.value - x.value <= largest.error + x.error;
+            let equal = elements.iter().filter(|&&x| is_largest(x)).count();
+            let rivals = elements.iter().filter(|&&x| close(x)).count();
+            for (s, &x) in elements.iter().enumerate() {
+                let unsure = rivals > 1 && largest.error > 0.0 && close(x);
+                dx[at(s)] = Num::either(is_largest(x), unsure, dy.over(equal), ZERO);
+            }
+        }
+    }
+    dx
+}
+
+fn cross_entropy(logits: &[Num], labels: &[u32], classes: usize) -> Num {
+    let rows = logits.chunks(classes).zip(labels);
+    Num::sum(rows.map(|(row, &label)| -log_softmax(row)[label as usize])).over(labels.len())
+}
+
+fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
+    let n = predictions.len();
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match loss {
+        Loss::MeanSquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())).over(n),
+        Loss::MeanAbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())).over(n),
+        Loss::Huber { delta } => {
+            let delta = Num::exact(f64::from(delta));
+            Num::sum(pairs().map(|(p, t)| {
+                let e = (p - t).abs();
+                if e.value <= delta.value { e.squared() * HALF } else { delta * (e - HALF * delta) }
+            }))
+            .over(n)
+        }
+        Loss::SoftmaxCrossEntropyProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            Num::sum(rows.flat_map(|(row, targets)| {
+                let targets = targets.to_vec();
+                log_softmax(row).into_iter().zip(targets).map(|(log_p, t)| -(t * log_p))
+            }))
+            .over(n / columns)
+        }
+        Loss::BinaryCrossEntropy => {
+            // log σ(z) = z - log(1 + eᶻ) = -log(1 + e⁻ᶻ), and 1 - σ(z) = σ(-z).
+            Num::sum(pairs().map(|(z, t)| {
+                let tail = (-z.abs()).exp().ln_1p();
+                z.max(ZERO) - z * t + tail
+            }))
+            .over(n)
+        }
+        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+    }
+}
+
+fn loss_grad(
+    loss: Loss,
+    predictions: &[Num],
+    targets: &[Num],
+    columns: usize,
+    upstream: Num,
+) -> Vec<Num> {
+    let n = predictions.len();
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match loss {
+        Loss::MeanSquaredError => {
+            pairs().map(|(p, t)| (TWO * (p - t)).over(n) * upstream).collect()
+        }
+        Loss::MeanAbsoluteError => {
+            let share = upstream.over(n);
+            pairs().map(|(p, t)| times_sign(p - t, share)).collect()
+        }
+        Loss::Huber { delta } => {
+            let delta = Num::exact(f64::from(delta));
+            pairs()
+                .map(|(p, t)| {
+                    let e = p - t;
+                    let clamped = if e.value > delta.value {
+                        delta
+                    } else if e.value < -delta.value {
+                        -delta
+                    } else {
+                        e
+                    };
+                    // Clamping never makes an error larger, but may leave it where it was.
+                    Num { error: e.error, ..clamped }.over(n) * upstream
+                })
+                .collect()
+        }
+        Loss::SoftmaxCrossEntropyProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            rows.flat_map(|(row, targets)| {
+                let total = Num::sum(targets.iter().copied());
+                let targets = targets.to_vec();
+                softmax(row)
+                    .into_iter()
+                    .zip(targets)
+                    .map(move |(p, t)| (p * total - t).over(n / columns) * upstream)
+            })
+            .collect()
+        }
+        Loss::BinaryCrossEntropy => {
+            pairs().map(|(z, t)| (sigmoid(z) - t).over(n) * upstream).collect()
+        }
+        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+    }
+}
+
+/// Where the largest element is, the first of equals, and whether rounding could move it.
+fn largest(row: &[Num]) -> (usize, bool) {
+    let mut best = 0;
+    for (i, x) in row.iter().enumerate() {
+        if x.value > row[best].value {
+            best = i;
+        }
+    }
+    let unsure = row.iter().enumerate().any(|(i, x)| {
+        let error = x.error + row[best].error;
+        i != best && error > 0.0 && row[best].value - x.value <= error
+    });
+    (best, unsure)
+}
+
+fn hit(is_hit: bool, unsure: bool) -> Num {
+    Num::either(is_hit, unsure, ONE, ZERO)
+}
+
+fn metric(count: Count, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match count {
+        Count::CorrectBinary => Num::sum(pairs().map(|(z, t)| {
+            let unsure = z.unsure_about(0.0) || t.unsure_about(0.5);
+            hit((z.value > 0.0) == (t.value > 0.5), unsure)
+        })),
+        Count::CorrectProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            Num::sum(rows.map(|(p, t)| {
+                let ((p, unsure_p), (t, unsure_t)) = (largest(p), largest(t));
+                hit(p == t, unsure_p || unsure_t)
+            }))
+        }
+        Count::AbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())),
+        Count::SquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())),
+        Count::Correct => unreachable!("takes classes"),
+    }
+}
+
+/// One parameter's share of an update.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    pub value: Vec<Num>,
+    pub gradient: Vec<Num>,
+    /// Velocity (momentum) or mean of gradients (Adam). Zero before the first step.
+    pub state1: Vec<Num>,
+    /// Mean of squared gradients (Adam). Zero before the first step.
+    pub state2: Vec<Num>,
+}
+
+impl Trained {
+    pub fn new(value: &[f32]) -> Self {
+        let zeros = vec![ZERO; value.len()];
+        Trained {
+            value: Value::exact(value).floats().to_vec(),
+            gradient: zeros.clone(),
+            state1: zeros.clone(),
+            state2: zeros,
+        }
+    }
+}
+
+/// The factor that brings the gradients' global norm down to `limit`.
+pub fn clip_factor(parameters: &[Trained], limit: Option<f32>) -> Num {
+    let Some(limit) = limit else { return ONE };
+    let limit = Num::exact(f64::from(limit));
+    let squares = parameters.iter().flat_map(|p| p.gradient.iter().map(|g| g.squared()));
+    let norm = Num::sum(squares).sqrt();
+    let scaled = limit / norm;
+    let unsure = norm.unsure_about(limit.value);
+    Num::either(norm.value > limit.value, unsure, scaled, ONE)
+}
+
+/// Moves `parameters` by `rule` in step number `step`, counted from 1.
+pub fn update(
+    rule: UpdateRule,
+    clip_norm: Option<f32>,
+    learning_rate: f32,
+    step: u32,
+    parameters: &mut [Trained],
+) {
+    let factor = clip_factor(parameters, clip_norm);
+    let rate = Num::exact(f64::from(learning_rate));
+    for parameter in parameters {
+        for i in 0..parameter.value.len() {
+            let w = parameter.value[i];
+            let g = match clip_norm {
+                Some(_) => parameter.gradient[i] * factor,
+                None => parameter.gradient[i],
+            };
+            let (state1, state2) = (&mut parameter.state1[i], &mut parameter.state2[i]);
+            parameter.value[i] = move_one(rule, rate, step, w, g, state1, state2);
+        }
+    }
+}
+
+fn move_one(
+    rule: UpdateRule,
+    rate: Num,
+    step: u32,
+    w: Num,
+    g: Num,
+    state1: &mut Num,
+    state2: &mut Num,
+) -> Num {
+    let exact = |x: f32| Num::exact(f64::from(x));
+    match rule {
+        UpdateRule::Sgd { weight_decay } => w - rate * (g + exact(weight_decay) * w),
+        UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
+            let (momentum, decay) = (exact(momentum), exact(weight_decay));
+            *state1 = momentum * *state1 + g + decay * w;
+            if nesterov {
+                w - rate * (g + decay * w + momentum * *state1)
+            } else {
+                w - rate * *state1
+            }
+        }
+        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
+            let decay = exact(weight_decay);
+            let g = if decoupled { g } else { g + decay * w };
+            let w = if decoupled { w - rate * decay * w } else { w };
+            let rest = |beta: f32| Num::rounded(1.0 - f64::from(beta));
+            *state1 = exact(beta1) * *state1 + rest(beta1) * g;
+            *state2 = exact(beta2) * *state2 + rest(beta2) * g.squared();
+            // What is missing of the means because they started at zero.
+            let power = |beta: f32| f64::from(beta).powi(step as i32);
+            let mean = *state1 / Num::rounded(1.0 - power(beta1));
+            let square = *state2 / Num::rounded(1.0 - power(beta2));
+            w - rate * mean / (square.sqrt() + exact(epsilon))
+        }
+    }
+}

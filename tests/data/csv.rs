@@ -1,0 +1,281 @@
+//! Reading CSV files.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read};
+
+use wgrad::data::{CsvOptions, CsvTable, DataError, Missing, Targets, read_csv, read_csv_file};
+
+use crate::{assert_says, folder};
+
+fn read(text: &str) -> Result<CsvTable, DataError> {
+    read_csv(text.as_bytes(), &CsvOptions::default())
+}
+
+fn read_dropping(text: &str) -> Result<CsvTable, DataError> {
+    read_csv(text.as_bytes(), &CsvOptions { missing: Missing::DropRow, ..CsvOptions::default() })
+}
+
+fn read_target(text: &str, target: &str) -> Result<CsvTable, DataError> {
+    read_csv(text.as_bytes(), &CsvOptions { target: Some(target.into()), ..CsvOptions::default() })
+}
+
+fn targets(table: &CsvTable) -> &[f32] {
+    match table.dataset.targets() {
+        Targets::Values { data, width: 1 } => data,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_last_column_is_the_target_unless_another_is_named() {
+    let text = "a,b,c\n1,2,3\n4,5,6\n";
+    let table = read(text).unwrap();
+    assert_eq!(table.feature_names, ["a", "b"]);
+    assert_eq!(table.target_name, "c");
+    assert_eq!(table.dropped_rows, 0);
+    assert_eq!(table.dataset.features(), [1.0, 2.0, 4.0, 5.0]);
+    assert_eq!(targets(&table), [3.0, 6.0]);
+
+    let table = read_target(text, "b").unwrap();
+    assert_eq!(table.feature_names, ["a", "c"]);
+    assert_eq!(table.dataset.features(), [1.0, 3.0, 4.0, 6.0]);
+    assert_eq!(targets(&table), [2.0, 5.0]);
+}
+
+#[test]
+fn text_becomes_categories_in_alphabetical_order() {
+    let table = read("size,colour,price\n1,red,10\n2,blue,20\n3,green,30\n4,red,40\n").unwrap();
+    assert_eq!(table.feature_names, ["size", "colour=blue", "colour=green", "colour=red"]);
+    let rows =
+        [[1.0, 0.0, 0.0, 1.0], [2.0, 1.0, 0.0, 0.0], [3.0, 0.0, 1.0, 0.0], [4.0, 0.0, 0.0, 1.0]];
+    assert_eq!(table.dataset.features(), rows.concat());
+}
+
+#[test]
+fn numbers_before_the_first_text_are_categories_too() {
+    let table = read("code,y\n7,1\n007,2\nx,3\n7,4\n").unwrap();
+    assert_eq!(table.feature_names, ["code=007", "code=7", "code=x"]);
+    let rows = [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]];
+    assert_eq!(table.dataset.features(), rows.concat());
+}
+
+/// A column of `texts`, each on its line, beside a target of zeros.
+fn column(texts: impl IntoIterator<Item = String>) -> String {
+    texts.into_iter().fold("name,y\n".to_owned(), |mut text, field| {
+        writeln!(text, "{field},0").unwrap();
+        text
+    })
+}
+
+#[test]
+fn there_may_be_64_categories() {
+    let table = read(&column((0..64).rev().map(|n| format!("c{n:03}")))).unwrap();
+    assert_eq!(table.dataset.width(), 64);
+    // Row 0 has the last category, row 63 the first.
+    for (row, features) in table.dataset.features().chunks_exact(64).enumerate() {
+        assert_eq!(features.iter().position(|&feature| feature == 1.0), Some(63 - row));
+        assert_eq!(features.iter().sum::<f32>(), 1.0);
+    }
+    let too_many = read(&column((0..65).map(|n| format!("c{n:03}"))));
+    assert_says(too_many, &["column \"name\"", "line 2", "\"c000\"", "more than 64"]);
+    // 100 different numbers are fine, up to the one with a typing error.
+    let numbers = || (0..100).map(|n| n.to_string());
+    assert_eq!(read(&column(numbers())).unwrap().dataset.width(), 1);
+    let mistyped = read(&column(numbers().chain(["1o1".to_owned()])));
+    assert_says(mistyped, &["column \"name\"", "line 102", "\"1o1\"", "correct that value"]);
+}
+
+#[test]
+fn white_space_blank_lines_quotes_and_marks_do_not_count() {
+    let plain = read("a,b,y\n1,x,3\n4,\"p, q\",6\n").unwrap();
+    let texts = [
+        "\u{feff}a,b,y\n1,x,3\n4,\"p, q\",6\n",
+        "\u{feff}\"a\",b,y\n1,x,3\n4,\"p, q\",6\n",
+        "a,b,y\r\n1,x,3\r\n4,\"p, q\",6\r\n",
+        "a,b,y\r1,x,3\r4,\"p, q\",6",
+        "\n\na , b,y\n\n 1,x ,\t3\n\n\n4,\"p, q\",6",
+    ];
+    for text in texts {
+        assert_eq!(read(text).unwrap(), plain, "{text:?}");
+        assert_eq!(
+            read_csv(Dripping(text.as_bytes()), &CsvOptions::default()).unwrap(),
+            plain,
+            "{text:?}"
+        );
+    }
+}
+
+/// Hands out one byte at a time, as a slow connection may.
+struct Dripping<'a>(&'a [u8]);
+
+impl Read for Dripping<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = out.len().min(1);
+        self.0.read(&mut out[..count])
+    }
+}
+
+#[test]
+fn other_delimiters_can_be_set() {
+    let with = |delimiter| CsvOptions { delimiter, ..CsvOptions::default() };
+    for delimiter in [b';', b'\t', b'|'] {
+        let text = "a,y\n1,2\n".replace(',', &char::from(delimiter).to_string());
+        assert_eq!(
+            read_csv(text.as_bytes(), &with(delimiter)).unwrap(),
+            read("a,y\n1,2\n").unwrap()
+        );
+    }
+    for (delimiter, shown) in [(b'"', "'\"'"), (b'\n', "'\\n'"), (b'\r', "'\\r'"), (0xe9, "'é'")] {
+        assert_says(
+            read_csv("a,y\n1,2\n".as_bytes(), &with(delimiter)),
+            &[shown, "cannot delimit"],
+        );
+    }
+}
+
+#[test]
+fn rows_with_missing_values_are_refused_or_dropped() {
+    for missing in ["", "NA", "NaN", "?", " ? "] {
+        let text = format!("a,b,y\n1,2,3\n4,{missing},6\n7,8,{missing}\n9,10,11\n");
+        assert_says(
+            read(&text),
+            &["line 3", "column \"b\"", &format!("{:?}", missing.trim()), "DropRow"],
+        );
+        let table = read_dropping(&text).unwrap();
+        assert_eq!(table.dropped_rows, 2);
+        assert_eq!(table.dataset.features(), [1.0, 2.0, 9.0, 10.0]);
+        assert_eq!(targets(&table), [3.0, 11.0]);
+    }
+    assert_says(read("a,y\n1,NA\n"), &["line 2", "column \"y\"", "\"NA\""]);
+    assert_says(read_dropping("a,y\nNA,2\n3,?\n"), &["all 2 rows", "missing value"]);
+    // A dropped row leaves no category behind.
+    assert_eq!(read_dropping("a,y\nred,1\nblue,NA\n").unwrap().feature_names, ["a=red"]);
+}
+
+#[test]
+fn tables_that_are_none_are_refused() {
+    assert!(matches!(read(""), Err(DataError::Empty { .. })));
+    assert!(matches!(read("\n\r\n"), Err(DataError::Empty { .. })));
+    assert!(matches!(read("a,y\n"), Err(DataError::Empty { .. })));
+    assert_says(
+        read("\n1.5,2,-3e4\n4,5,6\n"),
+        &["line 2", "only numbers", "\"1.5\"", "line of names"],
+    );
+    assert_says(read("a,b,a,y\n"), &["columns 0 and 2", "\"a\""]);
+    assert_says(read("only\n1\n"), &["one column \"only\"", "delimiter"]);
+    assert_says(read_target("a,b,y\n1,2,3\n", "z"), &["no column \"z\"", "\"a\", \"b\", \"y\""]);
+    let wide: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
+    assert_says(read_target(&wide.join(","), "z"), &["\"c23\" and 6 more"]);
+}
+
+#[test]
+fn ragged_rows_are_named_by_line() {
+    assert_says(read("a,b,y\n1,2,3\n4,5\n"), &["line 3", "2 fields", "header has 3"]);
+    assert_says(read("a,b,y\n1,2,3,4\n"), &["line 2", "4 fields", "header has 3"]);
+    // Ragged, even if a value is missing too.
+    assert_says(read_dropping("a,b,y\n1,NA\n"), &["line 2", "2 fields"]);
+}
+
+#[test]
+fn lines_are_counted_as_editors_do() {
+    let lines = ["a,b,y", "", "1,\"two", "lines\",3", "", "", "4,5", "6,7,8", ""];
+    for ending in ["\n", "\r\n", "\r"] {
+        assert_says(read(&lines.join(ending)), &["line 7 has 2 fields"]);
+        // The row that starts on line 3 and ends on line 4.
+        let target = lines.join(ending).replace("lines\",3", "lines\",x");
+        assert_says(read(&target), &["line 3", "\"x\""]);
+    }
+    assert_says(read("a,y\n1,2\n3"), &["line 3 has 1 fields"]);
+    assert_says(read("a,y\n1,2\n\"3,4\n5,6\n"), &["line 3 has 1 fields"]);
+}
+
+#[test]
+fn targets_must_be_numbers() {
+    assert_says(
+        read("a,y\n1,2\n3,high\n"),
+        &["line 3", "target column \"y\"", "\"high\"", "no number"],
+    );
+    for value in ["inf", "-Infinity", "nan", "1e39", "-3.5e38"] {
+        let text = format!("a,y\n1,{value}\n");
+        assert_says(
+            read(&text),
+            &["line 2", "column \"y\"", &format!("{value:?}"), "no finite 32-bit number"],
+        );
+    }
+}
+
+#[test]
+fn features_must_be_finite() {
+    for value in ["inf", "-Infinity", "nan", "1e39"] {
+        let text = format!("a,b,y\n0,1,2\n0,{value},3\n");
+        assert_says(
+            read(&text),
+            &["line 3", "column \"b\"", &format!("{value:?}"), "no finite 32-bit number"],
+        );
+        // Among words, it is a word.
+        assert_eq!(read(&format!("a,y\n{value},1\nword,2\n")).unwrap().dataset.width(), 2);
+    }
+    assert_eq!(read("a,y\n1e-60,1\n").unwrap().dataset.features(), [0.0]);
+}
+
+#[test]
+fn text_that_is_no_text_is_refused() {
+    let latin = b"a,b,y\n1,2,3\n4,caf\xe9,6\n".as_slice();
+    assert_says(
+        read_csv(latin, &CsvOptions::default()),
+        &["line 3, column 1", "not UTF-8", "caf\u{fffd}"],
+    );
+    let header = b"a,\xff,y\n1,2,3\n".as_slice();
+    assert_says(read_csv(header, &CsvOptions::default()), &["line 1, column 1", "not UTF-8"]);
+}
+
+#[test]
+fn long_fields_are_cut_in_messages() {
+    let message = read(&format!("a,y\n1,{}\n", "é".repeat(100_000))).unwrap_err().to_string();
+    assert!(message.contains(&format!("\"{}…\"", "é".repeat(40))), "{message}");
+    assert!(message.len() < 500);
+}
+
+#[test]
+fn files_are_named_in_errors() {
+    let folder = folder("csv-files");
+    let path = folder.join("table.csv");
+    fs::write(&path, "a,y\n1,2\n3\n").unwrap();
+    let options = CsvOptions::default();
+    assert_says(read_csv_file(&path, &options), &[&path.display().to_string(), "line 3"]);
+    let missing = folder.join("nothing.csv");
+    assert_says(
+        read_csv_file(&missing, &options),
+        &[&missing.display().to_string(), "cannot be read"],
+    );
+    assert_says(
+        read_csv_file(&folder, &options),
+        &[&folder.display().to_string(), "cannot be read"],
+    );
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn gzipped_tables_are_unpacked() {
+    let packed = crate::gzip(b"a,y\n1,2\n");
+    let options = CsvOptions::default();
+    assert_eq!(read_csv(packed.as_slice(), &options).unwrap(), read("a,y\n1,2\n").unwrap());
+    assert_says(read_csv(&packed[..packed.len() - 9], &options), &["cannot be read"]);
+}
+
+/// The sums were taken from the file by Python's csv module and floats.
+#[test]
+fn the_concrete_table_is_read_whole() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/concrete.csv");
+    let table = read_csv_file(path, &CsvOptions::default()).unwrap();
+    assert_eq!((table.dataset.rows(), table.dataset.width()), (1030, 8));
+    assert_eq!(table.target_name, "compressive_strength");
+    assert_eq!(table.feature_names[0], "cement");
+    assert_eq!(table.feature_names[7], "age");
+    let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
+    // Each value is off by at most half a unit of f32 in its last place, 2⁻²⁴ of itself.
+    let near = |sum: f64, exact: f64| (sum - exact).abs() <= exact * f64::exp2(-24.0);
+    assert!(near(sum(table.dataset.features()), 2_460_861.1));
+    assert!(near(sum(targets(&table)), 36_892.5));
+}

@@ -1,0 +1,225 @@
+//! Matrix products in their three layouts, with every epilogue, against the twin.
+
+mod common;
+
+use common::cases::{LAYOUTS, Net, UNARY, matmul_shapes};
+use common::random::Random;
+use common::{Run, check};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use wgrad::graph::{Layout, Tensor, Unary};
+
+/// `m`, `k`, `n`: single rows and columns, primes, one less and one more than the tiles of 64×32
+/// and the blocks of 8×4, extents that are multiples of four (which are loaded as vectors) and not.
+const SHAPES: [(usize, usize, usize); 24] = [
+    (1, 1, 1),
+    (1, 7, 1),
+    (2, 3, 5),
+    (13, 1, 7),
+    (7, 2, 13),
+    (8, 64, 4),
+    (9, 63, 5),
+    (31, 5, 33),
+    (32, 4, 32),
+    (33, 32, 31),
+    (63, 65, 64),
+    (64, 8, 32),
+    (65, 3, 33),
+    (64, 257, 1),
+    (1, 127, 257),
+    (257, 2, 1),
+    (1, 1, 129),
+    (129, 1, 1),
+    (127, 31, 13),
+    (129, 16, 65),
+    (128, 12, 64),
+    (66, 68, 36),
+    (3, 33, 100),
+    (100, 4, 3),
+];
+
+fn operands(net: &mut Net, layout: Layout, m: usize, k: usize, n: usize) -> (Tensor, Tensor) {
+    let (of_a, of_b) = matmul_shapes(layout, m, k, n);
+    (net.input(of_a), net.input(of_b))
+}
+
+#[test]
+fn products() {
+    for layout in LAYOUTS {
+        for (i, (m, k, n)) in SHAPES.into_iter().enumerate() {
+            let mut net = Net::new(i as u64);
+            let (a, b) = operands(&mut net, layout, m, k, n);
+            let y = net.graph.matmul_layout(layout, a, b).unwrap();
+            check(&format!("{layout:?} {m}·{k}·{n}"), &net.graph, &[y], &net.values);
+        }
+    }
+}
+
+/// Operands without a sign, so that the sum outgrows its error bound.
+#[test]
+fn long_sums() {
+    for layout in LAYOUTS {
+        for k in [1024, 4099] {
+            let mut net = Net::new(1);
+            let (of_a, of_b) = matmul_shapes(layout, 3, k, 5);
+            let a = net.drawn(of_a, Random::unit);
+            let b = net.drawn(of_b, Random::unit);
+            let y = net.graph.matmul_layout(layout, a, b).unwrap();
+            check(&format!("{layout:?} of {k} terms"), &net.graph, &[y], &net.values);
+        }
+    }
+}
+
+/// More than 65,535 tiles of 64×32 in either direction.
+#[test]
+fn more_tiles_than_one_dimension_holds() {
+    let (rows, columns) = (65_535 * 64 + 65, 65_535 * 32 + 33);
+    for (layout, m, k, n) in
+        [(Layout::NN, 1, 2, columns), (Layout::NT, 2, 1, columns), (Layout::TN, rows, 1, 1)]
+    {
+        let mut net = Net::new(1);
+        let (a, b) = operands(&mut net, layout, m, k, n);
+        let y = net.graph.matmul_layout(layout, a, b).unwrap();
+        check(&format!("{layout:?} {m}·{k}·{n}"), &net.graph, &[y], &net.values);
+    }
+}
+
+/// Fails unless the plan for `outputs` is one dispatch: an epilogue that is not used is not tested.
+fn check_in_one_dispatch(name: &str, net: &Net, outputs: &[Tensor]) {
+    let executor = Run::default().executor(&net.graph, outputs, &net.values);
+    assert_eq!(executor.plan().dispatches().len(), 1, "{name} should be fused");
+    check(name, &net.graph, outputs, &net.values);
+}
+
+#[test]
+fn epilogues() {
+    for layout in LAYOUTS {
+        for (i, function) in UNARY.into_iter().map(Some).chain([None]).enumerate() {
+            for (m, k, n) in [(33, 5, 31), (9, 4, 36)] {
+                let mut net = Net::new(i as u64);
+                let positive =
+                    matches!(function, Some(Unary::Log | Unary::Sqrt | Unary::Reciprocal));
+                let mut draw = |net: &mut Net, shape: &[usize]| match positive {
+                    true => net.drawn(shape, |r| r.uniform(0.2, 1.2)),
+                    false => net.input(shape),
+                };
+                let (of_a, of_b) = matmul_shapes(layout, m, k, n);
+                let (a, b) = (draw(&mut net, &of_a), draw(&mut net, &of_b));
+                let bias = draw(&mut net, &[n]);
+                let plain = net.graph.matmul_layout(layout, a, b).unwrap();
+                let biased = net.graph.bias_add(plain, bias).unwrap();
+                let name = format!("{layout:?} {m}·{k}·{n}");
+                match function {
+                    None => check_in_one_dispatch(&format!("{name} + bias"), &net, &[biased]),
+                    Some(function) => {
+                        let y = net.graph.unary(function, biased).unwrap();
+                        let name = format!("{name} + bias + {}", function.name());
+                        check_in_one_dispatch(&name, &net, &[y]);
+                    }
+                }
+                if let Some(function) = function {
+                    // In a graph of its own, where nobody else reads the product.
+                    let mut net = Net { graph: Default::default(), ..net };
+                    net.values.clear();
+                    let (a, b) = (draw(&mut net, &of_a), draw(&mut net, &of_b));
+                    let plain = net.graph.matmul_layout(layout, a, b).unwrap();
+                    let y = net.graph.unary(function, plain).unwrap();
+                    let name = format!("{layout:?} {m}·{k}·{n} + {}", function.name());
+                    check_in_one_dispatch(&name, &net, &[y]);
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of the activation below a product is part of the product that computes the gradient
+/// of the input; the column sums are part of the product that computes the gradient of the weights.
+#[test]
+fn backward_epilogues() {
+    for (i, function) in UNARY.into_iter().enumerate() {
+        for (m, k, n) in [(33, 31, 5), (65, 8, 36), (257, 3, 33), (1, 33, 2)] {
+            let mut net = Net::new((10 + i) as u64);
+            let positive = matches!(function, Unary::Log | Unary::Sqrt | Unary::Reciprocal);
+            let x = net.drawn([m, k], |r| match positive {
+                true => r.uniform(0.3, 1.5),
+                false => r.off_zero(),
+            });
+            let (w, bias) = (net.input([k, n]), net.input([n]));
+            let h = net.graph.unary(function, x).unwrap();
+            let y = net.graph.matmul(h, w).unwrap();
+            let y = net.graph.bias_add(y, bias).unwrap();
+            let of = net.weighted_sum(y);
+            let gradients = net.graph.gradients(of, &[x, w, bias]).unwrap();
+            let executor = Run::default().executor(&net.graph, &gradients, &net.values);
+            let plan = executor.plan();
+            let name = format!("{}, {m}·{k}·{n}", function.name());
+            for epilogue in [&format!("matmul_nt + {}_grad", function.name()), "column sums"] {
+                let fused = plan.dispatches().iter().any(|d| d.launch.name.contains(epilogue));
+                assert!(fused, "{name}: no dispatch is '{epilogue}':\n{plan}");
+            }
+            check(&name, &net.graph, &gradients, &net.values);
+        }
+    }
+}
+
+/// A value that the host also reads, or that is read twice, must not be fused away.
+#[test]
+fn values_that_are_read_are_kept() {
+    let mut net = Net::new(5);
+    let (a, b, bias) = (net.input([33, 5]), net.input([5, 7]), net.input([7]));
+    let product = net.graph.matmul(a, b).unwrap();
+    let biased = net.graph.bias_add(product, bias).unwrap();
+    let y = net.graph.unary(Unary::Tanh, biased).unwrap();
+    check("all outputs", &net.graph, &[product, biased, y], &net.values);
+    check("the middle", &net.graph, &[biased, y], &net.values);
+    let sum = net.graph.add(y, product).unwrap();
+    check("a second reader", &net.graph, &[sum], &net.values);
+    // The bias is the product's own row.
+    let row = net.input([1, 5]);
+    let product = net.graph.matmul(row, b).unwrap();
+    let as_bias = net.graph.reshape(product, [7]).unwrap();
+    let twice = net.graph.bias_add(product, as_bias).unwrap();
+    check("a product as its own bias", &net.graph, &[twice], &net.values);
+}
+
+#[test]
+fn products_are_deterministic() {
+    let mut net = Net::new(1);
+    let (a, b) = (net.input([127, 65]), net.input([65, 33]));
+    let y = net.graph.matmul(a, b).unwrap();
+    let bits = || {
+        let y = common::run(&net.graph, &[y], &net.values).remove(0);
+        y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    assert_eq!(bits(), bits());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        rng_seed: RngSeed::Fixed(2),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn random_shapes(
+        (m, k, n) in (1usize..140, 1usize..70, 1usize..80),
+        layout in 0usize..3,
+        epilogue in 0usize..4,
+        seed: u64,
+    ) {
+        let layout = LAYOUTS[layout];
+        let mut net = Net::new(seed);
+        let (a, b) = operands(&mut net, layout, m, k, n);
+        let mut y = net.graph.matmul_layout(layout, a, b).unwrap();
+        if epilogue & 1 == 1 {
+            let bias = net.input([n]);
+            y = net.graph.bias_add(y, bias).unwrap();
+        }
+        if epilogue & 2 == 2 {
+            y = net.graph.unary(Unary::LeakyRelu { slope: 0.5 }, y).unwrap();
+        }
+        check(&format!("{layout:?} {m}·{k}·{n}, {epilogue}"), &net.graph, &[y], &net.values);
+    }
+}

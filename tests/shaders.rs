@@ -1,0 +1,349 @@
+//! Every shader, in every variant that the library can launch, without a GPU: naga parses and
+//! validates it, and what the Rust side assumes of it (bindings, operands, uniform words) holds.
+
+use std::collections::BTreeSet;
+
+use naga::back::PipelineConstants;
+use naga::back::pipeline_constants::process_overrides;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use wgrad::graph::{Binary, Count, Graph, Layout, Loss, Reduction, Tensor, Unary, UpdateRule};
+use wgrad::kernel::loss::Destination;
+use wgrad::kernel::matmul::Epilogue;
+use wgrad::kernel::reflect::{Access, Binding, bindings, source};
+use wgrad::kernel::update::Clip;
+use wgrad::kernel::{
+    Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
+};
+
+/// The default limits of WebGPU.
+const STORAGE_BUFFERS: usize = 8;
+const INVOCATIONS: u32 = 256;
+const WORKGROUP_BYTES: u32 = 16_384;
+
+const UNARIES: [Unary; 12] = [
+    Unary::Relu,
+    Unary::LeakyRelu { slope: 0.2 },
+    Unary::Sigmoid,
+    Unary::Tanh,
+    Unary::Gelu,
+    Unary::GeluTanh,
+    Unary::Exp,
+    Unary::Log,
+    Unary::Sqrt,
+    Unary::Reciprocal,
+    Unary::Square,
+    Unary::Abs,
+];
+
+const LOSSES: [Loss; 6] = [
+    Loss::MeanSquaredError,
+    Loss::MeanAbsoluteError,
+    Loss::Huber { delta: 0.5 },
+    Loss::SoftmaxCrossEntropy,
+    Loss::SoftmaxCrossEntropyProbabilities,
+    Loss::BinaryCrossEntropy,
+];
+
+const COUNTS: [Count; 5] = [
+    Count::Correct,
+    Count::CorrectBinary,
+    Count::CorrectProbabilities,
+    Count::AbsoluteError,
+    Count::SquaredError,
+];
+
+/// Tensors to launch over, made as they are asked for.
+struct Tensors(Graph);
+
+impl Tensors {
+    fn f32<const N: usize>(&mut self, shape: [usize; N]) -> Tensor {
+        self.0.input("f", shape).unwrap()
+    }
+
+    fn u32<const N: usize>(&mut self, shape: [usize; N]) -> Tensor {
+        self.0.index_input("i", shape).unwrap()
+    }
+
+    fn shapes(&self) -> Shapes<'_> {
+        Shapes(self.0.tensors())
+    }
+}
+
+fn all_launches() -> Vec<Launch> {
+    let mut tensors = Tensors(Graph::new());
+    let mut launches = elementwise_launches(&mut tensors);
+    launches.extend(softmax_launches(&mut tensors));
+    launches.extend(reduce_launches(&mut tensors));
+    launches.extend(rows_launches(&mut tensors));
+    launches.extend(loss_launches(&mut tensors));
+    launches.extend(update_launches(&mut tensors));
+    launches.extend(matmul_launches(&mut tensors));
+    launches
+}
+
+fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let [a, b, out] = [(); 3].map(|()| tensors.f32([2, 3, 5]));
+    let (row, scalar) = (tensors.f32([5]), tensors.f32([]));
+    let shapes = tensors.shapes();
+    let mut launches = Vec::new();
+    for op in [Binary::Add, Binary::Sub, Binary::Mul] {
+        launches.extend([b, row, scalar].map(|b| elementwise::binary(shapes, op, a, b, out)));
+    }
+    launches.push(elementwise::bias_add(shapes, a, row, out));
+    launches.push(elementwise::scale(shapes, -2.5, a, out));
+    launches.extend(UNARIES.map(|f| elementwise::unary(shapes, f, a, out)));
+    launches.extend(UNARIES.map(|f| elementwise::unary_grad(shapes, f, a, b, out)));
+    launches
+}
+
+fn softmax_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let [x, dy, out] = [(); 3].map(|()| tensors.f32([2, 3, 5]));
+    let shapes = tensors.shapes();
+    let of_axis = |axis| {
+        [
+            softmax::softmax(shapes, axis, x, out),
+            softmax::log_softmax(shapes, axis, x, out),
+            softmax::softmax_grad(shapes, axis, x, dy, out),
+            softmax::log_softmax_grad(shapes, axis, x, dy, out),
+        ]
+    };
+    (0..3).flat_map(of_axis).collect()
+}
+
+fn reduce_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (x, out) = (tensors.f32([4, 300, 7]), tensors.f32([4, 7]));
+    let (small, column) = (tensors.f32([3, 5]), tensors.f32([5]));
+    let scalar = tensors.f32([]);
+    let shapes = tensors.shapes();
+    let mut launches = Vec::new();
+    for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
+        launches.push(reduce::reduce(shapes, reduction, 1, 2, x, out));
+        launches.push(reduce::reduce(shapes, reduction, 0, 3, x, scalar));
+        launches.push(reduce::reduce(shapes, reduction, 0, 1, small, column));
+    }
+    launches.push(reduce::expand(shapes, 0, 1, 0.5, column, small));
+    launches.push(reduce::max_grad(shapes, 0, 1, small, column, column, small));
+    launches
+}
+
+fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (x, t) = (tensors.f32([9, 2, 3]), tensors.u32([9]));
+    let (x_out, t_out) = (tensors.f32([4, 2, 3]), tensors.u32([4]));
+    let (indices, order) = (tensors.u32([4]), tensors.u32([9]));
+    let shapes = tensors.shapes();
+    vec![
+        rows::gather(shapes, x, indices, x_out),
+        rows::gather_grad(shapes, indices, x_out, x),
+        rows::batch(shapes, x, order, x_out),
+        rows::batch(shapes, t, order, t_out),
+        rows::batch_pair(shapes, x, x_out, t, t_out, order),
+    ]
+}
+
+fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let [p, values, gradient] = [(); 3].map(|()| tensors.f32([6, 5]));
+    let (labels, partials) = (tensors.u32([6]), tensors.f32([3]));
+    let upstream = tensors.f32([]);
+    let shapes = tensors.shapes();
+    let table = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let scratch = Destination::tensor(partials);
+    let mut launches = Vec::new();
+    for kind in LOSSES {
+        let t = if kind.takes_classes() { labels } else { values };
+        launches.push(loss::value(shapes, kind, p, t, table, 1));
+        launches.push(loss::value(shapes, kind, p, t, scratch, 3));
+        launches.push(loss::gradient(shapes, kind, p, t, upstream, gradient));
+        launches.push(loss::value_and_gradient(shapes, kind, p, t, 1.0, gradient, table, 1));
+    }
+    for count in COUNTS {
+        let t = if count == Count::Correct { labels } else { values };
+        launches.push(loss::count(shapes, count, p, t, table, 1));
+    }
+    launches.push(loss::sum_partials(partials, 3, table));
+    launches.push(loss::emit(upstream, table));
+    launches
+}
+
+fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (squares, partials) = (tensors.f32([]), tensors.f32([3]));
+    let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let mut rules = vec![UpdateRule::Sgd { weight_decay: 0.1 }];
+    for flag in [false, true] {
+        rules.push(UpdateRule::Momentum { momentum: 0.9, nesterov: flag, weight_decay: 0.1 });
+        rules.push(UpdateRule::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            decoupled: flag,
+        });
+    }
+    let of_rule = |&rule: &UpdateRule| {
+        [None, Some(Clip { norm: 1.0, squares })]
+            .map(|clip| update::update(rule, clip, 100, 0, loss))
+    };
+    let mut launches: Vec<Launch> = rules.iter().flat_map(of_rule).collect();
+    launches.push(update::norm_partials(0, 100, partials, 1, 2));
+    launches.push(update::norm_total(partials, 3, squares));
+    launches
+}
+
+fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    for n in [7, 8] {
+        // All extents equal, so that the three layouts take the same operands.
+        let [a, b, out, saved] = [(); 4].map(|()| tensors.f32([n, n]));
+        let row = tensors.f32([n]);
+        let shapes = tensors.shapes();
+        let mut epilogues = vec![Epilogue::None, Epilogue::Bias(row, None)];
+        for f in [Unary::Relu, Unary::LeakyRelu { slope: 0.2 }, Unary::Gelu] {
+            epilogues.push(Epilogue::Activation(f));
+            epilogues.push(Epilogue::Bias(row, Some(f)));
+            epilogues.push(Epilogue::Mask(f, saved));
+        }
+        for layout in [Layout::NN, Layout::NT, Layout::TN] {
+            for &epilogue in &epilogues {
+                launches.push(matmul::matmul(shapes, layout, a, b, out, epilogue, None));
+            }
+        }
+        launches.push(matmul::matmul(shapes, Layout::TN, a, b, out, Epilogue::None, Some(row)));
+    }
+    launches
+}
+
+#[test]
+fn every_variant_is_valid() {
+    for launch in all_launches() {
+        valid(&launch);
+    }
+}
+
+/// Parses and validates the WGSL as written and with its constants in place.
+fn valid(launch: &Launch) -> Module {
+    let text = source(&launch.parts);
+    let module = naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}: {}", launch.name, e.emit_to_string(&text)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let info = validator
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}: {}", launch.name, e.emit_to_string(&text)));
+    let constants: PipelineConstants =
+        launch.constants.iter().map(|&(name, value)| (name.into(), value)).collect();
+    assert_eq!(constants.len(), launch.constants.len(), "{}: a constant is set twice", launch.name);
+    let (resolved, _) = process_overrides(&module, &info, None, &constants)
+        .unwrap_or_else(|e| panic!("{}: {e}", launch.name));
+
+    let [entry] = resolved.entry_points.as_slice() else {
+        panic!("{}: one entry point is expected", launch.name);
+    };
+    assert_eq!(entry.name, "main", "{}", launch.name);
+    let invocations: u32 = entry.workgroup_size.iter().product();
+    assert!(invocations <= INVOCATIONS, "{}: {invocations} invocations", launch.name);
+    let in_workgroup = |v: &&naga::GlobalVariable| v.space == AddressSpace::WorkGroup;
+    let bytes: u32 = resolved
+        .global_variables
+        .iter()
+        .map(|(_, v)| v)
+        .filter(in_workgroup)
+        .map(|v| resolved.types[v.ty].inner.size(resolved.to_ctx()))
+        .sum();
+    assert!(bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes of workgroup memory", launch.name);
+    assert!(launch.workgroups > 0, "{}", launch.name);
+    module
+}
+
+/// The bindings as naga sees them.
+fn naga_bindings(module: &Module) -> Vec<(u32, String, Access)> {
+    let mut found: Vec<(u32, String, Access)> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, v)| {
+            let access = match v.space {
+                AddressSpace::Uniform => Access::Uniform,
+                AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
+                AddressSpace::Storage { .. } => Access::ReadWrite,
+                _ => return None,
+            };
+            let binding = v.binding.as_ref()?;
+            assert_eq!(binding.group, 0);
+            Some((binding.binding, v.name.clone()?, access))
+        })
+        .collect();
+    found.sort_by_key(|&(index, ..)| index);
+    found
+}
+
+#[test]
+fn reflected_bindings_are_nagas() {
+    for launch in all_launches() {
+        let module = valid(&launch);
+        let reflected: Vec<(u32, String, Access)> = bindings(&launch.parts)
+            .into_iter()
+            .map(|Binding { index, name, access }| (index, name.into(), access))
+            .collect();
+        assert_eq!(reflected, naga_bindings(&module), "{}", launch.name);
+        let numbers: BTreeSet<u32> = reflected.iter().map(|&(index, ..)| index).collect();
+        assert_eq!(numbers.len(), reflected.len(), "{}: a number is used twice", launch.name);
+        let storage = reflected.iter().filter(|(.., access)| *access != Access::Uniform).count();
+        assert!(storage <= STORAGE_BUFFERS, "{}: {storage} storage buffers", launch.name);
+    }
+}
+
+#[test]
+fn each_binding_has_one_operand() {
+    for launch in all_launches() {
+        let mut bound: Vec<&str> = launch.operands.iter().map(|&(name, _)| name).collect();
+        bound.sort_unstable();
+        let of_shader = bindings(&launch.parts);
+        let mut declared: Vec<&str> = Vec::new();
+        for binding in &of_shader {
+            match (binding.access, binding.name, binding.index) {
+                (Access::Uniform, "dims", 0) | (Access::Uniform, "step", 1) => {}
+                (Access::Uniform, name, index) => {
+                    panic!("{}: uniform {name} at {index}", launch.name)
+                }
+                _ => declared.push(binding.name),
+            }
+        }
+        declared.sort_unstable();
+        assert_eq!(bound, declared, "{}", launch.name);
+    }
+}
+
+#[test]
+fn uniform_words_are_those_of_dims() {
+    for launch in all_launches() {
+        let module = valid(&launch);
+        let dims = module.global_variables.iter().find(|(_, v)| v.name.as_deref() == Some("dims"));
+        let words = match dims.map(|(_, v)| &module.types[v.ty].inner) {
+            None => 0,
+            Some(TypeInner::Struct { members, .. }) => {
+                for member in members {
+                    let scalar = module.types[member.ty].inner.scalar();
+                    let word = scalar.is_some_and(|s| {
+                        s.width == 4 && matches!(s.kind, ScalarKind::Uint | ScalarKind::Float)
+                    });
+                    assert!(word, "{}: {:?} is not a word", launch.name, member.name);
+                }
+                members.len()
+            }
+            Some(other) => panic!("{}: dims is {other:?}", launch.name),
+        };
+        assert_eq!(words, launch.dims.len(), "{}", launch.name);
+    }
+}
+
+#[test]
+fn every_file_is_launched() {
+    let launched: BTreeSet<String> = all_launches()
+        .iter()
+        .flat_map(|launch| launch.parts.iter().map(|part| format!("{}.wgsl", part.name)))
+        .collect();
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+    let files: BTreeSet<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(launched, files);
+}
