@@ -1,5 +1,7 @@
 // out[r, c] = Σ dy[k, c] over all k with indices[k] = r. out is rows×width, count elements; dy is
 // n×width. Each invocation reads all indices, so the order of the additions is that of k.
+// With parts, part p adds up the share p·share .. (p + 1)·share of the indices, into an out of its
+// own (count elements each).
 // An index past the last row counts as the last row, as in gather.
 
 struct Dims {
@@ -7,6 +9,8 @@ struct Dims {
     width: u32,
     rows: u32,
     n: u32,
+    share: u32,
+    parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -23,21 +27,24 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
-    if (i >= dims.count) {
+    let at = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let part = at / dims.count;
+    let i = at % dims.count;
+    if (part >= dims.parts) {
         return;
     }
+    let last = min((part + 1u) * dims.share, dims.n);
     let row = i / dims.width;
     let column = i % dims.width;
     var sum = 0.0;
-    for (var start = 0u; start < dims.n; start += BLOCK) {
+    for (var start = part * dims.share; start < last; start += BLOCK) {
         var block = 0.0;
-        for (var k = start; k < min(start + BLOCK, dims.n); k++) {
+        for (var k = start; k < min(start + BLOCK, last); k++) {
             if (min(indices[k], dims.rows - 1u) == row) {
                 block += dy[k * dims.width + column];
             }
         }
         sum += block;
     }
-    out[i] = sum;
+    out[at] = sum;
 }

@@ -6,7 +6,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = position(flat_workgroup(workgroup, workgroups), lane);
-    if at.row >= dims.m || at.column >= dims.n { return; }
+    if at.row >= dims.m || at.column >= dims.n || at.first >= dims.k { return; }
     var c0 = vec4<f32>();
     var c1 = vec4<f32>();
     var c2 = vec4<f32>();
@@ -15,7 +15,7 @@ fn main(
     var c5 = vec4<f32>();
     var c6 = vec4<f32>();
     var c7 = vec4<f32>();
-    for (var k = 0u; k < dims.k; k += 4u) {
+    for (var k = at.first; k < at.last; k += 4u) {
         // Four rows of B; A's columns past k load as 0, so rows of B past k do not count.
         let b0 = load_b(k, at.column, dims.k, dims.n);
         let b1 = load_b(k + 1u, at.column, dims.k, dims.n);
@@ -38,12 +38,12 @@ fn main(
         let a7 = load_a(at.row + 7u, k, dims.m, dims.k);
         c7 = fma(vec4(a7.w), b3, fma(vec4(a7.z), b2, fma(vec4(a7.y), b1, fma(vec4(a7.x), b0, c7))));
     }
-    store(at.row, at.column, c0);
-    store(at.row + 1u, at.column, c1);
-    store(at.row + 2u, at.column, c2);
-    store(at.row + 3u, at.column, c3);
-    store(at.row + 4u, at.column, c4);
-    store(at.row + 5u, at.column, c5);
-    store(at.row + 6u, at.column, c6);
-    store(at.row + 7u, at.column, c7);
+    store(at.part, at.row, at.column, c0);
+    store(at.part, at.row + 1u, at.column, c1);
+    store(at.part, at.row + 2u, at.column, c2);
+    store(at.part, at.row + 3u, at.column, c3);
+    store(at.part, at.row + 4u, at.column, c4);
+    store(at.part, at.row + 5u, at.column, c5);
+    store(at.part, at.row + 6u, at.column, c6);
+    store(at.part, at.row + 7u, at.column, c7);
 }

@@ -7,7 +7,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = position(flat_workgroup(workgroup, workgroups), lane);
-    if at.row >= dims.m || at.column >= dims.n { return; }
+    if at.row >= dims.m || at.column >= dims.n || at.first >= dims.k { return; }
     var c0 = vec4<f32>();
     var c1 = vec4<f32>();
     var c2 = vec4<f32>();
@@ -17,7 +17,7 @@ fn main(
     var c6 = vec4<f32>();
     var c7 = vec4<f32>();
     var sums = vec4<f32>();
-    for (var k = 0u; k < dims.k; k += 1u) {
+    for (var k = at.first; k < at.last; k += 1u) {
         let b0 = load_b(k, at.column, dims.k, dims.n);
         let low = load_a(k, at.row, dims.k, dims.m);
         let high = load_a(k, at.row + 4u, dims.k, dims.m);
@@ -31,13 +31,13 @@ fn main(
         c6 = fma(vec4(high.z), b0, c6);
         c7 = fma(vec4(high.w), b0, c7);
     }
-    store_column_sums(at.row, at.column, sums);
-    store(at.row, at.column, c0);
-    store(at.row + 1u, at.column, c1);
-    store(at.row + 2u, at.column, c2);
-    store(at.row + 3u, at.column, c3);
-    store(at.row + 4u, at.column, c4);
-    store(at.row + 5u, at.column, c5);
-    store(at.row + 6u, at.column, c6);
-    store(at.row + 7u, at.column, c7);
+    store_column_sums(at.part, at.row, at.column, sums);
+    store(at.part, at.row, at.column, c0);
+    store(at.part, at.row + 1u, at.column, c1);
+    store(at.part, at.row + 2u, at.column, c2);
+    store(at.part, at.row + 3u, at.column, c3);
+    store(at.part, at.row + 4u, at.column, c4);
+    store(at.part, at.row + 5u, at.column, c5);
+    store(at.part, at.row + 6u, at.column, c6);
+    store(at.part, at.row + 7u, at.column, c7);
 }

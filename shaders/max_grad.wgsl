@@ -14,9 +14,11 @@ struct Dims {
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
+const LANES: u32 = 256u;
+
 var<workgroup> equal: atomic<u32>;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
@@ -27,7 +29,7 @@ fn main(
     let first = (line / dims.inner) * dims.span * dims.inner + line % dims.inner;
     var mine = 0u;
     if (inside) {
-        for (var k = lane; k < dims.span; k += WORKGROUP) {
+        for (var k = lane; k < dims.span; k += LANES) {
             mine += select(0u, 1u, x[first + k * dims.inner] == y[line]);
         }
     }
@@ -35,7 +37,7 @@ fn main(
     workgroupBarrier();
     if (inside) {
         let share = dy[line] / f32(max(atomicLoad(&equal), 1u));
-        for (var k = lane; k < dims.span; k += WORKGROUP) {
+        for (var k = lane; k < dims.span; k += LANES) {
             let at = first + k * dims.inner;
             out[at] = select(0.0, share, x[at] == y[line]);
         }

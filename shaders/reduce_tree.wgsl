@@ -55,8 +55,13 @@ fn main(
         result = neutral;
         for (var start = lane / COLUMNS; start < dims.span; start += BLOCK * rows) {
             var block = neutral;
-            for (var k = start; k < min(start + BLOCK * rows, dims.span); k += rows) {
+            let end = min(start + BLOCK * rows, dims.span);
+            // Four at a time: software drivers end an invocation's loops after 65,535 turns.
+            for (var k = start; k < end; k += 4u * rows) {
                 block = join(block, x[first + k * dims.inner]);
+                if (k + rows < end) { block = join(block, x[first + (k + rows) * dims.inner]); }
+                if (k + 2u * rows < end) { block = join(block, x[first + (k + 2u * rows) * dims.inner]); }
+                if (k + 3u * rows < end) { block = join(block, x[first + (k + 3u * rows) * dims.inner]); }
             }
             result = join(result, block);
         }

@@ -134,7 +134,7 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let shapes = tensors.shapes();
     vec![
         rows::gather(shapes, x, indices, x_out),
-        rows::gather_grad(shapes, indices, x_out, x),
+        rows::gather_grad(shapes, indices, x_out, x, x, 1),
         rows::batch(shapes, x, order, x_out),
         rows::batch(shapes, t, order, t_out),
         rows::batch_pair(shapes, x, x_out, t, t_out, order),
@@ -204,10 +204,10 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
         }
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
             for &epilogue in &epilogues {
-                launches.push(matmul::matmul(shapes, layout, a, b, out, epilogue, None));
+                launches.push(matmul::matmul(shapes, layout, a, b, out, epilogue, None, 1));
             }
         }
-        launches.push(matmul::matmul(shapes, Layout::TN, a, b, out, Epilogue::None, Some(row)));
+        launches.push(matmul::matmul(shapes, Layout::TN, a, b, out, Epilogue::None, Some(row), 1));
     }
     launches
 }

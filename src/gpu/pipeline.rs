@@ -97,8 +97,7 @@ async fn compile(
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants,
-                // Only workgroup memory is meant, and every kernel writes it before reading it.
-                zero_initialize_workgroup_memory: false,
+                ..Default::default()
             },
             cache: None,
         });

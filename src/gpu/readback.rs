@@ -10,6 +10,7 @@ use crate::Error;
 
 /// Longest wait for the device before [`Error::Timeout`], in seconds. A submission is sized to take
 /// far less; what takes longer hangs.
+#[cfg(not(target_arch = "wasm32"))]
 const PATIENCE_SECONDS: u64 = 120;
 
 /// The bytes of a mapped buffer, once the device is done with it.
@@ -70,6 +71,7 @@ impl Arrival {
 impl Future for Arrival {
     type Output = Result<(), Error>;
 
+    #[cfg_attr(target_arch = "wasm32", allow(unused_mut))]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(result) = self.finished() {
             return Poll::Ready(result);

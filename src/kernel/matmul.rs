@@ -22,8 +22,39 @@ pub const TILE_ROWS: usize = 64;
 /// Columns of the product that one workgroup covers; `TILE_COLUMNS` in `matmul_dims.wgsl`.
 pub const TILE_COLUMNS: usize = 32;
 
+/// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
+/// word, whatever the shader says; half of that leaves room.
+const LONGEST_SHARE: usize = 32_768;
+
+/// Terms that are worth a workgroup of their own where tiles are few.
+const SHORTEST_SHARE: usize = 4096;
+
+/// Tiles that keep a device busy without splitting sums.
+const BUSY: usize = 16;
+
+/// Into how many parts the sum over `k` is split: as many as loops must have, and more where an
+/// `m×n` product has so few tiles that most of a device would idle. The parts are added up by a
+/// dispatch of their own.
+pub fn parts(m: usize, n: usize, k: usize) -> usize {
+    let tiles = m.div_ceil(TILE_ROWS) * n.div_ceil(TILE_COLUMNS);
+    let share = if tiles < BUSY { SHORTEST_SHARE } else { LONGEST_SHARE };
+    k.div_ceil(share).max(1)
+}
+
+/// `m`, `n` and `k` of a product.
+pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize; 3] {
+    let (a, b) = (shapes.of(a), shapes.of(b));
+    match layout {
+        Layout::NN => [a.rows(), b.columns(), a.columns()],
+        Layout::NT => [a.rows(), b.rows(), a.columns()],
+        Layout::TN => [a.columns(), b.columns(), a.rows()],
+    }
+}
+
 /// `out = epilogue(a·b)` in `layout`. With [`Layout::TN`], `column_sums` receives the column sums
-/// of `b`.
+/// of `b`. With `parts` > 1, `out` and `column_sums` hold that many summands one after another,
+/// and the epilogue must be [`Epilogue::None`].
+#[allow(clippy::too_many_arguments)]
 pub fn matmul(
     shapes: Shapes<'_>,
     layout: Layout,
@@ -32,29 +63,33 @@ pub fn matmul(
     out: Tensor,
     epilogue: Epilogue,
     column_sums: Option<Tensor>,
+    parts: usize,
 ) -> Launch {
-    let (m, n) = (shapes.of(out).rows(), shapes.of(out).columns());
-    let k = shapes.of(a).elements() / m.max(1);
+    let [m, n, k] = sizes(shapes, layout, a, b);
+    let across = n.div_ceil(TILE_COLUMNS);
+    let tiles = m.div_ceil(TILE_ROWS) * across;
+    let share = k.div_ceil(parts.max(1)).next_multiple_of(4);
     let (file, name) = match layout {
         Layout::NN => (part!("matmul_nn"), "matmul_nn"),
         Layout::NT => (part!("matmul_nt"), "matmul_nt"),
         Layout::TN => (part!("matmul_tn"), "matmul_tn"),
     };
     // Rows of a and b are read four elements at a time.
-    let aligned = shapes.of(a).columns() % 4 == 0 && shapes.of(b).columns() % 4 == 0;
+    let aligned =
+        shapes.of(a).columns().is_multiple_of(4) && shapes.of(b).columns().is_multiple_of(4);
     let load: &Part =
         if aligned { part!("matmul_load_vector") } else { part!("matmul_load_scalar") };
     let mut launch = Launch {
-        name: name.into(),
+        name: if parts > 1 { format!("{name} in {parts} parts") } else { name.into() },
         parts: vec![PRELUDE, part!("matmul_dims"), load],
         constants: Vec::new(),
-        dims: [m, n, k, n.div_ceil(TILE_COLUMNS)].map(word).to_vec(),
+        dims: [m, n, k, across, tiles, share].map(word).to_vec(),
         operands: vec![
             ("a", Operand::Tensor(a)),
             ("b", Operand::Tensor(b)),
             ("out", Operand::Tensor(out)),
         ],
-        workgroups: m.div_ceil(TILE_ROWS) * n.div_ceil(TILE_COLUMNS),
+        workgroups: tiles * parts.max(1),
     };
     add_epilogue(&mut launch, epilogue);
     launch.parts.push(part!("matmul_store"));
@@ -75,7 +110,7 @@ pub fn matmul(
 /// Multiply-adds of a launch: `m·n·k` of a product, 0 of anything else.
 pub fn multiply_adds(launch: &Launch) -> u64 {
     match launch.dims.as_slice() {
-        &[m, n, k, _] if launch.name.starts_with("matmul") => {
+        &[m, n, k, ..] if launch.name.starts_with("matmul") => {
             u64::from(m) * u64::from(n) * u64::from(k)
         }
         _ => 0,

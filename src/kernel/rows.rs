@@ -2,7 +2,7 @@
 //! `gather_grad.wgsl`, `batch.wgsl`, `batch_pair.wgsl`.
 
 use super::elementwise::workgroups;
-use super::{Launch, Operand, PRELUDE, Shapes, part, word};
+use super::{Launch, Operand, PRELUDE, Shapes, WORKGROUP, part, word};
 use crate::graph::Tensor;
 
 /// Number of rows of a tensor and words per row; rows lie along the first axis.
@@ -30,21 +30,40 @@ pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> La
     }
 }
 
-/// `out` = the rows of `dy`, added up where `indices` took them from, in index order.
-pub fn gather_grad(shapes: Shapes<'_>, indices: Tensor, dy: Tensor, out: Tensor) -> Launch {
-    let (rows, width) = rows_and_width(shapes, out);
-    let count = shapes.elements(out);
+/// Indices that one invocation may look at: software drivers end a loop after 65,535 turns.
+const LONGEST_SHARE: usize = 32_768;
+
+/// Into how many parts [`gather_grad`] over `indices` is split.
+pub fn gather_grad_parts(shapes: Shapes<'_>, indices: Tensor) -> usize {
+    shapes.of(indices).elements().div_ceil(LONGEST_SHARE).max(1)
+}
+
+/// `out` = the rows of `dy`, added up where `indices` took them from, in index order. `like` has
+/// the shape of the gathered tensor; with `parts` > 1, `out` holds that many summands of it one
+/// after another, to be added up.
+pub fn gather_grad(
+    shapes: Shapes<'_>,
+    indices: Tensor,
+    dy: Tensor,
+    like: Tensor,
+    out: Tensor,
+    parts: usize,
+) -> Launch {
+    let (rows, width) = rows_and_width(shapes, like);
+    let count = shapes.elements(like);
+    let n = shapes.of(indices).elements();
+    let parts = parts.max(1);
     Launch {
         name: "gather_grad".into(),
         parts: vec![PRELUDE, part!("gather_grad")],
         constants: vec![],
-        dims: vec![count, width, rows, shapes.elements(indices)],
+        dims: vec![count, width, rows, word(n), word(n.div_ceil(parts)), word(parts)],
         operands: vec![
             ("indices", Operand::Tensor(indices)),
             ("dy", Operand::Tensor(dy)),
             ("out", Operand::Tensor(out)),
         ],
-        workgroups: workgroups(count),
+        workgroups: (count as usize * parts).div_ceil(WORKGROUP),
     }
 }
 

@@ -172,7 +172,13 @@ impl<'a> Lowering<'a> {
         let node = &self.graph.nodes()[index];
         let (out, pass) = (node.output, node.pass);
         let launch = match (node.op, node.inputs.as_slice()) {
-            (Op::MatMul(layout), &[a, b]) => self.matmul(layout, a, b, out),
+            (Op::MatMul(layout), &[a, b]) => {
+                let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
+                match matmul::parts(m, n, k) {
+                    1 => self.matmul(layout, a, b, out),
+                    parts => return self.matmul_in_parts(layout, [a, b, out], parts, pass),
+                }
+            }
             (Op::BiasAdd, &[x, bias]) => elementwise::bias_add(self.shapes(), x, bias, out),
             (Op::Binary(op), &[a, b]) => elementwise::binary(self.shapes(), op, a, b, out),
             (Op::Scale(factor), &[x]) => elementwise::scale(self.shapes(), factor, x, out),
@@ -205,7 +211,7 @@ impl<'a> Lowering<'a> {
                 reduce::max_grad(self.shapes(), start, end, x, y, dy, out)
             }
             (Op::Gather, &[x, indices]) => rows::gather(self.shapes(), x, indices, out),
-            (Op::GatherGrad, &[indices, dy]) => rows::gather_grad(self.shapes(), indices, dy, out),
+            (Op::GatherGrad, &[indices, dy]) => return self.gather_grad(indices, dy, out, pass),
             (Op::Batch, &[x, order]) => self.batch(x, order, out),
             (Op::Loss(kind), &[predictions, targets]) => {
                 return self.loss(kind, predictions, targets, out);
@@ -254,13 +260,57 @@ impl<'a> Lowering<'a> {
                 _ => {}
             }
         }
-        let sum_rows = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 };
         let column_sums = match layout {
-            Layout::TN => self.companion(b, |node| node.op == sum_rows && node.inputs == [b]),
+            Layout::TN => self.column_sums_of(b),
             _ => None,
         };
-        let column_sums = column_sums.map(|(reader, node)| self.absorb(reader, node));
-        matmul::matmul(self.shapes(), layout, a, b, out, epilogue, column_sums)
+        matmul::matmul(self.shapes(), layout, a, b, out, epilogue, column_sums, 1)
+    }
+
+    /// A product whose sum is split: the parts, then their sums.
+    fn matmul_in_parts(
+        &mut self,
+        layout: Layout,
+        [a, b, out]: [Tensor; 3],
+        parts: usize,
+        pass: Pass,
+    ) {
+        let [m, n, _] = matmul::sizes(self.shapes(), layout, a, b);
+        let column_sums = match layout {
+            Layout::TN => self.column_sums_of(b),
+            _ => None,
+        };
+        let products = self.scratch("parts of a product", [parts, m, n]);
+        let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
+        let launch =
+            matmul::matmul(self.shapes(), layout, a, b, products, Epilogue::None, sums, parts);
+        self.push(launch, pass);
+        let joined = [(products, out)].into_iter().chain(sums.zip(column_sums));
+        for (scratch, to) in joined {
+            let launch = reduce::reduce(self.shapes(), Reduction::Sum, 0, 1, scratch, to);
+            self.push(launch, pass);
+        }
+    }
+
+    fn gather_grad(&mut self, indices: Tensor, dy: Tensor, out: Tensor, pass: Pass) {
+        let parts = rows::gather_grad_parts(self.shapes(), indices);
+        if parts == 1 {
+            let launch = rows::gather_grad(self.shapes(), indices, dy, out, out, 1);
+            return self.push(launch, pass);
+        }
+        let elements = self.shapes().of(out).elements();
+        let scratch = self.scratch("parts of a gradient", [parts, elements]);
+        let first = rows::gather_grad(self.shapes(), indices, dy, out, scratch, parts);
+        self.push(first, pass);
+        let launch = reduce::reduce(self.shapes(), Reduction::Sum, 0, 1, scratch, out);
+        self.push(launch, pass);
+    }
+
+    /// The sum of the rows of `b`, if something wants it: the bias's gradient.
+    fn column_sums_of(&mut self, b: Tensor) -> Option<Tensor> {
+        let sum_rows = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 };
+        let (reader, node) = self.companion(b, |node| node.op == sum_rows && node.inputs == [b])?;
+        Some(self.absorb(reader, node))
     }
 
     /// Whether a weight gradient `Aᵀ·dy` is still to be lowered.
@@ -346,7 +396,7 @@ impl<'a> Lowering<'a> {
             return self.push(launch, pass);
         }
         let partials = self.scratch("partial sums", [groups]);
-        let first = make(self, at_tensor(partials), groups);
+        let first = make(self, Destination::tensor(partials), groups);
         self.push(first, pass);
         self.push(loss::sum_partials(partials, groups, to), pass);
     }
@@ -360,7 +410,7 @@ impl<'a> Lowering<'a> {
                 stride: word(self.options.results.len()),
                 column: word(column),
             },
-            _ => at_tensor(scalar),
+            _ => Destination::tensor(scalar),
         }
     }
 
@@ -389,9 +439,4 @@ impl<'a> Lowering<'a> {
             self.push(launch, Pass::Forward);
         }
     }
-}
-
-/// A scalar tensor, or partial sums, as the place where a sum goes.
-fn at_tensor(tensor: Tensor) -> Destination {
-    Destination { operand: Operand::Tensor(tensor), stride: 0, column: 0 }
 }

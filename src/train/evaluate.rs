@@ -43,7 +43,7 @@ impl Model {
 
     pub(super) async fn evaluate_with(
         &self,
-        trainer: &mut Trainer<'_>,
+        trainer: &mut Trainer<&Dataset>,
         facts: &TargetFacts,
     ) -> Result<Evaluation> {
         let mut sums = Sums::new(self.metrics().len());
@@ -60,7 +60,7 @@ impl Model {
     /// the errors of the device.
     pub async fn predict(&mut self, features: &[f32]) -> Result<Vec<f32>> {
         let width = self.architecture().input_width();
-        if features.is_empty() || features.len() % width != 0 {
+        if features.is_empty() || !features.len().is_multiple_of(width) {
             let rule = format!("a positive multiple of the {width} features per row");
             return Err(Error::argument("number of features", features.len(), &rule));
         }

@@ -1,5 +1,7 @@
 //! How rows reach the device: all at once, or block by block.
 
+use std::borrow::Borrow;
+
 use crate::data::{Dataset, Targets};
 use crate::exec::MAX_STEPS;
 use crate::gpu::Gpu;
@@ -22,11 +24,33 @@ const BLOCK_BYTES: usize = 32 << 20;
 
 /// Rows on the device.
 #[derive(Debug)]
-pub(super) struct Feed<'a> {
-    data: &'a Dataset,
+pub(super) struct Buffers {
     pub(super) features: wgpu::Buffer,
     pub(super) targets: wgpu::Buffer,
     pub(super) order: wgpu::Buffer,
+}
+
+impl Buffers {
+    /// Room for `rows` rows, to be drawn in the order in which they lie.
+    async fn new(gpu: &Gpu, data: &Dataset, rows: usize) -> Result<Self> {
+        let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
+        crate::plan::check_size("features", bytes(data.width()), &gpu.target())?;
+        let buffers = Self {
+            features: gpu.buffer("features", bytes(data.width())).await?,
+            targets: gpu.buffer("targets", bytes(target_width(data))).await?,
+            order: gpu.buffer("order", bytes(1)).await?,
+        };
+        let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
+        gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity));
+        Ok(buffers)
+    }
+}
+
+/// A data set with its rows, or some of them, on the device.
+#[derive(Debug)]
+pub(super) struct Feed<D> {
+    pub(super) data: D,
+    pub(super) buffers: Buffers,
     /// Rows that the buffers hold.
     pub(super) resident_rows: usize,
     /// Batches that a submission may draw from them.
@@ -36,62 +60,45 @@ pub(super) struct Feed<'a> {
     host_order: Vec<u32>,
 }
 
-impl<'a> Feed<'a> {
+impl<D: Borrow<Dataset>> Feed<D> {
     pub(super) async fn new(
         gpu: &Gpu,
-        data: &'a Dataset,
+        data: D,
         batch: usize,
         residency: Residency,
     ) -> Result<Self> {
-        let largest = gpu.target().max_tensor_bytes();
-        let fits = |rows: usize| {
-            let row = data.width().max(target_width(data)) * 4;
-            (rows as u64).saturating_mul(row as u64) <= largest
-        };
-        let resident = async || Self::with_rows(gpu, data, data.rows(), usize::MAX, false).await;
-        match residency {
-            Residency::Resident => resident().await,
-            Residency::Auto if fits(data.rows()) => match resident().await {
-                Err(Error::OutOfMemory { .. }) => Self::streamed(gpu, data, batch).await,
-                feed => feed,
+        let rows = data.borrow();
+        let row_bytes = rows.width().max(target_width(rows)) as u64 * 4;
+        let fits =
+            (rows.rows() as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
+        let resident = match residency {
+            Residency::Resident => Some(Buffers::new(gpu, rows, rows.rows()).await?),
+            Residency::Auto if fits => match Buffers::new(gpu, rows, rows.rows()).await {
+                Err(Error::OutOfMemory { .. }) => None,
+                buffers => Some(buffers?),
             },
-            Residency::Auto | Residency::Streamed => Self::streamed(gpu, data, batch).await,
-        }
-    }
-
-    async fn streamed(gpu: &Gpu, data: &'a Dataset, batch: usize) -> Result<Self> {
-        let batch_bytes = batch * (data.width() + target_width(data)) * 4;
-        let batches = (BLOCK_BYTES / batch_bytes.max(1)).clamp(1, MAX_STEPS);
-        let rows = (batches * batch).min(data.rows());
-        Self::with_rows(gpu, data, rows, batches, true).await
-    }
-
-    async fn with_rows(
-        gpu: &Gpu,
-        data: &'a Dataset,
-        rows: usize,
-        batches_per_block: usize,
-        streamed: bool,
-    ) -> Result<Self> {
-        let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
-        crate::plan::check_size("features", bytes(data.width()), &gpu.target())?;
-        let feed = Self {
-            data,
-            features: gpu.buffer("features", bytes(data.width())).await?,
-            targets: gpu.buffer("targets", bytes(target_width(data))).await?,
-            order: gpu.buffer("order", bytes(1)).await?,
-            resident_rows: rows,
-            batches_per_block,
-            streamed,
-            host_order: Vec::new(),
+            Residency::Auto | Residency::Streamed => None,
         };
-        let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
-        gpu.write(&feed.order, 0, bytemuck::cast_slice(&identity));
-        if !streamed {
-            gpu.write(&feed.features, 0, bytemuck::cast_slice(data.features()));
-            gpu.write(&feed.targets, 0, target_bytes(data));
+        if let Some(buffers) = resident {
+            gpu.write(&buffers.features, 0, bytemuck::cast_slice(rows.features()));
+            gpu.write(&buffers.targets, 0, target_bytes(rows));
+            let (resident_rows, host_order) = (rows.rows(), Vec::new());
+            let (batches_per_block, streamed) = (usize::MAX, false);
+            return Ok(Self {
+                data,
+                buffers,
+                resident_rows,
+                batches_per_block,
+                streamed,
+                host_order,
+            });
         }
-        Ok(feed)
+        let batch_bytes = batch * (rows.width() + target_width(rows)) * 4;
+        let batches_per_block = (BLOCK_BYTES / batch_bytes.max(1)).clamp(1, MAX_STEPS);
+        let resident_rows = (batches_per_block * batch).min(rows.rows());
+        let buffers = Buffers::new(gpu, rows, resident_rows).await?;
+        let (streamed, host_order) = (true, Vec::new());
+        Ok(Self { data, buffers, resident_rows, batches_per_block, streamed, host_order })
     }
 
     /// Sets the order in which rows are drawn from now on.
@@ -99,7 +106,7 @@ impl<'a> Feed<'a> {
         if self.streamed {
             self.host_order = order;
         } else {
-            gpu.write(&self.order, 0, bytemuck::cast_slice(&order));
+            gpu.write(&self.buffers.order, 0, bytemuck::cast_slice(&order));
         }
     }
 
@@ -110,17 +117,18 @@ impl<'a> Feed<'a> {
             return rows.start;
         }
         let position = |at: usize| self.host_order.get(at).map_or(at, |&row| row as usize);
-        let (width, target_width) = (self.data.width(), target_width(self.data));
+        let data = self.data.borrow();
+        let (width, target_width) = (data.width(), target_width(data));
         let mut features = Vec::with_capacity(rows.len() * width);
         let mut targets: Vec<u8> = Vec::with_capacity(rows.len() * target_width * 4);
-        let all_targets = target_bytes(self.data);
+        let all_targets = target_bytes(data);
         for row in rows.map(position) {
-            features.extend_from_slice(self.data.row(row).unwrap_or_default());
+            features.extend_from_slice(data.row(row).unwrap_or_default());
             let bytes = row * target_width * 4..(row + 1) * target_width * 4;
             targets.extend_from_slice(all_targets.get(bytes).unwrap_or_default());
         }
-        gpu.write(&self.features, 0, bytemuck::cast_slice(&features));
-        gpu.write(&self.targets, 0, &targets);
+        gpu.write(&self.buffers.features, 0, bytemuck::cast_slice(&features));
+        gpu.write(&self.buffers.targets, 0, &targets);
         0
     }
 }

@@ -159,8 +159,8 @@ impl Model {
 /// The state of one call of `fit`.
 struct Run<'m, 'd, 'c> {
     model: &'m mut Model,
-    trainer: Trainer<'d>,
-    validator: Option<(Trainer<'d>, TargetFacts)>,
+    trainer: Trainer<&'d Dataset>,
+    validator: Option<(Trainer<&'d Dataset>, TargetFacts)>,
     facts: TargetFacts,
     callbacks: Vec<&'c mut dyn Callback>,
     snapshots: Vec<Option<Snapshot>>,

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::feed::Residency;
 use super::graphs::check_output;
+use super::trainer::Trainer;
+use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, Loss, Tensor};
@@ -157,7 +160,29 @@ impl Model {
             .try_for_each(|(number, values)| self.parameters.write(number, values))
     }
 
-    /// The record of the next step of training.
+    /// A loop of one's own over `data` in batches of `batch` rows: submit batches with the records
+    /// of [`Model::next_step`], take results, and say with [`Model::completed`] how many steps are
+    /// done.
+    ///
+    /// # Errors
+    /// If the data does not fit the model, or `batch` is zero; the errors of the device.
+    pub async fn trainer<D: std::borrow::Borrow<Dataset>>(
+        &self,
+        data: D,
+        batch: usize,
+        residency: Residency,
+    ) -> Result<Trainer<D>> {
+        self.parameters().clear_status();
+        Trainer::new(self, data, batch, true, residency).await
+    }
+
+    /// Says that `steps` more steps of training are done.
+    pub fn completed(&mut self, steps: u64) {
+        self.steps += steps;
+    }
+
+    /// The record of the step of training that comes after `ahead` others that are not completed
+    /// yet.
     pub fn next_step(&self, ahead: u64) -> Step {
         let number = self.steps + ahead;
         let rate = self.optimizer().learning_rate_at(number);

@@ -1,5 +1,6 @@
 //! Running batches: the loop below `fit`, for those who write their own.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -27,15 +28,17 @@ pub struct StepResult {
     pub sums: Vec<f32>,
 }
 
-/// A model's training (or evaluation) on one data set, batch by batch.
+/// A model's training (or evaluation) on one data set, batch by batch; made by
+/// [`Model::trainer`]. It holds the data by reference (`&Dataset`) or owns it (`Arc<Dataset>`,
+/// `Dataset`), as suits the loop.
 ///
 /// Batches are numbered from 0; batch `b` holds the rows `b·size..(b+1)·size` of the current order,
 /// the last one those that are left. Submissions do not wait for the device; results arrive in
 /// order from [`Trainer::results`].
 #[derive(Debug)]
-pub struct Trainer<'a> {
+pub struct Trainer<D> {
     gpu: Gpu,
-    feed: Feed<'a>,
+    feed: Feed<D>,
     full: Executor,
     /// For the last batch, if it has fewer rows.
     tail: Option<Executor>,
@@ -51,28 +54,30 @@ struct Submission {
     tail: usize,
 }
 
-impl<'a> Trainer<'a> {
+impl<D: Borrow<Dataset>> Trainer<D> {
     pub(super) async fn new(
         model: &Model,
-        data: &'a Dataset,
+        data: D,
         batch: usize,
         trains: bool,
         residency: Residency,
     ) -> Result<Self> {
-        check_data(model.architecture(), model.loss(), data)?;
+        let all = data.borrow();
+        check_data(model.architecture(), model.loss(), all)?;
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
         }
         let gpu = model.gpu().clone();
-        let batch = batch.min(data.rows());
+        let rows = all.rows();
+        let batch = batch.min(rows);
         let feed = Feed::new(&gpu, data, batch, residency).await?;
-        let full = executor(model, data, &feed, batch, trains).await?;
-        let tail = match data.rows() % batch {
+        let full = executor(model, &feed, batch, trains).await?;
+        let tail = match rows % batch {
             0 => None,
-            rest => Some(executor(model, data, &feed, rest, trains).await?),
+            rest => Some(executor(model, &feed, rest, trains).await?),
         };
         let under_way = VecDeque::new();
-        Ok(Self { gpu, feed, full, tail, rows: data.rows(), batch, trains, under_way })
+        Ok(Self { gpu, feed, full, tail, rows, batch, trains, under_way })
     }
 
     /// Number of batches that cover the data set once.
@@ -253,10 +258,9 @@ impl<'a> Trainer<'a> {
     }
 }
 
-async fn executor(
+async fn executor<D: Borrow<Dataset>>(
     model: &Model,
-    data: &Dataset,
-    feed: &Feed<'_>,
+    feed: &Feed<D>,
     batch: usize,
     trains: bool,
 ) -> Result<Executor> {
@@ -267,16 +271,16 @@ async fn executor(
         model.loss(),
         model.metrics(),
         optimizer,
-        data,
+        feed.data.borrow(),
         rows,
     )?;
     let plan = graph.plan(&model.gpu().target())?;
     let options = ExecutorOptions {
         parameters: Some(model.parameters().clone()),
         inputs: vec![
-            (graph.features, feed.features.clone()),
-            (graph.targets, feed.targets.clone()),
-            (graph.order, feed.order.clone()),
+            (graph.features, feed.buffers.features.clone()),
+            (graph.targets, feed.buffers.targets.clone()),
+            (graph.order, feed.buffers.order.clone()),
         ],
     };
     Executor::with(model.gpu(), plan, options).await
