@@ -1,4 +1,16 @@
-//! wgrad trains and runs neural networks on any GPU that speaks WebGPU.
+//! wgrad trains and runs neural networks on any GPU that speaks WebGPU (Vulkan, Metal, DX12, the
+//! browser), with kernels written by hand in WGSL.
+//!
+//! Data flows one way: a [model](nn::Sequential) builds a [graph](graph::Graph), which is
+//! differentiated and compiled to a [plan](plan::Plan), which an [executor](exec::Executor) runs on
+//! a [device](Gpu). Nothing below calls upward: a layer knows the graph, not the device; the graph
+//! knows no WGSL; a kernel knows no layer.
+//!
+//! Start with [`nn::Sequential`] and [`train::Fit`]; go below to [`train::Trainer`] for a loop of
+//! your own, or to [`graph`], [`plan`] and [`exec`] for a training step of your own.
+//!
+//! Every call that waits for the device is `async`; natively each has a twin that ends in
+//! `_blocking`.
 #![warn(missing_docs)]
 
 mod clock;
@@ -10,7 +22,13 @@ pub mod graph;
 pub mod kernel;
 pub mod nn;
 pub mod plan;
+pub mod prelude;
 pub mod train;
 
 pub use error::{Error, Result};
 pub use gpu::{AdapterChoice, Counters, Gpu, adapters};
+
+/// The README's programs, compiled as tests.
+#[cfg(all(doctest, not(target_arch = "wasm32")))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Place, Plan};
-use crate::graph::Tensor;
+use crate::graph::{Pass, Tensor};
 
 impl Plan {
     fn operands(&self, tensors: &[Tensor]) -> String {
@@ -39,15 +39,24 @@ impl fmt::Display for Plan {
             .dispatches()
             .iter()
             .map(|d| {
+                // The update moves all parameters at once: arenas, not tensors.
+                let arenas =
+                    (d.pass == Pass::Update && d.writes.is_empty()).then(|| self.arena().bytes());
+                let or = |text: String, of_all: &str| {
+                    if arenas.is_some() { of_all.into() } else { text }
+                };
+                let bytes = self.bytes(&d.reads)
+                    + self.bytes(&d.writes)
+                    + arenas.map_or(0, |bytes| 3 * bytes);
                 [
                     d.level.to_string(),
                     d.pass.name().into(),
                     d.launch.name.clone(),
-                    self.operands(&d.reads),
-                    self.operands(&d.writes),
-                    self.places(&d.writes),
+                    or(self.operands(&d.reads), "all gradients"),
+                    or(self.operands(&d.writes), "all parameters"),
+                    or(self.places(&d.writes), "in place"),
                     d.launch.workgroups.to_string(),
-                    (self.bytes(&d.reads) + self.bytes(&d.writes)).to_string(),
+                    bytes.to_string(),
                 ]
             })
             .collect();

@@ -180,12 +180,12 @@ impl Run<'_, '_, '_> {
         }
         // Only a callback or a validation needs an epoch's end to be an end on the device too.
         let waits_at_epochs = !self.callbacks.is_empty() || self.validator.is_some();
+        let before = self.model.steps;
         for epoch in 1..=self.epochs {
             if let Some(seed) = shuffle {
                 // Epochs count on over calls of `fit`, so that a second call draws new orders.
-                let seed = seed.wrapping_add(
-                    self.model.steps.wrapping_add(epoch as u64).wrapping_mul(0x9e37_79b9),
-                );
+                let seed =
+                    seed.wrapping_add(before.wrapping_add(epoch as u64).wrapping_mul(0x9e37_79b9));
                 self.trainer.set_order(permutation(rows, seed))?;
             }
             self.submit_epoch(epoch).await?;
