@@ -1,12 +1,18 @@
 // C = A·B: A is m×k, B is k×n, C is m×n. The forward pass of a dense layer.
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = position(flat_workgroup(workgroup, workgroups), lane);
-    if at.row >= dims.m || at.column >= dims.n || at.first >= dims.k { return; }
+    let group = flat_workgroup(workgroup, workgroups);
+    let part = group / dims.tiles;
+    let tile = group % dims.tiles;
+    let row = block_row(tile, lane);
+    let column = block_column(tile, lane);
+    let first = part * dims.share;
+    let last = min(first + dims.share, dims.k);
+    if row >= dims.m || first >= dims.k { return; }
     var c0 = vec4<f32>();
     var c1 = vec4<f32>();
     var c2 = vec4<f32>();
@@ -15,35 +21,33 @@ fn main(
     var c5 = vec4<f32>();
     var c6 = vec4<f32>();
     var c7 = vec4<f32>();
-    for (var k = at.first; k < at.last; k += 4u) {
-        // Four rows of B; A's columns past k load as 0, so rows of B past k do not count.
-        let b0 = load_b(k, at.column, dims.k, dims.n);
-        let b1 = load_b(k + 1u, at.column, dims.k, dims.n);
-        let b2 = load_b(k + 2u, at.column, dims.k, dims.n);
-        let b3 = load_b(k + 3u, at.column, dims.k, dims.n);
-        let a0 = load_a(at.row, k, dims.m, dims.k);
-        c0 = fma(vec4(a0.w), b3, fma(vec4(a0.z), b2, fma(vec4(a0.y), b1, fma(vec4(a0.x), b0, c0))));
-        let a1 = load_a(at.row + 1u, k, dims.m, dims.k);
-        c1 = fma(vec4(a1.w), b3, fma(vec4(a1.z), b2, fma(vec4(a1.y), b1, fma(vec4(a1.x), b0, c1))));
-        let a2 = load_a(at.row + 2u, k, dims.m, dims.k);
-        c2 = fma(vec4(a2.w), b3, fma(vec4(a2.z), b2, fma(vec4(a2.y), b1, fma(vec4(a2.x), b0, c2))));
-        let a3 = load_a(at.row + 3u, k, dims.m, dims.k);
-        c3 = fma(vec4(a3.w), b3, fma(vec4(a3.z), b2, fma(vec4(a3.y), b1, fma(vec4(a3.x), b0, c3))));
-        let a4 = load_a(at.row + 4u, k, dims.m, dims.k);
-        c4 = fma(vec4(a4.w), b3, fma(vec4(a4.z), b2, fma(vec4(a4.y), b1, fma(vec4(a4.x), b0, c4))));
-        let a5 = load_a(at.row + 5u, k, dims.m, dims.k);
-        c5 = fma(vec4(a5.w), b3, fma(vec4(a5.z), b2, fma(vec4(a5.y), b1, fma(vec4(a5.x), b0, c5))));
-        let a6 = load_a(at.row + 6u, k, dims.m, dims.k);
-        c6 = fma(vec4(a6.w), b3, fma(vec4(a6.z), b2, fma(vec4(a6.y), b1, fma(vec4(a6.x), b0, c6))));
-        let a7 = load_a(at.row + 7u, k, dims.m, dims.k);
-        c7 = fma(vec4(a7.w), b3, fma(vec4(a7.z), b2, fma(vec4(a7.y), b1, fma(vec4(a7.x), b0, c7))));
+    for (var k = first; k < last; k += 4u) {
+        // Four rows of B; A is 0 past k, so what stands for rows of B past k does not count.
+        let b0 = load_b(k, column, dims.k, dims.n);
+        let b1 = load_b(k + 1u, column, dims.k, dims.n);
+        let b2 = load_b(k + 2u, column, dims.k, dims.n);
+        let b3 = load_b(k + 3u, column, dims.k, dims.n);
+        let rows = load_rows(row, k, lane);
+        c0 = add_products(row0(rows), b0, b1, b2, b3, c0);
+        c1 = add_products(row1(rows), b0, b1, b2, b3, c1);
+        c2 = add_products(row2(rows), b0, b1, b2, b3, c2);
+        c3 = add_products(row3(rows), b0, b1, b2, b3, c3);
+        c4 = add_products(row4(rows), b0, b1, b2, b3, c4);
+        c5 = add_products(row5(rows), b0, b1, b2, b3, c5);
+        c6 = add_products(row6(rows), b0, b1, b2, b3, c6);
+        c7 = add_products(row7(rows), b0, b1, b2, b3, c7);
     }
-    store(at.part, at.row, at.column, c0);
-    store(at.part, at.row + 1u, at.column, c1);
-    store(at.part, at.row + 2u, at.column, c2);
-    store(at.part, at.row + 3u, at.column, c3);
-    store(at.part, at.row + 4u, at.column, c4);
-    store(at.part, at.row + 5u, at.column, c5);
-    store(at.part, at.row + 6u, at.column, c6);
-    store(at.part, at.row + 7u, at.column, c7);
+    store(part, row, column, c0);
+    store(part, row + 1u, column, c1);
+    store(part, row + 2u, column, c2);
+    store(part, row + 3u, column, c3);
+    store(part, row + 4u, column, c4);
+    store(part, row + 5u, column, c5);
+    store(part, row + 6u, column, c6);
+    store(part, row + 7u, column, c7);
+}
+
+// c + a·B, for four terms of the sum.
+fn add_products(a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>, c: vec4<f32>) -> vec4<f32> {
+    return fma(vec4(a.w), b3, fma(vec4(a.z), b2, fma(vec4(a.y), b1, fma(vec4(a.x), b0, c))));
 }

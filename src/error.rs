@@ -96,8 +96,11 @@ pub enum Error {
     },
     /// Training met a loss or a parameter that is NaN or infinite.
     #[error(
-        "the loss was {loss} at step {step} (epoch {epoch}); the weights of the last good step are kept. \
-         Use a lower learning rate, clip the gradients, or check the data's scale"
+        "{} at step {step} (epoch {epoch}); {}. \
+         Use a lower learning rate, clip the gradients, or check the data's scale",
+        if loss.is_finite() { format!("a gradient overflowed (loss {loss})") } else { format!("the loss was {loss}") },
+        if loss.is_finite() { "parameters whose gradients did keep their values, and no later step moved any" }
+        else { "the weights of the last good step are kept" },
     )]
     NotFinite {
         /// Steps completed before the bad one, over the whole training run.

@@ -26,6 +26,9 @@ pub mod prelude;
 pub mod train;
 
 pub use error::{Error, Result};
+/// The version of `wgpu` that devices passed to [`Gpu::from_device`] must be of.
+pub use wgpu;
+
 pub use gpu::{AdapterChoice, Counters, Gpu, adapters};
 
 /// The README's programs, compiled as tests.

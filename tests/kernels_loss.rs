@@ -6,11 +6,12 @@ use common::cases::{LOSSES, Net, probabilities};
 use common::random::Random;
 use common::{Run, check, gpu, step_from, twin, write};
 use wgrad::exec::{Executor, Step};
-use wgrad::graph::{Count, Loss, Tensor};
+use wgrad::graph::{Count, Graph, Loss, Tensor};
 use wgrad::plan::{Plan, PlanOptions};
 
-/// The last one is enough for several workgroups, whose sums are added in a second dispatch.
-const SHAPES: [&[usize]; 14] = [
+/// Rows that one invocation reads alone, and rows that several share. The last ones are enough for
+/// several workgroups, whose sums are added in a second dispatch.
+const SHAPES: [&[usize]; 18] = [
     &[1],
     &[5],
     &[257],
@@ -24,6 +25,10 @@ const SHAPES: [&[usize]; 14] = [
     &[127, 13],
     &[2, 3, 4],
     &[257, 31],
+    &[5, 16],
+    &[3, 257],
+    &[5, 1000],
+    &[2, 5003],
     &[1000, 33],
 ];
 
@@ -225,6 +230,28 @@ fn many_items() {
     let gradient = net.graph.gradients(value, &[logits]).unwrap()[0];
     let count = net.graph.count(Count::Correct, logits, labels).unwrap();
     check("softmax_cross_entropy", &net.graph, &[value, gradient, count], &net.values);
+}
+
+/// More than 65,535 workgroups of 256 items, too many for the twin: the gradients are signs.
+#[test]
+fn more_workgroups_than_one_dimension_holds() {
+    let n = 65_535 * 256 + 1;
+    let mut graph = Graph::new();
+    let p = graph.input("p", [n]).unwrap();
+    let t = graph.constant(0.0, [n]).unwrap();
+    let factor = graph.input("factor", [1]).unwrap();
+    let value = graph.loss(Loss::MeanAbsoluteError, p, t).unwrap();
+    let scaled = graph.mul(value, factor).unwrap();
+    let gradient = graph.gradients(scaled, &[p]).unwrap()[0];
+    let plan = Plan::new(&graph, &[gradient], &gpu().target()).unwrap();
+    let mut executor = Executor::new_blocking(&gpu(), plan).unwrap();
+    let sign = |i: usize| (i % 3) as f32 - 1.0;
+    executor.write(p, &(0..n).map(|i| 0.5 * sign(i)).collect::<Vec<_>>()).unwrap();
+    executor.write(factor, &[n as f32]).unwrap();
+    executor.run_blocking(&[Step::default()]).unwrap();
+    let found = executor.read_blocking(gradient).unwrap();
+    let wrong = (0..n).find(|&i| (found[i] - sign(i)).abs() > 1e-5);
+    assert_eq!((found.len(), wrong), (n, None));
 }
 
 #[test]

@@ -4,10 +4,10 @@ mod common;
 
 use common::cases::{LAYOUTS, Net, UNARY, matmul_shapes};
 use common::random::Random;
-use common::{Run, check};
+use common::{Run, check, twin, within_bounds};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use wgrad::graph::{Layout, Tensor, Unary};
+use wgrad::graph::{Layout, Reduction, Tensor, Unary};
 
 /// `m`, `k`, `n`: single rows and columns, primes, one less and one more than the tiles of 64×32
 /// and the blocks of 8×4, extents that are multiples of four (which are loaded as vectors) and not.
@@ -70,6 +70,53 @@ fn long_sums() {
     }
 }
 
+/// What follows a long sum, forward and backward; sums this long may be split among workgroups.
+#[test]
+fn layers_of_long_sums() {
+    for (m, k, n) in [(2, 4099, 5), (4099, 3, 5), (8200, 4, 36)] {
+        let mut net = Net::new(1);
+        let x = net.drawn([m, k], Random::unit);
+        let w = net.drawn([k, n], Random::unit);
+        let bias = net.drawn([n], Random::unit);
+        let h = net.graph.unary(Unary::Square, x).unwrap();
+        let y = net.graph.matmul(h, w).unwrap();
+        let y = net.graph.bias_add(y, bias).unwrap();
+        let y = net.graph.unary(Unary::LeakyRelu { slope: 0.5 }, y).unwrap();
+        let weights = net.drawn([m, n], Random::unit);
+        let product = net.graph.mul(y, weights).unwrap();
+        let of = net.graph.reduce(Reduction::Sum, product, 0, 2).unwrap();
+        let mut outputs = net.graph.gradients(of, &[x, w, bias]).unwrap();
+        check(&format!("gradients, {m}·{k}·{n}"), &net.graph, &outputs, &net.values);
+        outputs.insert(0, y);
+        check(&format!("layer, {m}·{k}·{n}"), &net.graph, &outputs, &net.values);
+        check(&format!("values, {m}·{k}·{n}"), &net.graph, &[y], &net.values);
+    }
+}
+
+/// Mesa's software driver ends a loop after 65,535 turns, without a word. Sums of this length are a
+/// weight gradient's over a large batch. The bound is that of a sum term after term, and too wide
+/// to be small against the values, but a sum that was cut short is far outside of it.
+#[test]
+fn sums_longer_than_drivers_loop() {
+    for (layout, k) in [(Layout::TN, 70_001), (Layout::NN, 300_001), (Layout::NT, 300_001)] {
+        let mut net = Net::new(1);
+        let (of_a, of_b) = matmul_shapes(layout, 3, k, 5);
+        let a = net.drawn(of_a, Random::unit);
+        let b = net.drawn(of_b, Random::unit);
+        let mut outputs = vec![net.graph.matmul_layout(layout, a, b).unwrap()];
+        if layout == Layout::TN {
+            outputs.push(net.graph.sum(b, 0).unwrap()); // in the same dispatch
+        }
+        let found = common::run(&net.graph, &outputs, &net.values);
+        let all = twin::evaluate(&net.graph, &net.values, 0);
+        for (output, found) in outputs.iter().zip(found) {
+            let expected = all[output].floats();
+            assert!(expected.iter().all(|x| x.error < 0.05 * x.value));
+            within_bounds(&format!("{layout:?} of {k} terms"), &found, expected);
+        }
+    }
+}
+
 /// More than 65,535 tiles of 64×32 in either direction.
 #[test]
 fn more_tiles_than_one_dimension_holds() {
@@ -99,7 +146,7 @@ fn epilogues() {
                 let mut net = Net::new(i as u64);
                 let positive =
                     matches!(function, Some(Unary::Log | Unary::Sqrt | Unary::Reciprocal));
-                let mut draw = |net: &mut Net, shape: &[usize]| match positive {
+                let draw = |net: &mut Net, shape: &[usize]| match positive {
                     true => net.drawn(shape, |r| r.uniform(0.2, 1.2)),
                     false => net.input(shape),
                 };

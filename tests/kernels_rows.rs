@@ -5,7 +5,7 @@ mod common;
 use common::cases::Net;
 use common::{Run, check, compare, step_from, twin};
 use wgrad::exec::Step;
-use wgrad::graph::Shape;
+use wgrad::graph::{Reduction, Shape};
 
 /// The table, and how many rows are gathered.
 const GATHERS: [(&[usize], usize); 11] = [
@@ -40,6 +40,24 @@ fn gathers_and_their_gradients() {
         let dx = net.graph.gradients(of, &[x]).unwrap()[0];
         let name = format!("gather {rows} of {table:?}");
         check(&name, &net.graph, &[y, dx], &net.values);
+    }
+}
+
+/// More rows than Mesa's software driver's loops have turns, added up in a few; a long batch of
+/// tokens does this. The gradients are positive, so that the sums outgrow their bounds.
+#[test]
+fn many_rows_into_few() {
+    for (table, n) in [([3, 2], 70_001), ([2, 1], 300_007), ([1000, 3], 20_011)] {
+        let mut net = Net::new(1);
+        let x = net.input(table);
+        let picks: Vec<u32> = (0..n).map(|_| net.random.below(table[0]) as u32).collect();
+        let indices = net.indices([n], &picks);
+        let y = net.graph.gather(x, indices).unwrap();
+        let weights = net.drawn([n, table[1]], |r| r.uniform(0.5, 1.5));
+        let product = net.graph.mul(y, weights).unwrap();
+        let of = net.graph.reduce(Reduction::Sum, product, 0, 2).unwrap();
+        let dx = net.graph.gradients(of, &[x]).unwrap();
+        check(&format!("gather_grad {n} into {table:?}"), &net.graph, &dx, &net.values);
     }
 }
 

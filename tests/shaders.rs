@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use wgrad::graph::{Binary, Count, Graph, Layout, Loss, Reduction, Tensor, Unary, UpdateRule};
 use wgrad::kernel::loss::Destination;
-use wgrad::kernel::matmul::Epilogue;
+use wgrad::kernel::matmul::{Epilogue, Lanes};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
@@ -20,6 +20,8 @@ use wgrad::kernel::{
 const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16_384;
+
+const LANES: [Lanes; 3] = [Lanes::Plain, Lanes::Subgroup(4), Lanes::Subgroup(8)];
 
 const UNARIES: [Unary; 12] = [
     Unary::Relu,
@@ -204,10 +206,26 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
         }
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
             for &epilogue in &epilogues {
-                launches.push(matmul::matmul(shapes, layout, a, b, out, epilogue, None, 1));
+                for lanes in LANES {
+                    launches
+                        .push(matmul::matmul(shapes, lanes, layout, a, b, out, epilogue, None, 1));
+                }
             }
         }
-        launches.push(matmul::matmul(shapes, Layout::TN, a, b, out, Epilogue::None, Some(row), 1));
+        for lanes in LANES {
+            let sums = Some(row);
+            launches.push(matmul::matmul(
+                shapes,
+                lanes,
+                Layout::TN,
+                a,
+                b,
+                out,
+                Epilogue::None,
+                sums,
+                1,
+            ));
+        }
     }
     launches
 }
@@ -224,7 +242,14 @@ fn valid(launch: &Launch) -> Module {
     let text = source(&launch.parts);
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|e| panic!("{}: {}", launch.name, e.emit_to_string(&text)));
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    // Only the variants that say so in their name may use an optional feature.
+    let subgroups = text.contains("subgroupBroadcast(");
+    assert_eq!(
+        subgroups,
+        launch.parts.iter().any(|p| matches!(p.name, "matmul_lanes_4" | "matmul_lanes_8"))
+    );
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", launch.name, e.emit_to_string(&text)));

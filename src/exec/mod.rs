@@ -15,7 +15,7 @@ pub use step::Step;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::gpu::{Gpu, Pipeline};
+use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::graph::{DType, Role, Tensor};
 use crate::plan::{Place, Plan};
 use crate::{Error, Result};
@@ -43,12 +43,14 @@ pub struct Executor {
     gpu: Gpu,
     plan: Plan,
     parameters: Parameters,
-    inputs: Vec<wgpu::Buffer>,
-    slots: Vec<wgpu::Buffer>,
+    inputs: Vec<Buffer>,
+    slots: Vec<Buffer>,
     dispatches: Vec<Bound>,
-    step_table: wgpu::Buffer,
+    /// Constants and sizes; bound, and never written again.
+    fixed: Vec<Buffer>,
+    step_table: Buffer,
     step_stride: u64,
-    results: wgpu::Buffer,
+    results: Buffer,
     ring: Ring,
     segment: usize,
     arrived: VecDeque<Results>,
@@ -96,7 +98,7 @@ impl Executor {
             let (name, bytes) = describe(&plan, tensor);
             let given = options.inputs.iter().find(|(t, _)| *t == tensor);
             inputs.push(match given {
-                Some((_, buffer)) if buffer.size() >= bytes => buffer.clone(),
+                Some((_, buffer)) if buffer.size() >= bytes => Buffer::lent(buffer.clone()),
                 Some((_, buffer)) => {
                     let needed = format!("at least {bytes}");
                     return Err(Error::argument(
@@ -127,6 +129,7 @@ impl Executor {
             inputs,
             slots,
             dispatches: Vec::new(),
+            fixed: Vec::new(),
             step_table,
             step_stride,
             results,
@@ -266,7 +269,7 @@ impl Executor {
             Place::Gradient(number) => return parameter(Arena::Gradients, number),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         };
-        buffer.map(|buffer| (buffer, 0)).ok_or_else(|| {
+        buffer.map(|buffer| (&**buffer, 0)).ok_or_else(|| {
             let name = self.plan.info(tensor).map_or("?", |info| info.name.as_str());
             Error::shape(
                 "read",

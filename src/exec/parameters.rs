@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gpu::Gpu;
+use crate::gpu::{Buffer, Gpu};
 use crate::kernel::Arena;
 use crate::plan::{ArenaEntry, ArenaLayout};
 use crate::{Error, Result};
@@ -18,10 +18,10 @@ pub struct Parameters {
 struct Shared {
     gpu: Gpu,
     layout: ArenaLayout,
-    values: Vec<wgpu::Buffer>,
-    gradients: Vec<wgpu::Buffer>,
-    states: Vec<Vec<wgpu::Buffer>>,
-    status: wgpu::Buffer,
+    values: Vec<Buffer>,
+    gradients: Vec<Buffer>,
+    states: Vec<Vec<Buffer>>,
+    status: Buffer,
 }
 
 /// Bytes of the status words.
@@ -34,7 +34,7 @@ impl Parameters {
     /// # Errors
     /// [`Error::OutOfMemory`] and the other errors of the device.
     pub async fn new(gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>) -> Result<Self> {
-        let arena = async |label: &str| -> Result<Vec<wgpu::Buffer>> {
+        let arena = async |label: &str| -> Result<Vec<Buffer>> {
             let mut buffers = Vec::new();
             for &bytes in &layout.chunks {
                 buffers.push(gpu.buffer(label, bytes).await?);
@@ -150,7 +150,7 @@ impl Parameters {
             Arena::State1 => shared.states.first(),
             Arena::State2 => shared.states.get(1),
         };
-        buffers.and_then(|buffers| buffers.get(chunk)).ok_or_else(|| {
+        buffers.and_then(|buffers| buffers.get(chunk)).map(|buffer| &**buffer).ok_or_else(|| {
             Error::argument(
                 "chunk",
                 format!("{chunk} of {arena:?}"),

@@ -2,8 +2,9 @@
 
 use wgpu::BindingResource;
 
+use super::ring::DEPTH as RESULTS;
 use super::{Bound, Executor, MAX_STEPS, Results, SEGMENTS, Step};
-use crate::gpu::Pipeline;
+use crate::gpu::{Buffer, Pipeline};
 use crate::kernel::reflect::Access;
 use crate::kernel::{Operand, grid};
 use crate::plan::{Dispatch, Place};
@@ -20,10 +21,12 @@ impl Executor {
             bound.push(self.bind_dispatch(dispatch, &constants, &uniforms, offset).await?);
         }
         self.dispatches = bound;
+        self.fixed = constants;
+        self.fixed.push(uniforms);
         Ok(())
     }
 
-    async fn constants(&self) -> Result<Vec<wgpu::Buffer>> {
+    async fn constants(&self) -> Result<Vec<Buffer>> {
         let mut buffers = Vec::new();
         for &(tensor, value) in self.plan.constants() {
             let elements = self.plan.info(tensor).map_or(1, |info| info.shape.elements());
@@ -35,7 +38,7 @@ impl Executor {
     }
 
     /// The `dims` of all dispatches in one buffer, with the offset of each.
-    async fn uniforms(&self, stride: u64) -> Result<(wgpu::Buffer, Vec<u64>)> {
+    async fn uniforms(&self, stride: u64) -> Result<(Buffer, Vec<u64>)> {
         let mut words: Vec<u32> = Vec::new();
         let mut offsets = Vec::new();
         for dispatch in self.plan.dispatches() {
@@ -53,7 +56,7 @@ impl Executor {
     async fn bind_dispatch(
         &self,
         dispatch: &Dispatch,
-        constants: &[wgpu::Buffer],
+        constants: &[Buffer],
         uniforms: &wgpu::Buffer,
         dims_offset: u64,
     ) -> Result<Bound> {
@@ -93,7 +96,7 @@ impl Executor {
     fn operand<'a>(
         &'a self,
         operand: Operand,
-        constants: &'a [wgpu::Buffer],
+        constants: &'a [Buffer],
     ) -> Result<BindingResource<'a>> {
         let tensor = match operand {
             Operand::Results => return Ok(self.results.as_entire_binding()),
@@ -114,14 +117,34 @@ impl Executor {
     }
 
     /// Records `steps` (at most [`MAX_STEPS`]) into the caller's encoder; their records are written
-    /// through the queue, so the encoder must be submitted after this call. Follow the submission
-    /// with [`Executor::submitted`], and take the results of each: at most four may wait.
+    /// through the queue, so the encoder must be submitted after this call. If the plan has results
+    /// or trains, follow the submission with [`Executor::submitted`], and take the results of each:
+    /// at most four may wait.
     ///
     /// # Errors
     /// If there are too many steps, or too many results wait to be taken.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
+        // A plan without results that does not train has nothing to tell the host.
+        let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
+        self.record_steps(encoder, steps, reports)
+    }
+
+    fn record_steps(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: &[Step],
+        reports: bool,
+    ) -> Result<()> {
         if steps.is_empty() || steps.len() > MAX_STEPS {
             return Err(Error::argument("steps", steps.len(), &format!("1 to {MAX_STEPS}")));
+        }
+        if reports && !self.ring.has_room() {
+            let rule = "fewer; take results between them";
+            return Err(Error::argument(
+                "recordings whose results wait to be taken",
+                RESULTS,
+                rule,
+            ));
         }
         let first = self.segment * MAX_STEPS;
         self.segment = (self.segment + 1) % SEGMENTS;
@@ -147,7 +170,11 @@ impl Executor {
         }
         drop(pass);
         self.gpu.tally().dispatches.add((steps.len() * self.dispatches.len()) as u64);
-        self.ring.record(encoder, &self.results, first, self.parameters.status(), steps.len())
+        if reports {
+            let status = self.parameters.status();
+            self.ring.record(encoder, &self.results, first, status, steps.len());
+        }
+        Ok(())
     }
 
     /// Says that what [`Executor::record`] recorded was submitted, so that results can come back.
@@ -163,7 +190,8 @@ impl Executor {
     pub async fn submit(&mut self, steps: &[Step]) -> Result<()> {
         self.make_room().await?;
         let gpu = self.gpu.clone();
-        gpu.submit(|encoder| self.record(encoder, steps)).await?;
+        // Reports always, so that whoever runs steps can wait for them.
+        gpu.submit(|encoder| self.record_steps(encoder, steps, true)).await?;
         self.submitted();
         Ok(())
     }
@@ -225,6 +253,25 @@ impl Executor {
     /// [`Executor::new`], waiting for it.
     pub fn new_blocking(gpu: &crate::gpu::Gpu, plan: crate::plan::Plan) -> Result<Self> {
         pollster::block_on(Self::new(gpu, plan))
+    }
+
+    /// [`Executor::with`], waiting for it.
+    pub fn with_blocking(
+        gpu: &crate::gpu::Gpu,
+        plan: crate::plan::Plan,
+        options: super::ExecutorOptions,
+    ) -> Result<Self> {
+        pollster::block_on(Self::with(gpu, plan, options))
+    }
+
+    /// [`Executor::submit`], waiting only where it must.
+    pub fn submit_blocking(&mut self, steps: &[Step]) -> Result<()> {
+        pollster::block_on(self.submit(steps))
+    }
+
+    /// [`Executor::results`], waiting for them.
+    pub fn results_blocking(&mut self) -> Result<Option<Results>> {
+        pollster::block_on(self.results())
     }
 
     /// [`Executor::run`], waiting for it.

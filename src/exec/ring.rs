@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 
-use crate::gpu::{Arrival, Gpu, map};
-use crate::{Error, Result};
+use crate::Result;
+use crate::gpu::{Arrival, Buffer, Gpu, map};
 
 use super::parameters::STATUS_BYTES;
 
 /// Submissions whose results may be under way at once.
-const DEPTH: usize = 4;
+pub(super) const DEPTH: usize = 4;
 
 /// The results of one submission.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,10 +26,10 @@ pub struct Results {
 pub(super) struct Ring {
     columns: usize,
     row_capacity: usize,
-    free: Vec<wgpu::Buffer>,
-    under_way: VecDeque<(wgpu::Buffer, usize, Arrival)>,
+    free: Vec<Buffer>,
+    under_way: VecDeque<(Buffer, usize, Arrival)>,
     /// Copies recorded into an encoder that the caller has yet to submit.
-    recorded: VecDeque<(wgpu::Buffer, usize)>,
+    recorded: VecDeque<(Buffer, usize)>,
 }
 
 impl Ring {
@@ -64,7 +64,7 @@ impl Ring {
         self.under_way.front().is_some_and(|(_, _, arrival)| arrival.is_ready())
     }
 
-    /// Records the copy of `rows` rows and the status.
+    /// Records the copy of `rows` rows and the status. The caller has made sure that there is room.
     pub(super) fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -72,15 +72,9 @@ impl Ring {
         first_row: usize,
         status: &wgpu::Buffer,
         rows: usize,
-    ) -> Result<()> {
+    ) {
         debug_assert!(rows <= self.row_capacity);
-        let staging = self.free.pop().ok_or_else(|| {
-            Error::argument(
-                "submissions without results taken",
-                DEPTH,
-                "fewer; take results between them",
-            )
-        })?;
+        let Some(staging) = self.free.pop() else { return };
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         if self.columns > 0 {
             let offset = (first_row * self.columns * 4) as u64;
@@ -88,7 +82,6 @@ impl Ring {
             encoder.copy_buffer_to_buffer(results, offset, &staging, STATUS_BYTES, bytes);
         }
         self.recorded.push_back((staging, rows));
-        Ok(())
     }
 
     /// Asks for what was recorded, once it is submitted.

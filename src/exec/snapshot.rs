@@ -2,12 +2,13 @@
 
 use super::Parameters;
 use crate::Result;
+use crate::gpu::Buffer;
 use crate::kernel::Arena;
 
 /// Parameter values as they were.
 #[derive(Debug)]
 pub struct Snapshot {
-    values: Vec<wgpu::Buffer>,
+    values: Vec<Buffer>,
 }
 
 impl Parameters {

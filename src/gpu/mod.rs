@@ -2,12 +2,14 @@
 //! value of the call that caused it.
 
 mod adapter;
+mod buffer;
 mod counters;
 mod pipeline;
 mod readback;
 mod scope;
 
 pub use adapter::{AdapterChoice, adapters};
+pub(crate) use buffer::Buffer;
 pub use counters::Counters;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use readback::{Arrival, map};
@@ -64,6 +66,7 @@ impl Gpu {
         let name = adapter.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -113,6 +116,9 @@ impl Gpu {
             alignment: limits
                 .min_storage_buffer_offset_alignment
                 .max(limits.min_uniform_buffer_offset_alignment),
+            subgroup: (device.features().contains(wgpu::Features::SUBGROUP)
+                && info.subgroup_min_size == info.subgroup_max_size)
+                .then_some(info.subgroup_min_size),
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }
@@ -154,6 +160,13 @@ impl Gpu {
         &self.shared.tally
     }
 
+    /// Whether the device is known to be gone: destroyed, unplugged or reset. Only devices that wgrad
+    /// made say so; on a caller's device, the caller's own callback does.
+    pub fn is_lost(&self) -> bool {
+        let fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*fault, Some(Fault::Lost(_)))
+    }
+
     /// An error if the device reported a fault of its own.
     pub(crate) fn check(&self, during: &str) -> Result<(), Error> {
         let mut fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +182,7 @@ impl Gpu {
     }
 
     /// A zeroed buffer that kernels, copies and the host can use.
-    pub(crate) async fn buffer(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer, Error> {
+    pub(crate) async fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer, Error> {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
         self.buffer_for(label, bytes, usage).await
@@ -181,7 +194,7 @@ impl Gpu {
         label: &str,
         bytes: u64,
         usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer, Error> {
+    ) -> Result<Buffer, Error> {
         let allowed = self.shared.target.max_buffer_bytes;
         if bytes > allowed {
             return Err(Error::Limit {
@@ -196,12 +209,12 @@ impl Gpu {
         let during = format!("allocating {label} ({size} bytes)");
         self.tally().buffers.add(1);
         self.scoped(&during, || {
-            self.device().create_buffer(&wgpu::BufferDescriptor {
+            Buffer::owned(self.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
                 usage,
                 mapped_at_creation: false,
-            })
+            }))
         })
         .await
     }

@@ -96,10 +96,13 @@ impl Future for Arrival {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Arrival {
-    /// Waits for the device for a slice of time, short enough to share a thread with other tasks.
+    /// Lets the device make progress and gives up the processor for a moment: short at first, so that
+    /// small steps come back fast, longer when there is much to wait for.
+    ///
+    /// `PollType::Wait` would be simpler, but it waits for the newest submission rather than ours,
+    /// and wgpu-core 30 panics if it times out while another thread submits.
     fn drive(&mut self) -> Result<(), Error> {
         use std::time::{Duration, Instant};
-        const SLICE: Duration = Duration::from_millis(5);
         let since = match self.waiting_since {
             Some(since) => since,
             None => {
@@ -107,12 +110,18 @@ impl Arrival {
                 *self.waiting_since.insert(Instant::now())
             }
         };
-        let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(SLICE) };
-        let _ = self.gpu.device().poll(wait);
+        let _ = self.gpu.device().poll(wgpu::PollType::Poll);
         self.gpu.check(self.during)?;
-        if since.elapsed() > Duration::from_secs(PATIENCE_SECONDS) {
+        if self.state.lock().unwrap_or_else(PoisonError::into_inner).result.is_some() {
+            return Ok(());
+        }
+        let waited = since.elapsed();
+        if waited > Duration::from_secs(PATIENCE_SECONDS) {
             return Err(Error::Timeout { during: self.during.into(), seconds: PATIENCE_SECONDS });
         }
+        std::thread::sleep(
+            (waited / 20).clamp(Duration::from_micros(20), Duration::from_millis(1)),
+        );
         Ok(())
     }
 }

@@ -228,7 +228,7 @@ impl Graph {
             return Ok(dy);
         }
         let sum = |start, end| Op::Reduce { reduction: Reduction::Sum, start, end };
-        if into.dims() == [from.columns()] {
+        if from.rank() > 0 && into.dims() == [from.columns()] {
             return self.back(sum(0, from.rank() - 1), &[dy], to);
         }
         let all = self.node_in(Pass::Backward, sum(0, from.rank()), &[dy], Shape::scalar())?;

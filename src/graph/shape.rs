@@ -37,14 +37,14 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements.
+    /// Number of elements, `usize::MAX` if there are more than that.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |n, &extent| n.saturating_mul(extent))
     }
 
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
-        self.elements() * ELEMENT_BYTES
+        self.elements().saturating_mul(ELEMENT_BYTES)
     }
 
     /// The last extent, 1 for a scalar.

@@ -17,10 +17,40 @@ pub enum Epilogue {
     Mask(Unary, Tensor),
 }
 
-/// Rows of the product that one workgroup covers; `TILE_ROWS` in `matmul_dims.wgsl`.
-pub const TILE_ROWS: usize = 64;
-/// Columns of the product that one workgroup covers; `TILE_COLUMNS` in `matmul_dims.wgsl`.
-pub const TILE_COLUMNS: usize = 32;
+/// How the work of a product lies on the lanes of a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lanes {
+    /// 64 invocations, each loading what it needs: `matmul_lanes_plain.wgsl`.
+    Plain,
+    /// One subgroup of this many lanes (4, or a multiple of 8), sharing what it loads:
+    /// `matmul_lanes_4.wgsl`, `matmul_lanes_8.wgsl`.
+    Subgroup(u32),
+}
+
+impl Lanes {
+    fn part(self) -> &'static Part {
+        match self {
+            Lanes::Plain => part!("matmul_lanes_plain"),
+            Lanes::Subgroup(4) => part!("matmul_lanes_4"),
+            Lanes::Subgroup(_) => part!("matmul_lanes_8"),
+        }
+    }
+
+    fn count(self) -> u32 {
+        match self {
+            Lanes::Plain => 64,
+            Lanes::Subgroup(size) => size,
+        }
+    }
+
+    /// Rows and columns of the product that one workgroup covers.
+    pub fn tile(self) -> [usize; 2] {
+        match self {
+            Lanes::Plain => [64, 32],
+            Lanes::Subgroup(size) => [8, 4 * size as usize],
+        }
+    }
+}
 
 /// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
 /// word, whatever the shader says; half of that leaves room.
@@ -35,8 +65,9 @@ const BUSY: usize = 16;
 /// Into how many parts the sum over `k` is split: as many as loops must have, and more where an
 /// `m×n` product has so few tiles that most of a device would idle. The parts are added up by a
 /// dispatch of their own.
-pub fn parts(m: usize, n: usize, k: usize) -> usize {
-    let tiles = m.div_ceil(TILE_ROWS) * n.div_ceil(TILE_COLUMNS);
+pub fn parts(lanes: Lanes, m: usize, n: usize, k: usize) -> usize {
+    let [rows, columns] = lanes.tile();
+    let tiles = m.div_ceil(rows) * n.div_ceil(columns);
     let share = if tiles < BUSY { SHORTEST_SHARE } else { LONGEST_SHARE };
     k.div_ceil(share).max(1)
 }
@@ -57,6 +88,7 @@ pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize
 #[allow(clippy::too_many_arguments)]
 pub fn matmul(
     shapes: Shapes<'_>,
+    lanes: Lanes,
     layout: Layout,
     a: Tensor,
     b: Tensor,
@@ -66,8 +98,9 @@ pub fn matmul(
     parts: usize,
 ) -> Launch {
     let [m, n, k] = sizes(shapes, layout, a, b);
-    let across = n.div_ceil(TILE_COLUMNS);
-    let tiles = m.div_ceil(TILE_ROWS) * across;
+    let [tile_rows, tile_columns] = lanes.tile();
+    let across = n.div_ceil(tile_columns);
+    let tiles = m.div_ceil(tile_rows) * across;
     let share = k.div_ceil(parts.max(1)).next_multiple_of(4);
     let (file, name) = match layout {
         Layout::NN => (part!("matmul_nn"), "matmul_nn"),
@@ -81,8 +114,8 @@ pub fn matmul(
         if aligned { part!("matmul_load_vector") } else { part!("matmul_load_scalar") };
     let mut launch = Launch {
         name: if parts > 1 { format!("{name} in {parts} parts") } else { name.into() },
-        parts: vec![PRELUDE, part!("matmul_dims"), load],
-        constants: Vec::new(),
+        parts: vec![PRELUDE, part!("matmul_dims"), load, lanes.part()],
+        constants: vec![("LANES", lanes.count().into())],
         dims: [m, n, k, across, tiles, share].map(word).to_vec(),
         operands: vec![
             ("a", Operand::Tensor(a)),

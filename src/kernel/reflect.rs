@@ -39,7 +39,12 @@ pub fn bindings(parts: &[&'static Part]) -> Vec<Binding> {
 
 /// The text of a shader.
 pub fn source(parts: &[&'static Part]) -> String {
-    let texts: Vec<&str> = parts.iter().map(|part| part.source).collect();
+    let mut texts: Vec<&str> = parts.iter().map(|part| part.source).collect();
+    // Browsers want subgroup operations announced; naga knows them without.
+    if cfg!(target_arch = "wasm32") && texts.iter().any(|text| text.contains("subgroupBroadcast("))
+    {
+        texts.insert(0, "enable subgroups;");
+    }
     texts.join("\n")
 }
 

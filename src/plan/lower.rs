@@ -10,13 +10,13 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, PlanOptions, lower_update};
+use super::{ArenaLayout, PlanOptions, Target, choose, lower_update};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
 use crate::kernel::loss::{Destination, Items};
-use crate::kernel::matmul::Epilogue;
+use crate::kernel::matmul::{Epilogue, Lanes};
 use crate::kernel::{
     Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, word,
 };
@@ -43,8 +43,9 @@ pub(super) fn lower(
     graph: &Graph,
     options: &PlanOptions,
     arena: ArenaLayout,
+    target: &Target,
 ) -> Result<Lowered, Error> {
-    let mut lowering = Lowering::new(graph, options, arena);
+    let mut lowering = Lowering::new(graph, options, arena, choose::lanes(target));
     for index in 0..graph.nodes().len() {
         if lowering.live[index] && !lowering.covered[index] {
             lowering.node(index);
@@ -61,6 +62,8 @@ pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) options: &'a PlanOptions,
     pub(super) lowered: Lowered,
+    /// How matrix products lie on this device.
+    lanes: Lanes,
     /// Nodes that something wanted depends on.
     live: Vec<bool>,
     /// Nodes that were fused into another.
@@ -72,7 +75,7 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, options: &'a PlanOptions, arena: ArenaLayout) -> Self {
+    fn new(graph: &'a Graph, options: &'a PlanOptions, arena: ArenaLayout, lanes: Lanes) -> Self {
         let count = graph.tensors().len();
         let mut roots: Vec<Tensor> = (0..count).map(Tensor).collect();
         for node in graph.nodes() {
@@ -104,6 +107,7 @@ impl<'a> Lowering<'a> {
         Self {
             graph,
             options,
+            lanes,
             covered: vec![false; graph.nodes().len()],
             lowered: Lowered {
                 tensors: graph.tensors().to_vec(),
@@ -120,6 +124,11 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn root(&self, tensor: Tensor) -> Tensor {
         self.lowered.roots[tensor.index()]
+    }
+
+    /// Whether a live operation reads `root`.
+    pub(super) fn is_read(&self, root: Tensor) -> bool {
+        !self.readers[root.index()].is_empty()
     }
 
     pub(super) fn push(&mut self, launch: Launch, pass: Pass) {
@@ -174,7 +183,7 @@ impl<'a> Lowering<'a> {
         let launch = match (node.op, node.inputs.as_slice()) {
             (Op::MatMul(layout), &[a, b]) => {
                 let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
-                match matmul::parts(m, n, k) {
+                match matmul::parts(self.lanes, m, n, k) {
                     1 => self.matmul(layout, a, b, out),
                     parts => return self.matmul_in_parts(layout, [a, b, out], parts, pass),
                 }
@@ -264,7 +273,7 @@ impl<'a> Lowering<'a> {
             Layout::TN => self.column_sums_of(b),
             _ => None,
         };
-        matmul::matmul(self.shapes(), layout, a, b, out, epilogue, column_sums, 1)
+        matmul::matmul(self.shapes(), self.lanes, layout, a, b, out, epilogue, column_sums, 1)
     }
 
     /// A product whose sum is split: the parts, then their sums.
@@ -282,8 +291,17 @@ impl<'a> Lowering<'a> {
         };
         let products = self.scratch("parts of a product", [parts, m, n]);
         let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
-        let launch =
-            matmul::matmul(self.shapes(), layout, a, b, products, Epilogue::None, sums, parts);
+        let launch = matmul::matmul(
+            self.shapes(),
+            self.lanes,
+            layout,
+            a,
+            b,
+            products,
+            Epilogue::None,
+            sums,
+            parts,
+        );
         self.push(launch, pass);
         let joined = [(products, out)].into_iter().chain(sums.zip(column_sums));
         for (scratch, to) in joined {

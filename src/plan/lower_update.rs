@@ -8,7 +8,7 @@ use crate::kernel::{elementwise, update};
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
     for &(parameter, gradient) in &pass.gradients {
         let Role::Parameter(number) = lowering.graph.info(parameter).role else { continue };
-        let gradient = own_gradient(lowering, gradient);
+        let gradient = own_gradient(lowering, gradient, &pass.gradients);
         lowering.lowered.gradients.push((number, gradient));
     }
     let missing = (0..lowering.graph.parameters().len())
@@ -48,14 +48,17 @@ fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
     norm
 }
 
-/// The tensor that may lie in the arena as this gradient: the gradient itself, or a copy if it is
-/// not computed here, has a place already, or is the gradient of another parameter too.
-fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor) -> Tensor {
+/// The tensor that may lie in the arena as this gradient: the gradient itself, or a copy.
+///
+/// A dispatch may not read and write one buffer, so what lies in the arena of gradients must not be
+/// read by a dispatch that writes another gradient: a tensor that any operation reads, or that is
+/// the gradient of several parameters, keeps a place of its own and is copied.
+fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor, all: &[(Tensor, Tensor)]) -> Tensor {
     let root = lowering.root(gradient);
     let computed = lowering.graph.info(root).role == Role::Computed;
-    let taken = lowering.lowered.gradients.iter().any(|&(_, other)| other == root);
-    let result = lowering.options.results.contains(&root);
-    if computed && !taken && !result {
+    let alone = all.iter().filter(|&&(_, other)| lowering.root(other) == root).count() == 1;
+    let kept = lowering.options.results.iter().any(|&t| lowering.root(t) == root);
+    if computed && alone && !kept && !lowering.is_read(root) {
         return root;
     }
     let shape = lowering.graph.shape(gradient).clone();

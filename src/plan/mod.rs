@@ -20,6 +20,7 @@
 //! ```
 
 mod arena;
+mod choose;
 mod level;
 mod lower;
 mod lower_update;
@@ -135,7 +136,7 @@ impl Plan {
                 return Err(Error::shape("plan", detail));
             }
         }
-        let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?)?;
+        let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?, target)?;
         let dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
         let placed = place::place(
             &dispatches,

@@ -38,6 +38,12 @@ pub(super) fn place(
             set(&mut placed.places, result, Place::Result(column));
         }
     }
+    for (index, info) in tensors.iter().enumerate() {
+        // Parameters lie in the arena whether or not this plan reads them.
+        if let Role::Parameter(number) = info.role {
+            set(&mut placed.places, Tensor(index), Place::Parameter(number));
+        }
+    }
     let mut lives: Vec<Life> = Vec::new();
     let mut life_of: Vec<Option<usize>> = vec![None; tensors.len()];
     let touched =
@@ -66,9 +72,8 @@ pub(super) fn place(
                 set(&mut placed.places, tensor, Place::Constant(placed.constants.len()));
                 placed.constants.push((tensor, value));
             }
-            (Role::Parameter(number), _) => {
-                set(&mut placed.places, tensor, Place::Parameter(number))
-            }
+            // Placed above.
+            (Role::Parameter(_), _) => {}
             (Role::Computed, Some(life)) => {
                 life.birth = life.birth.min(level);
                 life.death = life.death.max(level);

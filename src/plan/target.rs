@@ -23,6 +23,8 @@ pub struct Target {
     pub max_workgroups: u32,
     /// Alignment of buffer offsets in bindings, bytes.
     pub alignment: u32,
+    /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
+    pub subgroup: Option<u32>,
 }
 
 impl Default for Target {
@@ -33,6 +35,7 @@ impl Default for Target {
             max_buffer_bytes: 256 << 20,
             max_workgroups: 65_535,
             alignment: 256,
+            subgroup: None,
         }
     }
 }

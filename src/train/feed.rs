@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::data::{Dataset, Targets};
 use crate::exec::MAX_STEPS;
-use crate::gpu::Gpu;
+use crate::gpu::{Buffer, Gpu};
 use crate::{Error, Result};
 
 /// Where the data set lies while a model trains on it. The result is the same, bit for bit.
@@ -25,9 +25,9 @@ const BLOCK_BYTES: usize = 32 << 20;
 /// Rows on the device.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    pub(super) features: wgpu::Buffer,
-    pub(super) targets: wgpu::Buffer,
-    pub(super) order: wgpu::Buffer,
+    pub(super) features: Buffer,
+    pub(super) targets: Buffer,
+    pub(super) order: Buffer,
 }
 
 impl Buffers {

@@ -156,6 +156,13 @@ impl Model {
     }
 }
 
+/// The order in which `fit` draws `rows` rows in epoch `epoch` of a model's life, counted from 0 over
+/// all calls of `fit`.
+pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
+    // The constant spreads neighbouring seeds (Steele et al., 2014).
+    permutation(rows, seed.wrapping_add((epoch + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
 /// The state of one call of `fit`.
 struct Run<'m, 'd, 'c> {
     model: &'m mut Model,
@@ -180,14 +187,11 @@ impl Run<'_, '_, '_> {
         }
         // Only a callback or a validation needs an epoch's end to be an end on the device too.
         let waits_at_epochs = !self.callbacks.is_empty() || self.validator.is_some();
-        let before = self.model.steps;
         for epoch in 1..=self.epochs {
             if let Some(seed) = shuffle {
-                // Epochs count on over calls of `fit`, so that a second call draws new orders.
-                let seed =
-                    seed.wrapping_add(before.wrapping_add(epoch as u64).wrapping_mul(0x9e37_79b9));
-                self.trainer.set_order(permutation(rows, seed))?;
+                self.trainer.set_order(epoch_order(rows, seed, self.model.epochs))?;
             }
+            self.model.epochs += 1;
             self.submit_epoch(epoch).await?;
             if waits_at_epochs {
                 self.drain().await?;

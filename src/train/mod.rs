@@ -15,7 +15,7 @@ mod trainer;
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, Signal};
 pub use evaluate::Evaluation;
 pub use feed::Residency;
-pub use fit::{BatchSize, Fit};
+pub use fit::{BatchSize, Fit, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use model::{Compile, Model};

@@ -48,6 +48,8 @@ pub struct Model {
     parameters: Parameters,
     /// Steps completed since it was compiled.
     pub(super) steps: u64,
+    /// Epochs begun by `fit` since it was compiled.
+    pub(super) epochs: u64,
     predictors: VecDeque<Predictor>,
 }
 
@@ -87,6 +89,7 @@ impl Sequential {
             compile,
             parameters,
             steps: 0,
+            epochs: 0,
             predictors: VecDeque::new(),
         })
     }

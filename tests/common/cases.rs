@@ -181,7 +181,8 @@ pub fn probabilities(random: &mut Random, rows: usize, classes: usize) -> Vec<f3
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    let groups: [fn(&mut Vec<Case>) -> Result<(), Error>; 9] = [
+    type Group = fn(&mut Vec<Case>) -> Result<(), Error>;
+    let groups: [Group; 9] = [
         elementwise,
         broadcasting,
         matmuls,

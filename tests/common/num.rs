@@ -120,8 +120,8 @@ impl Num {
         self * self
     }
 
-    /// The sum of `terms`, in whatever order the kernel adds them. Kernels add blocks of 32 terms
-    /// and then the blocks, and share long sums out, so no term goes through all additions.
+    /// The sum of `terms`, in whatever order the kernel adds them, as long as it adds blocks and then
+    /// the blocks, or shares long sums out, so that no term goes through all additions.
     pub fn sum(terms: impl IntoIterator<Item = Num>) -> Num {
         Num::added(terms, |n| n.saturating_sub(1).min(32 + n / 32).min(1024))
     }

@@ -1,0 +1,56 @@
+//! The update rules in f64.
+
+use wgrad::graph::UpdateRule;
+
+/// The rules as their papers (and PyTorch's pages) write them, in f64.
+pub struct Reference {
+    rule: UpdateRule,
+    clip: Option<f64>,
+    pub rate: f64,
+    step: i32,
+    pub p: Vec<f64>,
+    m: Vec<f64>,
+    v: Vec<f64>,
+}
+
+impl Reference {
+    pub fn new(rule: UpdateRule, clip: Option<f32>, rate: f32, start: &[f64]) -> Self {
+        let zeros = vec![0.0; start.len()];
+        let (m, v) = (zeros.clone(), zeros);
+        let clip = clip.map(f64::from);
+        Self { rule, clip, rate: rate.into(), step: 0, p: start.to_vec(), m, v }
+    }
+
+    pub fn step(&mut self, gradient: &[f64]) {
+        self.step += 1;
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let factor = self.clip.map_or(1.0, |clip| (clip / norm).min(1.0));
+        for (i, &g) in gradient.iter().enumerate() {
+            let (p, m, v) = (&mut self.p[i], &mut self.m[i], &mut self.v[i]);
+            let g = g * factor;
+            match self.rule {
+                UpdateRule::Sgd { weight_decay } => {
+                    *p -= self.rate * (g + f64::from(weight_decay) * *p)
+                }
+                UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
+                    let (mu, g) = (f64::from(momentum), g + f64::from(weight_decay) * *p);
+                    *m = mu * *m + g;
+                    *p -= self.rate * if nesterov { g + mu * *m } else { *m };
+                }
+                UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
+                    let (b1, b2) = (f64::from(beta1), f64::from(beta2));
+                    let decay = f64::from(weight_decay);
+                    let g = if decoupled { g } else { g + decay * *p };
+                    if decoupled {
+                        *p -= self.rate * decay * *p;
+                    }
+                    *m = b1 * *m + (1.0 - b1) * g;
+                    *v = b2 * *v + (1.0 - b2) * g * g;
+                    let m_hat = *m / (1.0 - b1.powi(self.step));
+                    let v_hat = *v / (1.0 - b2.powi(self.step));
+                    *p -= self.rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
+                }
+            }
+        }
+    }
+}
