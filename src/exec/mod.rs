@@ -201,7 +201,7 @@ impl Executor {
             return Err(Error::argument(&name, elements, &info.shape.elements().to_string()));
         }
         if let Some(buffer) = self.inputs.get(number) {
-            self.gpu.write(buffer, 0, bytes);
+            self.gpu.write(buffer, 0, bytes)?;
         }
         Ok(())
     }
@@ -257,6 +257,15 @@ impl Executor {
     /// # Errors
     /// If the plan does not keep the tensor in a buffer.
     pub fn buffer_of(&self, tensor: Tensor) -> Result<(&wgpu::Buffer, u64)> {
+        if self.plan.keeps(tensor) { self.location(tensor) } else { Err(self.not_kept(tensor)) }
+    }
+
+    fn not_kept(&self, tensor: Tensor) -> Error {
+        let name = self.plan.info(tensor).map_or("?", |info| info.name.as_str());
+        Error::shape("read", format!("the plan does not keep '{name}'; list it among the outputs"))
+    }
+
+    fn location(&self, tensor: Tensor) -> Result<(&wgpu::Buffer, u64)> {
         use crate::kernel::Arena;
         let parameter = |arena, number| -> Result<(&wgpu::Buffer, u64)> {
             let entry = self.parameters.entry(number)?;
@@ -269,13 +278,7 @@ impl Executor {
             Place::Gradient(number) => return parameter(Arena::Gradients, number),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         };
-        buffer.map(|buffer| (&**buffer, 0)).ok_or_else(|| {
-            let name = self.plan.info(tensor).map_or("?", |info| info.name.as_str());
-            Error::shape(
-                "read",
-                format!("the plan does not keep '{name}'; list it among the outputs"),
-            )
-        })
+        buffer.map(|buffer| (&**buffer, 0)).ok_or_else(|| self.not_kept(tensor))
     }
 }
 

@@ -82,7 +82,7 @@ impl Parameters {
         self.check(number, values)?;
         let entry = self.entry(number)?;
         if let Some(buffer) = self.shared.values.get(entry.chunk) {
-            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values));
+            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values))?;
         }
         Ok(())
     }
@@ -160,19 +160,22 @@ impl Parameters {
     }
 
     /// Forgets the optimizer's state and that a step was not finite.
-    pub fn reset(&self) {
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub fn reset(&self) -> Result<()> {
         let shared = &self.shared;
         for (buffers, bytes) in
             shared.states.iter().flat_map(|state| state.iter().zip(&shared.layout.chunks))
         {
-            shared.gpu.write(buffers, 0, &vec![0; *bytes as usize]);
+            shared.gpu.write(buffers, 0, &vec![0; *bytes as usize])?;
         }
-        self.clear_status();
+        self.clear_status()
     }
 
     /// Forgets that a step was not finite.
-    pub(crate) fn clear_status(&self) {
-        self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize]);
+    pub(crate) fn clear_status(&self) -> Result<()> {
+        self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize])
     }
 
     pub(crate) fn status(&self) -> &wgpu::Buffer {

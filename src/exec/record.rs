@@ -31,7 +31,7 @@ impl Executor {
         for &(tensor, value) in self.plan.constants() {
             let elements = self.plan.info(tensor).map_or(1, |info| info.shape.elements());
             let buffer = self.gpu.buffer("constant", elements as u64 * 4).await?;
-            self.gpu.write(&buffer, 0, bytemuck::cast_slice(&vec![value; elements]));
+            self.gpu.write(&buffer, 0, bytemuck::cast_slice(&vec![value; elements]))?;
             buffers.push(buffer);
         }
         Ok(buffers)
@@ -49,7 +49,7 @@ impl Executor {
         use wgpu::BufferUsages as Usage;
         let bytes = words.len() as u64 * 4;
         let buffer = self.gpu.buffer_for("dims", bytes, Usage::UNIFORM | Usage::COPY_DST).await?;
-        self.gpu.write(&buffer, 0, bytemuck::cast_slice(&words));
+        self.gpu.write(&buffer, 0, bytemuck::cast_slice(&words))?;
         Ok((buffer, offsets))
     }
 
@@ -112,7 +112,7 @@ impl Executor {
         {
             return Ok(range(buffer, 0, bytes));
         }
-        let (buffer, offset) = self.buffer_of(tensor)?;
+        let (buffer, offset) = self.location(tensor)?;
         Ok(range(buffer, offset, bytes))
     }
 
@@ -157,7 +157,7 @@ impl Executor {
             }
         }
         let offset = first as u64 * self.step_stride;
-        self.gpu.write(&self.step_table, offset, &table);
+        self.gpu.write(&self.step_table, offset, &table)?;
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for row in 0..steps.len() {
             let offset = ((first + row) as u64 * self.step_stride) as u32;

@@ -220,9 +220,19 @@ impl Gpu {
     }
 
     /// Queues a write of `data` (a multiple of four bytes) to `buffer`.
-    pub(crate) fn write(&self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) {
+    pub(crate) fn write(
+        &self,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), Error> {
         self.tally().bytes_uploaded.add(data.len() as u64);
-        self.queue().write_buffer(buffer, offset, data);
+        match self.refused(|| self.queue().write_buffer(buffer, offset, data)) {
+            None => self.check("writing to the device"),
+            Some(reason) => {
+                Err(Error::Validation { during: "writing to the device".into(), reason })
+            }
+        }
     }
 
     pub(crate) async fn pipeline(

@@ -25,21 +25,32 @@ pub(crate) struct Arrival {
 
 #[derive(Debug, Default)]
 struct State {
-    result: Option<Result<(), wgpu::BufferAsyncError>>,
+    result: Option<Result<(), String>>,
     waker: Option<Waker>,
 }
 
 /// Asks for `bytes` of `buffer` to be mapped for reading. Await the arrival, then read and unmap.
 pub(crate) fn map(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: u64, during: &'static str) -> Arrival {
     let state = Arc::new(Mutex::new(State::default()));
-    let shared = state.clone();
-    buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        state.result = Some(result);
+    let finish = |state: &Mutex<State>, result: Result<(), String>| {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is refused may be reported twice, by the error scope and by the callback.
+        if state.result.as_ref().is_none_or(Result::is_ok) {
+            state.result = Some(result);
+        }
         if let Some(waker) = state.waker.take() {
             waker.wake();
         }
+    };
+    let shared = state.clone();
+    let refused = gpu.refused(|| {
+        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            finish(&shared, result.map_err(|reason| reason.to_string()));
+        });
     });
+    if let Some(reason) = refused {
+        finish(&state, Err(reason));
+    }
     Arrival {
         gpu: gpu.clone(),
         state,
@@ -63,7 +74,7 @@ impl Arrival {
         Some(result.map_err(|reason| match self.gpu.check(self.during) {
             Err(fault) => fault,
             // On a caller's device the loss is not reported to us; a refused mapping is its sign.
-            Ok(()) => Error::DeviceLost { during: self.during.into(), reason: reason.to_string() },
+            Ok(()) => Error::DeviceLost { during: self.during.into(), reason },
         }))
     }
 }

@@ -1,5 +1,8 @@
 //! Error scopes: what WebGPU has against a call comes back from that call.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use super::Gpu;
 use crate::Error;
 
@@ -17,6 +20,22 @@ impl Gpu {
             Ok(())
         })
         .await?
+    }
+
+    /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where
+    /// that would have to be waited for, the browser's console has it.
+    pub(super) fn refused(&self, work: impl FnOnce()) -> Option<String> {
+        if cfg!(target_arch = "wasm32") {
+            work();
+            return None;
+        }
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        work();
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(scope.pop()).poll(&mut context) {
+            Poll::Ready(error) => error.map(|error| error.to_string()),
+            Poll::Pending => None,
+        }
     }
 
     /// Runs `work` and returns its result, or the first error that WebGPU reports for it.

@@ -98,6 +98,7 @@ pub struct Plan {
     places: Vec<Place>,
     inputs: Vec<Tensor>,
     constants: Vec<(Tensor, f32)>,
+    outputs: Vec<Tensor>,
     dispatches: Vec<Dispatch>,
     memory: MemoryPlan,
     arena: ArenaLayout,
@@ -152,6 +153,7 @@ impl Plan {
             places: placed.places,
             inputs: placed.inputs,
             constants: placed.constants,
+            outputs: options.outputs.iter().flat_map(|&t| [t, lowered.roots[t.index()]]).collect(),
             dispatches,
             memory: placed.memory,
             arena: lowered.arena,
@@ -178,6 +180,16 @@ impl Plan {
     /// The tensors that the host writes or the caller brings.
     pub fn inputs(&self) -> &[Tensor] {
         &self.inputs
+    }
+
+    /// Whether `tensor` still holds its value after a step: an input, a parameter, a gradient, an
+    /// output. The memory of any other may hold another tensor by then.
+    pub fn keeps(&self, tensor: Tensor) -> bool {
+        match self.place(tensor) {
+            Place::Slot(_) => self.outputs.contains(&tensor),
+            Place::Nowhere | Place::Result(_) => false,
+            Place::Input(_) | Place::Constant(_) | Place::Parameter(_) | Place::Gradient(_) => true,
+        }
     }
 
     /// Constant tensors with their values.

@@ -41,7 +41,7 @@ impl Buffers {
             order: gpu.buffer("order", bytes(1)).await?,
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
-        gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity));
+        gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
         Ok(buffers)
     }
 }
@@ -80,8 +80,8 @@ impl<D: Borrow<Dataset>> Feed<D> {
             Residency::Auto | Residency::Streamed => None,
         };
         if let Some(buffers) = resident {
-            gpu.write(&buffers.features, 0, bytemuck::cast_slice(rows.features()));
-            gpu.write(&buffers.targets, 0, target_bytes(rows));
+            gpu.write(&buffers.features, 0, bytemuck::cast_slice(rows.features()))?;
+            gpu.write(&buffers.targets, 0, target_bytes(rows))?;
             let (resident_rows, host_order) = (rows.rows(), Vec::new());
             let (batches_per_block, streamed) = (usize::MAX, false);
             return Ok(Self {
@@ -102,19 +102,19 @@ impl<D: Borrow<Dataset>> Feed<D> {
     }
 
     /// Sets the order in which rows are drawn from now on.
-    pub(super) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) {
+    pub(super) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) -> Result<()> {
         if self.streamed {
             self.host_order = order;
-        } else {
-            gpu.write(&self.buffers.order, 0, bytemuck::cast_slice(&order));
+            return Ok(());
         }
+        gpu.write(&self.buffers.order, 0, bytemuck::cast_slice(&order))
     }
 
     /// Makes `rows` (positions in the order) available; returns the position on the device of the
     /// first.
-    pub(super) fn bring(&self, gpu: &Gpu, rows: std::ops::Range<usize>) -> usize {
+    pub(super) fn bring(&self, gpu: &Gpu, rows: std::ops::Range<usize>) -> Result<usize> {
         if !self.streamed {
-            return rows.start;
+            return Ok(rows.start);
         }
         let position = |at: usize| self.host_order.get(at).map_or(at, |&row| row as usize);
         let data = self.data.borrow();
@@ -127,9 +127,9 @@ impl<D: Borrow<Dataset>> Feed<D> {
             let bytes = row * target_width * 4..(row + 1) * target_width * 4;
             targets.extend_from_slice(all_targets.get(bytes).unwrap_or_default());
         }
-        gpu.write(&self.buffers.features, 0, bytemuck::cast_slice(&features));
-        gpu.write(&self.buffers.targets, 0, &targets);
-        0
+        gpu.write(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
+        gpu.write(&self.buffers.targets, 0, &targets)?;
+        Ok(0)
     }
 }
 

@@ -135,7 +135,7 @@ impl Model {
                 Some((trainer, TargetFacts::of(data.targets())))
             }
         };
-        self.parameters().clear_status();
+        self.parameters().clear_status()?;
         let snapshots = fit.callbacks.iter().map(|_| None).collect();
         let mut run = Run {
             facts: TargetFacts::of(data.targets()),

@@ -175,7 +175,7 @@ impl Model {
         batch: usize,
         residency: Residency,
     ) -> Result<Trainer<D>> {
-        self.parameters().clear_status();
+        self.parameters().clear_status()?;
         Trainer::new(self, data, batch, true, residency).await
     }
 

@@ -50,6 +50,8 @@ pub struct Trainer<D> {
 
 #[derive(Clone, Copy, Debug)]
 struct Submission {
+    /// Number of its first step.
+    first: u32,
     full: usize,
     tail: usize,
 }
@@ -131,8 +133,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
                 &format!("each of the {} rows once", self.rows),
             ));
         }
-        self.feed.set_order(&self.gpu, order);
-        Ok(())
+        self.feed.set_order(&self.gpu, order)
     }
 
     /// Runs `batches` in one submission. `step` gives the record of each: its number and learning
@@ -158,7 +159,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         }
         let rows = batches.start * self.batch..(batches.end * self.batch).min(self.rows);
         let first_row = rows.start;
-        let on_device = self.feed.bring(&self.gpu, rows);
+        let on_device = self.feed.bring(&self.gpu, rows)?;
         let records: Vec<Step> = batches
             .clone()
             .map(|index| {
@@ -169,7 +170,8 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         let tails = usize::from(self.tail.is_some() && batches.end == self.batches());
         let (full, tail) = records.split_at(records.len() - tails);
         self.run(full, tail).await?;
-        self.under_way.push_back(Submission { full: full.len(), tail: tail.len() });
+        let first = records.first().map_or(0, |step| step.number);
+        self.under_way.push_back(Submission { first, full: full.len(), tail: tail.len() });
         Ok(())
     }
 
@@ -249,8 +251,8 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         }
         match halted {
             Some(step) if self.trains => {
-                let loss = steps.iter().map(|step| step.loss).find(|loss| !loss.is_finite());
-                let loss = loss.or(steps.last().map(|step| step.loss)).unwrap_or(f32::NAN);
+                let behind = step.saturating_sub(submission.first) as usize;
+                let loss = steps.get(behind).map_or(f32::NAN, |step| step.loss);
                 Err(Error::NotFinite { step: step.into(), epoch: 0, loss })
             }
             _ => Ok(Some(steps)),
