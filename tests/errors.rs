@@ -476,3 +476,36 @@ fn errors_can_be_passed_on() {
     assert!(file.to_string().contains("weights.bin") && file.to_string().contains("no such"));
     assert_eq!(Shape::from([2, 3]).to_string(), "2×3");
 }
+
+/// Mistakes that train without complaint elsewhere: a sigmoid twice, targets that are no
+/// probabilities, a callback that watches a misspelled figure, probabilities of a regression.
+#[test]
+fn quiet_mistakes_are_named() {
+    let bce = || Compile::new(Loss::BinaryCrossEntropy, Optimizer::sgd(0.1));
+    shape_error("a sigmoid", compile(Sequential::new(2).dense(1).sigmoid(), bce()), &["sigmoid"]);
+
+    let data =
+        |targets: Vec<f32>, width| Dataset::regression(vec![0.5; 4], 2, targets, width).unwrap();
+    let mut model = compile(Sequential::new(2).dense(1), bce()).unwrap();
+    let fit = |model: &mut Model, data: &Dataset| model.fit_blocking(data, Fit::new(1));
+    argument_error(
+        "a target of 5",
+        fit(&mut model, &data(vec![1.0, 5.0], 1)),
+        &["row 1", "5", "0 to 1"],
+    );
+    let rows = Compile::new(Loss::SoftmaxCrossEntropyProbabilities, Optimizer::sgd(0.1));
+    let mut model = compile(Sequential::new(2).dense(2), rows).unwrap();
+    let sums = data(vec![0.5, 0.5, 0.9, 0.9], 2);
+    argument_error("a sum of 1.8", fit(&mut model, &sums), &["row 1", "1.8"]);
+
+    let mut model = compile(Sequential::new(2).dense(1), mse()).unwrap();
+    let mut stop = wgrad::train::EarlyStopping::new("val_los", 3);
+    let plain = data(vec![1.0, 2.0], 1);
+    let misspelled = model.fit_blocking(&plain, Fit::new(1).validation(&plain).callback(&mut stop));
+    argument_error("val_los", misspelled, &["val_los", "val_loss"]);
+    let mut best = wgrad::train::KeepBest::new("val_loss");
+    let unvalidated = model.fit_blocking(&plain, Fit::new(1).callback(&mut best));
+    argument_error("val_loss without validation", unvalidated, &["val_loss"]);
+    let probabilities = model.predict_probabilities_blocking(&[1.0, 2.0]);
+    shape_error("a regression's probabilities", probabilities, &["mean_squared_error", "predict"]);
+}

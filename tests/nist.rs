@@ -330,11 +330,10 @@ fn damped_step(point: &Point, damping: f64) -> Vec<f64> {
         let largest =
             (pivot..n).max_by(|&a, &b| system[a][pivot].abs().total_cmp(&system[b][pivot].abs()));
         system.swap(pivot, largest.expect("a row"));
-        for row in pivot + 1..n {
-            let factor = system[row][pivot] / system[pivot][pivot];
-            for column in pivot..=n {
-                system[row][column] -= factor * system[pivot][column];
-            }
+        let (above, below) = system.split_at_mut(pivot + 1);
+        for row in below {
+            let factor = row[pivot] / above[pivot][pivot];
+            row.iter_mut().zip(&above[pivot]).for_each(|(x, y)| *x -= factor * y);
         }
     }
     let mut step = vec![0.0; n];

@@ -60,6 +60,10 @@ impl Metric {
             (Metric::Accuracy, Loss::BinaryCrossEntropy) => sum / elements,
             (Metric::Accuracy, _) => sum / rows as f64,
             (Metric::MeanAbsoluteError, _) => sum / elements,
+            // Targets that never vary: a perfect fit explains all there is, any other nothing.
+            (Metric::RSquared, _) if facts.total_sum_of_squares == 0.0 => {
+                f64::from(u8::from(sum == 0.0))
+            }
             (Metric::RSquared, _) => 1.0 - sum / facts.total_sum_of_squares,
         }
     }

@@ -40,6 +40,11 @@ pub enum Signal {
 /// Code that runs while a model trains. Batches are reported in order, but late: the device runs
 /// ahead of the host by up to four submissions.
 pub trait Callback {
+    /// The figure it watches, if it watches one: `fit` refuses a name that no epoch will have.
+    fn figure(&self) -> Option<&str> {
+        None
+    }
+
     /// After a batch's results have arrived.
     fn on_batch_end(&mut self, _log: &BatchLog) -> Signal {
         Signal::Continue
@@ -95,8 +100,8 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches the figure `name` (`val_loss`, `accuracy`, …; see [`EpochLog::value`]) and waits
-    /// `patience` epochs for it to improve.
+    /// Watches the figure `name` (`val_loss`, `accuracy`, …; see [`EpochLog::value`]) and stops
+    /// after `patience` epochs in a row without improvement.
     pub fn new(name: impl Into<String>, patience: usize) -> Self {
         Self { watch: Watch::new(name), patience, waited: 0 }
     }
@@ -109,13 +114,17 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn figure(&self) -> Option<&str> {
+        Some(&self.watch.name)
+    }
+
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
         if self.watch.improves(log) {
             self.waited = 0;
             return Signal::Remember;
         }
         self.waited += 1;
-        if self.waited > self.patience { Signal::RestoreAndStop } else { Signal::Continue }
+        if self.waited >= self.patience { Signal::RestoreAndStop } else { Signal::Continue }
     }
 
     fn on_train_end(&mut self) -> Signal {
@@ -142,6 +151,10 @@ impl KeepBest {
 }
 
 impl Callback for KeepBest {
+    fn figure(&self) -> Option<&str> {
+        Some(&self.watch.name)
+    }
+
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
         if self.watch.improves(log) { Signal::Remember } else { Signal::Continue }
     }

@@ -83,6 +83,10 @@ impl Model {
     /// As for [`Model::predict`].
     pub async fn predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>> {
         let (width, loss) = (self.architecture().output_width(), self.loss());
+        if matches!(loss, Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. }) {
+            let detail = format!("a model trained with {} has no probabilities", loss.name());
+            return Err(Error::shape("predict_probabilities", detail + "; use `predict`"));
+        }
         let mut outputs = self.predict(features).await?;
         if loss == Loss::BinaryCrossEntropy {
             outputs.iter_mut().for_each(|z| *z = 1.0 / (1.0 + (-*z).exp()));

@@ -107,7 +107,8 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] for arguments out of range and data that does not
     /// fit; [`Error::NotFinite`] if the loss or a parameter becomes NaN or infinite: training stops
-    /// and the model keeps the weights of the last good step; the errors of the device.
+    /// and the model keeps the weights of the last good step (where a gradient overflowed although the
+    /// loss was finite: the parameters that could, moved in that step too); the errors of the device.
     pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let held_out;
         let (data, validation) = match fit.validation {
@@ -121,6 +122,7 @@ impl Model {
         if fit.epochs == 0 {
             return Err(Error::argument("epochs", 0, "at least 1"));
         }
+        self.check_figures(&fit.callbacks, validation.is_some())?;
         let batch = match fit.batch {
             BatchSize::Rows(0) => return Err(Error::argument("batch size", 0, "at least 1")),
             BatchSize::Rows(rows) => rows,
@@ -153,6 +155,31 @@ impl Model {
         };
         run.train(data.rows(), fit.shuffle).await?;
         Ok(run.history)
+    }
+}
+
+impl Model {
+    /// # Errors
+    /// [`Error::Argument`] if a callback watches a figure that no epoch will have.
+    fn check_figures(&self, callbacks: &[&mut dyn Callback], validates: bool) -> Result<()> {
+        let metrics = self.metrics().iter().map(|metric| metric.name());
+        let mut names: Vec<String> =
+            std::iter::once("loss").chain(metrics).map(String::from).collect();
+        if validates {
+            let validated: Vec<String> = names.iter().map(|name| format!("val_{name}")).collect();
+            names.extend(validated);
+        }
+        match callbacks
+            .iter()
+            .filter_map(|callback| callback.figure())
+            .find(|f| !names.iter().any(|n| n == f))
+        {
+            Some(figure) => {
+                let rule = format!("one of this training's: {}", names.join(", "));
+                Err(Error::argument("figure that a callback watches", figure, &rule))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::data::{Dataset, Targets};
 use crate::exec::Step;
-use crate::graph::{Graph, Loss, Tensor};
+use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
 use crate::plan::{Plan, PlanOptions, Target};
 use crate::{Error, Result};
@@ -89,12 +89,13 @@ pub(super) fn check_data(model: &Sequential, loss: Loss, data: &Dataset) -> Resu
                 return Err(Error::shape("fit", detail));
             }
         }
-        Targets::Values { width, .. } if !loss.takes_classes() => {
+        Targets::Values { data: values, width } if !loss.takes_classes() => {
             if *width != outputs {
                 let detail =
                     format!("the data has {width} targets per row, the model {outputs} outputs");
                 return Err(Error::shape("fit", detail));
             }
+            check_probabilities(loss, values, *width)?;
         }
         targets => {
             let have = match targets {
@@ -123,8 +124,39 @@ pub(super) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
                 "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
             Err(Error::shape(loss.name(), detail))
         }
+        Some(Layer::Activation(Unary::Sigmoid)) if loss == Loss::BinaryCrossEntropy => {
+            let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
+            Err(Error::shape(loss.name(), detail))
+        }
         _ => Ok(()),
     }
+}
+
+/// # Errors
+/// [`Error::Argument`] naming the first target that is no probability, where the loss takes
+/// probabilities, or the first row of them that does not sum to one.
+fn check_probabilities(loss: Loss, data: &[f32], width: usize) -> Result<()> {
+    let rows = loss == Loss::SoftmaxCrossEntropyProbabilities;
+    if loss != Loss::BinaryCrossEntropy && !rows {
+        return Ok(());
+    }
+    for (number, row) in data.chunks(width.max(1)).enumerate() {
+        if let Some(target) = row.iter().find(|t| !(0.0..=1.0).contains(*t)) {
+            let name = format!("a target of row {number}");
+            return Err(Error::argument(
+                &name,
+                target,
+                &format!("from 0 to 1 for {}", loss.name()),
+            ));
+        }
+        let sum: f32 = row.iter().sum();
+        // Probabilities that were rounded to three digits still pass.
+        if rows && (sum - 1.0).abs() > 1e-2 {
+            let name = format!("the sum of the targets of row {number}");
+            return Err(Error::argument(&name, sum, "1: they are probabilities"));
+        }
+    }
+    Ok(())
 }
 
 /// The record of a step that only computes.
