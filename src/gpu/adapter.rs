@@ -56,7 +56,7 @@ pub(super) async fn pick(choice: &AdapterChoice) -> Result<wgpu::Adapter, Error>
     })
 }
 
-fn label(info: &wgpu::AdapterInfo) -> String {
+pub(super) fn label(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);
     format!("{} ({}, {})", info.name, driver.trim(), info.backend)
 }

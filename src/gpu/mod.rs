@@ -146,9 +146,7 @@ impl Gpu {
 
     /// Adapter, driver and API in one line.
     pub fn describe(&self) -> String {
-        let info = self.info();
-        let driver = format!("{} {}", info.driver, info.driver_info);
-        format!("{} ({}, {})", info.name, driver.trim(), info.backend)
+        adapter::label(self.info())
     }
 
     /// What was done on this device so far.

@@ -1,0 +1,42 @@
+// Runs compare/index.html in headless Chromium and prints its table; see ./run.
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { launch } from '../tests/lib/browser.mjs';
+import { serve } from '../tests/lib/server.mjs';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const server = await serve();
+const browser = await launch();
+try {
+  const page = await browser.newPage();
+  page.on('pageerror', (error) => console.error(error.message));
+  await page.goto(`${server.url}/compare/`);
+  const result = await page.evaluate(
+    (options) => window.runComparison(options),
+    { rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only },
+  );
+  result.browser = `Chromium ${browser.version()}`;
+  console.log(`${result.browser}, ${result.adapter}, TensorFlow.js ${result.tensorflow}, median of ${result.rounds} rounds`);
+  const speed = (s) => `${s.median.toFixed(1)} (${s.least.toFixed(1)}-${s.most.toFixed(1)})`;
+  console.table(Object.fromEntries(result.nets.map((r) => [`${r.net} @${r.batch}`, {
+    'wgrad loop': speed(r.wgrad.loop),
+    'TF.js loop': speed(r.tensorflow.loop),
+    'ratio loop': r.ratio.loop.toFixed(2),
+    'wgrad fit': speed(r.wgrad.fit),
+    'TF.js fit': speed(r.tensorflow.fit),
+    'ratio fit': r.ratio.fit.toFixed(2),
+    'loss wgrad': r.wgrad.loss.toPrecision(6),
+    'loss TF.js': r.tensorflow.loss.toPrecision(6),
+  }])));
+  if (values.json) await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
+} finally {
+  await browser.close();
+  await server.close();
+}

@@ -1,0 +1,190 @@
+// The settings of a tab as a form: shows an experiment's values and says when one is changed.
+
+import { ACTIVATIONS, BATCHES, LOSSES, OPTIMIZERS, RATES, SPEEDS, TABS } from './state.js';
+import { DATA_SETS, FEATURES, makeData } from './data.js';
+import { onThemeChange, sharpen, theme } from './colors.js';
+
+const CHOICES = {
+  activation: Object.entries(ACTIVATIONS),
+  loss: Object.entries(LOSSES),
+  optimizer: Object.entries(OPTIMIZERS),
+  rate: RATES.map((rate) => [rate, String(rate)]),
+  batch: BATCHES.map((rows) => [rows, rows === 0 ? 'all rows' : String(rows)]),
+  speed: Object.entries(SPEEDS),
+};
+/** How long after the last move of a slider a change counts, in ms. */
+const SETTLE = 150;
+
+/** An element with properties and children. */
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+export class Form {
+  #root;
+  #tab;
+  #values;
+  #changed;
+  #timer = 0;
+  #pending = new Set();
+
+  /** `changed(values, keys)` is called with all values and the names of those that changed. */
+  constructor(root, tab, values, changed) {
+    this.#root = root;
+    this.#tab = tab;
+    this.#changed = changed;
+    root.addEventListener('submit', (event) => event.preventDefault());
+    for (const [key, choices] of Object.entries(CHOICES)) {
+      this.#field(key)?.querySelector('select').append(
+        ...choices.map(([value, text]) => element('option', { value, textContent: text })));
+    }
+    this.#makeTiles();
+    this.#makeChips();
+    root.addEventListener('input', (event) => this.#onInput(event));
+    root.querySelector('.dice').addEventListener('click', () => this.newSeed());
+    this.show(values);
+  }
+
+  #field(key) {
+    return this.#root.querySelector(`[data-key="${key}"]`);
+  }
+
+  get values() {
+    return this.#values;
+  }
+
+  /** Shows values. */
+  show(values) {
+    this.#values = structuredClone(values);
+    for (const [key, value] of Object.entries(values)) {
+      const field = this.#field(key);
+      if (key === 'layers') this.#showLayers();
+      else if (key === 'data' || key === 'features') {
+        for (const box of field.querySelectorAll('input')) {
+          box.checked = Array.isArray(value) ? value.includes(box.value) : box.value === value;
+        }
+      } else field.querySelector('input, select').value = value;
+      this.#showPercent(key);
+    }
+  }
+
+  #showPercent(key) {
+    const output = this.#field(key).querySelector(':scope > output');
+    if (output) output.textContent = `${this.#values[key]} %`;
+  }
+
+  newSeed() {
+    this.#set('seed', 1 + Math.floor(Math.random() * 9999));
+    this.#field('seed').querySelector('input').value = this.#values.seed;
+  }
+
+  #onInput({ target }) {
+    const key = target.closest('[data-key]')?.dataset.key;
+    if (!key || key === 'layers') return;
+    let text = target.value;
+    if (key === 'features') {
+      const boxes = [...this.#field(key).querySelectorAll('input')];
+      text = boxes.filter((box) => box.checked).map((box) => box.value).join(',');
+      if (text === '') {
+        target.checked = true; // a net sees something
+        return;
+      }
+    }
+    this.#set(key, TABS[this.#tab].read[key](text, this.#values[key]));
+    this.#showPercent(key);
+  }
+
+  #set(key, value) {
+    if (String(this.#values[key]) === String(value)) return;
+    this.#values[key] = value;
+    this.#pending.add(key);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const keys = [...this.#pending];
+      this.#pending.clear();
+      if (keys.includes('seed')) this.#drawTiles();
+      this.#changed(structuredClone(this.#values), keys);
+    }, SETTLE);
+  }
+
+  // Data sets, as pictures to choose from.
+
+  #makeTiles() {
+    const field = this.#field('data');
+    if (!field) return;
+    for (const [value, { label }] of Object.entries(DATA_SETS)) {
+      const radio = element('input', { type: 'radio', name: 'data', value });
+      const picture = element('canvas', { ariaHidden: 'true' });
+      field.append(element('label', {}, radio, picture, element('span', { textContent: label })));
+    }
+    onThemeChange(() => this.#drawTiles());
+    new ResizeObserver(() => this.#drawTiles()).observe(field);
+  }
+
+  #drawTiles() {
+    const { zero, one } = theme();
+    for (const label of this.#field('data')?.querySelectorAll('label') ?? []) {
+      const canvas = label.querySelector('canvas');
+      const side = canvas.clientWidth;
+      if (side === 0) continue;
+      const { context } = sharpen(canvas, side, side);
+      const { train } = makeData(label.querySelector('input').value, 0.05, 0.3, 1);
+      for (const { x, y, label: name } of train) {
+        context.fillStyle = name ? one : zero;
+        context.fillRect(((x + 6) / 12) * side - 0.8, ((6 - y) / 12) * side - 0.8, 1.7, 1.7);
+      }
+    }
+  }
+
+  #makeChips() {
+    const field = this.#field('features');
+    for (const [value, { label }] of Object.entries(field ? FEATURES : {})) {
+      const box = element('input', { type: 'checkbox', value });
+      field.append(element('label', {}, box, element('span', { textContent: label })));
+    }
+  }
+
+  // Hidden layers: a slider each, and buttons to add and remove.
+
+  #showLayers() {
+    const field = this.#field('layers');
+    const { limits } = TABS[this.#tab];
+    const { layers } = this.#values;
+    const rows = layers.map((units, index) => this.#layerRow(units, index, limits));
+    const add = element('button', {
+      type: 'button', className: 'add', textContent: '+ Add layer', disabled: layers.length >= limits.layers,
+    });
+    add.addEventListener('click', () => {
+      this.#setLayers([...layers, Math.min(limits.units, layers.at(-1) ?? 8)]);
+      this.#field('layers').querySelector('.layer:last-of-type input')?.focus();
+    });
+    field.replaceChildren(field.querySelector('legend'), ...rows, add);
+  }
+
+  #layerRow(units, index, limits) {
+    const slider = element('input', {
+      type: 'range', min: 1, max: limits.units, value: units, ariaLabel: `Units of layer ${index + 1}`,
+    });
+    const output = element('output', { textContent: units });
+    const remove = element('button', {
+      type: 'button', textContent: '×', className: 'remove', ariaLabel: `Remove layer ${index + 1}`,
+    });
+    slider.addEventListener('input', () => {
+      output.textContent = slider.value;
+      const layers = this.#values.layers.with(index, Number(slider.value));
+      this.#set('layers', layers);
+    });
+    remove.addEventListener('click', () => {
+      this.#setLayers(this.#values.layers.toSpliced(index, 1));
+      this.#field('layers').querySelector('.add').focus();
+    });
+    return element('div', { className: 'layer' }, element('span', { textContent: index + 1 }), slider, output, remove);
+  }
+
+  #setLayers(layers) {
+    this.#set('layers', layers);
+    this.#showLayers();
+  }
+}

@@ -1,0 +1,107 @@
+// The two-dimensional data sets: points of two classes in a square, and what a net sees of a point.
+
+import { normal, shuffle, uniform } from './random.js';
+
+/** Points lie within ±EXTENT in both directions. */
+export const EXTENT = 6;
+const POINTS = 400;
+
+export const DATA_SETS = {
+  spirals: { label: 'Spirals', make: spirals },
+  circles: { label: 'Circles', make: circles },
+  xor: { label: 'XOR', make: exclusiveOr },
+  gaussians: { label: 'Gaussians', make: gaussians },
+};
+
+/** What the net may see of a point. Scales keep all of them within about ±2. */
+export const FEATURES = {
+  x: { label: 'x', of: (x) => x / 3 },
+  y: { label: 'y', of: (x, y) => y / 3 },
+  x2: { label: 'x²', of: (x) => (x * x) / 18 },
+  y2: { label: 'y²', of: (x, y) => (y * y) / 18 },
+  xy: { label: 'xy', of: (x, y) => (x * y) / 18 },
+  sinx: { label: 'sin x', of: (x) => Math.sin(x) },
+  siny: { label: 'sin y', of: (x, y) => Math.sin(y) },
+};
+
+/**
+ * A data set in two parts: `{ train, test }`, lists of `{ x, y, label }` with labels 0 and 1.
+ * The same arguments give the same points.
+ */
+export function makeData(name, noise, testShare, seed) {
+  const random = uniform(seed * 7919 + 17);
+  const points = DATA_SETS[name].make(POINTS, noise, random, normal(random));
+  shuffle(points, random);
+  const tests = Math.round(POINTS * testShare);
+  return { train: points.slice(tests), test: points.slice(0, tests) };
+}
+
+/** The features of points as one array, row by row. */
+export function featureRows(points, features) {
+  const rows = new Float32Array(points.length * features.length);
+  let at = 0;
+  for (const { x, y } of points) {
+    for (const feature of features) rows[at++] = FEATURES[feature].of(x, y);
+  }
+  return rows;
+}
+
+/** A grid of `size` × `size` points over the square, from its top left, row by row. */
+export function gridPoints(size) {
+  const at = (i) => -EXTENT + (2 * EXTENT * i) / (size - 1);
+  return Array.from({ length: size * size }, (_, i) => ({
+    x: at(i % size),
+    y: -at(Math.floor(i / size)),
+  }));
+}
+
+const clamp = (value) => Math.max(-EXTENT, Math.min(EXTENT, value));
+
+function spirals(count, noise, random, gauss) {
+  return Array.from({ length: count }, (_, i) => {
+    const label = i % 2;
+    const along = Math.sqrt(0.004 + 0.996 * (Math.floor(i / 2) / (count / 2)));
+    const angle = along * 3.5 * Math.PI + label * Math.PI;
+    const radius = along * 5.2;
+    return {
+      x: clamp(radius * Math.sin(angle) + gauss() * noise),
+      y: clamp(radius * Math.cos(angle) + gauss() * noise),
+      label,
+    };
+  });
+}
+
+function circles(count, noise, random, gauss) {
+  return Array.from({ length: count }, (_, i) => {
+    const label = i % 2;
+    const radius = label ? 2.4 * Math.sqrt(random()) : 3.5 + 1.7 * random();
+    const angle = 2 * Math.PI * random();
+    return {
+      x: clamp(radius * Math.sin(angle) + gauss() * noise * 1.5),
+      y: clamp(radius * Math.cos(angle) + gauss() * noise * 1.5),
+      label,
+    };
+  });
+}
+
+function exclusiveOr(count, noise, random, gauss) {
+  const away = (v) => v + Math.sign(v) * 0.35;
+  return Array.from({ length: count }, () => {
+    const x = away(10 * random() - 5);
+    const y = away(10 * random() - 5);
+    return {
+      x: clamp(x + gauss() * noise * 1.5),
+      y: clamp(y + gauss() * noise * 1.5),
+      label: x * y >= 0 ? 1 : 0,
+    };
+  });
+}
+
+function gaussians(count, noise, random, gauss) {
+  const spread = 0.75 + 2.5 * noise;
+  return Array.from({ length: count }, (_, i) => {
+    const label = i % 2;
+    const centre = label ? 2.1 : -2.1;
+    return { x: clamp(centre + gauss() * spread), y: clamp(centre + gauss() * spread), label };
+  });
+}

@@ -1,0 +1,235 @@
+// The digits tab: a classifier of handwritten digits, and a pad to try it on.
+
+import { Chart } from './chart.js';
+import { onThemeChange, paint, sharpen, theme } from './colors.js';
+import { element } from './controls.js';
+import { Pad, drawPixels } from './draw.js';
+import { scaled } from './forward.js';
+import { fetchIdx } from './idx.js';
+import { shuffle, uniform } from './random.js';
+import { Session } from './session.js';
+import { SOFT, engineLayers, engineOptimizer } from './state.js';
+import { breathe } from './tasks.js';
+
+const PIXELS = 64;
+const CLASSES = 10;
+/** Rows held out to test on; the same for every experiment. */
+const TEST_ROWS = 450;
+/** Mistakes shown. */
+const MISTAKES = 12;
+/** Where the digits are: in the repository, or in a copy beside this page. */
+const SOURCES = ['../../data/digits/', './digits/'].map((path) => new URL(path, import.meta.url));
+
+/** The digits in two parts, `{ train, test }` of `{ x, y }`, pixels from 0 to 1. */
+async function loadDigits() {
+  const load = (source) => Promise.all(
+    ['images-idx3-ubyte', 'labels-idx1-ubyte'].map((name) => fetchIdx(new URL(name, source))));
+  const [images, labels] = await load(SOURCES[0]).catch(() => load(SOURCES[1]));
+  const order = shuffle(Array.from({ length: labels.shape[0] }, (_, i) => i), uniform(8));
+  const part = (rows) => ({
+    x: Float32Array.from({ length: rows.length * PIXELS }, (_, i) =>
+      images.data[rows[Math.floor(i / PIXELS)] * PIXELS + (i % PIXELS)] / 16),
+    y: Uint32Array.from(rows, (row) => labels.data[row]),
+  });
+  return { train: part(order.slice(TEST_ROWS)), test: part(order.slice(0, TEST_ROWS)) };
+}
+
+export class Digits {
+  session;
+  figures = { loss: null, testLoss: null, accuracy: null };
+  #values;
+  #data = null;
+  #chart;
+  #pad;
+  #drawn = null; // what is on the pad: 64 numbers from 0 to 1, or null
+  #asking = false;
+  #find;
+  #filters = null;
+
+  constructor(root, device, values, watch) {
+    const find = (this.#find = (id) => root.querySelector(`#${id}`));
+    this.#values = values;
+    this.#chart = new Chart(find('digits-chart'));
+    find('digits-log').addEventListener('change', ({ target }) => {
+      this.#chart.logarithmic = target.checked;
+    });
+    find('chances').append(...Array.from({ length: CLASSES }, (_, digit) =>
+      element('li', {},
+        element('span', { textContent: digit, className: 'digit' }),
+        element('span', { className: 'bar' }, element('i')),
+        element('span', { className: 'percent', textContent: '–' }))));
+    this.#pad = new Pad(find('pad'), (pixels) => this.#onDrawn(pixels));
+    find('clear').addEventListener('click', () => this.clear());
+    new ResizeObserver(() => this.#drawFilters()).observe(find('filters'));
+    onThemeChange(() => {
+      this.#drawFilters();
+      this.#drawSeen();
+      this.#drawMistakes();
+    });
+    this.session = new Session(device, {
+      ...watch,
+      advanced: (steps, loss) => this.#chart.add('training', steps, loss),
+      looked: (look) => this.#looked(look),
+      lost: (steps) => {
+        this.#chart.rewind(steps);
+        watch.lost(steps);
+      },
+    });
+    this.#showChances(null);
+  }
+
+  clear() {
+    this.#pad.clear();
+  }
+
+  async reset(values = this.#values) {
+    this.#values = values;
+    this.#data ??= await loadDigits();
+    await breathe();
+    if (values !== this.#values) return;
+    this.#chart.clear();
+    this.figures = { loss: null, testLoss: null, accuracy: null };
+    await this.session.reset(this.#spec());
+  }
+
+  /** Takes changed values: some need new weights, some only other training. */
+  change(values, keys) {
+    if (keys.some((key) => !SOFT.includes(key))) return this.reset(values);
+    this.#values = values;
+    if (keys.every((key) => key === 'speed')) this.session.speed = values.speed;
+    else return this.session.retrain(this.#spec());
+  }
+
+  #spec() {
+    const values = this.#values;
+    const { x, y } = this.#data.train;
+    return {
+      config: {
+        inputs: PIXELS,
+        layers: engineLayers(values, CLASSES),
+        loss: 'softmax_cross_entropy',
+        optimizer: engineOptimizer(values),
+        metrics: ['accuracy'],
+        seed: values.seed,
+      },
+      x,
+      y,
+      batch: values.batch || y.length,
+      seed: values.seed,
+      speed: values.speed,
+    };
+  }
+
+  async #looked({ model, weights, steps, loss }) {
+    const { test } = this.#data;
+    const { loss: testLoss, metrics } = await model.evaluate(test.x, test.y);
+    const classes = await model.predictClasses(test.x);
+    const wrong = [...test.y.keys()].filter((row) => classes[row] !== test.y[row]);
+    this.figures = { loss: loss ?? this.figures.loss, testLoss, accuracy: metrics.accuracy };
+    this.#chart.add('test', steps, testLoss);
+    this.#chart.draw();
+    this.#filters = weights[0];
+    await breathe();
+    this.#drawFilters();
+    this.#showMistakes(wrong, classes);
+    if (this.#drawn) this.#showChances(await model.predictProbabilities(this.#drawn));
+  }
+
+  // The drawing and what the net says of it.
+
+  #onDrawn(pixels) {
+    this.#drawn = pixels && pixels.map((value) => value / 16);
+    this.#drawSeen();
+    if (!pixels) {
+      this.#showChances(null);
+    } else if (!this.#asking) {
+      this.#ask();
+    }
+  }
+
+  /** Asks the model for the latest drawing, again if it changed meanwhile. */
+  async #ask() {
+    this.#asking = true;
+    for (let asked = null; this.#drawn && asked !== this.#drawn; ) {
+      asked = this.#drawn;
+      const chances = await this.session.use((model) => model.predictProbabilities(asked));
+      if (chances && this.#drawn) this.#showChances(chances);
+    }
+    this.#asking = false;
+  }
+
+  #drawSeen() {
+    const canvas = this.#find('seen');
+    const { context } = sharpen(canvas, canvas.clientWidth, canvas.clientWidth);
+    if (this.#drawn) drawPixels(context, this.#drawn.map((v) => v * 16), canvas.clientWidth, theme().ink);
+  }
+
+  #showChances(chances) {
+    const best = chances ? chances.indexOf(Math.max(...chances)) : -1;
+    for (const [digit, row] of [...this.#find('chances').children].entries()) {
+      const share = chances ? chances[digit] : 0;
+      row.classList.toggle('best', digit === best);
+      row.querySelector('i').style.transform = `scaleX(${share.toFixed(4)})`;
+      row.querySelector('.percent').textContent = chances ? `${Math.round(share * 100)} %` : '–';
+    }
+    const untrained = this.session.steps === 0;
+    const text = best < 0 ? 'Nothing drawn yet.' : untrained ? 'The net is untrained and guesses: press Run.' : `Looks like a ${best}.`;
+    const guess = this.#find('guess');
+    if (guess.textContent !== text) guess.textContent = text;
+  }
+
+  // What the net has learnt.
+
+  #drawFilters() {
+    const canvas = this.#find('filters');
+    const width = canvas.clientWidth;
+    if (!this.#filters || width === 0) return;
+    const { shape: [, units], data } = this.#filters;
+    const columns = Math.max(4, Math.floor((width + 4) / 38));
+    const side = (width + 4) / columns - 4;
+    const height = Math.ceil(units / columns) * (side + 4) - 4;
+    canvas.style.height = `${height}px`;
+    const { context } = sharpen(canvas, width, height);
+    const tile = new OffscreenCanvas(8, 8);
+    const pixels = tile.getContext('2d');
+    const image = pixels.createImageData(8, 8);
+    context.imageSmoothingEnabled = false;
+    for (let unit = 0; unit < units; unit++) {
+      const weights = Float32Array.from({ length: PIXELS }, (_, i) => data[i * units + unit]);
+      pixels.putImageData(paint(image, scaled(weights)), 0, 0);
+      const [row, column] = [Math.floor(unit / columns), unit % columns];
+      context.drawImage(tile, column * (side + 4), row * (side + 4), side, side);
+    }
+  }
+
+  #showMistakes(wrong, classes) {
+    const { test } = this.#data;
+    this.#find('mistake-count').textContent = `${wrong.length} of ${TEST_ROWS}`;
+    const list = this.#find('mistakes');
+    const shown = wrong.slice(0, MISTAKES);
+    const key = shown.map((row) => `${row}:${classes[row]}`).join(' ');
+    if (list.dataset.key === key || list.contains(document.activeElement)) return;
+    list.dataset.key = key;
+    list.replaceChildren(...shown.map((row) => {
+      const button = element('button', {
+        type: 'button',
+        ariaLabel: `A ${test.y[row]}, taken for a ${classes[row]}: show it to the net`,
+      }, element('canvas', { ariaHidden: 'true' }), element('span', { textContent: `${test.y[row]} → ${classes[row]}` }));
+      button.dataset.row = row;
+      button.addEventListener('click', () => this.#pad.show(this.#testPixels(row)));
+      return element('li', {}, button);
+    }));
+    this.#drawMistakes();
+  }
+
+  #testPixels(row) {
+    return this.#data.test.x.slice(row * PIXELS, (row + 1) * PIXELS).map((value) => value * 16);
+  }
+
+  #drawMistakes() {
+    for (const button of this.#find('mistakes').querySelectorAll('button')) {
+      const { context } = sharpen(button.querySelector('canvas'), 32, 32);
+      drawPixels(context, this.#testPixels(Number(button.dataset.row)), 32, theme().ink);
+    }
+  }
+}

@@ -1,0 +1,150 @@
+// The map of a net's answer over the square, with the points of the data set on it.
+
+import { onThemeChange, paint, sharpen, theme } from './colors.js';
+import { EXTENT } from './data.js';
+
+/** Pixels of the map between two points of the grid. */
+const FINE = 4;
+
+export class Surface {
+  #canvas;
+  #size;
+  #tile; // the map's pixels
+  #values = null;
+  #squash = null;
+  #data = { train: [], test: [] };
+  showTest = true;
+
+  /** `size`: points of the grid on a side. */
+  constructor(canvas, size) {
+    this.#canvas = canvas;
+    this.#size = size;
+    const pixels = (size - 1) * FINE;
+    this.#tile = new OffscreenCanvas(pixels, pixels);
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    onThemeChange(() => this.draw());
+  }
+
+  set data(data) {
+    this.#data = data;
+    this.draw();
+  }
+
+  /** Shows values on the grid; `squash` takes what lies between them into [-1, 1]. */
+  show(values, squash) {
+    this.#values = values;
+    this.#squash = squash;
+    this.draw();
+  }
+
+  draw() {
+    const side = this.#canvas.clientWidth;
+    if (side === 0) return;
+    const { context } = sharpen(this.#canvas, side, side);
+    if (this.#values) {
+      this.#drawMap(context, side);
+      this.#drawBoundary(context, side);
+    }
+    this.#drawAxes(context, side);
+    this.#drawPoints(context, side);
+  }
+
+  #drawMap(context, side) {
+    const pixels = this.#tile.width;
+    const fine = refine(this.#values, this.#size, this.#squash);
+    const tile = this.#tile.getContext('2d');
+    tile.putImageData(paint(tile.createImageData(pixels, pixels), fine), 0, 0);
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(this.#tile, 0, 0, side, side);
+  }
+
+  /** The line where the net is undecided, by marching squares. */
+  #drawBoundary(context, side) {
+    const [size, values, pixel] = [this.#size, this.#values, side / (this.#size - 1)];
+    context.beginPath();
+    for (let row = 0; row + 1 < size; row++) {
+      for (let column = 0; column + 1 < size; column++) {
+        const at = row * size + column;
+        const corners = [values[at], values[at + 1], values[at + size + 1], values[at + size]];
+        if (Math.min(...corners) > 0 || Math.max(...corners) <= 0) continue;
+        const crossings = [];
+        for (let edge = 0; edge < 4; edge++) {
+          const [a, b] = [corners[edge], corners[(edge + 1) % 4]];
+          if (a > 0 === b > 0) continue;
+          const t = a / (a - b);
+          const [x, y] = [[t, 0], [1, t], [1 - t, 1], [0, 1 - t]][edge];
+          crossings.push([(column + x) * pixel, (row + y) * pixel]);
+        }
+        for (let i = 0; i + 1 < crossings.length; i += 2) {
+          context.moveTo(...crossings[i]);
+          context.lineTo(...crossings[i + 1]);
+        }
+      }
+    }
+    context.strokeStyle = theme().ink;
+    context.globalAlpha = 0.55;
+    context.lineWidth = 1.25;
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  #drawAxes(context, side) {
+    const { ink } = theme();
+    context.fillStyle = ink;
+    context.font = theme().font(11);
+    const at = (value) => ((value + EXTENT) / (2 * EXTENT)) * side;
+    context.globalAlpha = 0.65;
+    for (const value of [-4, -2, 0, 2, 4]) {
+      context.textAlign = 'center';
+      context.textBaseline = 'bottom';
+      context.fillText(String(value).replace('-', '−'), at(value), side - 3);
+      if (value === 0) continue;
+      context.textAlign = 'left';
+      context.textBaseline = 'middle';
+      context.fillText(String(value).replace('-', '−'), 4, side - at(value));
+    }
+    context.globalAlpha = 1;
+  }
+
+  #drawPoints(context, side) {
+    const { zero, one, card, ink } = theme();
+    const scale = side / (2 * EXTENT);
+    const radius = Math.max(2.4, side / 120);
+    const draw = (points, edge, width) => {
+      for (const label of [0, 1]) {
+        context.beginPath();
+        for (const point of points) {
+          if (point.label !== label) continue;
+          const [x, y] = [(point.x + EXTENT) * scale, (EXTENT - point.y) * scale];
+          context.moveTo(x + radius, y);
+          context.arc(x, y, radius, 0, 2 * Math.PI);
+        }
+        context.fillStyle = label ? one : zero;
+        context.strokeStyle = edge;
+        context.lineWidth = width;
+        context.fill();
+        context.stroke();
+      }
+    };
+    draw(this.#data.train, card, 1);
+    if (this.showTest) draw(this.#data.test, ink, 1.2);
+  }
+}
+
+/** Values between the points of the grid, FINE × FINE to a cell, squashed. */
+function refine(values, size, squash) {
+  const side = (size - 1) * FINE;
+  const fine = new Float32Array(side * side);
+  for (let row = 0; row < side; row++) {
+    const down = ((row % FINE) + 0.5) / FINE;
+    const above = Math.floor(row / FINE) * size;
+    for (let column = 0; column < side; column++) {
+      const right = ((column % FINE) + 0.5) / FINE;
+      const at = above + Math.floor(column / FINE);
+      const top = values[at] + (values[at + 1] - values[at]) * right;
+      const bottom = values[at + size] + (values[at + size + 1] - values[at + size]) * right;
+      fine[row * side + column] = squash(top + (bottom - top) * down);
+    }
+  }
+  return fine;
+}

@@ -1,0 +1,148 @@
+//! `ModelConfig`: layers, loss, optimizer and metrics as wgrad's own.
+
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use wgrad::graph::Unary;
+use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
+use wgrad::train::Compile;
+
+use crate::error::{Result, argument};
+use crate::options::{Options, choose, shown};
+
+const LOSSES: [(&str, Loss); 5] = [
+    ("mean_squared_error", Loss::MeanSquaredError),
+    ("mean_absolute_error", Loss::MeanAbsoluteError),
+    ("huber", Loss::Huber { delta: 1.0 }),
+    ("softmax_cross_entropy", Loss::SoftmaxCrossEntropy),
+    ("binary_cross_entropy", Loss::BinaryCrossEntropy),
+];
+
+const METRICS: [(&str, Metric); 3] = [
+    ("accuracy", Metric::Accuracy),
+    ("mean_absolute_error", Metric::MeanAbsoluteError),
+    ("r_squared", Metric::RSquared),
+];
+
+const INITS: [(&str, Init); 5] = [
+    ("glorot_uniform", Init::GlorotUniform),
+    ("glorot_normal", Init::GlorotNormal),
+    ("he_uniform", Init::HeUniform),
+    ("he_normal", Init::HeNormal),
+    ("zeros", Init::Zeros),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Dense,
+    LeakyRelu,
+    Plain(Layer),
+}
+
+const LAYERS: [(&str, Kind); 7] = [
+    ("dense", Kind::Dense),
+    ("relu", Kind::Plain(Layer::Activation(Unary::Relu))),
+    ("leaky_relu", Kind::LeakyRelu),
+    ("sigmoid", Kind::Plain(Layer::Activation(Unary::Sigmoid))),
+    ("tanh", Kind::Plain(Layer::Activation(Unary::Tanh))),
+    ("gelu", Kind::Plain(Layer::Activation(Unary::Gelu))),
+    ("softmax", Kind::Plain(Layer::Softmax)),
+];
+
+#[derive(Clone, Copy)]
+enum Rule {
+    Sgd,
+    Momentum,
+    Nesterov,
+    Adam,
+    AdamW,
+}
+
+const RULES: [(&str, Rule); 5] = [
+    ("sgd", Rule::Sgd),
+    ("momentum", Rule::Momentum),
+    ("nesterov", Rule::Nesterov),
+    ("adam", Rule::Adam),
+    ("adamw", Rule::AdamW),
+];
+
+/// The architecture and what it is trained for.
+pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
+    let mut config = Options::new("config", config)?;
+    let inputs = config.count("inputs")?.ok_or_else(|| {
+        argument("config.inputs", "missing", "the number of features per row, at least 1")
+    })?;
+    let mut model = Sequential::new(inputs);
+    let layers = config.need("layers", "an array of layers")?;
+    if !Array::is_array(&layers) {
+        return Err(argument("config.layers", shown(&layers), "an array of layers"));
+    }
+    for (index, value) in layers.unchecked_into::<Array>().iter().enumerate() {
+        model = model.layer(layer(index, &value)?);
+    }
+    if let Some(seed) = config.seed()? {
+        model = model.seed(seed);
+    }
+    let loss = config.need_choice("loss", &LOSSES)?;
+    let rule = "an object such as { name: 'adam', learningRate: 0.001 }";
+    let mut compile = Compile::new(loss, optimizer(&config.need("optimizer", rule)?)?);
+    if let Some(metrics) = config.get("metrics")? {
+        if !Array::is_array(&metrics) {
+            return Err(argument("config.metrics", shown(&metrics), "an array of names"));
+        }
+        for (index, metric) in metrics.unchecked_into::<Array>().iter().enumerate() {
+            compile =
+                compile.metric(choose(&metric, &format!("config.metrics[{index}]"), &METRICS)?);
+        }
+    }
+    config.finish()?;
+    Ok((model, compile))
+}
+
+fn layer(index: usize, value: &JsValue) -> Result<Layer> {
+    let mut options = Options::new(format!("config.layers[{index}]"), value)?;
+    let layer = match options.need_choice("type", &LAYERS)? {
+        Kind::Dense => {
+            let units = options.count("units")?.ok_or_else(|| {
+                argument(options.path("units"), "missing", "the number of units, at least 1")
+            })?;
+            let init = options.choice("init", &INITS)?.unwrap_or_default();
+            Layer::Dense { units, init }
+        }
+        Kind::LeakyRelu => {
+            let slope = options.number("slope")?.unwrap_or(0.01);
+            if !slope.is_finite() {
+                return Err(argument(options.path("slope"), slope.to_string(), "finite"));
+            }
+            Layer::Activation(Unary::LeakyRelu { slope })
+        }
+        Kind::Plain(layer) => layer,
+    };
+    options.finish()?;
+    Ok(layer)
+}
+
+fn optimizer(value: &JsValue) -> Result<Optimizer> {
+    let mut options = Options::new("config.optimizer", value)?;
+    let rule = options.need_choice("name", &RULES)?;
+    let rate = options.number("learningRate")?.ok_or_else(|| {
+        argument("config.optimizer.learningRate", "missing", "positive and finite")
+    })?;
+    let decay = options.number("weightDecay")?;
+    let optimizer = match rule {
+        Rule::Sgd => Optimizer::sgd(rate),
+        Rule::Momentum => Optimizer::momentum(rate, options.number("momentum")?.unwrap_or(0.9)),
+        Rule::Nesterov => Optimizer::nesterov(rate, options.number("momentum")?.unwrap_or(0.9)),
+        Rule::Adam => Optimizer::adam(rate),
+        Rule::AdamW => Optimizer::adamw(rate, 0.01),
+    };
+    let optimizer = match decay {
+        Some(decay) => optimizer.weight_decay(decay),
+        None => optimizer,
+    };
+    let optimizer = match options.number("clipNorm")? {
+        Some(norm) => optimizer.clip_norm(norm),
+        None => optimizer,
+    };
+    options.finish()?;
+    Ok(optimizer)
+}

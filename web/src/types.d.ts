@@ -1,0 +1,123 @@
+/** A layer of a model. */
+export type Layer =
+  | {
+      /** `x·W + b`: every unit sees every input. */
+      type: 'dense';
+      /** Number of units, the width of the output. */
+      units: number;
+      /** How the weights start; biases start at zero. Default: `glorot_uniform`. */
+      init?: 'glorot_uniform' | 'glorot_normal' | 'he_uniform' | 'he_normal' | 'zeros';
+    }
+  | {
+      /** An element-wise function. */
+      type: 'relu' | 'sigmoid' | 'tanh' | 'gelu';
+    }
+  | {
+      type: 'leaky_relu';
+      /** Slope below zero. Default: 0.01. */
+      slope?: number;
+    }
+  | {
+      /** Softmax over a row. The cross-entropy losses take logits: train without it. */
+      type: 'softmax';
+    };
+
+/** How weights move. */
+export interface OptimizerConfig {
+  name: 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw';
+  learningRate: number;
+  /** Of `momentum` and `nesterov`. Default: 0.9. */
+  momentum?: number;
+  /** L2 penalty; for `adamw` its decoupled decay, 0.01 unless set. */
+  weightDecay?: number;
+  /** Scales the gradients of a step down to this norm when theirs is larger. */
+  clipNorm?: number;
+}
+
+/** The layers of a model and what it is trained for. */
+export interface ModelConfig {
+  /** Features per row. */
+  inputs: number;
+  layers: Layer[];
+  /** `softmax_cross_entropy` takes a class per row (`Uint32Array`), the others numbers. */
+  loss:
+    | 'mean_squared_error'
+    | 'mean_absolute_error'
+    | 'huber'
+    | 'softmax_cross_entropy'
+    | 'binary_cross_entropy';
+  optimizer: OptimizerConfig;
+  metrics?: ('accuracy' | 'mean_absolute_error' | 'r_squared')[];
+  /** Of the initial weights: the same seed gives the same weights on every machine. Default: 0. */
+  seed?: number;
+}
+
+/** How rows are drawn. */
+export interface TrainerOptions {
+  /** Rows per step; the last batch of an epoch has those that are left. Default: 32. */
+  batchSize?: number;
+  /** Whether each epoch draws the rows in a new order. Default: true. */
+  shuffle?: boolean;
+  /** Of those orders. Default: 0. */
+  seed?: number;
+}
+
+/** How to train. */
+export interface FitOptions extends TrainerOptions {
+  /** How often to go over all rows. */
+  epochs: number;
+  /** Rows to evaluate the model on after every epoch. */
+  validation?: { x: Float32Array; y: Float32Array | Uint32Array };
+  /** Called after every epoch; `false` ends training. */
+  onEpoch?: (log: EpochLog) => boolean | void;
+}
+
+/** Loss and metrics on some rows. */
+export interface Evaluation {
+  loss: number;
+  rows: number;
+  metrics: Record<string, number>;
+}
+
+/** One epoch. */
+export interface EpochLog {
+  /** Counted from 1. */
+  epoch: number;
+  epochs: number;
+  /** Mean over the epoch's rows, each as the model was when its batch ran. */
+  loss: number;
+  /** Since training began. */
+  seconds: number;
+  learningRate: number;
+  metrics: Record<string, number>;
+  validation?: Evaluation;
+}
+
+/** All epochs of a call of `fit`. */
+export interface History {
+  epochs: EpochLog[];
+  /** The loss of every step. */
+  batchLosses: Float32Array;
+  /** Whether `onEpoch` ended training. */
+  stoppedEarly: boolean;
+}
+
+/** What some steps of a `Trainer` came to. */
+export interface StepsResult {
+  /** Mean over the rows of these steps. */
+  loss: number;
+  steps: number;
+  /** Epochs begun, the present one included. */
+  epoch: number;
+  /** Over the rows of these steps; R² only for a whole epoch. */
+  metrics: Record<string, number>;
+}
+
+/** A weight or bias. */
+export interface Weight {
+  /** `dense_0.weight`, `dense_0.bias`, … */
+  name: string;
+  /** Weights are inputs × units, biases are units. */
+  shape: number[];
+  data: Float32Array;
+}

@@ -1,0 +1,723 @@
+// The package's API in the browser: results, errors, device loss, memory.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { launch } from './lib/browser.mjs';
+import { serve } from './lib/server.mjs';
+
+let server;
+let browser;
+let page;
+
+before(async () => {
+  server = await serve();
+  browser = await launch();
+  page = await openPage();
+});
+
+/** A page with the package, a device `gpu`, and what lib/page.html defines. */
+async function openPage() {
+  const page = await browser.newPage();
+  page.on('pageerror', (error) => console.error('page:', error.message));
+  page.on('console', (message) => {
+    if (message.text().includes('panicked')) console.error('page:', message.text());
+  });
+  await page.goto(`${server.url}/tests/lib/page.html`);
+  await page.waitForFunction(() => globalThis.ready === true);
+  await page.evaluate(async () => { globalThis.gpu = await wgrad.Gpu.create(); });
+  return page;
+}
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Runs in the page; JSON back. Typed arrays come as plain ones. */
+const run = (body, argument) => page.evaluate(body, argument);
+
+const close = (found, expected, relative, what) => {
+  const off = Math.abs(found - expected);
+  assert.ok(off <= relative * Math.abs(expected), `${what}: ${found}, not ${expected}`);
+};
+
+test('names its adapter', async () => {
+  const adapter = await run(() => gpu.adapter);
+  assert.match(adapter, /\S+ .*\(WebGPU/);
+  console.log(`  on ${adapter}`);
+});
+
+test("the README's example learns the circle", async () => {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const example = readme.match(/```js\n(import init[\s\S]*?)```/)[1]
+    .replace("from 'wgrad'", "from '/pkg/wgrad.js'")
+    .replace('await model.fit', 'globalThis.exampleHistory = await model.fit');
+  await page.addScriptTag({ type: 'module', content: example });
+  await page.waitForFunction(() => globalThis.exampleHistory?.epochs.length === 50, undefined, { timeout: 60_000 });
+  const accuracy = await run(() => exampleHistory.epochs[49].metrics.accuracy);
+  assert.ok(accuracy > 0.9, `accuracy ${accuracy}`);
+});
+
+test("the article's net agrees with the native run, within 1e-5", async () => {
+  const native = JSON.parse(await readFile(new URL('article.json', import.meta.url), 'utf8'));
+  const found = await run(async () => {
+    const { x, y } = articleData();
+    const results = {};
+    for (const [name, optimizer, order] of [
+      ['sgd', { name: 'sgd', learningRate: 0.05 }, { shuffle: false }],
+      ['adam', { name: 'adam', learningRate: 0.01 }, { seed: 7 }],
+    ]) {
+      const model = await wgrad.Model.create(gpu, articleConfig(optimizer));
+      const history = await model.fit(x, y, { epochs: 10, batchSize: 32, ...order });
+      const evaluation = await model.evaluate(x, y);
+      results[name] = {
+        epochLosses: history.epochs.map((epoch) => epoch.loss),
+        batchLosses: [...history.batchLosses],
+        r_squared: history.epochs.map((epoch) => epoch.metrics.r_squared),
+        loss: evaluation.loss,
+        predictions: [...await model.predict(x.subarray(0, 100))],
+        steps: model.steps,
+      };
+      model.free();
+    }
+    return results;
+  });
+  let worst = 0;
+  for (const name of ['sgd', 'adam']) {
+    assert.equal(found[name].steps, 320);
+    for (const figure of ['epochLosses', 'batchLosses', 'r_squared', 'predictions']) {
+      assert.equal(found[name][figure].length, native[name][figure].length);
+      found[name][figure].forEach((value, i) => {
+        const expected = native[name][figure][i];
+        // A prediction may be near 0; it is right if it is right on the scale of the targets.
+        const scale = figure === 'predictions' ? Math.max(Math.abs(expected), 0.1) : Math.abs(expected);
+        const off = Math.abs(value - expected) / scale;
+        worst = Math.max(worst, off);
+        assert.ok(off <= 1e-5 * (name === 'adam' ? 10 : 1), `${name} ${figure}[${i}]: ${value}, native ${expected}`);
+      });
+    }
+  }
+  console.log(`  largest relative difference from ${native.adapter}: ${worst.toExponential(1)}`);
+});
+
+test("the article's net agrees with a plain f64 loop, within 1e-5", async () => {
+  const [found, expected] = await run(async () => {
+    const { x, y } = articleData();
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const [w1, b1, w2, b2] = (await model.weights()).map(({ data }) => Float64Array.from(data));
+    const history = await model.fit(x, y, { epochs: 3, batchSize: 32, shuffle: false });
+    model.free();
+    const losses = [];
+    for (let epoch = 0; epoch < 3; epoch++) {
+      for (let first = 0; first < 1000; first += 32) {
+        const rows = Math.min(32, 1000 - first);
+        const [g1, h1, g2] = [new Float64Array(640), new Float64Array(64), new Float64Array(64)];
+        let [loss, h2] = [0, 0];
+        for (let r = first; r < first + rows; r++) {
+          const z = Float64Array.from(b1);
+          for (let i = 0; i < 10; i++) for (let u = 0; u < 64; u++) z[u] += x[r * 10 + i] * w1[i * 64 + u];
+          let out = b2[0];
+          for (let u = 0; u < 64; u++) out += Math.max(z[u], 0) * w2[u];
+          loss += (out - y[r]) ** 2 / rows;
+          const d = (2 * (out - y[r])) / rows;
+          h2 += d;
+          for (let u = 0; u < 64; u++) {
+            if (z[u] <= 0) continue;
+            g2[u] += d * z[u];
+            const back = d * w2[u];
+            h1[u] += back;
+            for (let i = 0; i < 10; i++) g1[i * 64 + u] += back * x[r * 10 + i];
+          }
+        }
+        losses.push(loss);
+        const rate = Math.fround(0.05);
+        for (let i = 0; i < 640; i++) w1[i] -= rate * g1[i];
+        for (let u = 0; u < 64; u++) { b1[u] -= rate * h1[u]; w2[u] -= rate * g2[u]; }
+        b2[0] -= rate * h2;
+      }
+    }
+    return [[...history.batchLosses], losses];
+  });
+  assert.equal(found.length, expected.length);
+  found.forEach((loss, step) => close(loss, expected[step], 1e-5, `loss of step ${step}`));
+});
+
+test('the same seed gives the same bits; fit and trainer agree', async () => {
+  const runs = await run(async () => {
+    const { x, y } = articleData(300);
+    const results = [];
+    for (const way of ['fit', 'fit', 'trainer', 'steps']) {
+      const model = await wgrad.Model.create(gpu, articleConfig());
+      if (way === 'fit') await model.fit(x, y, { epochs: 2, seed: 5 });
+      else {
+        const trainer = await model.trainer(x, y, { seed: 5 });
+        if (way === 'trainer') { await trainer.epoch(); await trainer.epoch(); }
+        else for (const count of [1, 7, 10, 2]) await trainer.steps(count);
+        trainer.free();
+      }
+      results.push((await model.weights()).flatMap(({ data }) => [...new Uint32Array(data.buffer)]));
+      model.free();
+    }
+    return results;
+  });
+  for (const other of runs.slice(1)) assert.deepEqual(other, runs[0]);
+});
+
+test('a trainer goes over the ends of epochs and counts', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(100);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const trainer = await model.trainer(x, y, { batchSize: 32 });
+    const results = [await trainer.steps(3), await trainer.steps(3), await trainer.epoch(), await trainer.epoch(), await trainer.steps(500)];
+    const answer = { batches: trainer.batches, steps: model.steps, results };
+    trainer.free();
+    model.free();
+    return answer;
+  });
+  assert.equal(found.batches, 4);
+  assert.equal(found.steps, 3 + 3 + 2 + 4 + 500);
+  assert.deepEqual(found.results.map(({ steps }) => steps), [3, 3, 2, 4, 500]);
+  assert.deepEqual(found.results.map(({ epoch }) => epoch), [1, 2, 2, 3, 128]);
+  assert.equal(found.results[0].metrics.r_squared, undefined, 'part of an epoch has no R²');
+  assert.ok(found.results[3].metrics.r_squared < 1);
+  assert.ok(found.results[4].loss < found.results[0].loss);
+});
+
+test('onEpoch sees every epoch, validation included; false ends training', async () => {
+  const { logs, history, steps } = await run(async () => {
+    const { x, y } = articleData(200);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const logs = [];
+    const history = await model.fit(x, y, {
+      epochs: 10,
+      validation: { x: x.subarray(0, 500), y: y.subarray(0, 50) },
+      onEpoch: (log) => { logs.push(log); return log.epoch < 3; },
+    });
+    const steps = model.steps;
+    model.free();
+    return { logs, history, steps };
+  });
+  assert.deepEqual(logs.map(({ epoch, epochs }) => [epoch, epochs]), [[1, 10], [2, 10], [3, 10]]);
+  assert.ok(logs.every(({ loss, seconds, metrics, validation }) =>
+    loss > 0 && seconds >= 0 && metrics.r_squared < 1 && validation.loss > 0 && validation.rows === 50));
+  assert.equal(history.epochs.length, 3);
+  assert.equal(history.stoppedEarly, true);
+  assert.equal(steps, 21);
+});
+
+test('what onEpoch throws comes out of fit, and the model goes on', async () => {
+  const [thrown, loss] = await run(async () => {
+    const { x, y } = articleData(64);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const thrown = await refusal(() => model.fit(x, y, { epochs: 2, onEpoch() { throw new RangeError('mine'); } }));
+    const { loss } = await model.evaluate(x, y);
+    model.free();
+    return [thrown, loss];
+  });
+  assert.deepEqual(thrown, { name: 'RangeError', message: 'mine' });
+  assert.ok(loss > 0);
+});
+
+test('evaluate, predict, probabilities and classes agree with arithmetic', async () => {
+  const found = await run(async () => {
+    const model = await wgrad.Model.create(gpu, {
+      inputs: 2,
+      layers: [{ type: 'dense', units: 3 }, { type: 'leaky_relu', slope: 0.1 }, { type: 'dense', units: 3 }],
+      loss: 'softmax_cross_entropy',
+      optimizer: { name: 'sgd', learningRate: 0.1 },
+      metrics: ['accuracy'],
+    });
+    const weights = [[1, -1, 0.5, 2, 0.25, -0.75], [0.1, 0.2, 0.3], [1, 0, -1, 0.5, 2, 0, -1, 1, 1], [0, 0.5, -0.5]];
+    model.setWeights(weights.map((values) => Float32Array.from(values)));
+    const x = Float32Array.from([0.5, -0.5, 1, 2, -1, 0.25]);
+    const y = Uint32Array.from([2, 0, 1]);
+    const logits = [];
+    for (let r = 0; r < 3; r++) {
+      const h = [0, 1, 2].map((u) => x[2 * r] * weights[0][u] + x[2 * r + 1] * weights[0][3 + u] + weights[1][u])
+        .map((z) => (z > 0 ? z : 0.1 * z));
+      for (let o = 0; o < 3; o++) logits.push(h.reduce((sum, value, u) => sum + value * weights[2][3 * u + o], weights[3][o]));
+    }
+    const answer = {
+      logits,
+      outputs: [...await model.predict(x)],
+      probabilities: [...await model.predictProbabilities(x)],
+      classes: [...await model.predictClasses(x)],
+      evaluation: await model.evaluate(x, y),
+      summary: model.summary(),
+    };
+    model.free();
+    return answer;
+  });
+  found.outputs.forEach((value, i) => assert.ok(Math.abs(value - found.logits[i]) < 1e-6, `output ${i}`));
+  let [loss, right] = [0, 0];
+  for (let r = 0; r < 3; r++) {
+    const row = found.logits.slice(3 * r, 3 * r + 3);
+    const exps = row.map(Math.exp);
+    const sum = exps[0] + exps[1] + exps[2];
+    exps.forEach((e, o) => assert.ok(Math.abs(found.probabilities[3 * r + o] - e / sum) < 1e-6));
+    assert.equal(found.classes[r], row.indexOf(Math.max(...row)));
+    loss -= Math.log(exps[[2, 0, 1][r]] / sum) / 3;
+    right += Number(found.classes[r] === [2, 0, 1][r]) / 3;
+  }
+  close(found.evaluation.loss, loss, 1e-6, 'loss');
+  close(found.evaluation.metrics.accuracy, right, 1e-6, 'accuracy');
+  assert.equal(found.evaluation.rows, 3);
+  assert.match(found.summary, /dense_0 .*9\n[\s\S]*parameters: 21/);
+});
+
+test('every loss, optimizer, layer and initialiser trains', async () => {
+  const results = await run(async () => {
+    const results = [];
+    const x = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i * 1.7));
+    const targets = Float32Array.from({ length: 60 }, (_, i) => Number(x[2 * i] + x[2 * i + 1] > 0));
+    const labels = Uint32Array.from(targets);
+    const train = async (name, { layers, loss, optimizer }) => {
+      const model = await wgrad.Model.create(gpu, {
+        inputs: 2,
+        layers: layers ?? [{ type: 'dense', units: 8 }, { type: 'tanh' }, { type: 'dense', units: loss === 'softmax_cross_entropy' ? 2 : 1 }],
+        loss: loss ?? 'mean_squared_error',
+        optimizer: optimizer ?? { name: 'sgd', learningRate: 0.1 },
+      });
+      const y = loss === 'softmax_cross_entropy' ? labels : targets;
+      const { epochs } = await model.fit(x, y, { epochs: 5, batchSize: 16 });
+      results.push([name, epochs[0].loss, epochs[4].loss]);
+      model.free();
+    };
+    for (const loss of ['mean_squared_error', 'mean_absolute_error', 'huber', 'softmax_cross_entropy', 'binary_cross_entropy']) {
+      await train(loss, { loss });
+    }
+    for (const optimizer of [
+      { name: 'momentum', learningRate: 0.05 },
+      { name: 'nesterov', learningRate: 0.05, momentum: 0.8 },
+      { name: 'adam', learningRate: 0.01, clipNorm: 1 },
+      { name: 'adamw', learningRate: 0.01, weightDecay: 0.1 },
+      { name: 'sgd', learningRate: 0.05, weightDecay: 0.01 },
+    ]) await train(optimizer.name, { optimizer });
+    for (const type of ['relu', 'leaky_relu', 'sigmoid', 'tanh', 'gelu', 'softmax']) {
+      await train(type, { layers: [{ type: 'dense', units: 8 }, { type }, { type: 'dense', units: 1 }] });
+    }
+    for (const init of ['glorot_uniform', 'glorot_normal', 'he_uniform', 'he_normal']) {
+      await train(init, { layers: [{ type: 'dense', units: 8, init }, { type: 'relu' }, { type: 'dense', units: 1, init: 'zeros' }] });
+    }
+    return results;
+  });
+  assert.equal(results.length, 20);
+  for (const [name, first, last] of results) assert.ok(last < first, `${name}: ${first} → ${last}`);
+});
+
+test('weights go out and in: arrays, and a safetensors file', async () => {
+  const found = await run(async () => {
+    const { x } = articleData(20);
+    const [a, b] = [
+      await wgrad.Model.create(gpu, articleConfig()),
+      await wgrad.Model.create(gpu, { ...articleConfig(), seed: 43 }),
+    ];
+    const before = [...await a.predict(x)];
+    const weights = await a.weights();
+    const other = [...await b.predict(x)];
+    b.setWeights(weights.map(({ data }) => data));
+    const set = [...await b.predict(x)];
+    const c = await wgrad.Model.create(gpu, { ...articleConfig(), seed: 44 });
+    const file = await a.exportWeights();
+    c.importWeights(file);
+    const imported = [...await c.predict(x)];
+    // By the format's definition: eight bytes of length, a JSON header, then the values.
+    const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+    const [from, to] = header['dense_2.weight'].data_offsets;
+    const values = [...new Float32Array(file.slice(8 + length + from, 8 + length + to).buffer)];
+    const refusals = {
+      count: await refusal(() => a.setWeights([new Float32Array(3)])),
+      length: await refusal(() => a.setWeights(weights.map(() => new Float32Array(3)))),
+      type: await refusal(() => a.setWeights([[1, 2, 3]])),
+      nan: await refusal(() => a.setWeights(weights.map(({ data }) => data.map(() => NaN)))),
+      truncated: await refusal(() => a.importWeights(file.subarray(0, file.length - 4))),
+      empty: await refusal(() => a.importWeights(new Uint8Array())),
+    };
+    const d = await wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 1 }] });
+    refusals.shape = await refusal(() => d.importWeights(file));
+    const e = await wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'tanh' }, { type: 'dense', units: 1 }] });
+    refusals.missing = await refusal(() => e.importWeights(file));
+    const after = [...await a.predict(x)];
+    for (const model of [a, b, c, d, e]) model.free();
+    return {
+      before, other, set, imported, after, header, values, refusals,
+      weights: weights.map(({ name, shape, data }) => ({ name, shape, data: [...data] })),
+    };
+  });
+  assert.deepEqual(found.weights.map(({ name, shape }) => [name, shape]), [
+    ['dense_0.weight', [10, 64]], ['dense_0.bias', [64]], ['dense_2.weight', [64, 1]], ['dense_2.bias', [1]],
+  ]);
+  assert.notDeepEqual(found.other, found.before);
+  assert.deepEqual(found.set, found.before);
+  assert.deepEqual(found.imported, found.before);
+  assert.deepEqual(found.after, found.before, 'what was refused changed nothing');
+  assert.deepEqual(found.header['dense_0.weight'].shape, [10, 64]);
+  assert.equal(found.header['dense_0.weight'].dtype, 'F32');
+  assert.deepEqual(found.values, found.weights[2].data);
+  const { refusals } = found;
+  assert.match(refusals.count.message, /number of parameters is 1; it must be 4/);
+  assert.match(refusals.length.message, /'dense_0.weight'.* is 3; it must be 640/);
+  assert.match(refusals.type.message, /weights\[0\] is of type Array; it must be a Float32Array/);
+  assert.match(refusals.nan.message, /'dense_0.weight'\[0\] is NaN; it must be finite/);
+  assert.match(refusals.truncated.message, /whole safetensors file/);
+  assert.match(refusals.empty.message, /whole safetensors file/);
+  assert.match(refusals.shape.message, /'dense_0.weight' in the file is F32 \[10, 64\]; it must be F32 \[10, 5\]/);
+  assert.match(refusals.missing.message, /'dense_1.weight' is missing/);
+});
+
+test('errors name the thing, the value and the rule', async () => {
+  const refusals = await run(async () => {
+    const { x, y } = articleData(20);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const config = (change) => () => wgrad.Model.create(gpu, { ...articleConfig(), ...change });
+    const nan = Float32Array.from(x);
+    nan[13] = NaN;
+    const cases = {
+      noConfig: () => wgrad.Model.create(gpu),
+      noInputs: config({ inputs: undefined }),
+      zeroInputs: config({ inputs: 0 }),
+      halfInputs: config({ inputs: 1.5 }),
+      noLayers: config({ layers: [] }),
+      layersNot: config({ layers: 'dense' }),
+      zeroUnits: config({ layers: [{ type: 'dense', units: 0 }] }),
+      noUnits: config({ layers: [{ type: 'dense' }] }),
+      layer: config({ layers: [{ type: 'conv' }] }),
+      layerField: config({ layers: [{ type: 'dense', unit: 3 }] }),
+      loss: config({ loss: 'mse' }),
+      optimizer: config({ optimizer: { name: 'rmsprop', learningRate: 1 } }),
+      noRate: config({ optimizer: { name: 'sgd' } }),
+      rate: config({ optimizer: { name: 'sgd', learningRate: -1 } }),
+      momentum: config({ optimizer: { name: 'sgd', learningRate: 1, momentum: 0.9 } }),
+      metric: config({ metrics: ['accuracy'] }),
+      softmax: config({ layers: [{ type: 'dense', units: 2 }, { type: 'softmax' }], loss: 'softmax_cross_entropy', metrics: [] }),
+      seed: config({ seed: -1 }),
+      xType: () => model.fit([...x], y, { epochs: 1 }),
+      yType: () => model.fit(x, new Uint32Array(20), { epochs: 1 }),
+      yLength: () => model.fit(x, y.subarray(1), { epochs: 1 }),
+      xUneven: () => model.fit(x.subarray(1), y, { epochs: 1 }),
+      empty: () => model.fit(new Float32Array(), new Float32Array(), { epochs: 1 }),
+      nan: () => model.fit(nan, y, { epochs: 1 }),
+      noOptions: () => model.fit(x, y),
+      zeroEpochs: () => model.fit(x, y, { epochs: 0 }),
+      zeroBatch: () => model.fit(x, y, { epochs: 1, batchSize: 0 }),
+      option: () => model.fit(x, y, { epochs: 1, batch: 5 }),
+      callback: () => model.fit(x, y, { epochs: 1, onEpoch: true }),
+      validation: () => model.fit(x, y, { epochs: 1, validation: { x } }),
+      predictLength: () => model.predict(x.subarray(0, 7)),
+      predictNan: () => model.predict(nan),
+      trainer: () => model.trainer(x, y, { batchSize: 'many' }),
+      huge: () => wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 4e9 }, { type: 'dense', units: 1 }] }),
+    };
+    const results = {};
+    for (const [name, work] of Object.entries(cases)) results[name] = await refusal(work);
+    const trainer = await model.trainer(x, y, {});
+    results.steps = await refusal(() => trainer.steps(0));
+    results.stepsNan = await refusal(() => trainer.steps(NaN));
+    trainer.free();
+    results.fits = await refusal(() => model.fit(x, y, { epochs: 1 }));
+    model.free();
+    return results;
+  });
+  const expected = {
+    noConfig: /config.inputs is missing/,
+    noInputs: /config.inputs is missing; it must be the number of features per row/,
+    zeroInputs: /input width is 0; it must be at least 1/,
+    halfInputs: /config.inputs is 1.5; it must be a whole number/,
+    noLayers: /layers is 0; it must be at least one dense layer/,
+    layersNot: /config.layers is 'dense'; it must be an array of layers/,
+    zeroUnits: /units of layer 0 is 0; it must be at least 1/,
+    noUnits: /config.layers\[0\].units is missing/,
+    layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'relu'/,
+    layerField: /config.layers\[0\].units is missing/,
+    loss: /config.loss is 'mse'; it must be one of 'mean_squared_error'/,
+    optimizer: /config.optimizer.name is 'rmsprop'; it must be one of 'sgd'/,
+    noRate: /config.optimizer.learningRate is missing/,
+    rate: /learning rate is -1; it must be positive and finite/,
+    momentum: /a field of config.optimizer is 'momentum'; it must be one of name, learningRate/,
+    metric: /metric is accuracy with loss mean_squared_error/,
+    softmax: /softmax_cross_entropy: takes logits; leave the softmax layer out/,
+    seed: /config.seed is -1/,
+    xType: /x is of type Array; it must be a Float32Array/,
+    yType: /y is of type Uint32Array; it must be a Float32Array with 1 per row/,
+    yLength: /19/,
+    xUneven: /199/,
+    empty: /empty|no rows/i,
+    nan: /row 1, column 3 of the features is NaN/,
+    noOptions: /options.epochs is missing/,
+    zeroEpochs: /epochs is 0; it must be at least 1/,
+    zeroBatch: /batch size is 0; it must be at least 1/,
+    option: /a field of options is 'batch'; it must be one of epochs, batchSize/,
+    callback: /options.onEpoch is true; it must be a function/,
+    validation: /options.validation.y is missing/,
+    predictLength: /number of features is 7; it must be a positive multiple of the 10/,
+    predictNan: /feature 3 of row 1 is NaN; it must be finite/,
+    trainer: /options.batchSize is 'many'; it must be a whole number/,
+    huge: /./,
+    steps: /count is 0; it must be at least 1/,
+    stepsNan: /count is NaN; it must be a whole number/,
+  };
+  assert.equal(refusals.fits, null, 'after all of these the model still trains');
+  for (const [name, pattern] of Object.entries(expected)) {
+    assert.ok(refusals[name], `${name} is refused`);
+    assert.match(refusals[name].message, pattern, name);
+    assert.notEqual(refusals[name].name, 'string', `${name} is an Error`);
+  }
+});
+
+test('a loss that explodes stops training with finite weights', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(100);
+    const model = await wgrad.Model.create(gpu, articleConfig({ name: 'sgd', learningRate: 1e6 }));
+    const refused = await refusal(() => model.fit(x, y, { epochs: 5 }));
+    const finite = (await model.weights()).every(({ data }) => data.every(Number.isFinite));
+    const trainer = await model.trainer(x, y, {});
+    const again = await refusal(() => trainer.steps(100));
+    const finiteAgain = (await model.weights()).every(({ data }) => data.every(Number.isFinite));
+    trainer.free();
+    model.free();
+    return { refused, finite, again, finiteAgain };
+  });
+  for (const refused of [found.refused, found.again]) {
+    assert.equal(refused.name, 'NotFinite');
+    assert.match(refused.message, /at step \d+ .*Use a lower learning rate/);
+  }
+  assert.ok(found.finite && found.finiteAgain);
+});
+
+test('two calls at once: the second is refused, the first goes on', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(100);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const trainer = await model.trainer(x, y, {});
+    const first = model.fit(x, y, { epochs: 3 });
+    const refusals = [
+      await refusal(() => model.predict(x)),
+      await refusal(() => model.evaluate(x, y)),
+      await refusal(() => model.weights()),
+      await refusal(() => trainer.steps(1)),
+      await refusal(() => model.fit(x, y, { epochs: 1 })),
+    ];
+    const sync = await refusal(async () => {
+      const running = trainer.steps(5).catch(() => {});
+      try { model.setWeights([]); } finally { await running; }
+    });
+    const summary = model.summary();
+    const history = await first;
+    const settled = await Promise.allSettled([trainer.steps(2), trainer.steps(2), model.predict(x)]);
+    const later = await refusal(() => model.predict(x));
+    trainer.free();
+    model.free();
+    return { refusals, sync, summary, epochs: history.epochs.length, settled: settled.map(({ status }) => status), later };
+  });
+  for (const refused of [...found.refusals, found.sync]) {
+    assert.equal(refused.name, 'Busy');
+    assert.match(refused.message, /the model is busy with fit\(\); wait for its promise before calling/);
+  }
+  assert.equal(found.epochs, 3);
+  assert.deepEqual(found.settled, ['fulfilled', 'rejected', 'rejected']);
+  assert.equal(found.later, null);
+});
+
+test('after free(), calls are refused and nothing crashes', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(100);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const running = model.fit(x, y, { epochs: 3 });
+    model.free();
+    const history = await running;
+    const refused = await refusal(() => model.predict(x));
+    const next = await wgrad.Model.create(gpu, articleConfig());
+    const trainer = await next.trainer(x, y, {});
+    next.free();
+    const { steps } = await trainer.steps(10);
+    trainer.free();
+    return { epochs: history.epochs.length, refused, steps };
+  });
+  assert.equal(found.epochs, 3);
+  assert.ok(found.refused);
+  assert.equal(found.steps, 10);
+});
+
+test('100 models created, trained and freed leave nothing behind', async () => {
+  const fresh = await openPage();
+  const found = await fresh.evaluate(async () => {
+    const { x, y } = articleData(64);
+    const cycle = async () => {
+      const model = await wgrad.Model.create(gpu, articleConfig({ name: 'adam', learningRate: 0.01 }));
+      const trainer = await model.trainer(x, y, {});
+      await trainer.steps(3);
+      await model.fit(x, y, { epochs: 1, validation: { x, y } });
+      await model.evaluate(x, y);
+      await model.predict(x);
+      await model.weights();
+      trainer.free();
+      model.free();
+    };
+    await cycle();
+    const before = { ...deviceMemory(), wasm: wasm.memory.buffer.byteLength };
+    const during = [];
+    for (let i = 0; i < 100; i++) {
+      await cycle();
+      if (i % 20 === 19) during.push(deviceMemory());
+    }
+    const after = { ...deviceMemory(), wasm: wasm.memory.buffer.byteLength };
+    // Freed in the middle of an epoch.
+    for (let i = 0; i < 10; i++) {
+      const model = await wgrad.Model.create(gpu, articleConfig());
+      const trainer = await model.trainer(x, y, {});
+      const running = trainer.steps(50);
+      trainer.free();
+      model.free();
+      await running;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const midEpoch = deviceMemory();
+    // A model refused because its data is wrong, too.
+    for (let i = 0; i < 10; i++) {
+      const model = await wgrad.Model.create(gpu, articleConfig());
+      await refusal(() => model.fit(x, y, { epochs: 1, batchSize: 0 }));
+      await refusal(() => model.fit(x, y.map(() => NaN), { epochs: 1 }));
+      model.free();
+    }
+    return { before, during, after, midEpoch, refused: deviceMemory() };
+  });
+  await fresh.close();
+  console.log(`  device memory before ${JSON.stringify(found.before)}, after ${JSON.stringify(found.after)}`);
+  assert.deepEqual(found.after, found.before);
+  for (const memory of [found.before, ...found.during, found.midEpoch, found.refused]) {
+    assert.equal(memory.buffers, 0);
+    assert.equal(memory.bytes, 0);
+  }
+});
+
+test('the page stays responsive while it trains: no task over 100 ms', async () => {
+  const fresh = await openPage();
+  const measure = () => fresh.evaluate(async () => {
+    const tasks = [];
+    const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+    observer.observe({ type: 'longtask' });
+    const { x, y } = articleData(1000);
+    const small = await wgrad.Model.create(gpu, articleConfig());
+    await small.fit(x, y, { epochs: 50, onEpoch() {} });
+    const trainer = await small.trainer(x, y, {});
+    await trainer.steps(1000);
+    trainer.free();
+    small.free();
+    const digits = await wgrad.Model.create(gpu, {
+      inputs: 64,
+      layers: [{ type: 'dense', units: 64 }, { type: 'relu' }, { type: 'dense', units: 10 }],
+      loss: 'softmax_cross_entropy',
+      optimizer: { name: 'adam', learningRate: 1e-3 },
+      metrics: ['accuracy'],
+    });
+    const images = Float32Array.from({ length: 1797 * 64 }, (_, i) => (i * 7919 % 17) / 16);
+    const labels = Uint32Array.from({ length: 1797 }, (_, i) => i % 10);
+    await digits.fit(images, labels, { epochs: 3, validation: { x: images, y: labels } });
+    digits.free();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    observer.disconnect();
+    return tasks;
+  });
+  let tasks = await measure();
+  // On a machine that does something else, too, a task may be interrupted.
+  if (tasks.some((duration) => duration > 100)) tasks = await measure();
+  await fresh.close();
+  console.log(`  tasks over 50 ms: ${tasks.length}, longest ${Math.max(0, ...tasks)} ms`);
+  assert.ok(tasks.every((duration) => duration <= 100), `${tasks}`);
+});
+
+test('gpu.destroy(): everything is refused with DeviceLost, and a new device goes on from the weights', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(1000);
+    const other = await wgrad.Gpu.create();
+    const model = await wgrad.Model.create(other, articleConfig());
+    await model.fit(x, y, { epochs: 2 });
+    const weights = await model.weights();
+    const { loss } = await model.evaluate(x, y);
+    const trainer = await model.trainer(x, y, {});
+    const lostBefore = other.isLost;
+    const running = model.fit(x, y, { epochs: 1000 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.destroy();
+    const refusals = [
+      await refusal(() => running),
+      await refusal(() => model.predict(x)),
+      await refusal(() => model.weights()),
+      await refusal(() => trainer.steps(1)),
+      await refusal(() => wgrad.Model.create(other, articleConfig())),
+      await refusal(() => model.setWeights(weights.map(({ data }) => data))),
+    ];
+    const answer = { lostBefore, lost: other.isLost, refusals, loss };
+    trainer.free();
+    model.free();
+    other.free();
+    const next = await wgrad.Gpu.create();
+    const revived = await wgrad.Model.create(next, articleConfig());
+    revived.setWeights(weights.map(({ data }) => data));
+    answer.revivedLoss = (await revived.evaluate(x, y)).loss;
+    const { epochs } = await revived.fit(x, y, { epochs: 2 });
+    answer.laterLoss = epochs[1].loss;
+    revived.free();
+    next.destroy();
+    next.free();
+    return answer;
+  });
+  assert.equal(found.lostBefore, false);
+  assert.equal(found.lost, true);
+  for (const refused of found.refusals) {
+    assert.equal(refused?.name, 'DeviceLost');
+    assert.match(refused.message, /the device was lost during .*; make a new one and load the last saved weights/);
+  }
+  assert.equal(found.revivedLoss, found.loss);
+  assert.ok(found.laterLoss < found.loss);
+});
+
+test('a device lost behind our back (a driver reset) is noticed', async () => {
+  const found = await run(async () => {
+    const { x, y } = articleData(1000);
+    const other = await wgrad.Gpu.create();
+    const model = await wgrad.Model.create(other, articleConfig());
+    const running = model.fit(x, y, { epochs: 1000 });
+    setTimeout(() => lastDevice.destroy(), 30);
+    const first = await refusal(() => running);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const answer = { first, later: await refusal(() => model.predict(x)), lost: other.isLost };
+    model.free();
+    other.free();
+    return answer;
+  });
+  assert.equal(found.first.name, 'DeviceLost');
+  assert.equal(found.later.name, 'DeviceLost');
+  assert.equal(found.lost, true);
+});
+
+test('without WebGPU, Gpu.create() says what to do', async () => {
+  const context = await browser.newContext();
+  const bare = await context.newPage();
+  await bare.addInitScript(() => {
+    Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined });
+  });
+  await bare.goto(`${server.url}/tests/lib/bare.html`);
+  const refused = await bare.evaluate(async () => {
+    const wgrad = await import('/pkg/wgrad.js');
+    await wgrad.default();
+    try { await wgrad.Gpu.create(); } catch (error) { return { name: error.name, message: error.message }; }
+    return null;
+  });
+  await bare.addInitScript(() => {
+    Object.defineProperty(Navigator.prototype, 'gpu', { get: () => ({ requestAdapter: async () => null }) });
+  });
+  await bare.reload();
+  const noAdapter = await bare.evaluate(async () => {
+    const wgrad = await import('/pkg/wgrad.js');
+    await wgrad.default();
+    try { await wgrad.Gpu.create(); } catch (error) { return { name: error.name, message: error.message }; }
+    return null;
+  });
+  await context.close();
+  for (const error of [refused, noAdapter]) {
+    assert.equal(error?.name, 'NoAdapter');
+    assert.match(error.message, /no WebGPU adapter .*Use a browser with WebGPU/);
+  }
+});

@@ -1,0 +1,56 @@
+// A static server for the files under web/, on a port of the system's choice.
+import { createServer } from 'node:http';
+import { readFile, stat } from 'node:fs/promises';
+import { extname, join, normalize, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const WEB = fileURLToPath(new URL('../..', import.meta.url));
+
+const TYPES = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm',
+};
+
+/** Serves `root`; resolves to `{ url, close }`. */
+export async function serve({ root = WEB, port = 0 } = {}) {
+  const base = normalize(root);
+  const server = createServer(async (request, response) => {
+    try {
+      const path = decodeURIComponent(new URL(request.url, 'http://host').pathname);
+      let file = normalize(join(base, path));
+      if (!file.startsWith(base.endsWith(sep) ? base : base + sep) && file !== base) throw new Error('outside');
+      if ((await stat(file)).isDirectory()) {
+        if (!path.endsWith('/')) {
+          response.writeHead(301, { location: `${path}/` });
+          response.end();
+          return;
+        }
+        file = join(file, 'index.html');
+      }
+      const body = await readFile(file);
+      const type = TYPES[extname(file)] ?? 'application/octet-stream';
+      response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' });
+      response.end(body);
+    } catch {
+      response.writeHead(404, { 'content-type': 'text/plain' });
+      response.end('not found');
+    }
+  });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return {
+    url: `http://localhost:${server.address().port}`,
+    close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); }),
+  };
+}
+
+// node tests/lib/server.mjs [PORT]
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { url } = await serve({ port: Number(process.argv[2] ?? 8000) });
+  console.log(url);
+}

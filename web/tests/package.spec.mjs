@@ -1,0 +1,64 @@
+// The package as npm would ship it: its files, its size, its types, and how soon a page trains.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFile, readdir } from 'node:fs/promises';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { launch } from './lib/browser.mjs';
+import { serve } from './lib/server.mjs';
+
+const web = fileURLToPath(new URL('..', import.meta.url));
+
+test('holds what it promises, within 300 KB gzipped', async () => {
+  const manifest = JSON.parse(await readFile(`${web}/pkg/package.json`, 'utf8'));
+  assert.equal(manifest.name, 'wgrad');
+  assert.equal(manifest.license, 'MIT OR Apache-2.0');
+  const files = await readdir(`${web}/pkg`);
+  for (const file of [...manifest.files, manifest.main, manifest.types, 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
+    assert.ok(files.includes(file), file);
+  }
+  let total = 0;
+  for (const file of files) total += gzipSync(await readFile(`${web}/pkg/${file}`), { level: 9 }).length;
+  console.log(`  ${total} bytes gzipped in all`);
+  assert.ok(total <= 300_000, `${total} bytes`);
+  const wasm = await readFile(`${web}/pkg/wgrad_bg.wasm`, 'latin1');
+  assert.ok(!wasm.includes(process.env.HOME ?? '/home/'), "no paths of the builder's machine");
+});
+
+test('npm packs it', () => {
+  const report = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: `${web}/pkg`, stdio: ['ignore', 'pipe', 'ignore'] }));
+  const pack = Array.isArray(report) ? report[0] : Object.values(report)[0];
+  const names = pack.files.map(({ path }) => path).sort();
+  assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json', 'wgrad.d.ts', 'wgrad.js', 'wgrad_bg.wasm']);
+});
+
+test('its types fit the documented use', () => {
+  const tsc = `${web}/node_modules/typescript/bin/tsc`;
+  const options = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', '--lib', 'esnext,dom'];
+  try {
+    execFileSync(process.execPath, [tsc, ...options, `${web}/tests/types.ts`], { encoding: 'utf8' });
+  } catch (error) {
+    assert.fail(error.stdout);
+  }
+});
+
+test('from page load to the first training step', async () => {
+  const server = await serve();
+  const times = [];
+  for (let round = 0; round < 3; round++) {
+    const browser = await launch();
+    try {
+      const page = await browser.newPage();
+      await page.goto(`${server.url}/tests/lib/start.html`);
+      await page.waitForFunction(() => globalThis.times !== undefined, undefined, { timeout: 120_000 });
+      times.push(await page.evaluate(() => globalThis.times));
+    } finally {
+      await browser.close();
+    }
+  }
+  await server.close();
+  times.sort((a, b) => a.step - b.step);
+  console.log('  milliseconds since navigation, median of three fresh browsers:', JSON.stringify(times[1]));
+  assert.ok(times[1].step < 60_000);
+});

@@ -1,0 +1,115 @@
+//! Turns the repository's GPU tests into modules of this crate: their text, with `#[test]` taken off,
+//! a table of their tests put at the end, and the few things replaced that a browser lacks. Nothing of
+//! what they check changes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Files under `tests/` that need a device.
+fn is_gpu_test(name: &str) -> bool {
+    name.starts_with("kernels_")
+        || name.starts_with("goldens_")
+        || ["gradients", "training"].contains(&name)
+}
+
+/// Tests of what browsers do otherwise, and why.
+const SKIPPED: [(&str, &str); 1] = [(
+    "losing_a_callers_device_is_an_error",
+    "WebGPU makes buffers on a lost device without a word; only the device-lost callback tells, which is the caller's",
+)];
+
+fn main() {
+    let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap());
+    let tests = manifest.join("../../../tests").canonicalize().unwrap();
+    let out = PathBuf::from(env::var("OUT_DIR").unwrap());
+    println!("cargo::rerun-if-changed={}", tests.display());
+    let mut modules = String::new();
+    for shared in ["common", "support"] {
+        copy_folder(&tests.join(shared), &out.join(shared));
+        let path = out.join(shared).join("mod.rs");
+        writeln!(modules, "#[path = {path:?}]\npub mod {shared};").unwrap();
+    }
+    let mut table = String::new();
+    let mut files: Vec<_> =
+        fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "rs")) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        if !is_gpu_test(name) {
+            continue;
+        }
+        let path = out.join(format!("{name}.rs"));
+        fs::write(&path, test_file(&fs::read_to_string(file).unwrap())).unwrap();
+        writeln!(modules, "#[path = {path:?}]\nmod {name};").unwrap();
+        writeln!(table, "    ({name:?}, {name}::TESTS),").unwrap();
+    }
+    let text = format!("{modules}\npub const FILES: &[(&str, &[Test])] = &[\n{table}];\n");
+    fs::write(out.join("files.rs"), text).unwrap();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(to.join(path.file_name().unwrap()), adapt(&text)).unwrap();
+    }
+}
+
+fn adapt(text: &str) -> String {
+    let mut text = text
+        .replace("std::fs::", "crate::files::")
+        .replace("env!(\"CARGO_MANIFEST_DIR\")", "\"/\"")
+        .replace(".recv_timeout(", ".recv_within(");
+    // A time limit by a thread; here the page's driver has one.
+    if let Some(start) = text.find("fn within<") {
+        let end = start + text[start..].find("\n}\n").unwrap() + 3;
+        let plain = "fn within<T>(_: u64, work: impl FnOnce() -> T) -> T { work() }\n";
+        text.replace_range(start..end, plain);
+    }
+    // After the inner attributes and comments, which must come first.
+    let (head, body): (Vec<&str>, Vec<&str>) = {
+        let lines: Vec<&str> = text.lines().collect();
+        let first =
+            lines.iter().position(|l| !l.starts_with("//!") && !l.starts_with("#!")).unwrap_or(0);
+        (lines[..first].to_vec(), lines[first..].to_vec())
+    };
+    format!(
+        "{}\n#[allow(unused_imports)] use crate::blocking::*;\n{}\n",
+        head.join("\n"),
+        body.join("\n")
+    )
+}
+
+fn test_file(text: &str) -> String {
+    let text = adapt(text)
+        .replace("\nmod common;", "\nuse crate::common;")
+        .replace("\nmod support;", "\nuse crate::support;");
+    let mut lines = Vec::new();
+    let mut tests: Vec<String> = Vec::new();
+    let mut marked = false;
+    for line in text.lines() {
+        let code = line.trim_start();
+        if code == "#[test]" {
+            marked = true;
+            continue;
+        }
+        if marked && let Some(rest) = code.strip_prefix("fn ") {
+            let name: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            tests.push(name);
+            marked = false;
+        }
+        lines.push(line);
+    }
+    let mut text = lines.join("\n");
+    text.push_str("\n\npub const TESTS: &[crate::Test] = &[\n");
+    for name in tests {
+        let skipped = SKIPPED.iter().find(|(test, _)| *test == name).map_or("", |(_, why)| why);
+        writeln!(text, "    crate::Test {{ name: {name:?}, run: {name}, skipped: {skipped:?} }},")
+            .unwrap();
+    }
+    text.push_str("];\n");
+    text
+}
