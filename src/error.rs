@@ -96,16 +96,17 @@ pub enum Error {
     },
     /// Training met a loss or a parameter that is NaN or infinite.
     #[error(
-        "{} at step {step} (epoch {epoch}); {}. \
+        "{} at step {step}{}; {}. \
          Use a lower learning rate, clip the gradients, or check the data's scale",
         if loss.is_finite() { format!("a gradient overflowed (loss {loss})") } else { format!("the loss was {loss}") },
+        if *epoch > 0 { format!(" (epoch {epoch})") } else { String::new() },
         if loss.is_finite() { "parameters whose gradients did keep their values, and no later step moved any" }
         else { "the weights of the last good step are kept" },
     )]
     NotFinite {
         /// Steps completed before the bad one, over the whole training run.
         step: u64,
-        /// The epoch, from 1.
+        /// The epoch, from 1; 0 in a loop that has none.
         epoch: usize,
         /// The loss as computed; finite if a parameter's new value was not.
         loss: f32,
