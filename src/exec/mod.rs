@@ -254,6 +254,9 @@ impl Executor {
     /// The buffer that holds an input, an output or a parameter, and the offset in it in bytes: for
     /// shaders of the app, without a copy to the host.
     ///
+    /// In a browser the buffer is destroyed with the executor (or, for parameters, with the last
+    /// executor or model that holds them), even if the app has a clone of it.
+    ///
     /// # Errors
     /// If the plan does not keep the tensor in a buffer.
     pub fn buffer_of(&self, tensor: Tensor) -> Result<(&wgpu::Buffer, u64)> {

@@ -20,7 +20,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
 
 async fn fetch(path: &str) -> std::result::Result<Vec<u8>, JsValue> {
     let window = web_sys::window().ok_or("no window")?;
-    let response: web_sys::Response = JsFuture::from(window.fetch_with_str(path)).await?.dyn_into()?;
+    let response: web_sys::Response =
+        JsFuture::from(window.fetch_with_str(path)).await?.dyn_into()?;
     if !response.ok() {
         return Err("not found".into());
     }
