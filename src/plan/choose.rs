@@ -6,8 +6,9 @@ use crate::kernel::matmul::Lanes;
 /// Matrix products: on software adapters, where a load costs ten times a broadcast, one subgroup
 /// per workgroup; elsewhere, and where subgroups are missing or of changing size, plain lanes.
 ///
-/// Measured at 1024³ on two cores: lavapipe (subgroups of 8) 9 GFLOP/s plain, 18 with subgroups;
-/// SwiftShader (subgroups of 4) 1 and 5.
+/// A first sketch of both (8 rows, 4 columns per lane, 1024³, a busy two-core machine) ran at 9 and
+/// 18 GFLOP/s on lavapipe, at 1 and 5 on SwiftShader; the kernels as they stand have yet to be
+/// compared on a quiet machine.
 pub(super) fn lanes(target: &Target) -> Lanes {
     match (target.class, target.subgroup) {
         (AdapterClass::Software, Some(4)) => Lanes::Subgroup(4),
