@@ -205,6 +205,7 @@ export class Session {
     if (this.#stale) return;
     const started = now();
     await this.#save();
+    if (this.#stale) return;
     const { sum, count } = this.#losses;
     this.#losses = { sum: 0, count: 0 };
     await this.#watch.looked({
@@ -218,6 +219,7 @@ export class Session {
 
   async #save() {
     const weights = await this.#model.weights();
+    if (this.#stale) return; // started again meanwhile: the next model is not to begin with these
     this.#saved = { weights, steps: this.steps, epoch: this.epoch };
   }
 
