@@ -480,7 +480,7 @@ test('a loss that explodes stops training with finite weights', async () => {
   });
   for (const refused of [found.refused, found.again]) {
     assert.equal(refused.name, 'NotFinite');
-    assert.match(refused.message, /at step \d+; .*Use a lower learning rate/);
+    assert.match(refused.message, /at step \d+( \(epoch \d+\))?; .*Use a lower learning rate/);
   }
   assert.ok(found.finite && found.finiteAgain);
 });
