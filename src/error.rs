@@ -111,6 +111,41 @@ pub enum Error {
         /// The loss as computed; finite if a parameter's new value was not.
         loss: f32,
     },
+    /// A lane failed in the middle of training; the others stopped with it. The parameters of the
+    /// last completed step are kept.
+    #[error("{name} failed in step {step}: {source}")]
+    Lane {
+        /// The lane, counted from 0.
+        lane: usize,
+        /// `lane 1 (llvmpipe)`.
+        name: String,
+        /// Steps completed before the one in which it failed.
+        step: u64,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// What a lane waits for cannot come: the lane it should come from has stopped.
+    #[error("waited for {waiting_for} from lane {lane}, which stopped: {reason}")]
+    LaneStopped {
+        /// The lane that stopped.
+        lane: usize,
+        /// What was waited for.
+        waiting_for: String,
+        /// Why it stopped.
+        reason: String,
+    },
+    /// What a lane waits for did not come in time.
+    #[error(
+        "waited {seconds:.1} s for {waiting_for} from lane {lane}; allow more time with `patience`, or see what that lane does"
+    )]
+    LaneTimeout {
+        /// The lane it should come from.
+        lane: usize,
+        /// What was waited for.
+        waiting_for: String,
+        /// How long.
+        seconds: f64,
+    },
     /// A data set or file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -1,14 +1,22 @@
 //! Runs a plan on a device: owns what exists per device, records many steps into one submission,
 //! and after the first step creates nothing.
 
+pub mod exchange;
+mod gradient_sum;
 mod parameters;
+mod portion;
 mod record;
 mod ring;
+pub mod schedule;
 mod snapshot;
 mod step;
+pub mod tree;
 
+pub(crate) use gradient_sum::{GradientSum, Piece};
 pub use parameters::Parameters;
+pub(crate) use parameters::STATUS_BYTES;
 pub use ring::Results;
+pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub use step::Step;
 
@@ -53,6 +61,8 @@ pub struct Executor {
     results: Buffer,
     ring: Ring,
     segment: usize,
+    /// Row of the step table for the next single record.
+    next_row: usize,
     arrived: VecDeque<Results>,
 }
 
@@ -135,6 +145,7 @@ impl Executor {
             results,
             ring,
             segment: 0,
+            next_row: 0,
             arrived: VecDeque::new(),
         };
         executor.bind().await?;

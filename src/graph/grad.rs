@@ -26,10 +26,37 @@ impl Graph {
             );
             return Err(Error::shape("gradients", detail));
         }
-        let wanted = self.depends_on(wrt);
         let seed = self.constant(1.0, self.shape(of).clone())?;
+        self.vector_jacobian(of, seed, wrt)
+    }
+
+    /// Appends the backward pass from `of`, whose gradient is `upstream` (a tensor of its shape):
+    /// the product of `upstream` with the Jacobian of `of`, for each tensor in `wrt`. With `upstream`
+    /// a constant c and `of` a scalar: c times its gradients.
+    ///
+    /// # Errors
+    /// If the shapes of `of` and `upstream` differ; else as for [`Graph::gradients`].
+    pub fn vector_jacobian(
+        &mut self,
+        of: Tensor,
+        upstream: Tensor,
+        wrt: &[Tensor],
+    ) -> Result<Vec<Tensor>, Error> {
+        self.check_handles("gradients", &[of, upstream])?;
+        self.check_handles("gradients", wrt)?;
+        if self.shape(of) != self.shape(upstream) {
+            let detail = format!(
+                "'{}' is {}, its gradient '{}' {}; the shapes must be equal",
+                self.info(of).name,
+                self.shape(of),
+                self.info(upstream).name,
+                self.shape(upstream)
+            );
+            return Err(Error::shape("gradients", detail));
+        }
+        let wanted = self.depends_on(wrt);
         let mut adjoints = Adjoints { of: vec![None; self.tensors.len()] };
-        adjoints.of[of.0] = Some(seed);
+        adjoints.of[of.0] = Some(upstream);
         for index in (0..self.nodes.len()).rev() {
             let node = self.nodes[index].clone();
             let Some(dy) = adjoints.of[node.output.0] else { continue };

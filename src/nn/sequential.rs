@@ -116,7 +116,7 @@ impl Sequential {
     }
 
     /// Each layer with the width of its input.
-    fn widths(&self) -> impl Iterator<Item = (Layer, usize)> {
+    pub(crate) fn widths(&self) -> impl Iterator<Item = (Layer, usize)> {
         self.layers.iter().scan(self.input_width, |width, &layer| {
             let input = *width;
             *width = layer.output_width(input);
@@ -172,9 +172,22 @@ impl Sequential {
     /// If the width of `x` is not the model's.
     pub fn build(&self, graph: &mut Graph, x: Tensor) -> Result<(Tensor, Vec<Tensor>), Error> {
         self.check()?;
+        self.build_layers(graph, x, 0..self.layers.len())
+    }
+
+    /// Adds some of the layers to `graph`; a stage of a pipeline.
+    pub(crate) fn build_layers(
+        &self,
+        graph: &mut Graph,
+        x: Tensor,
+        layers: std::ops::Range<usize>,
+    ) -> Result<(Tensor, Vec<Tensor>), Error> {
         let mut parameters = Vec::new();
         let mut y = x;
         for (index, (layer, fan_in)) in self.widths().enumerate() {
+            if !layers.contains(&index) {
+                continue;
+            }
             y = match layer {
                 Layer::Dense { units, .. } => {
                     let weight =

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::Dispatch;
 use super::lower::Work;
 use crate::Error;
-use crate::graph::Tensor;
+use crate::graph::{Pass, Tensor};
 use crate::kernel::reflect::{self, Access};
 use crate::kernel::{Arena, Launch, Operand};
 
@@ -22,6 +22,9 @@ pub(super) fn order(
 ) -> Result<Vec<Dispatch>, Error> {
     let mut dispatches: Vec<Dispatch> =
         work.into_iter().map(|work| dispatch(work, roots)).collect();
+    for (position, dispatch) in dispatches.iter_mut().enumerate() {
+        dispatch.position = position;
+    }
     let before = dependencies(&dispatches, roots.len(), gradients);
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); dispatches.len()];
     let mut waiting: Vec<usize> = before.iter().map(Vec::len).collect();
@@ -50,6 +53,15 @@ pub(super) fn order(
     }
     dispatches.sort_by_key(|dispatch| dispatch.level);
     Ok(dispatches)
+}
+
+/// Moves the backward pass behind the forward pass.
+pub(super) fn split_passes(dispatches: &mut [Dispatch]) {
+    let forward = dispatches.iter().filter(|d| d.pass == Pass::Forward).map(|d| d.level + 1).max();
+    for dispatch in dispatches.iter_mut().filter(|d| d.pass != Pass::Forward) {
+        dispatch.level += forward.unwrap_or(0);
+    }
+    dispatches.sort_by_key(|dispatch| dispatch.level);
 }
 
 /// For each dispatch, those that must come before it, each once.
@@ -106,5 +118,5 @@ fn dispatch(work: Work, roots: &[Tensor]) -> Dispatch {
         let written = bindings.iter().any(|b| b.name == *name && b.access == Access::ReadWrite);
         if written { writes.push(root) } else { reads.push(root) }
     }
-    Dispatch { launch: work.launch, pass: work.pass, level: 0, reads, writes }
+    Dispatch { launch: work.launch, pass: work.pass, level: 0, position: 0, reads, writes }
 }

@@ -10,7 +10,7 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, PlanOptions, Target, choose, lower_update};
+use super::{ArenaLayout, PlanOptions, Portion, Target, choose, lower_update};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
@@ -46,12 +46,15 @@ pub(super) fn lower(
     target: &Target,
 ) -> Result<Lowered, Error> {
     let mut lowering = Lowering::new(graph, options, arena, choose::lanes(target));
+    let computes = options.portion != Portion::Update;
     for index in 0..graph.nodes().len() {
-        if lowering.live[index] && !lowering.covered[index] {
+        if computes && lowering.live[index] && !lowering.covered[index] {
             lowering.node(index);
         }
     }
-    lowering.emit_results();
+    if computes {
+        lowering.emit_results();
+    }
     if let Some(update) = graph.update_pass() {
         lower_update::lower(&mut lowering, update)?;
     }

@@ -1,5 +1,6 @@
 //! The update pass: one dispatch per chunk of the parameters, whatever their number.
 
+use super::Portion;
 use super::lower::Lowering;
 use crate::Error;
 use crate::graph::{Pass, Role, Shape, Tensor, Update};
@@ -8,7 +9,11 @@ use crate::kernel::{elementwise, update};
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
     for &(parameter, gradient) in &pass.gradients {
         let Role::Parameter(number) = lowering.graph.info(parameter).role else { continue };
-        let gradient = own_gradient(lowering, gradient, &pass.gradients);
+        let gradient = match lowering.options.portion {
+            // The arena holds it already.
+            Portion::Update => lowering.root(gradient),
+            _ => own_gradient(lowering, gradient, &pass.gradients),
+        };
         lowering.lowered.gradients.push((number, gradient));
     }
     let missing = (0..lowering.graph.parameters().len())
@@ -19,6 +24,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
         let detail =
             format!("parameter '{name}' has no gradient; make a value that stays an input");
         return Err(Error::shape("update", detail));
+    }
+    if lowering.options.portion == Portion::Gradients {
+        return Ok(());
     }
     let chunks: Vec<usize> =
         lowering.lowered.arena.chunks.iter().map(|&bytes| (bytes / 4) as usize).collect();

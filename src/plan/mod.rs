@@ -20,6 +20,7 @@
 //! ```
 
 mod arena;
+mod barriers;
 mod choose;
 mod level;
 mod lower;
@@ -30,12 +31,26 @@ mod table;
 mod target;
 
 pub use arena::{ArenaEntry, ArenaLayout};
+pub use barriers::Barriers;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
 use crate::kernel::{Launch, matmul};
+
+/// The part of a training step that a plan holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Portion {
+    /// Forward, backward and update.
+    #[default]
+    Step,
+    /// Forward and backward: the gradients stay in their arena. Every dispatch of the backward pass
+    /// comes after those of the forward pass, so that the two can run at different times.
+    Gradients,
+    /// The update alone, from gradients that lie in their arena already.
+    Update,
+}
 
 /// What a plan is to compute, and how.
 #[derive(Clone, Debug)]
@@ -48,11 +63,19 @@ pub struct PlanOptions {
     pub fuse: bool,
     /// Let intermediate tensors whose lives do not meet share memory.
     pub reuse_memory: bool,
+    /// The part of a training step to hold.
+    pub portion: Portion,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { outputs: Vec::new(), results: Vec::new(), fuse: true, reuse_memory: true }
+        Self {
+            outputs: Vec::new(),
+            results: Vec::new(),
+            fuse: true,
+            reuse_memory: true,
+            portion: Portion::Step,
+        }
     }
 }
 
@@ -84,6 +107,8 @@ pub struct Dispatch {
     pub pass: Pass,
     /// Longest chain of dispatches before it. Dispatches of one level do not depend on each other.
     pub level: usize,
+    /// Its place in the order of the graph, before dispatches were sorted by level.
+    pub position: usize,
     /// Tensors it reads.
     pub reads: Vec<Tensor>,
     /// Tensors it writes.
@@ -138,7 +163,10 @@ impl Plan {
             }
         }
         let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?, target)?;
-        let dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
+        let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
+        if options.portion == Portion::Gradients {
+            level::split_passes(&mut dispatches);
+        }
         let placed = place::place(
             &dispatches,
             options,
@@ -157,7 +185,10 @@ impl Plan {
             dispatches,
             memory: placed.memory,
             arena: lowered.arena,
-            rule: graph.update_pass().map(|update| update.rule),
+            rule: graph
+                .update_pass()
+                .filter(|_| options.portion != Portion::Gradients)
+                .map(|update| update.rule),
             columns: options.results.len(),
         })
     }

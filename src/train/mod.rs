@@ -10,6 +10,8 @@ mod fit;
 mod graphs;
 mod history;
 mod model;
+#[cfg(not(target_arch = "wasm32"))]
+mod parallel;
 mod trainer;
 
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, Signal};
@@ -19,4 +21,6 @@ pub use fit::{BatchSize, Fit, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use model::{Compile, Model};
+#[cfg(not(target_arch = "wasm32"))]
+pub use parallel::{LaneMemory, Parallel, ParallelOptions, TrainingState};
 pub use trainer::{StepResult, Trainer};

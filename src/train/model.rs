@@ -27,6 +27,12 @@ impl Compile {
         Self { loss, optimizer, metrics: Vec::new() }
     }
 
+    /// The loss, the optimizer and the metrics.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn into_parts(self) -> (Loss, Optimizer, Vec<Metric>) {
+        (self.loss, self.optimizer, self.metrics)
+    }
+
     /// Reports `metric` too.
     pub fn metric(mut self, metric: Metric) -> Self {
         if !self.metrics.contains(&metric) {

@@ -175,3 +175,31 @@ pub fn within_bounds(name: &str, actual: &[f32], expected: &[Num]) {
 fn rms(values: &[Num], of: impl Fn(&Num) -> f64) -> f64 {
     (values.iter().map(|x| of(x) * of(x)).sum::<f64>() / values.len() as f64).sqrt()
 }
+
+/// `count` more devices of the kind that [`gpu`] is, made one after another. Kept by the thread, as
+/// compiled shaders are kept by the device.
+pub fn lanes(count: usize) -> Vec<Gpu> {
+    thread_local! {
+        static LANES: &'static std::sync::Mutex<Vec<Gpu>> = Box::leak(Box::default());
+    }
+    LANES.with(|lanes| {
+        let mut lanes = lanes.lock().unwrap();
+        lanes.retain(|gpu| !gpu.is_lost());
+        while lanes.len() < count {
+            lanes.push(fresh());
+        }
+        lanes[..count].to_vec()
+    })
+}
+
+/// A new device.
+pub fn fresh() -> Gpu {
+    gpu(); // announces, and checks the kind that is asked for
+    match std::env::var("WGRAD_TEST_DEVICE") {
+        Ok(_) => {
+            let (device, queue) = plain_device();
+            Gpu::from_device(&device, &queue)
+        }
+        Err(_) => Gpu::new_blocking().expect("an adapter"),
+    }
+}

@@ -8,7 +8,7 @@ pub mod num;
 pub mod random;
 pub mod twin;
 
-pub use device::{Run, check, compare, gpu, run, step_from, within_bounds, write};
+pub use device::{Run, check, compare, fresh, gpu, lanes, run, step_from, within_bounds, write};
 
 use cases::Case;
 use twin::Value;

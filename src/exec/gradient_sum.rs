@@ -1,0 +1,248 @@
+//! Sums of the gradients of micro-batches on one device; `shaders/gradient_sum.wgsl`.
+//!
+//! The arena of gradients holds the sum at hand. Sums that wait for their sibling in the
+//! [tree](super::tree) lie in blocks, buffers of the same layout; blocks of other lanes are written
+//! there too. What is summed also holds a few scalars: the loss and the metrics' sums.
+
+use std::sync::Arc;
+
+use super::Parameters;
+use crate::Result;
+use crate::gpu::{Buffer, Gpu, Pipeline};
+use crate::kernel::{Arena, PRELUDE, WORKGROUP, grid, part};
+
+/// A range of one of the summed buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The chunk of the arena; one more than the last is the buffer of scalars.
+    pub(crate) chunk: usize,
+    /// In bytes.
+    pub(crate) offset: u64,
+    /// In bytes.
+    pub(crate) bytes: u64,
+}
+
+/// The buffers of one device.
+#[derive(Debug)]
+pub(crate) struct GradientSum {
+    parameters: Parameters,
+    scalars: Buffer,
+    /// Ranges that are exchanged together, the layers nearest to the loss first.
+    buckets: Vec<Vec<Piece>>,
+    blocks: Vec<Block>,
+    pipeline: Arc<Pipeline>,
+    /// Keeps the sizes that are bound.
+    _dims: Buffer,
+}
+
+#[derive(Debug)]
+struct Block {
+    buffers: Vec<Buffer>,
+    /// Per bucket and piece: adds this block to the sum at hand.
+    add: Vec<Vec<(wgpu::BindGroup, [u32; 2])>>,
+}
+
+impl GradientSum {
+    /// Room for `blocks` blocks of the gradients in `parameters` and `scalars` scalars; `buckets`
+    /// says which ranges are exchanged together.
+    pub(crate) async fn new(
+        gpu: &Gpu,
+        parameters: &Parameters,
+        scalars: usize,
+        buckets: Vec<Vec<Piece>>,
+        blocks: usize,
+    ) -> Result<Self> {
+        let pipeline = gpu.pipeline(&[PRELUDE, part!("gradient_sum")], &[]).await?;
+        let scalar_bytes = 4 * scalars as u64;
+        let scalars = gpu.buffer("sums of losses", scalar_bytes).await?;
+        let pieces: Vec<Piece> = buckets.iter().flatten().copied().collect();
+        let stride = u64::from(gpu.target().alignment);
+        let mut words = Vec::new();
+        for piece in &pieces {
+            words.push((piece.bytes / 4) as u32);
+            words.resize((words.len() as u64 * 4).next_multiple_of(stride) as usize / 4, 0);
+        }
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::UNIFORM | Usage::COPY_DST;
+        let dims = gpu.buffer_for("dims", words.len() as u64 * 4, usage).await?;
+        gpu.write(&dims, 0, bytemuck::cast_slice(&words))?;
+        let mut sum = Self {
+            parameters: parameters.clone(),
+            scalars,
+            buckets,
+            blocks: Vec::new(),
+            pipeline,
+            _dims: dims,
+        };
+        for _ in 0..blocks {
+            let mut buffers = Vec::new();
+            for &bytes in parameters.layout().chunks.iter().chain([&scalar_bytes]) {
+                buffers.push(gpu.buffer("sum of gradients", bytes).await?);
+            }
+            let add = sum.bind(gpu, &buffers, stride).await?;
+            sum.blocks.push(Block { buffers, add });
+        }
+        Ok(sum)
+    }
+
+    async fn bind(
+        &self,
+        gpu: &Gpu,
+        block: &[Buffer],
+        stride: u64,
+    ) -> Result<Vec<Vec<(wgpu::BindGroup, [u32; 2])>>> {
+        let mut number = 0;
+        let mut all = Vec::new();
+        for bucket in &self.buckets {
+            let mut groups = Vec::new();
+            for piece in bucket {
+                let sum = self.current(piece.chunk)?;
+                let Some(earlier) = block.get(piece.chunk) else { continue };
+                let dims = number * stride;
+                number += 1;
+                let entries: Vec<_> = self
+                    .pipeline
+                    .bindings
+                    .iter()
+                    .map(|binding| {
+                        let (buffer, offset, bytes): (&wgpu::Buffer, _, _) = match &*binding.name {
+                            "earlier" => (earlier, piece.offset, piece.bytes),
+                            "sum" => (sum, piece.offset, piece.bytes),
+                            _ => (&self._dims, dims, 4),
+                        };
+                        let size = std::num::NonZeroU64::new(bytes);
+                        let range = wgpu::BufferBinding { buffer, offset, size };
+                        let resource = wgpu::BindingResource::Buffer(range);
+                        wgpu::BindGroupEntry { binding: binding.index, resource }
+                    })
+                    .collect();
+                gpu.tally().bind_groups.add(1);
+                let group = gpu
+                    .scoped("binding gradient sums", || {
+                        gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                            label: Some("gradient sum"),
+                            layout: &self.pipeline.layout,
+                            entries: &entries,
+                        })
+                    })
+                    .await?;
+                let workgroups = (piece.bytes as usize / 4).div_ceil(WORKGROUP);
+                groups.push((group, grid(workgroups, gpu.target().max_workgroups)));
+            }
+            all.push(groups);
+        }
+        Ok(all)
+    }
+
+    /// The buffer of the sum at hand.
+    fn current(&self, chunk: usize) -> Result<&wgpu::Buffer> {
+        if chunk == self.parameters.layout().chunks.len() {
+            return Ok(&self.scalars);
+        }
+        self.parameters.buffer(Arena::Gradients, chunk)
+    }
+
+    /// The scalars of the sum at hand.
+    pub(crate) fn scalars(&self) -> &wgpu::Buffer {
+        &self.scalars
+    }
+
+    /// Number of buckets.
+    pub(crate) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Bytes of a bucket of one block.
+    pub(crate) fn bucket_bytes(&self, bucket: usize) -> u64 {
+        self.buckets.get(bucket).into_iter().flatten().map(|piece| piece.bytes).sum()
+    }
+
+    /// Bytes of all blocks.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.blocks.iter().flat_map(|block| &block.buffers).map(|buffer| buffer.size()).sum()
+    }
+
+    /// Records: sum at hand = block + sum at hand, for the given buckets.
+    pub(crate) fn add(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        block: usize,
+        buckets: std::ops::Range<usize>,
+        timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
+        let Some(block) = self.blocks.get(block) else { return };
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("gradient sum"),
+            timestamp_writes: timestamps,
+        });
+        pass.set_pipeline(&self.pipeline.pipeline);
+        for (group, [x, y]) in block.add.get(buckets).into_iter().flatten().flatten() {
+            pass.set_bind_group(0, group, &[]);
+            pass.dispatch_workgroups(*x, *y, 1);
+            self.parameters.gpu().tally().dispatches.add(1);
+        }
+    }
+
+    /// Records the copy of the sum at hand to a block.
+    pub(crate) fn store(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        block: usize,
+        buckets: std::ops::Range<usize>,
+    ) -> Result<()> {
+        self.copy(buckets, block, |current, block, piece| {
+            encoder.copy_buffer_to_buffer(current, piece.offset, block, piece.offset, piece.bytes);
+        })
+    }
+
+    /// Records the copy of a block to the sum at hand.
+    pub(crate) fn load(&self, encoder: &mut wgpu::CommandEncoder, block: usize) -> Result<()> {
+        self.copy(0..self.buckets.len(), block, |current, block, piece| {
+            encoder.copy_buffer_to_buffer(block, piece.offset, current, piece.offset, piece.bytes);
+        })
+    }
+
+    /// Records the copy of a bucket of a block to `staging` from `offset` on; returns its end.
+    pub(crate) fn stage(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        block: usize,
+        bucket: usize,
+        staging: &wgpu::Buffer,
+        mut offset: u64,
+    ) -> Result<u64> {
+        self.copy(bucket..bucket + 1, block, |_, block, piece| {
+            encoder.copy_buffer_to_buffer(block, piece.offset, staging, offset, piece.bytes);
+            offset += piece.bytes;
+        })?;
+        Ok(offset)
+    }
+
+    /// Writes a bucket of a block, as [`GradientSum::stage`] laid it out.
+    pub(crate) fn write(&self, block: usize, bucket: usize, mut data: &[u8]) -> Result<()> {
+        let mut written = Ok(());
+        self.copy(bucket..bucket + 1, block, |_, block, piece| {
+            let (own, rest) = data.split_at(data.len().min(piece.bytes as usize));
+            data = rest;
+            if written.is_ok() {
+                written = self.parameters.gpu().write(block, piece.offset, own);
+            }
+        })?;
+        written
+    }
+
+    fn copy(
+        &self,
+        buckets: std::ops::Range<usize>,
+        block: usize,
+        mut copy: impl FnMut(&wgpu::Buffer, &wgpu::Buffer, &Piece),
+    ) -> Result<()> {
+        let Some(block) = self.blocks.get(block) else { return Ok(()) };
+        for piece in self.buckets.get(buckets).into_iter().flatten().flatten() {
+            if let Some(buffer) = block.buffers.get(piece.chunk) {
+                copy(self.current(piece.chunk)?, buffer, piece);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Recording a part of a plan: the forward pass now, the backward pass later.
+
+use std::ops::Range;
+
+use super::{Executor, MAX_STEPS, SEGMENTS, Step};
+use crate::Result;
+use crate::graph::Pass;
+
+impl Executor {
+    /// Writes a step's record to the next row of the step table; returns the row.
+    pub(crate) fn write_step(&mut self, step: &Step) -> Result<usize> {
+        let row = self.next_row;
+        self.next_row = (self.next_row + 1) % (MAX_STEPS * SEGMENTS);
+        let record = Step { result_row: 0, ..*step };
+        let offset = row as u64 * self.step_stride;
+        self.gpu.write(&self.step_table, offset, bytemuck::bytes_of(&record))?;
+        Ok(row)
+    }
+
+    /// The row written last.
+    pub(crate) fn last_row(&self) -> usize {
+        let rows = MAX_STEPS * SEGMENTS;
+        (self.next_row + rows - 1) % rows
+    }
+
+    /// Records the dispatches of `range` with the record in `row`.
+    pub(crate) fn record_range(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        row: usize,
+        range: Range<usize>,
+    ) {
+        let offset = (row as u64 * self.step_stride) as u32;
+        for bound in self.dispatches.get(range).unwrap_or_default() {
+            pass.set_pipeline(&bound.pipeline.pipeline);
+            let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
+            pass.set_bind_group(0, &bound.bind_group, offsets);
+            pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
+            self.gpu.tally().dispatches.add(1);
+        }
+    }
+
+    /// The dispatches of the forward pass, and the others.
+    pub(crate) fn passes(&self) -> (Range<usize>, Range<usize>) {
+        let dispatches = self.plan.dispatches();
+        let forward = dispatches.iter().filter(|d| d.pass == Pass::Forward).count();
+        (0..forward, forward..dispatches.len())
+    }
+
+    /// Bytes of the buffers for intermediate tensors and inputs that are the executor's own.
+    pub(crate) fn intermediate_bytes(&self) -> u64 {
+        self.plan.memory().slots.iter().sum()
+    }
+}

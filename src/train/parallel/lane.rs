@@ -1,0 +1,285 @@
+//! A lane: a device with its queue and what one stage or replica needs on it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::stage::{Rows, Stage, StageGraph, Task};
+use super::state::TrainingState;
+use crate::data::Dataset;
+use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
+use crate::gpu::{Arrival, Buffer, Gpu};
+use crate::kernel::Arena;
+use crate::plan::{ArenaLayout, Place};
+use crate::train::Residency;
+use crate::train::feed::Feed;
+use crate::{Error, Result};
+
+/// What tells a lane which part of the work is its own.
+#[derive(Clone, Debug)]
+pub(super) struct Role {
+    pub(super) number: usize,
+    pub(super) stage: Stage,
+    /// Micro-batches in flight.
+    pub(super) in_flight: usize,
+    /// Whether lanes are replicas that exchange sums.
+    pub(super) replicas: usize,
+    pub(super) buckets: usize,
+    /// Whether it reports parameters and optimizer states after each step.
+    pub(super) keeps_state: bool,
+}
+
+/// A stage's executors for micro-batches of one size.
+#[derive(Debug)]
+pub(super) struct Size {
+    micro_batch: usize,
+    batch: usize,
+    /// One per micro-batch in flight.
+    pub(super) slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) executor: Executor,
+    pub(super) x: Option<crate::graph::Tensor>,
+    pub(super) y: Option<crate::graph::Tensor>,
+    pub(super) dy: Option<crate::graph::Tensor>,
+    pub(super) dx: Option<crate::graph::Tensor>,
+    pub(super) scalars: Vec<crate::graph::Tensor>,
+    /// Where each bucket's gradients are complete, among the plan's dispatches.
+    pub(super) ready: Vec<usize>,
+}
+
+/// A report of a step on its way back: status, scalars, parameters and states.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) step: u64,
+    pub(super) staging: Buffer,
+    pub(super) arrival: Arrival,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) gpu: Gpu,
+    pub(super) role: Role,
+    pub(super) feed: Option<Feed<Arc<Dataset>>>,
+    pub(super) parameters: Parameters,
+    pub(super) sizes: Vec<Size>,
+    pub(super) update: Executor,
+    pub(super) sum: GradientSum,
+    /// Blocks of the sum that begin the stack in which blocks are merged.
+    pub(super) merge_stack: usize,
+    /// Staging buffers that are free, by size.
+    pub(super) staging: Vec<Buffer>,
+    pub(super) reports: std::collections::VecDeque<Report>,
+}
+
+impl Lane {
+    /// Everything that the lane needs, for batches of `batch` rows of `data` in `micro_batches`.
+    pub(super) async fn new(
+        gpu: &Gpu,
+        task: &Task,
+        role: Role,
+        data: &Arc<Dataset>,
+        batches: &[(usize, usize)],
+        options: (usize, Residency, usize, usize),
+        state: &TrainingState,
+    ) -> Result<Self> {
+        let (batch, residency, own_blocks, stack) = options;
+        let target = gpu.target();
+        let (update_plan, loss) = task.update_plan(&role.stage, &target)?;
+        let states = task.optimizer.rule().states();
+        let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
+        state.write_to(&parameters, role.stage.parameters.clone())?;
+        let feed = match role.stage.first || role.stage.last {
+            true => Some(Feed::new(gpu, data.clone(), batch, residency).await?),
+            false => None,
+        };
+        let buckets = buckets(parameters.layout(), role.buckets, 4 * task.scalars() as u64);
+        let sum =
+            GradientSum::new(gpu, &parameters, task.scalars(), buckets, own_blocks + stack).await?;
+        let update_options = ExecutorOptions {
+            parameters: Some(parameters.clone()),
+            inputs: vec![(loss, sum.scalars().clone())],
+        };
+        let update = Executor::with(gpu, update_plan, update_options).await?;
+        let mut lane = Self {
+            gpu: gpu.clone(),
+            role,
+            feed,
+            parameters,
+            sizes: Vec::new(),
+            update,
+            sum,
+            merge_stack: own_blocks,
+            staging: Vec::new(),
+            reports: Default::default(),
+        };
+        for &(micro_batch, batch) in batches {
+            let size = lane.size(task, data, micro_batch, batch).await?;
+            lane.sizes.push(size);
+        }
+        Ok(lane)
+    }
+
+    async fn size(
+        &self,
+        task: &Task,
+        data: &Dataset,
+        micro_batch: usize,
+        batch: usize,
+    ) -> Result<Size> {
+        let resident = self.feed.as_ref().map_or(1, |feed| feed.resident_rows);
+        let rows = Rows { micro_batch, batch, resident };
+        let mut slots = Vec::new();
+        for _ in 0..self.role.in_flight.max(1) {
+            let graph = task.stage_graph(&self.role.stage, data, rows, &self.gpu.target())?;
+            let StageGraph { plan, features, targets, order, x, y, dy, dx, scalars } = graph;
+            let mut inputs = Vec::new();
+            if let Some(feed) = &self.feed {
+                let buffers = &feed.buffers;
+                inputs.extend(features.map(|t| (t, buffers.features.clone())));
+                inputs.extend(targets.map(|t| (t, buffers.targets.clone())));
+                inputs.extend(order.map(|t| (t, buffers.order.clone())));
+            }
+            let parameters = Some(self.parameters.clone());
+            let options = ExecutorOptions { parameters, inputs };
+            let executor = Executor::with(&self.gpu, plan, options).await?;
+            let ready = ready(&executor, self.role.buckets);
+            slots.push(Slot { executor, x, y, dy, dx, scalars, ready });
+        }
+        Ok(Size { micro_batch, batch, slots })
+    }
+
+    /// The executor of slot `slot` for micro-batches of `rows` rows of a batch of `batch`.
+    pub(super) fn slot(&mut self, rows: usize, batch: usize, slot: usize) -> Result<&mut Slot> {
+        let size = self.sizes.iter_mut().find(|s| s.micro_batch == rows && s.batch == batch);
+        let slots = size.map(|size| &mut size.slots);
+        let count = slots.as_ref().map_or(0, |slots| slots.len()).max(1);
+        slots.and_then(|slots| slots.get_mut(slot % count)).ok_or_else(|| {
+            Error::argument("rows of a micro-batch", rows, "of a batch this lane was made for")
+        })
+    }
+
+    /// Bytes for what lies between forward and backward passes, the most that is in flight.
+    pub(super) fn activation_bytes(&self) -> u64 {
+        let bytes = |size: &Size| size.slots.iter().map(|s| s.executor.intermediate_bytes()).sum();
+        self.sizes.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes for sums of gradients, and for parameters with gradients and states.
+    pub(super) fn parameter_bytes(&self) -> (u64, u64) {
+        let arenas = 2 + self.parameters.states().unwrap_or(0) as u64;
+        (self.sum.bytes(), arenas * self.parameters.layout().bytes())
+    }
+
+    /// A free staging buffer of `bytes`.
+    pub(super) async fn staging(&mut self, bytes: u64) -> Result<Buffer> {
+        use wgpu::BufferUsages as Usage;
+        let bytes = bytes.max(4);
+        match self.staging.iter().position(|buffer| buffer.size() == bytes) {
+            Some(position) => Ok(self.staging.swap_remove(position)),
+            None => self.gpu.buffer_for("staging", bytes, Usage::COPY_DST | Usage::MAP_READ).await,
+        }
+    }
+
+    /// The arenas whose contents make up a training state: values, then states.
+    pub(super) fn kept_arenas(&self) -> Vec<(Arena, usize, u64)> {
+        if !self.role.keeps_state {
+            return Vec::new();
+        }
+        let states = self.parameters.states().unwrap_or(0);
+        let arenas = [Arena::Values, Arena::State1, Arena::State2].into_iter().take(1 + states);
+        let chunks = self.parameters.layout().chunks.clone();
+        arenas
+            .flat_map(|arena| {
+                let chunks = chunks.clone().into_iter().enumerate();
+                chunks.map(move |(chunk, bytes)| (arena, chunk, bytes))
+            })
+            .collect()
+    }
+
+    /// Bytes of a report.
+    pub(super) fn report_bytes(&self) -> u64 {
+        let kept: u64 = self.kept_arenas().iter().map(|(_, _, bytes)| bytes).sum();
+        STATUS_BYTES + self.sum.scalars().size() + kept
+    }
+}
+
+/// Cuts the parameters into `count` ranges of about equal bytes, the last layers first; the scalars
+/// go with the first.
+fn buckets(layout: &ArenaLayout, count: usize, scalar_bytes: u64) -> Vec<Vec<Piece>> {
+    (0..count.max(1))
+        .map(|bucket| {
+            let numbers = bucket_parameters(layout, count, bucket);
+            let mut pieces: Vec<Piece> = Vec::new();
+            for entry in layout.entries.get(numbers).unwrap_or_default() {
+                let end = entry.offset + entry.shape.bytes() as u64;
+                match pieces.last_mut() {
+                    Some(piece) if piece.chunk == entry.chunk => piece.bytes = end - piece.offset,
+                    _ => pieces.push(Piece {
+                        chunk: entry.chunk,
+                        offset: entry.offset,
+                        bytes: end - entry.offset,
+                    }),
+                }
+            }
+            if bucket == 0 {
+                let chunk = layout.chunks.len();
+                pieces.push(Piece { chunk, offset: 0, bytes: scalar_bytes });
+            }
+            pieces
+        })
+        .collect()
+}
+
+/// The numbers of a bucket's parameters.
+fn bucket_parameters(layout: &ArenaLayout, count: usize, bucket: usize) -> Range<usize> {
+    let total: u64 = layout.entries.iter().map(|entry| entry.shape.bytes() as u64).sum();
+    let count = count.max(1) as u64;
+    // The first parameter that lies behind the given share of the bytes, counted from the end.
+    let begin = |bucket: u64| {
+        let wanted = total - total * bucket / count;
+        let mut before = 0;
+        layout
+            .entries
+            .iter()
+            .position(|entry| {
+                let begins_behind = before >= wanted;
+                before += entry.shape.bytes() as u64;
+                begins_behind
+            })
+            .unwrap_or(layout.entries.len())
+    };
+    let bucket = bucket as u64;
+    let end = begin(bucket);
+    let start = if bucket + 1 == count { 0 } else { begin(bucket + 1) };
+    start..end.max(start)
+}
+
+/// For each bucket, the number of dispatches after which its gradients are complete.
+fn ready(executor: &Executor, buckets: usize) -> Vec<usize> {
+    let plan = executor.plan();
+    let total = plan.dispatches().len();
+    let mut ready: Vec<usize> = (0..buckets.max(1))
+        .map(|bucket| {
+            let numbers = bucket_parameters(plan.arena(), buckets, bucket);
+            let writes = |d: &crate::plan::Dispatch| {
+                d.writes.iter().any(|&tensor| match plan.place(tensor) {
+                    Place::Gradient(number) => numbers.contains(&number),
+                    _ => false,
+                })
+            };
+            plan.dispatches().iter().rposition(writes).map_or(0, |last| last + 1)
+        })
+        .collect();
+    // Buckets are sent one after another, and the last one waits for everything.
+    let mut most = executor.passes().0.end;
+    for end in &mut ready {
+        most = most.max(*end);
+        *end = most;
+    }
+    if let Some(last) = ready.last_mut() {
+        *last = total;
+    }
+    ready
+}

@@ -1,0 +1,474 @@
+//! Training over lanes: several devices that share one model's work under a [`Schedule`].
+//!
+//! A batch is cut into micro-batches. Their gradients are computed apart and summed in a
+//! [fixed tree](crate::exec::tree), so that the result does not depend on the schedule or on the
+//! number of lanes, only on the number of micro-batches.
+
+mod lane;
+mod record;
+mod run;
+mod stage;
+mod state;
+
+pub use state::TrainingState;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::graphs::{check_data, check_output};
+use super::model::Compile;
+use super::{Residency, StepResult};
+use crate::data::Dataset;
+use crate::exec::Step;
+use crate::exec::exchange::{Exchange, LocalExchange};
+use crate::exec::schedule::{self, Schedule};
+use crate::exec::tree::{self, Block, Tree};
+use crate::gpu::Gpu;
+use crate::nn::Sequential;
+use crate::{Error, Result};
+use lane::{Lane, Role};
+use record::Recorder;
+use run::{Job, Manner, Outcome};
+use stage::{Stage, Task};
+
+/// How to train over lanes.
+#[derive(Clone, Debug)]
+pub struct ParallelOptions {
+    /// Rows per step.
+    pub batch: usize,
+    /// Parts of a batch whose gradients are computed apart. The result depends on it, in the last
+    /// digits; it does not depend on the schedule.
+    pub micro_batches: usize,
+    /// How the work is laid over lanes.
+    pub schedule: Schedule,
+    /// Where the data set lies, on each lane that needs it.
+    pub residency: Residency,
+    /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
+    pub buckets: usize,
+    /// Whether every step copies parameters and optimizer state to the host, so that nothing is lost
+    /// with a device. Costs a copy of them per step.
+    pub keep_state: bool,
+    /// Longest wait for another lane.
+    pub patience: Duration,
+    /// What carries messages from lane to lane.
+    pub exchange: Arc<dyn Exchange>,
+}
+
+impl ParallelOptions {
+    /// Batches of `batch` rows in `micro_batches` parts.
+    pub fn new(batch: usize, micro_batches: usize, schedule: Schedule) -> Self {
+        Self {
+            batch,
+            micro_batches,
+            schedule,
+            residency: Residency::Auto,
+            buckets: 2,
+            keep_state: true,
+            patience: Duration::from_secs(60),
+            exchange: Arc::new(LocalExchange::default()),
+        }
+    }
+}
+
+/// Memory of one lane, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneMemory {
+    /// Micro-batches whose activations it holds at once, at most.
+    pub micro_batches_in_flight: usize,
+    /// Intermediate tensors of those.
+    pub activations: u64,
+    /// Sums of gradients.
+    pub sums: u64,
+    /// Parameters, gradients and optimizer state.
+    pub parameters: u64,
+}
+
+/// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
+/// schedules.
+#[derive(Debug)]
+pub struct Parallel {
+    task: Task,
+    data: Arc<Dataset>,
+    options: ParallelOptions,
+    lanes: Vec<Lane>,
+    /// Micro-batches per lane if all are there, for replicas.
+    weights: Vec<usize>,
+    state: TrainingState,
+    order: Vec<u32>,
+    bytes_exchanged: u64,
+}
+
+impl Parallel {
+    /// Lays `model` over `lanes`: one device per stage or replica, made one after another. Two of
+    /// them may be on one adapter.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
+    /// other; the errors of the devices.
+    pub async fn new(
+        model: Sequential,
+        compile: Compile,
+        data: impl Into<Arc<Dataset>>,
+        options: ParallelOptions,
+        lanes: &[Gpu],
+    ) -> Result<Self> {
+        let data = data.into();
+        let (loss, optimizer, metrics) = compile.into_parts();
+        check_output(&model, loss)?;
+        optimizer.check()?;
+        check_data(&model, loss, &data)?;
+        for metric in &metrics {
+            metric.count(loss)?;
+        }
+        let values: Vec<Vec<f32>> = model.parameters().into_iter().map(|p| p.initial).collect();
+        let states = optimizer.rule().states();
+        let state = TrainingState {
+            step: 0,
+            states: values.iter().map(|v| vec![vec![0.0; v.len()]; states]).collect(),
+            values,
+        };
+        let order = (0..crate::kernel::word(data.rows())).collect();
+        let task = Task { model, loss, optimizer, metrics };
+        let mut parallel = Self {
+            task,
+            data,
+            options,
+            lanes: Vec::new(),
+            weights: Vec::new(),
+            state,
+            order,
+            bytes_exchanged: 0,
+        };
+        parallel.build(lanes).await?;
+        Ok(parallel)
+    }
+
+    /// Goes on from the last completed step with other lanes or another schedule: after a lane was
+    /// lost, or to compare.
+    ///
+    /// # Errors
+    /// As for [`Parallel::new`].
+    pub async fn relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
+        self.options.schedule = schedule;
+        self.build(lanes).await
+    }
+
+    async fn build(&mut self, gpus: &[Gpu]) -> Result<()> {
+        self.lanes.clear();
+        let options = &self.options;
+        for (name, value) in
+            [("batch size", options.batch), ("micro-batches", options.micro_batches)]
+        {
+            if value == 0 {
+                return Err(Error::argument(name, value, "at least 1"));
+            }
+        }
+        if options.micro_batches > options.batch.min(self.data.rows()) {
+            let rule =
+                format!("at most {}, the rows of a batch", options.batch.min(self.data.rows()));
+            return Err(Error::argument("micro-batches", options.micro_batches, &rule));
+        }
+        let single = matches!(options.schedule, Schedule::Serial | Schedule::Overlapped);
+        if gpus.is_empty() || (single && gpus.len() > 1) {
+            let rule = if single { "1 for this schedule" } else { "at least 1" };
+            return Err(Error::argument("number of lanes", gpus.len(), rule));
+        }
+        let dense = self.task.costs();
+        let pipeline = options.schedule.is_pipeline();
+        let sizes = match &options.schedule {
+            Schedule::Pipeline { stages } if stages.is_empty() => {
+                schedule::cut(&dense, gpus.len())?
+            }
+            Schedule::Pipeline { stages } if stages.len() != gpus.len() => {
+                let rule = format!("{}, the number of stages", stages.len());
+                return Err(Error::argument("number of lanes", gpus.len(), &rule));
+            }
+            Schedule::Pipeline { stages } => stages.clone(),
+            _ => vec![dense.len()],
+        };
+        if sizes.len() > 1 && self.task.optimizer.clip().is_some() {
+            let detail = "clipping by global norm needs all gradients on one lane; \
+                          use data-parallel, or leave the clipping out";
+            return Err(Error::shape("pipeline", detail));
+        }
+        let stages = self.task.stages(&sizes)?;
+        self.weights = match &options.schedule {
+            Schedule::DataParallel { shares } if !shares.is_empty() => {
+                if shares.len() != gpus.len() || shares.iter().sum::<usize>() == 0 {
+                    let rule = format!("{} numbers, one per lane, not all 0", gpus.len());
+                    return Err(Error::argument("shares", format!("{shares:?}"), &rule));
+                }
+                shares.clone()
+            }
+            Schedule::DataParallel { .. } => vec![1; gpus.len()],
+            _ => vec![1],
+        };
+        let batches = self.micro_batch_sizes();
+        let (blocks, stack) = self.room();
+        for (number, gpu) in gpus.iter().enumerate() {
+            let whole = || Stage::clone(&stages[0]);
+            let stage =
+                if pipeline { stages.get(number).cloned() } else { None }.unwrap_or_else(whole);
+            let replicas = if pipeline { 1 } else { gpus.len() };
+            let role = Role {
+                number,
+                in_flight: match pipeline {
+                    true => schedule::in_flight(number, gpus.len(), options.micro_batches),
+                    false => 1,
+                },
+                replicas,
+                buckets: if replicas > 1 { options.buckets.max(1) } else { 1 },
+                keeps_state: options.keep_state && (pipeline || number == 0),
+                stage,
+            };
+            let lane_options = (options.batch, options.residency, blocks, stack);
+            let lane =
+                Lane::new(gpu, &self.task, role, &self.data, &batches, lane_options, &self.state);
+            self.lanes
+                .push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
+        }
+        let order = self.order.clone();
+        self.set_order(order)
+    }
+
+    /// Batches that cover the data set once.
+    pub fn batches(&self) -> usize {
+        self.data.rows().div_ceil(self.options.batch)
+    }
+
+    /// Sets the order in which rows are drawn; see [`super::epoch_order`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it does not hold every row once.
+    pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+        let mut seen = vec![false; self.data.rows()];
+        let fresh =
+            |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
+        if order.len() != self.data.rows() || !order.iter().all(fresh) {
+            let rule = format!("each of the {} rows once", self.data.rows());
+            let value = format!("of {} entries", order.len());
+            return Err(Error::argument("order", value, &rule));
+        }
+        for lane in &mut self.lanes {
+            if let Some(feed) = &mut lane.feed {
+                feed.set_order(&lane.gpu, order.clone())?;
+            }
+        }
+        self.order = order;
+        Ok(())
+    }
+
+    /// Trains on `batches` of the data set, one step each, and waits for them.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are no such batches; [`Error::Lane`] if a lane fails: the state of
+    /// the last completed step is in [`Parallel::state`], and [`Parallel::relay`] goes on from it;
+    /// [`Error::NotFinite`] as in `fit`.
+    pub fn run(&mut self, batches: Range<usize>) -> Result<Vec<StepResult>> {
+        if batches.end > self.batches() {
+            let rule = format!("within 0..{}", self.batches());
+            return Err(Error::argument("batches", format!("{batches:?}"), &rule));
+        }
+        let jobs: Vec<Job> =
+            batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
+        self.options.exchange.clear();
+        let origin = Instant::now();
+        let manner = Manner {
+            exchange: &*self.options.exchange,
+            lanes: self.lanes.len(),
+            pipeline: self.options.schedule.is_pipeline(),
+            patience: self.options.patience,
+            serial: self.options.schedule == Schedule::Serial,
+        };
+        let jobs = &jobs;
+        let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .lanes
+                .iter_mut()
+                .map(|lane| {
+                    scope.spawn(move || {
+                        let mut recorder = Recorder::new(false, origin);
+                        run::run(lane, manner, jobs, &mut recorder)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+        });
+        self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
+        self.settle(jobs, outcomes)
+    }
+
+    /// Results of the steps, and the state after the last completed one.
+    fn settle(&mut self, jobs: &[Job], outcomes: Vec<Outcome>) -> Result<Vec<StepResult>> {
+        let before = self.state.step;
+        if self.options.keep_state {
+            let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
+            let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
+            let done = done.unwrap_or(before);
+            for (outcome, lane) in keeping() {
+                if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
+                    let numbers = lane.role.stage.parameters.clone();
+                    self.state.read_from(&lane.parameters, numbers, bytes)?;
+                }
+            }
+            self.state.step = done;
+        } else {
+            let done = outcomes.iter().map(|o| o.reports.len()).min().unwrap_or(0);
+            self.state.step = before + done as u64;
+        }
+        let done = (self.state.step - before) as usize;
+        let last = outcomes.last();
+        let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
+        let results: Vec<StepResult> = reports
+            .iter()
+            .take(done)
+            .zip(jobs)
+            .map(|(report, job)| StepResult {
+                rows: job.rows.len(),
+                loss: report.scalars.first().copied().unwrap_or(f32::NAN),
+                sums: report.scalars.get(1..).unwrap_or_default().to_vec(),
+            })
+            .collect();
+        let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
+        if let Some(step) = halted {
+            let behind = u64::from(step).saturating_sub(before) as usize;
+            let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
+            self.state.step = u64::from(step);
+            return Err(Error::NotFinite { step: step.into(), epoch: 0, loss });
+        }
+        // The lane that failed first made others stop: its error is the one to tell.
+        let mut errors: Vec<_> =
+            outcomes.into_iter().enumerate().filter_map(|(n, o)| Some((n, o.error?))).collect();
+        errors.sort_by_key(|(_, (_, error))| matches!(error, Error::LaneStopped { .. }));
+        match errors.into_iter().next() {
+            Some((number, (step, error))) => {
+                let gpu = self.lanes.get(number).map(|lane| lane.gpu.clone());
+                Err(match gpu {
+                    Some(gpu) => named(number, &gpu, step, error),
+                    None => error,
+                })
+            }
+            None => Ok(results),
+        }
+    }
+
+    fn job(&self, ahead: u64, index: usize) -> Job {
+        let number = self.state.step + ahead;
+        let rate = self.task.optimizer.learning_rate_at(number);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let step = Step::training(self.task.optimizer.rule(), number, 0, rate);
+        let start = index * self.options.batch;
+        let rows = start..(start + self.options.batch).min(self.data.rows());
+        let micro_batches = schedule::micro_batches(rows.len(), self.options.micro_batches);
+        let shares = schedule::shares(micro_batches.len(), &self.weights);
+        Job { step, rows, micro_batches, shares }
+    }
+
+    /// The sizes of micro-batches that occur, each with the rows of its batch.
+    fn micro_batch_sizes(&self) -> Vec<(usize, usize)> {
+        let mut sizes = Vec::new();
+        for batch in self.batch_sizes() {
+            for rows in schedule::micro_batches(batch, self.options.micro_batches) {
+                if !sizes.contains(&(rows.len(), batch)) {
+                    sizes.push((rows.len(), batch));
+                }
+            }
+        }
+        sizes
+    }
+
+    /// Rows of a batch, and of the last one if it has fewer.
+    fn batch_sizes(&self) -> Vec<usize> {
+        let rows = self.data.rows();
+        let full = self.options.batch.min(rows);
+        let rest = rows % full;
+        if rest == 0 { vec![full] } else { vec![full, rest] }
+    }
+
+    /// Blocks that the sums of one step need on a lane, and the height of the stack that merges them.
+    fn room(&self) -> (usize, usize) {
+        let (mut blocks, mut height) = (1, 0);
+        for batch in self.batch_sizes() {
+            let count = schedule::micro_batches(batch, self.options.micro_batches).len();
+            let shares = schedule::shares(count, &self.weights);
+            let all: Vec<Vec<Block>> = shares.iter().map(|s| tree::blocks(s.clone())).collect();
+            let mut first = 0;
+            for (share, own) in shares.iter().zip(&all) {
+                let mut tree = Tree::default();
+                for micro_batch in share.clone() {
+                    blocks = blocks.max(first + tree.push(Block::leaf(micro_batch)).store + 1);
+                }
+                first += own.len();
+            }
+            blocks = blocks.max(first);
+            if shares.len() > 1 {
+                let mut tree = Tree::default();
+                for block in all.into_iter().flatten() {
+                    height = height.max(tree.push(block).store + 1);
+                }
+            }
+        }
+        (blocks, height)
+    }
+
+    /// Parameters and optimizer state after the last completed step. Without
+    /// [`ParallelOptions::keep_state`] those it began with.
+    pub fn state(&self) -> &TrainingState {
+        &self.state
+    }
+
+    /// Goes on from another state, such as one saved before.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it is not of this model and optimizer.
+    pub async fn set_state(&mut self, state: TrainingState) -> Result<()> {
+        let lengths = |state: &TrainingState| -> Vec<(usize, Vec<usize>)> {
+            let states = state.states.iter().map(|s| s.iter().map(Vec::len).collect());
+            state.values.iter().map(Vec::len).zip(states).collect()
+        };
+        if lengths(&state) != lengths(&self.state) {
+            let value = format!("of {} parameters", state.values.len());
+            return Err(Error::argument("training state", value, "of this model and optimizer"));
+        }
+        self.state = state;
+        let gpus: Vec<Gpu> = self.lanes.iter().map(|lane| lane.gpu.clone()).collect();
+        self.build(&gpus).await
+    }
+
+    /// The devices.
+    pub fn lanes(&self) -> Vec<Gpu> {
+        self.lanes.iter().map(|lane| lane.gpu.clone()).collect()
+    }
+
+    /// The schedule.
+    pub fn schedule(&self) -> &Schedule {
+        &self.options.schedule
+    }
+
+    /// Bytes that crossed lanes so far.
+    pub fn bytes_exchanged(&self) -> u64 {
+        self.bytes_exchanged
+    }
+
+    /// What each lane holds.
+    pub fn memory(&self) -> Vec<LaneMemory> {
+        self.lanes
+            .iter()
+            .map(|lane| {
+                let (sums, parameters) = lane.parameter_bytes();
+                LaneMemory {
+                    micro_batches_in_flight: lane.role.in_flight.max(1),
+                    activations: lane.activation_bytes(),
+                    sums,
+                    parameters,
+                }
+            })
+            .collect()
+    }
+}
+
+fn named(lane: usize, gpu: &Gpu, step: u64, error: Error) -> Error {
+    let name = format!("lane {lane} ({})", gpu.info().name);
+    Error::Lane { lane, name, step, source: Box::new(error) }
+}
