@@ -1,21 +1,18 @@
-//! Training over lanes: every schedule gives the bits of the serial one, no schedule hangs, and a lane
-//! that is lost takes nothing along but itself.
+//! Training over lanes: every schedule gives the bits of the serial one.
 
 mod common;
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use common::{fresh, gpu, lanes};
+use common::{gpu, lanes};
 use support::bits;
+use support::parallel::{Task, run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
-use wgrad::exec::exchange::{Exchange, LocalExchange, Message, Payload};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Parallel, ParallelOptions, Residency, TrainingState};
-use wgrad::{Error, Gpu, Result};
+use wgrad::train::{Compile, Fit, ParallelOptions, TrainingState};
+use wgrad::{Gpu, Result};
 
 /// Rows of 6 features, and two numbers to learn of each.
 fn data(rows: usize) -> Dataset {
@@ -40,35 +37,16 @@ fn adam() -> Compile {
     Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
 }
 
-/// A run of `steps` steps, epoch by epoch: losses and the state at the end.
+/// A run of `steps` steps: losses, and the state at the end.
 fn train(
-    (model, compile, data): (Sequential, Compile, &Arc<Dataset>),
+    task: Task<'_>,
     options: ParallelOptions,
     lanes: &[Gpu],
-    steps: usize,
+    steps: u64,
 ) -> Result<(Vec<f32>, TrainingState)> {
-    let parallel = Parallel::new(model, compile, data.clone(), options, lanes);
-    let mut parallel = pollster::block_on(parallel)?;
-    let losses = run(&mut parallel, steps)?;
+    let mut parallel = start(task, options, lanes)?;
+    let losses = run_to(&mut parallel, steps)?;
     Ok((losses, parallel.state().clone()))
-}
-
-/// Runs `steps` more steps.
-fn run(parallel: &mut Parallel, steps: usize) -> Result<Vec<f32>> {
-    let mut losses = Vec::new();
-    let until = parallel.state().step as usize + steps;
-    while (parallel.state().step as usize) < until {
-        let batches = parallel.batches();
-        let first = parallel.state().step as usize % batches;
-        let last = batches.min(first + until - parallel.state().step as usize);
-        losses.extend(parallel.run(first..last)?.iter().map(|step| step.loss));
-    }
-    Ok(losses)
-}
-
-fn state_bits(state: &TrainingState) -> Vec<u32> {
-    let states = state.states.iter().flatten();
-    state.values.iter().chain(states).flat_map(|values| bits(values)).collect()
 }
 
 /// Every schedule for at most `most` lanes, with the number of lanes.

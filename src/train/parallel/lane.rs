@@ -24,7 +24,7 @@ pub(super) struct Role {
     /// Whether lanes are replicas that exchange sums.
     pub(super) replicas: usize,
     pub(super) buckets: usize,
-    /// Whether it reports parameters and optimizer states after each step.
+    /// Whether its reports are the ones that hold parameters and optimizer states.
     pub(super) keeps_state: bool,
 }
 
@@ -53,6 +53,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) step: u64,
+    pub(super) keeps_state: bool,
     pub(super) staging: Buffer,
     pub(super) arrival: Arrival,
 }
@@ -184,9 +185,6 @@ impl Lane {
 
     /// The arenas whose contents make up a training state: values, then states.
     pub(super) fn kept_arenas(&self) -> Vec<(Arena, usize, u64)> {
-        if !self.role.keeps_state {
-            return Vec::new();
-        }
         let states = self.parameters.states().unwrap_or(0);
         let arenas = [Arena::Values, Arena::State1, Arena::State2].into_iter().take(1 + states);
         let chunks = self.parameters.layout().chunks.clone();
@@ -198,9 +196,9 @@ impl Lane {
             .collect()
     }
 
-    /// Bytes of a report.
-    pub(super) fn report_bytes(&self) -> u64 {
-        let kept: u64 = self.kept_arenas().iter().map(|(_, _, bytes)| bytes).sum();
+    /// Bytes of a report with the contents of these arenas.
+    pub(super) fn report_bytes(&self, kept: &[(Arena, usize, u64)]) -> u64 {
+        let kept: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
         STATUS_BYTES + self.sum.scalars().size() + kept
     }
 }

@@ -30,7 +30,7 @@ use crate::{Error, Result};
 use lane::{Lane, Role};
 use record::Recorder;
 use run::{Job, Manner, Outcome};
-use stage::{Stage, Task};
+use stage::Task;
 
 /// How to train over lanes.
 #[derive(Clone, Debug)]
@@ -46,8 +46,8 @@ pub struct ParallelOptions {
     pub residency: Residency,
     /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
     pub buckets: usize,
-    /// Whether every step copies parameters and optimizer state to the host, so that nothing is lost
-    /// with a device. Costs a copy of them per step.
+    /// Whether every step copies parameters and optimizer state to the host, so that at most the
+    /// step at hand is lost with a device. Else the last step of each run does.
     pub keep_state: bool,
     /// Longest wait for another lane.
     pub patience: Duration,
@@ -97,6 +97,8 @@ pub struct Parallel {
     state: TrainingState,
     order: Vec<u32>,
     bytes_exchanged: u64,
+    /// Whether the lanes have to begin anew from the state, since one of them failed.
+    stale: bool,
 }
 
 impl Parallel {
@@ -139,6 +141,7 @@ impl Parallel {
             state,
             order,
             bytes_exchanged: 0,
+            stale: false,
         };
         parallel.build(lanes).await?;
         Ok(parallel)
@@ -156,6 +159,7 @@ impl Parallel {
 
     async fn build(&mut self, gpus: &[Gpu]) -> Result<()> {
         self.lanes.clear();
+        self.stale = true;
         let options = &self.options;
         for (name, value) in
             [("batch size", options.batch), ("micro-batches", options.micro_batches)]
@@ -207,9 +211,7 @@ impl Parallel {
         let batches = self.micro_batch_sizes();
         let (blocks, stack) = self.room();
         for (number, gpu) in gpus.iter().enumerate() {
-            let whole = || Stage::clone(&stages[0]);
-            let stage =
-                if pipeline { stages.get(number).cloned() } else { None }.unwrap_or_else(whole);
+            let Some(stage) = stages.get(if pipeline { number } else { 0 }).cloned() else { break };
             let replicas = if pipeline { 1 } else { gpus.len() };
             let role = Role {
                 number,
@@ -219,7 +221,7 @@ impl Parallel {
                 },
                 replicas,
                 buckets: if replicas > 1 { options.buckets.max(1) } else { 1 },
-                keeps_state: options.keep_state && (pipeline || number == 0),
+                keeps_state: pipeline || number == 0,
                 stage,
             };
             let lane_options = (options.batch, options.residency, blocks, stack);
@@ -229,7 +231,9 @@ impl Parallel {
                 .push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
         }
         let order = self.order.clone();
-        self.set_order(order)
+        self.set_order(order)?;
+        self.stale = false;
+        Ok(())
     }
 
     /// Batches that cover the data set once.
@@ -270,6 +274,10 @@ impl Parallel {
             let rule = format!("within 0..{}", self.batches());
             return Err(Error::argument("batches", format!("{batches:?}"), &rule));
         }
+        if self.stale {
+            let gpus = self.lanes();
+            pollster::block_on(self.build(&gpus))?;
+        }
         let jobs: Vec<Job> =
             batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
         self.options.exchange.clear();
@@ -280,6 +288,7 @@ impl Parallel {
             pipeline: self.options.schedule.is_pipeline(),
             patience: self.options.patience,
             serial: self.options.schedule == Schedule::Serial,
+            keeps_every_state: self.options.keep_state,
         };
         let jobs = &jobs;
         let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
@@ -293,7 +302,14 @@ impl Parallel {
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+            let first = jobs.first().map_or(0, |job| job.step.number.into());
+            threads
+                .into_iter()
+                .enumerate()
+                .map(|(lane, thread)| {
+                    thread.join().unwrap_or_else(|_| Outcome::panicked(lane, first))
+                })
+                .collect()
         });
         self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
         self.settle(jobs, outcomes)
@@ -302,21 +318,16 @@ impl Parallel {
     /// Results of the steps, and the state after the last completed one.
     fn settle(&mut self, jobs: &[Job], outcomes: Vec<Outcome>) -> Result<Vec<StepResult>> {
         let before = self.state.step;
-        if self.options.keep_state {
-            let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
-            let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
-            let done = done.unwrap_or(before);
-            for (outcome, lane) in keeping() {
-                if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
-                    let numbers = lane.role.stage.parameters.clone();
-                    self.state.read_from(&lane.parameters, numbers, bytes)?;
-                }
+        let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
+        let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
+        let done = done.unwrap_or(before);
+        for (outcome, lane) in keeping() {
+            if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
+                let numbers = lane.role.stage.parameters.clone();
+                self.state.read_from(&lane.parameters, numbers, bytes)?;
             }
-            self.state.step = done;
-        } else {
-            let done = outcomes.iter().map(|o| o.reports.len()).min().unwrap_or(0);
-            self.state.step = before + done as u64;
         }
+        self.state.step = done;
         let done = (self.state.step - before) as usize;
         let last = outcomes.last();
         let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
@@ -331,6 +342,7 @@ impl Parallel {
             })
             .collect();
         let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
+        self.stale = halted.is_some() || outcomes.iter().any(|o| o.error.is_some());
         if let Some(step) = halted {
             let behind = u64::from(step).saturating_sub(before) as usize;
             let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
@@ -340,7 +352,9 @@ impl Parallel {
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =
             outcomes.into_iter().enumerate().filter_map(|(n, o)| Some((n, o.error?))).collect();
-        errors.sort_by_key(|(_, (_, error))| matches!(error, Error::LaneStopped { .. }));
+        errors.sort_by_key(
+            |(own, (_, error))| matches!(error, Error::LaneStopped { lane, .. } if lane != own),
+        );
         match errors.into_iter().next() {
             Some((number, (step, error))) => {
                 let gpu = self.lanes.get(number).map(|lane| lane.gpu.clone());
@@ -412,8 +426,8 @@ impl Parallel {
         (blocks, height)
     }
 
-    /// Parameters and optimizer state after the last completed step. Without
-    /// [`ParallelOptions::keep_state`] those it began with.
+    /// Parameters and optimizer state after the last completed step; without
+    /// [`ParallelOptions::keep_state`] after the last completed run.
     pub fn state(&self) -> &TrainingState {
         &self.state
     }

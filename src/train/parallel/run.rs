@@ -45,6 +45,8 @@ pub(super) struct Manner<'a> {
     pub(super) patience: Duration,
     /// Whether every pass is a submission of its own and every step is waited for.
     pub(super) serial: bool,
+    /// Whether every step's state comes back, not just the last one's.
+    pub(super) keeps_every_state: bool,
 }
 
 /// What a lane says of one step.
@@ -84,6 +86,28 @@ pub(super) struct Runner<'a> {
     outcome: Outcome,
     recorder: &'a mut Recorder,
     tree: Tree,
+    last_job: bool,
+}
+
+impl Outcome {
+    /// What is left of a lane whose thread panicked.
+    pub(super) fn panicked(lane: usize, step: u64) -> Self {
+        let waiting_for = "the end of its work".into();
+        let reason = "its thread panicked".into();
+        let error = Error::LaneStopped { lane, waiting_for, reason };
+        Self { error: Some((step, error)), ..Self::default() }
+    }
+}
+
+/// Tells the other lanes if this one's thread panics.
+struct Alarm<'a>(&'a dyn Exchange, usize);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(self.1, "its thread panicked");
+        }
+    }
 }
 
 /// Runs `jobs` on `lane` and says how it went.
@@ -94,6 +118,7 @@ pub(super) fn run(
     recorder: &mut Recorder,
 ) -> Outcome {
     let number = lane.role.number;
+    let _alarm = Alarm(manner.exchange, number);
     lane.reports.clear();
     let mut runner = Runner {
         lane,
@@ -104,17 +129,21 @@ pub(super) fn run(
         outcome: Outcome::default(),
         recorder,
         tree: Tree::default(),
+        last_job: false,
     };
     let mut current = jobs.first().map_or(0, |job| u64::from(job.step.number));
     let mut all = || {
-        for job in jobs {
+        for (index, job) in jobs.iter().enumerate() {
             current = u64::from(job.step.number);
+            runner.last_job = index + 1 == jobs.len();
             runner.step(job)?;
         }
         runner.finish()
     };
     if let Err(error) = all() {
         manner.exchange.stop(number, &error.to_string());
+        // Steps that this lane completed are not lost if its device can still say so.
+        let _ = runner.take_reports(0);
         runner.outcome.error = Some((current, error));
     }
     runner.outcome
@@ -413,14 +442,17 @@ impl Runner<'_> {
             let dispatches = self.lane.update.plan().dispatches().len();
             self.lane.update.record_range(&mut pass, row, 0..dispatches);
         }
-        let bytes = self.lane.report_bytes();
+        let keeps_state =
+            self.lane.role.keeps_state && (self.manner.keeps_every_state || self.last_job);
+        let kept = if keeps_state { self.lane.kept_arenas() } else { Vec::new() };
+        let bytes = self.lane.report_bytes(&kept);
         let staging = pollster::block_on(self.lane.staging(bytes))?;
         let status = self.lane.parameters.status();
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         let scalars = self.lane.sum.scalars();
         encoder.copy_buffer_to_buffer(scalars, 0, &staging, STATUS_BYTES, scalars.size());
         let mut offset = STATUS_BYTES + scalars.size();
-        for (arena, chunk, bytes) in self.lane.kept_arenas() {
+        for (arena, chunk, bytes) in kept {
             let buffer = self.lane.parameters.buffer(arena, chunk)?;
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, offset, bytes);
             offset += bytes;
@@ -430,7 +462,7 @@ impl Runner<'_> {
         let gpu = self.lane.gpu.clone();
         let arrival = map(&gpu, &staging, bytes, "reading a step's report");
         let step = u64::from(job.step.number) + 1;
-        self.lane.reports.push_back(Report { step, staging, arrival });
+        self.lane.reports.push_back(Report { step, keeps_state, staging, arrival });
         // One step may be under way while the next is recorded.
         self.take_reports(if self.manner.serial { 0 } else { 1 })
     }
@@ -536,7 +568,7 @@ impl Runner<'_> {
                 std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 2, 20 * LOOK));
             }
             let Some(report) = self.lane.reports.pop_front() else { break };
-            let Report { step, staging, arrival } = report;
+            let Report { step, keeps_state, staging, arrival } = report;
             pollster::block_on(arrival)?;
             let begun = Instant::now();
             let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
@@ -556,7 +588,7 @@ impl Runner<'_> {
                 halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
                 scalars: bytemuck::pod_collect_to_vec(scalars),
             });
-            if self.lane.role.keeps_state {
+            if keeps_state {
                 self.outcome.states.push_back((step, state.to_vec()));
                 // Stages are at most one step apart, and a report one step behind.
                 if self.outcome.states.len() > 3 {
