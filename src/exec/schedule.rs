@@ -53,7 +53,7 @@ impl Schedule {
 }
 
 /// One thing that a lane does in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// The forward pass of a micro-batch, from its inputs or the activations of the stage before.
     Forward(usize),

@@ -5,23 +5,25 @@
 //! number of lanes, only on the number of micro-batches.
 
 mod lane;
+mod messages;
+mod options;
 mod record;
 mod run;
 mod stage;
 mod state;
 
+pub use options::{LaneMemory, ParallelOptions};
 pub use state::TrainingState;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::StepResult;
 use super::graphs::{check_data, check_output};
 use super::model::Compile;
-use super::{Residency, StepResult};
 use crate::data::Dataset;
 use crate::exec::Step;
-use crate::exec::exchange::{Exchange, LocalExchange};
 use crate::exec::schedule::{self, Schedule};
 use crate::exec::tree::{self, Block, Tree};
 use crate::gpu::Gpu;
@@ -31,58 +33,6 @@ use lane::{Lane, Role};
 use record::Recorder;
 use run::{Job, Manner, Outcome};
 use stage::Task;
-
-/// How to train over lanes.
-#[derive(Clone, Debug)]
-pub struct ParallelOptions {
-    /// Rows per step.
-    pub batch: usize,
-    /// Parts of a batch whose gradients are computed apart. The result depends on it, in the last
-    /// digits; it does not depend on the schedule.
-    pub micro_batches: usize,
-    /// How the work is laid over lanes.
-    pub schedule: Schedule,
-    /// Where the data set lies, on each lane that needs it.
-    pub residency: Residency,
-    /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
-    pub buckets: usize,
-    /// Whether every step copies parameters and optimizer state to the host, so that at most the
-    /// step at hand is lost with a device. Else the last step of each run does.
-    pub keep_state: bool,
-    /// Longest wait for another lane.
-    pub patience: Duration,
-    /// What carries messages from lane to lane.
-    pub exchange: Arc<dyn Exchange>,
-}
-
-impl ParallelOptions {
-    /// Batches of `batch` rows in `micro_batches` parts.
-    pub fn new(batch: usize, micro_batches: usize, schedule: Schedule) -> Self {
-        Self {
-            batch,
-            micro_batches,
-            schedule,
-            residency: Residency::Auto,
-            buckets: 2,
-            keep_state: true,
-            patience: Duration::from_secs(60),
-            exchange: Arc::new(LocalExchange::default()),
-        }
-    }
-}
-
-/// Memory of one lane, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneMemory {
-    /// Micro-batches whose activations it holds at once, at most.
-    pub micro_batches_in_flight: usize,
-    /// Intermediate tensors of those.
-    pub activations: u64,
-    /// Sums of gradients.
-    pub sums: u64,
-    /// Parameters, gradients and optimizer state.
-    pub parameters: u64,
-}
 
 /// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
 /// schedules.

@@ -10,16 +10,15 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::lane::{Lane, Report};
+use super::messages::Outgoing;
 use super::record::{Activity, PassTimes, Recorder};
-use crate::exec::exchange::{Content, Exchange, Message, Payload};
+use crate::exec::exchange::{Content, Exchange, Message};
 use crate::exec::schedule::{Instruction, program};
 use crate::exec::tree::{Block, Tree};
 use crate::exec::{STATUS_BYTES, Step, tree};
-use crate::gpu::{Arrival, Buffer, map};
+use crate::gpu::map;
 use crate::{Error, Result};
 
-/// How often a waiting lane looks after its own outbox.
-const LOOK: Duration = Duration::from_micros(50);
 /// Commands of so many micro-batches are submitted together at most.
 const MOST_PENDING: usize = 64;
 
@@ -68,24 +67,15 @@ pub(super) struct Outcome {
     pub(super) error: Option<(u64, Error)>,
 }
 
-#[derive(Debug)]
-struct Outgoing {
-    message: Message,
-    broadcast: bool,
-    staging: Buffer,
-    bytes: u64,
-    arrival: Arrival,
-}
-
 pub(super) struct Runner<'a> {
-    lane: &'a mut Lane,
-    manner: Manner<'a>,
-    encoder: Option<wgpu::CommandEncoder>,
-    pending: usize,
-    outbox: VecDeque<Outgoing>,
-    outcome: Outcome,
-    recorder: &'a mut Recorder,
-    tree: Tree,
+    pub(super) lane: &'a mut Lane,
+    pub(super) manner: Manner<'a>,
+    pub(super) encoder: Option<wgpu::CommandEncoder>,
+    pub(super) pending: usize,
+    pub(super) outbox: VecDeque<Outgoing>,
+    pub(super) outcome: Outcome,
+    pub(super) recorder: &'a mut Recorder,
+    pub(super) tree: Tree,
     last_job: bool,
 }
 
@@ -214,7 +204,6 @@ impl Runner<'_> {
         }
         let timestamps = self.recorder.pass(Activity::Forward, "forward", job.step.number, Some(m));
         let mut encoder = self.take_encoder();
-        let gpu = self.lane.gpu.clone();
         let slot_of = self.lane.slot(rows, batch, slot)?;
         let row = slot_of.executor.write_step(step)?;
         {
@@ -237,12 +226,7 @@ impl Runner<'_> {
         self.pending += 1;
         if let Some((staging, bytes)) = outgoing {
             self.flush()?;
-            let arrival = map(&gpu, &staging, bytes, "sending activations");
-            let content = Content::Activations(m);
-            let message =
-                Message { from: number, to: number + 1, step: job.step.number.into(), content };
-            let broadcast = false;
-            self.outbox.push_back(Outgoing { message, broadcast, staging, bytes, arrival });
+            self.post(job, Some(number + 1), Content::Activations(m), staging, bytes);
         } else if self.manner.serial || self.recorder.is_host() {
             self.flush()?;
         }
@@ -327,12 +311,8 @@ impl Runner<'_> {
             self.pending += 1;
             if let Some((staging, bytes)) = outgoing {
                 self.flush()?;
-                let arrival = map(&gpu, &staging, bytes, "sending gradients");
-                let content = Content::Gradients(m);
-                let to = number.wrapping_sub(1);
-                let message = Message { from: number, to, step: job.step.number.into(), content };
-                let broadcast = false;
-                self.outbox.push_back(Outgoing { message, broadcast, staging, bytes, arrival });
+                let to = Some(number.wrapping_sub(1));
+                self.post(job, to, Content::Gradients(m), staging, bytes);
             }
             if last_of_share && replicas > 1 {
                 self.send_sums(
@@ -344,58 +324,6 @@ impl Runner<'_> {
             {
                 self.flush()?;
             }
-        }
-        Ok(())
-    }
-
-    /// Records the copy of what the stage before waits for: the gradient, and the scalars.
-    fn stage_gradient(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        rows: usize,
-        batch: usize,
-        slot: usize,
-    ) -> Result<Option<(Buffer, u64)>> {
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let Some(dx) = slot_of.dx else { return Ok(None) };
-        let bytes = slot_of.executor.plan().info(dx).map_or(0, |info| info.shape.bytes() as u64);
-        let scalar_bytes = self.lane.sum.scalars().size();
-        let staging = pollster::block_on(self.lane.staging(bytes + scalar_bytes))?;
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let (buffer, offset) = slot_of.executor.buffer_of(dx)?;
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-        let scalars = self.lane.sum.scalars();
-        encoder.copy_buffer_to_buffer(scalars, 0, &staging, bytes, scalar_bytes);
-        Ok(Some((staging, bytes + scalar_bytes)))
-    }
-
-    /// Sends this lane's blocks of some buckets to all others.
-    fn send_sums(&mut self, job: &Job, buckets: Range<usize>, first_block: usize) -> Result<()> {
-        let own = self.tree.blocks().len();
-        let gpu = self.lane.gpu.clone();
-        let mut staged = Vec::new();
-        for bucket in buckets {
-            let bytes = self.lane.sum.bucket_bytes(bucket) * own as u64;
-            if bytes == 0 {
-                continue;
-            }
-            let staging = pollster::block_on(self.lane.staging(bytes))?;
-            let mut encoder = self.take_encoder();
-            let mut offset = 0;
-            for block in first_block..first_block + own {
-                offset = self.lane.sum.stage(&mut encoder, block, bucket, &staging, offset)?;
-            }
-            self.encoder = Some(encoder);
-            staged.push((bucket, staging, bytes));
-        }
-        self.flush()?;
-        for (bucket, staging, bytes) in staged {
-            let arrival = map(&gpu, &staging, bytes, "sending gradient sums");
-            let from = self.lane.role.number;
-            let content = Content::Sums(bucket);
-            let message = Message { from, to: from, step: job.step.number.into(), content };
-            let broadcast = true;
-            self.outbox.push_back(Outgoing { message, broadcast, staging, bytes, arrival });
         }
         Ok(())
     }
@@ -465,155 +393,6 @@ impl Runner<'_> {
         self.lane.reports.push_back(Report { step, keeps_state, staging, arrival });
         // One step may be under way while the next is recorded.
         self.take_reports(if self.manner.serial { 0 } else { 1 })
-    }
-
-    /// Waits for the sums of all other lanes and writes them to their blocks.
-    fn take_sums(&mut self, job: &Job, blocks: &[Vec<Block>], own: usize) -> Result<()> {
-        self.flush()?;
-        for bucket in 0..self.lane.sum.buckets() {
-            let mut first = 0;
-            for (from, theirs) in blocks.iter().enumerate() {
-                let here = first;
-                first += theirs.len();
-                let bytes = self.lane.sum.bucket_bytes(bucket) as usize;
-                if from == own || theirs.is_empty() || bytes == 0 {
-                    continue;
-                }
-                let content = Content::Sums(bucket);
-                let step = u64::from(job.step.number);
-                let payload = self.wait(Message { from, to: own, step, content })?;
-                let begun = Instant::now();
-                for (block, data) in (here..first).zip(payload.chunks(bytes)) {
-                    self.lane.sum.write(block, bucket, data)?;
-                }
-                let bytes = payload.len() as u64;
-                self.recorder.host(Activity::Exchange, "in", job.step.number, None, begun, bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_encoder(&mut self) -> wgpu::CommandEncoder {
-        let device = self.lane.gpu.device();
-        self.encoder.take().unwrap_or_else(|| device.create_command_encoder(&Default::default()))
-    }
-
-    /// Submits what is recorded.
-    fn flush(&mut self) -> Result<()> {
-        self.pending = 0;
-        let Some(mut encoder) = self.encoder.take() else { return Ok(()) };
-        self.recorder.resolve(&mut encoder);
-        let gpu = self.lane.gpu.clone();
-        let begun = Instant::now();
-        pollster::block_on(gpu.scoped("a submission", || {
-            gpu.tally().submissions.add(1);
-            gpu.queue().submit([encoder.finish()]);
-        }))?;
-        self.recorder.submitted(&gpu, begun, self.manner.patience)
-    }
-
-    /// Waits for a message; meanwhile the outbox empties.
-    fn wait(&mut self, message: Message) -> Result<Payload> {
-        self.flush()?;
-        let since = Instant::now();
-        loop {
-            self.send_ready()?;
-            let look = if self.outbox.is_empty() { 20 * LOOK } else { LOOK };
-            if let Some(payload) = self.manner.exchange.receive(message, look)? {
-                return Ok(payload);
-            }
-            self.lane.gpu.check("waiting for another lane")?;
-            if since.elapsed() > self.manner.patience {
-                return Err(Error::LaneTimeout {
-                    lane: message.from,
-                    waiting_for: message.content.to_string(),
-                    seconds: since.elapsed().as_secs_f64(),
-                });
-            }
-        }
-    }
-
-    /// Sends what the device is done with.
-    fn send_ready(&mut self) -> Result<()> {
-        while let Some(outgoing) = self.outbox.pop_front_if(|front| front.arrival.is_ready()) {
-            let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
-            pollster::block_on(arrival)?;
-            let begun = Instant::now();
-            let payload: Payload = self.lane.gpu.mapped(&staging, bytes)?.into();
-            self.lane.staging.push(staging);
-            let (exchange, lanes) = (self.manner.exchange, self.manner.lanes);
-            let receivers = if broadcast { lanes as u64 - 1 } else { 1 };
-            match broadcast {
-                true => exchange.broadcast(message, lanes, &payload)?,
-                false => exchange.send(message, payload)?,
-            }
-            self.outcome.bytes_sent += bytes * receivers;
-            let (step, micro_batch) = (message.step as u32, None);
-            self.recorder.host(Activity::Exchange, "out", step, micro_batch, begun, bytes);
-        }
-        Ok(())
-    }
-
-    /// Takes reports in until at most `left` are under way.
-    fn take_reports(&mut self, left: usize) -> Result<()> {
-        while self.lane.reports.len() > left {
-            let since = Instant::now();
-            while self.lane.reports.front().is_some_and(|report| !report.arrival.is_ready()) {
-                self.send_ready()?;
-                self.lane.gpu.check("waiting for a step")?;
-                if since.elapsed() > self.manner.patience {
-                    let seconds = since.elapsed().as_secs();
-                    return Err(Error::Timeout { during: "a training step".into(), seconds });
-                }
-                std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 2, 20 * LOOK));
-            }
-            let Some(report) = self.lane.reports.pop_front() else { break };
-            let Report { step, keeps_state, staging, arrival } = report;
-            pollster::block_on(arrival)?;
-            let begun = Instant::now();
-            let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
-            self.recorder.host(
-                Activity::Readback,
-                "report",
-                step.saturating_sub(1) as u32,
-                None,
-                begun,
-                bytes.len() as u64,
-            );
-            self.lane.staging.push(staging);
-            let (status, rest) = bytes.split_at(STATUS_BYTES as usize);
-            let (scalars, state) = rest.split_at(self.lane.sum.scalars().size() as usize);
-            let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
-            self.outcome.reports.push(StepReport {
-                halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
-                scalars: bytemuck::pod_collect_to_vec(scalars),
-            });
-            if keeps_state {
-                self.outcome.states.push_back((step, state.to_vec()));
-                // Stages are at most one step apart, and a report one step behind.
-                if self.outcome.states.len() > 3 {
-                    self.outcome.states.pop_front();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for everything that is under way.
-    fn finish(&mut self) -> Result<()> {
-        self.flush()?;
-        self.take_reports(0)?;
-        let since = Instant::now();
-        while !self.outbox.is_empty() {
-            self.send_ready()?;
-            self.lane.gpu.check("sending")?;
-            if since.elapsed() > self.manner.patience {
-                let seconds = since.elapsed().as_secs();
-                return Err(Error::Timeout { during: "sending to another lane".into(), seconds });
-            }
-            std::thread::sleep(LOOK);
-        }
-        self.recorder.collect(&self.lane.gpu)
     }
 }
 
