@@ -4,6 +4,8 @@
 //! [fixed tree](crate::exec::tree), so that the result does not depend on the schedule or on the
 //! number of lanes, only on the number of micro-batches.
 
+mod advice;
+mod fit;
 mod lane;
 mod messages;
 mod options;
@@ -12,6 +14,7 @@ mod run;
 mod stage;
 mod state;
 
+pub use advice::{Advice, Measured, Trial, advise};
 pub use options::{LaneMemory, ParallelOptions};
 pub use state::TrainingState;
 
