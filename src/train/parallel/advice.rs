@@ -213,7 +213,14 @@ impl fmt::Display for Advice {
         writeln!(
             f,
             "{:<24} {:>5} {:>10} {:>17} {:>9} {:>8} {:>8} {:>13}",
-            "schedule", "lanes", "ms/step", "min to max", "x serial", "busy", "overlap", "exchanged"
+            "schedule",
+            "lanes",
+            "ms/step",
+            "min to max",
+            "x serial",
+            "busy",
+            "overlap",
+            "exchanged"
         )?;
         let winner = self.winner().map(std::ptr::from_ref);
         for trial in &self.trials {

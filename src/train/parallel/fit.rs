@@ -68,10 +68,12 @@ impl Parallel {
     /// The errors of the device.
     pub async fn model(&self, gpu: &Gpu) -> Result<Model> {
         let task = self.task.clone();
-        let compile = task.metrics.iter().fold(
-            Compile::new(task.loss, task.optimizer),
-            |compile, &metric| compile.metric(metric),
-        );
+        let compile = task
+            .metrics
+            .iter()
+            .fold(Compile::new(task.loss, task.optimizer), |compile, &metric| {
+                compile.metric(metric)
+            });
         let mut model = task.model.compile(gpu, compile).await?;
         self.state.write_to(model.parameters(), 0..self.state.values.len())?;
         model.steps = self.state.step;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::lane::Report;
-use super::record::Activity;
 use super::run::{Job, Runner, StepReport};
 use crate::exec::STATUS_BYTES;
 use crate::exec::exchange::{Content, Message, Payload};
+use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
 use crate::gpu::{Arrival, Buffer, map};
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ impl Runner<'_> {
     ) {
         let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
         let (from, broadcast) = (self.lane.role.number, to.is_none());
-        let step = job.step.number.into();
+        let step = job.number();
         let message = Message { from, to: to.unwrap_or(from), step, content };
         self.outbox.push_back(Outgoing { message, broadcast, staging, bytes, arrival });
     }
@@ -107,14 +107,15 @@ impl Runner<'_> {
                     continue;
                 }
                 let content = Content::Sums(bucket);
-                let step = u64::from(job.step.number);
+                let step = job.number();
                 let payload = self.wait(Message { from, to: own, step, content })?;
                 let begun = Instant::now();
                 for (block, data) in (here..first).zip(payload.chunks(bytes)) {
                     self.lane.sum.write(block, bucket, data)?;
                 }
                 let bytes = payload.len() as u64;
-                self.recorder.host(Activity::Exchange, "in", job.step.number, None, begun, bytes);
+                let at = (job.number(), None);
+                self.recorder.host(Activity::Exchange, "gradient sums in", at, begun, bytes);
             }
         }
         Ok(())
@@ -128,8 +129,7 @@ impl Runner<'_> {
     /// Submits what is recorded.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.pending = 0;
-        let Some(mut encoder) = self.encoder.take() else { return Ok(()) };
-        self.recorder.resolve(&mut encoder);
+        let Some(encoder) = self.encoder.take() else { return Ok(()) };
         let gpu = self.lane.gpu.clone();
         let begun = Instant::now();
         pollster::block_on(gpu.scoped("a submission", || {
@@ -175,8 +175,13 @@ impl Runner<'_> {
                 false => exchange.send(message, payload)?,
             }
             self.outcome.bytes_sent += bytes * receivers;
-            let (step, micro_batch) = (message.step as u32, None);
-            self.recorder.host(Activity::Exchange, "out", step, micro_batch, begun, bytes);
+            let (name, micro_batch) = match message.content {
+                Content::Activations(m) => ("activations out", Some(m)),
+                Content::Gradients(m) => ("gradients out", Some(m)),
+                Content::Sums(_) => ("gradient sums out", None),
+            };
+            let at = (message.step, micro_batch);
+            self.recorder.host(Activity::Exchange, name, at, begun, bytes * receivers);
         }
         Ok(())
     }
@@ -199,14 +204,8 @@ impl Runner<'_> {
             pollster::block_on(arrival)?;
             let begun = Instant::now();
             let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
-            self.recorder.host(
-                Activity::Readback,
-                "report",
-                step.saturating_sub(1) as u32,
-                None,
-                begun,
-                bytes.len() as u64,
-            );
+            let at = (step.saturating_sub(1), None);
+            self.recorder.host(Activity::Readback, "report", at, begun, bytes.len() as u64);
             self.lane.staging.push(staging);
             let (status, rest) = bytes.split_at(STATUS_BYTES as usize);
             let (scalars, state) = rest.split_at(self.lane.sum.scalars().size() as usize);
@@ -240,6 +239,6 @@ impl Runner<'_> {
             }
             std::thread::sleep(LOOK);
         }
-        self.recorder.collect(&self.lane.gpu)
+        Ok(())
     }
 }

@@ -28,6 +28,7 @@ use super::model::Compile;
 use crate::data::Dataset;
 use crate::exec::Step;
 use crate::exec::schedule::{self, Schedule};
+use crate::exec::timeline::{ClockSource, Timeline};
 use crate::exec::tree::{self, Block, Tree};
 use crate::gpu::Gpu;
 use crate::nn::Sequential;
@@ -52,6 +53,8 @@ pub struct Parallel {
     bytes_exchanged: u64,
     /// Whether the lanes have to begin anew from the state, since one of them failed.
     stale: bool,
+    records: bool,
+    timeline: Option<Timeline>,
 }
 
 impl Parallel {
@@ -95,6 +98,8 @@ impl Parallel {
             order,
             bytes_exchanged: 0,
             stale: false,
+            records: false,
+            timeline: None,
         };
         parallel.build(lanes).await?;
         Ok(parallel)
@@ -234,7 +239,7 @@ impl Parallel {
         let jobs: Vec<Job> =
             batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
         self.options.exchange.clear();
-        let origin = Instant::now();
+        let (mut recorders, clock) = self.recorders(&jobs)?;
         let manner = Manner {
             exchange: &*self.options.exchange,
             lanes: self.lanes.len(),
@@ -245,15 +250,9 @@ impl Parallel {
         };
         let jobs = &jobs;
         let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .lanes
-                .iter_mut()
-                .map(|lane| {
-                    scope.spawn(move || {
-                        let mut recorder = Recorder::new(false, origin);
-                        run::run(lane, manner, jobs, &mut recorder)
-                    })
-                })
+            let lanes = self.lanes.iter_mut().zip(&mut recorders);
+            let threads: Vec<_> = lanes
+                .map(|(lane, recorder)| scope.spawn(move || run::run(lane, manner, jobs, recorder)))
                 .collect();
             let first = jobs.first().map_or(0, |job| job.step.number.into());
             threads
@@ -265,7 +264,51 @@ impl Parallel {
                 .collect()
         });
         self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
+        self.timeline = match clock {
+            // After a fault a device may have no times to give.
+            Some(clock) if outcomes.iter().all(|outcome| outcome.error.is_none()) => {
+                Some(self.gather(recorders, clock)?)
+            }
+            _ => None,
+        };
         self.settle(jobs, outcomes)
+    }
+
+    /// A recorder per lane, and what its times are if it is on.
+    fn recorders(&self, jobs: &[Job]) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
+        if !self.records {
+            let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
+            return Ok((off.collect(), None));
+        }
+        // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
+        // at most as many blocks as there are micro-batches.
+        let buckets = self.options.buckets.max(1);
+        let per_step = |job: &Job| job.micro_batches.len() * (3 + 3 * buckets) + 2;
+        let passes = jobs.iter().map(per_step).sum();
+        let gpus = self.lanes();
+        let (on, clock) = pollster::block_on(Recorder::on(&gpus, passes, Instant::now()))?;
+        Ok((on, Some(clock)))
+    }
+
+    fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {
+        let names = self.lanes.iter().enumerate().map(|(number, lane)| name(number, &lane.gpu));
+        let mut timeline = Timeline::new(names.collect(), clock);
+        for recorder in recorders {
+            timeline.spans.extend(pollster::block_on(recorder.finish())?);
+        }
+        timeline.spans.sort_by(|a, b| a.start.total_cmp(&b.start));
+        Ok(timeline)
+    }
+
+    /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first. By the host's
+    /// clock ([`ClockSource::Host`]) a recorded run waits after each pass and is slower.
+    pub fn record(&mut self, on: bool) {
+        self.records = on;
+    }
+
+    /// What ran when in the last run, if it was recorded and no lane failed.
+    pub fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
     }
 
     /// Results of the steps, and the state after the last completed one.
@@ -436,6 +479,9 @@ impl Parallel {
 }
 
 fn named(lane: usize, gpu: &Gpu, step: u64, error: Error) -> Error {
-    let name = format!("lane {lane} ({})", gpu.info().name);
-    Error::Lane { lane, name, step, source: Box::new(error) }
+    Error::Lane { lane, name: name(lane, gpu), step, source: Box::new(error) }
+}
+
+fn name(lane: usize, gpu: &Gpu) -> String {
+    format!("lane {lane} ({})", gpu.info().name)
 }

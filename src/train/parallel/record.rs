@@ -1,100 +1,179 @@
-//! Records what a lane does when, for the timeline. Off, it costs a branch.
+//! Records what a lane does when, for the timeline. Off, it costs a branch per pass.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::gpu::Gpu;
+use crate::exec::timeline::{Activity, ClockSource, Span};
+use crate::gpu::{DeviceClock, Gpu, Timestamps};
+use crate::{Error, Result};
 
-/// What a lane does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activity {
-    Upload,
-    Forward,
-    Backward,
-    Update,
-    Exchange,
-    Readback,
-}
+/// Most passes that one recording holds on a lane.
+pub(super) const MOST_PASSES: usize = 1 << 16;
 
-/// A span.
-#[derive(Clone, Debug)]
-pub struct Span {
-    pub activity: Activity,
-    pub name: &'static str,
-    pub step: u32,
-    pub micro_batch: Option<usize>,
-    pub start: Duration,
-    pub end: Duration,
-    pub bytes: u64,
+/// Where a lane's times come from.
+#[derive(Debug)]
+enum Source {
+    Off,
+    Gpu(DeviceClock, Timestamps),
+    Host,
 }
 
 #[derive(Debug)]
 pub(super) struct Recorder {
-    on: bool,
+    lane: usize,
     origin: Instant,
-    pub(super) spans: Vec<Span>,
+    source: Source,
+    spans: Vec<Span>,
+    /// Passes whose times are to come, by their number.
     open: Vec<Span>,
 }
 
-pub(super) struct PassTimes;
-
-impl PassTimes {
-    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
-        unreachable!()
-    }
-}
+/// The number of a recorded pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassNumber(u32);
 
 impl Recorder {
-    pub(super) fn new(on: bool, origin: Instant) -> Self {
-        Self { on, origin, spans: Vec::new(), open: Vec::new() }
+    pub(super) fn off(origin: Instant) -> Self {
+        let (spans, open) = Default::default();
+        Self { lane: 0, origin, source: Source::Off, spans, open }
     }
 
+    /// Recorders for lanes on `gpus`, with room for `passes` passes each, and what their times are:
+    /// timestamps if all lanes have them.
+    pub(super) async fn on(
+        gpus: &[Gpu],
+        passes: usize,
+        origin: Instant,
+    ) -> Result<(Vec<Self>, ClockSource)> {
+        if passes > MOST_PASSES {
+            let rule = format!("at most {MOST_PASSES}; record fewer steps at once");
+            return Err(Error::argument("number of passes to record", passes, &rule));
+        }
+        let mut sources = Vec::new();
+        let mut worst: f64 = 0.0;
+        for gpu in gpus {
+            let clock = DeviceClock::calibrate(gpu, origin).await?;
+            let timestamps = Timestamps::new(gpu, crate::kernel::word(passes)).await?;
+            sources.push(match (clock, timestamps) {
+                (Some(clock), Some(timestamps)) => {
+                    worst = worst.max(clock.uncertainty());
+                    Source::Gpu(clock, timestamps)
+                }
+                _ => Source::Host,
+            });
+        }
+        let all_have = sources.iter().all(|source| matches!(source, Source::Gpu(..)));
+        let recorders = sources.into_iter().enumerate().map(|(lane, source)| {
+            let source = if all_have { source } else { Source::Host };
+            Self { lane, origin, source, spans: Vec::new(), open: Vec::new() }
+        });
+        let clock =
+            if all_have { ClockSource::Gpu { uncertainty: worst } } else { ClockSource::Host };
+        Ok((recorders.collect(), clock))
+    }
+
+    /// Whether passes are timed by the host, so that each must be a submission of its own.
     pub(super) fn is_host(&self) -> bool {
-        self.on
+        matches!(self.source, Source::Host)
     }
 
+    pub(super) fn is_on(&self) -> bool {
+        !matches!(self.source, Source::Off)
+    }
+
+    /// Something the host did from `begun` until now.
     pub(super) fn host(
         &mut self,
         activity: Activity,
         name: &'static str,
-        step: u32,
-        micro_batch: Option<usize>,
+        (step, micro_batch): (u64, Option<usize>),
         begun: Instant,
         bytes: u64,
     ) {
-        if self.on {
-            let start = begun.duration_since(self.origin);
-            let end = self.origin.elapsed();
-            self.spans.push(Span { activity, name, step, micro_batch, start, end, bytes });
+        if self.is_on() {
+            let start = begun.duration_since(self.origin).as_secs_f64();
+            let end = self.origin.elapsed().as_secs_f64();
+            let (lane, name) = (self.lane, name.into());
+            self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
         }
     }
 
+    /// A pass that is about to be recorded.
     pub(super) fn pass(
         &mut self,
         activity: Activity,
         name: &'static str,
-        step: u32,
+        step: u64,
         micro_batch: Option<usize>,
-    ) -> Option<PassTimes> {
-        if self.on {
-            let start = Duration::ZERO;
-            self.open.push(Span { activity, name, step, micro_batch, start, end: start, bytes: 0 });
+    ) -> Option<PassNumber> {
+        if !self.is_on() {
+            return None;
         }
-        None
+        let number = PassNumber(crate::kernel::word(self.open.len()));
+        let (lane, name, bytes) = (self.lane, name.into(), 0);
+        let (start, end) = (f64::NAN, f64::NAN);
+        self.open.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
+        Some(number)
     }
 
-    pub(super) fn resolve(&mut self, _encoder: &mut wgpu::CommandEncoder) {}
+    /// What makes the pass write its timestamps.
+    pub(super) fn writes(
+        &self,
+        pass: Option<PassNumber>,
+    ) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        match (&self.source, pass) {
+            (Source::Gpu(_, timestamps), Some(PassNumber(number))) => timestamps.writes(number),
+            _ => None,
+        }
+    }
 
+    /// By the host's clock, a pass lasts from its submission until the device is done with it.
     pub(super) fn submitted(
         &mut self,
-        _gpu: &Gpu,
-        _begun: Instant,
-        _patience: Duration,
+        gpu: &Gpu,
+        begun: Instant,
+        patience: Duration,
     ) -> Result<()> {
+        if !self.is_host() || self.open.is_empty() {
+            return Ok(());
+        }
+        wait(gpu, patience)?;
+        let start = begun.duration_since(self.origin).as_secs_f64();
+        let end = self.origin.elapsed().as_secs_f64();
+        self.spans.extend(self.open.drain(..).map(|span| Span { start, end, ..span }));
         Ok(())
     }
 
-    pub(super) fn collect(&mut self, _gpu: &Gpu) -> Result<()> {
-        Ok(())
+    /// All that was recorded, once the device is done with it.
+    pub(super) async fn finish(self) -> Result<Vec<Span>> {
+        let Self { source, mut spans, open, .. } = self;
+        if let Source::Gpu(clock, mut timestamps) = source {
+            let times = timestamps.read(crate::kernel::word(open.len()), &clock).await?;
+            for (span, times) in open.into_iter().zip(times) {
+                if let Some((start, end)) = times {
+                    spans.push(Span { start, end, ..span });
+                }
+            }
+        }
+        Ok(spans)
     }
+}
+
+/// Waits until the device is done with everything submitted.
+fn wait(gpu: &Gpu, patience: Duration) -> Result<()> {
+    let done = Arc::new(AtomicBool::new(false));
+    let flag = done.clone();
+    gpu.queue().on_submitted_work_done(move || flag.store(true, Ordering::Release));
+    let since = Instant::now();
+    while !done.load(Ordering::Acquire) {
+        let _ = gpu.device().poll(wgpu::PollType::Poll);
+        gpu.check("a recorded pass")?;
+        if since.elapsed() > patience {
+            let seconds = since.elapsed().as_secs();
+            return Err(Error::Timeout { during: "a recorded pass".into(), seconds });
+        }
+        std::hint::spin_loop();
+    }
+    Ok(())
 }

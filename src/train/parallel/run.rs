@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::lane::{Lane, Report};
 use super::messages::Outgoing;
-use super::record::{Activity, PassTimes, Recorder};
+use super::record::Recorder;
 use crate::exec::exchange::{Content, Exchange, Message};
 use crate::exec::schedule::{Instruction, program};
+use crate::exec::timeline::Activity;
 use crate::exec::tree::{Block, Tree};
 use crate::exec::{STATUS_BYTES, Step, tree};
 use crate::gpu::map;
@@ -35,6 +36,12 @@ pub(super) struct Job {
     pub(super) shares: Vec<Range<usize>>,
 }
 
+impl Job {
+    pub(super) fn number(&self) -> u64 {
+        self.step.number.into()
+    }
+}
+
 /// How a lane works with the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner<'a> {
@@ -42,7 +49,7 @@ pub(super) struct Manner<'a> {
     pub(super) lanes: usize,
     pub(super) pipeline: bool,
     pub(super) patience: Duration,
-    /// Whether every pass is a submission of its own and every step is waited for.
+    /// Whether every step is waited for before the next is prepared.
     pub(super) serial: bool,
     /// Whether every step's state comes back, not just the last one's.
     pub(super) keeps_every_state: bool,
@@ -121,10 +128,10 @@ pub(super) fn run(
         tree: Tree::default(),
         last_job: false,
     };
-    let mut current = jobs.first().map_or(0, |job| u64::from(job.step.number));
+    let mut current = jobs.first().map_or(0, |job| job.number());
     let mut all = || {
         for (index, job) in jobs.iter().enumerate() {
-            current = u64::from(job.step.number);
+            current = job.number();
             runner.last_job = index + 1 == jobs.len();
             runner.step(job)?;
         }
@@ -158,11 +165,12 @@ impl Runner<'_> {
         let mut on_device = 0;
         if self.lane.feed.is_some() && !share.is_empty() {
             self.flush()?;
-            let begun = Instant::now();
+            let (begun, before) = (Instant::now(), self.lane.gpu.counters().bytes_uploaded);
             if let Some(feed) = &self.lane.feed {
                 on_device = feed.bring(&self.lane.gpu, drawn.clone())?;
             }
-            self.recorder.host(Activity::Upload, "batch", job.step.number, None, begun, 0);
+            let bytes = self.lane.gpu.counters().bytes_uploaded - before;
+            self.recorder.host(Activity::Upload, "batch", (job.number(), None), begun, bytes);
         }
         self.tree = Tree::default();
         for instruction in program(stage, stages, share.clone()) {
@@ -189,7 +197,7 @@ impl Runner<'_> {
             let payload = self.wait(Message {
                 from: number.wrapping_sub(1),
                 to: number,
-                step: u64::from(job.step.number),
+                step: job.number(),
                 content: Content::Activations(m),
             })?;
             self.flush()?;
@@ -200,16 +208,17 @@ impl Runner<'_> {
                 gpu.write(slot.executor.buffer_of(x)?.0, 0, &payload)?;
             }
             let bytes = payload.len() as u64;
-            self.recorder.host(Activity::Exchange, "in", job.step.number, Some(m), begun, bytes);
+            let at = (job.number(), Some(m));
+            self.recorder.host(Activity::Exchange, "activations in", at, begun, bytes);
         }
-        let timestamps = self.recorder.pass(Activity::Forward, "forward", job.step.number, Some(m));
+        let timed = self.recorder.pass(Activity::Forward, "forward", job.number(), Some(m));
         let mut encoder = self.take_encoder();
         let slot_of = self.lane.slot(rows, batch, slot)?;
         let row = slot_of.executor.write_step(step)?;
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("forward"),
-                timestamp_writes: timestamps.as_ref().map(PassTimes::writes),
+                timestamp_writes: self.recorder.writes(timed),
             });
             slot_of.executor.record_range(&mut pass, row, slot_of.executor.passes().0);
         }
@@ -227,7 +236,7 @@ impl Runner<'_> {
         if let Some((staging, bytes)) = outgoing {
             self.flush()?;
             self.post(job, Some(number + 1), Content::Activations(m), staging, bytes);
-        } else if self.manner.serial || self.recorder.is_host() {
+        } else if self.recorder.is_host() {
             self.flush()?;
         }
         Ok(())
@@ -249,7 +258,7 @@ impl Runner<'_> {
             let payload = self.wait(Message {
                 from: number + 1,
                 to: number,
-                step: u64::from(job.step.number),
+                step: job.number(),
                 content: Content::Gradients(m),
             })?;
             self.flush()?;
@@ -262,7 +271,8 @@ impl Runner<'_> {
             }
             gpu.write(self.lane.sum.scalars(), 0, scalars)?;
             let bytes = payload.len() as u64;
-            self.recorder.host(Activity::Exchange, "in", job.step.number, Some(m), begun, bytes);
+            let at = (job.number(), Some(m));
+            self.recorder.host(Activity::Exchange, "gradients in", at, begun, bytes);
         }
         let replicas = self.lane.role.replicas;
         let buckets = self.lane.sum.buckets();
@@ -272,8 +282,7 @@ impl Runner<'_> {
         let mut from = self.lane.slot(rows, batch, slot)?.executor.passes().0.end;
         for part in 0..parts {
             let these = if parts == 1 { 0..buckets } else { part..part + 1 };
-            let timestamps =
-                self.recorder.pass(Activity::Backward, "backward", job.step.number, Some(m));
+            let timed = self.recorder.pass(Activity::Backward, "backward", job.number(), Some(m));
             let mut encoder = self.take_encoder();
             let slot_of = self.lane.slot(rows, batch, slot)?;
             let end = match parts {
@@ -284,7 +293,7 @@ impl Runner<'_> {
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some("backward"),
-                    timestamp_writes: timestamps.as_ref().map(PassTimes::writes),
+                    timestamp_writes: self.recorder.writes(timed),
                 });
                 slot_of.executor.record_range(&mut pass, row, from..end);
             }
@@ -304,7 +313,9 @@ impl Runner<'_> {
                 _ => None,
             };
             for &block in &push.adds {
-                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), None);
+                let timed = self.recorder.pass(Activity::Backward, "sum", job.number(), Some(m));
+                let times = self.recorder.writes(timed);
+                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times);
             }
             self.lane.sum.store(&mut encoder, first_block + push.store, these)?;
             self.encoder = Some(encoder);
@@ -320,8 +331,7 @@ impl Runner<'_> {
                     if parts == 1 { 0..buckets } else { part..part + 1 },
                     first_block,
                 )?;
-            } else if self.manner.serial || self.recorder.is_host() || self.pending >= MOST_PENDING
-            {
+            } else if self.recorder.is_host() || self.pending >= MOST_PENDING {
                 self.flush()?;
             }
         }
@@ -338,9 +348,12 @@ impl Runner<'_> {
         if self.lane.role.replicas > 1 {
             self.take_sums(job, blocks, own)?;
         }
-        let timestamps = self.recorder.pass(Activity::Update, "update", job.step.number, None);
         let mut encoder = self.take_encoder();
         let sum = &self.lane.sum;
+        let mut add = |encoder: &mut wgpu::CommandEncoder, block: usize| {
+            let timed = self.recorder.pass(Activity::Update, "sum", job.number(), None);
+            sum.add(encoder, block, 0..sum.buckets(), self.recorder.writes(timed));
+        };
         let all = 0..sum.buckets();
         if self.lane.role.replicas > 1 {
             let mut tree = Tree::default();
@@ -348,24 +361,25 @@ impl Runner<'_> {
             for (number, block) in blocks.iter().flatten().enumerate() {
                 sum.load(&mut encoder, number)?;
                 let push = tree.push(*block);
-                for add in push.adds {
-                    sum.add(&mut encoder, stack + add, all.clone(), None);
+                for above in push.adds {
+                    add(&mut encoder, stack + above);
                 }
                 sum.store(&mut encoder, stack + push.store, all.clone())?;
             }
-            for add in tree.finish() {
-                sum.add(&mut encoder, stack + add, all.clone(), None);
+            for above in tree.finish() {
+                add(&mut encoder, stack + above);
             }
         } else {
-            for add in self.tree.finish() {
-                sum.add(&mut encoder, first_block + add, all.clone(), None);
+            for above in self.tree.finish() {
+                add(&mut encoder, first_block + above);
             }
         }
+        let timed = self.recorder.pass(Activity::Update, "update", job.number(), None);
         let row = self.lane.update.write_step(&job.step)?;
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("update"),
-                timestamp_writes: timestamps.as_ref().map(PassTimes::writes),
+                timestamp_writes: self.recorder.writes(timed),
             });
             let dispatches = self.lane.update.plan().dispatches().len();
             self.lane.update.record_range(&mut pass, row, 0..dispatches);
@@ -389,7 +403,7 @@ impl Runner<'_> {
         self.flush()?;
         let gpu = self.lane.gpu.clone();
         let arrival = map(&gpu, &staging, bytes, "reading a step's report");
-        let step = u64::from(job.step.number) + 1;
+        let step = job.number() + 1;
         self.lane.reports.push_back(Report { step, keeps_state, staging, arrival });
         // One step may be under way while the next is recorded.
         self.take_reports(if self.manner.serial { 0 } else { 1 })
