@@ -24,7 +24,7 @@ impl Cover {
 
     /// Seconds covered.
     pub(super) fn seconds(&self) -> f64 {
-        self.0.iter().map(|(start, end)| end - start).sum()
+        self.0.iter().fold(0.0, |sum, (start, end)| sum + (end - start))
     }
 
     /// What both cover.

@@ -4,6 +4,10 @@
 //! Perfetto opens ([`Timeline::to_chrome_trace`]) and drawn ([`Timeline::to_svg`],
 //! [`Timeline::to_png`]).
 
+#[cfg(feature = "timeline")]
+mod chrome;
+#[cfg(all(feature = "timeline", not(target_arch = "wasm32")))]
+mod draw;
 mod figures;
 mod interval;
 mod summary;
@@ -11,6 +15,10 @@ mod summary;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+
+/// Seconds, some thirty years: no span is further from the timeline's start. Sums of such times are
+/// finite, and fit 64 bits of nanoseconds.
+const FURTHEST: f64 = 1e9;
 
 /// What a lane does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,19 +113,20 @@ pub struct Span {
 }
 
 impl Span {
-    /// Seconds that it lasted; 0 if its times are reversed or not finite.
+    /// Seconds that it lasted; 0 if its times are broken.
     pub fn seconds(&self) -> f64 {
         if self.is_timed() { self.end - self.start } else { 0.0 }
     }
 
     /// Whether its times are a stretch of time, if maybe an empty one.
     fn is_timed(&self) -> bool {
-        self.start.is_finite() && self.end.is_finite() && self.start <= self.end
+        -FURTHEST <= self.start && self.start <= self.end && self.end <= FURTHEST
     }
 }
 
 /// What ran when. Spans may be in any order, nested, overlapping or empty; those whose times are
-/// reversed or not finite, or whose lane has no name, count in no figure and are not exported.
+/// broken (reversed, not numbers, or decades from the start) or whose lane has no name count in no
+/// figure and are not exported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// Names of the lanes: `lane 0 (llvmpipe)`.
