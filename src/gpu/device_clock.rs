@@ -39,7 +39,7 @@ pub struct DeviceClock {
 }
 
 impl DeviceClock {
-    /// Compares `gpu`'s clock with the host's, counting from `origin`. Takes about a millisecond; the
+    /// Compares `gpu`'s clock with the host's, counting from `origin`. Takes some milliseconds; the
     /// device should have nothing else to do. `None` if the device has no timestamps, or if what it
     /// gives for them cannot be times: then host times are all there is.
     ///

@@ -74,7 +74,7 @@ impl Timestamps {
     /// When the passes numbered 0 to `passes` - 1 began and ended, in seconds since `clock`'s origin.
     /// They must have been submitted; they are waited for. `None` stands for a pass that did not run,
     /// and for values that cannot be the times of one ([`DeviceClock::times`]). Afterwards the numbers
-    /// can be used again.
+    /// can be used again; one that is not keeps its times.
     ///
     /// # Errors
     /// If there is no room for so many passes; those of a submission and of reading back.

@@ -1,8 +1,7 @@
 //! What ran when, on which lane: spans, the figures drawn from them, and their export.
 //!
 //! [`Timeline`] is plain data. With the feature `timeline` it is also written as a trace that
-//! Perfetto opens ([`Timeline::to_chrome_trace`]) and drawn ([`Timeline::to_svg`],
-//! [`Timeline::to_png`]).
+//! Perfetto opens (`to_chrome_trace`) and drawn (`to_svg`, `to_png`).
 
 #[cfg(feature = "timeline")]
 mod chrome;
