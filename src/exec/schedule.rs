@@ -64,8 +64,8 @@ pub enum Instruction {
     Update,
 }
 
-/// What stage `stage` of `stages` does for `micro_batches`: as many forward passes as there are
-/// stages behind it, then one forward and one backward in turn, then the backward passes that are
+/// What stage `stage` of `stages` does for `micro_batches`: two forward passes for each stage behind
+/// it, so that a message on its way is not waited for, then one forward and one backward in turn, then the backward passes that are
 /// left. A model in one piece is a pipeline of one stage.
 pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<Instruction> {
     let ahead = in_flight(stage, stages, micro_batches.len()).saturating_sub(1);
@@ -80,9 +80,9 @@ pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<
     program
 }
 
-/// Most micro-batches whose activations a stage holds at once.
+/// Most micro-batches whose activations a stage holds at once: one, and two for each stage behind it.
 pub fn in_flight(stage: usize, stages: usize, micro_batches: usize) -> usize {
-    stages.saturating_sub(stage).min(micro_batches)
+    (2 * stages.saturating_sub(stage)).saturating_sub(1).min(micro_batches)
 }
 
 /// The rows of each micro-batch: `rows` rows in `micro_batches` parts, or in as many as there are

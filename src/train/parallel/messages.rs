@@ -1,32 +1,28 @@
-//! What a lane's thread sends, waits for and reads back. Messages leave from an outbox once the device
-//! is done with them; every wait ends.
+//! What a lane's thread sends, waits for and reads back. Every wait ends.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::courier::Outgoing;
 use super::lane::Report;
 use super::run::{Job, Runner, StepReport};
 use crate::exec::STATUS_BYTES;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
-use crate::gpu::{Arrival, Buffer, map};
+use crate::gpu::{Buffer, map};
 use crate::{Error, Result};
 
-/// How often a waiting lane looks after its own outbox.
-const LOOK: Duration = Duration::from_micros(50);
-
-/// A message whose payload the device still has to copy.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) message: Message,
-    pub(super) broadcast: bool,
-    pub(super) staging: Buffer,
-    pub(super) bytes: u64,
-    pub(super) arrival: Arrival,
-}
+/// How often a waiting lane looks after its device.
+const LOOK: Duration = Duration::from_micros(500);
 
 impl Runner<'_> {
+    /// A free staging buffer of `bytes`.
+    pub(super) fn staging(&mut self, bytes: u64) -> Result<Buffer> {
+        self.lane.staging.extend(self.courier.free());
+        pollster::block_on(self.lane.staging(bytes))
+    }
+
     /// Sends a staging buffer, which the device still has to fill, to a lane or to all others.
     pub(super) fn post(
         &mut self,
@@ -40,7 +36,7 @@ impl Runner<'_> {
         let (from, broadcast) = (self.lane.role.number, to.is_none());
         let step = job.number();
         let message = Message { from, to: to.unwrap_or(from), step, content };
-        self.outbox.push_back(Outgoing { message, broadcast, staging, bytes, arrival });
+        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival });
     }
 
     /// Records the copy of what the stage before waits for: the gradient, and the scalars.
@@ -55,7 +51,7 @@ impl Runner<'_> {
         let Some(dx) = slot_of.dx else { return Ok(None) };
         let bytes = slot_of.executor.plan().info(dx).map_or(0, |info| info.shape.bytes() as u64);
         let scalar_bytes = self.lane.sum.scalars().size();
-        let staging = pollster::block_on(self.lane.staging(bytes + scalar_bytes))?;
+        let staging = self.staging(bytes + scalar_bytes)?;
         let slot_of = self.lane.slot(rows, batch, slot)?;
         let (buffer, offset) = slot_of.executor.buffer_of(dx)?;
         encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
@@ -78,7 +74,7 @@ impl Runner<'_> {
             if bytes == 0 {
                 continue;
             }
-            let staging = pollster::block_on(self.lane.staging(bytes))?;
+            let staging = self.staging(bytes)?;
             let mut encoder = self.take_encoder();
             let mut offset = 0;
             for block in first_block..first_block + own {
@@ -115,7 +111,7 @@ impl Runner<'_> {
                 }
                 let bytes = payload.len() as u64;
                 let at = (job.number(), None);
-                self.recorder.host(Activity::Exchange, "gradient sums in", at, begun, bytes);
+                self.recorder.scribe.note(Activity::Exchange, "gradient sums in", at, begun, bytes);
             }
         }
         Ok(())
@@ -139,14 +135,13 @@ impl Runner<'_> {
         self.recorder.submitted(&gpu, begun, self.manner.patience)
     }
 
-    /// Waits for a message; meanwhile the outbox empties.
+    /// Waits for a message.
     pub(super) fn wait(&mut self, message: Message) -> Result<Payload> {
         self.flush()?;
         let since = Instant::now();
         loop {
-            self.send_ready()?;
-            let look = if self.outbox.is_empty() { 20 * LOOK } else { LOOK };
-            if let Some(payload) = self.manner.exchange.receive(message, look)? {
+            self.courier.check()?;
+            if let Some(payload) = self.manner.exchange.receive(message, LOOK)? {
                 return Ok(payload);
             }
             self.lane.gpu.check("waiting for another lane")?;
@@ -160,44 +155,18 @@ impl Runner<'_> {
         }
     }
 
-    /// Sends what the device is done with.
-    pub(super) fn send_ready(&mut self) -> Result<()> {
-        while let Some(outgoing) = self.outbox.pop_front_if(|front| front.arrival.is_ready()) {
-            let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
-            pollster::block_on(arrival)?;
-            let begun = Instant::now();
-            let payload: Payload = self.lane.gpu.mapped(&staging, bytes)?.into();
-            self.lane.staging.push(staging);
-            let (exchange, lanes) = (self.manner.exchange, self.manner.lanes);
-            let receivers = if broadcast { lanes as u64 - 1 } else { 1 };
-            match broadcast {
-                true => exchange.broadcast(message, lanes, &payload)?,
-                false => exchange.send(message, payload)?,
-            }
-            self.outcome.bytes_sent += bytes * receivers;
-            let (name, micro_batch) = match message.content {
-                Content::Activations(m) => ("activations out", Some(m)),
-                Content::Gradients(m) => ("gradients out", Some(m)),
-                Content::Sums(_) => ("gradient sums out", None),
-            };
-            let at = (message.step, micro_batch);
-            self.recorder.host(Activity::Exchange, name, at, begun, bytes * receivers);
-        }
-        Ok(())
-    }
-
     /// Takes reports in until at most `left` are under way.
     pub(super) fn take_reports(&mut self, left: usize) -> Result<()> {
         while self.lane.reports.len() > left {
             let since = Instant::now();
             while self.lane.reports.front().is_some_and(|report| !report.arrival.is_ready()) {
-                self.send_ready()?;
+                self.courier.check()?;
                 self.lane.gpu.check("waiting for a step")?;
                 if since.elapsed() > self.manner.patience {
                     let seconds = since.elapsed().as_secs();
                     return Err(Error::Timeout { during: "a training step".into(), seconds });
                 }
-                std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 2, 20 * LOOK));
+                std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 20, 2 * LOOK));
             }
             let Some(report) = self.lane.reports.pop_front() else { break };
             let Report { step, keeps_state, staging, arrival } = report;
@@ -205,7 +174,7 @@ impl Runner<'_> {
             let begun = Instant::now();
             let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
             let at = (step.saturating_sub(1), None);
-            self.recorder.host(Activity::Readback, "report", at, begun, bytes.len() as u64);
+            self.recorder.scribe.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
             self.lane.staging.push(staging);
             let (status, rest) = bytes.split_at(STATUS_BYTES as usize);
             let (scalars, state) = rest.split_at(self.lane.sum.scalars().size() as usize);
@@ -229,16 +198,6 @@ impl Runner<'_> {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.flush()?;
         self.take_reports(0)?;
-        let since = Instant::now();
-        while !self.outbox.is_empty() {
-            self.send_ready()?;
-            self.lane.gpu.check("sending")?;
-            if since.elapsed() > self.manner.patience {
-                let seconds = since.elapsed().as_secs();
-                return Err(Error::Timeout { during: "sending to another lane".into(), seconds });
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(())
+        self.courier.drain(self.manner.patience)
     }
 }

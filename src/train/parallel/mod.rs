@@ -5,6 +5,7 @@
 //! number of lanes, only on the number of micro-batches.
 
 mod advice;
+mod courier;
 mod fit;
 mod lane;
 mod messages;

@@ -19,12 +19,38 @@ enum Source {
     Host,
 }
 
-#[derive(Debug)]
-pub(super) struct Recorder {
+/// Notes what the host does.
+#[derive(Clone, Debug)]
+pub(super) struct Scribe {
+    on: bool,
     lane: usize,
     origin: Instant,
-    source: Source,
     spans: Vec<Span>,
+}
+
+impl Scribe {
+    /// Something the host did from `begun` until now, in a step and perhaps for a micro-batch.
+    pub(super) fn note(
+        &mut self,
+        activity: Activity,
+        name: &'static str,
+        (step, micro_batch): (u64, Option<usize>),
+        begun: Instant,
+        bytes: u64,
+    ) {
+        if self.on {
+            let start = begun.duration_since(self.origin).as_secs_f64();
+            let end = self.origin.elapsed().as_secs_f64();
+            let (lane, name) = (self.lane, name.into());
+            self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Recorder {
+    source: Source,
+    pub(super) scribe: Scribe,
     /// Passes whose times are to come, by their number.
     open: Vec<Span>,
 }
@@ -35,8 +61,8 @@ pub(super) struct PassNumber(u32);
 
 impl Recorder {
     pub(super) fn off(origin: Instant) -> Self {
-        let (spans, open) = Default::default();
-        Self { lane: 0, origin, source: Source::Off, spans, open }
+        let scribe = Scribe { on: false, lane: 0, origin, spans: Vec::new() };
+        Self { source: Source::Off, scribe, open: Vec::new() }
     }
 
     /// Recorders for lanes on `gpus`, with room for `passes` passes each, and what their times are:
@@ -66,7 +92,8 @@ impl Recorder {
         let all_have = sources.iter().all(|source| matches!(source, Source::Gpu(..)));
         let recorders = sources.into_iter().enumerate().map(|(lane, source)| {
             let source = if all_have { source } else { Source::Host };
-            Self { lane, origin, source, spans: Vec::new(), open: Vec::new() }
+            let scribe = Scribe { on: true, lane, origin, spans: Vec::new() };
+            Self { source, scribe, open: Vec::new() }
         });
         let clock =
             if all_have { ClockSource::Gpu { uncertainty: worst } } else { ClockSource::Host };
@@ -78,25 +105,14 @@ impl Recorder {
         matches!(self.source, Source::Host)
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        !matches!(self.source, Source::Off)
+    /// For someone else who notes what the host does on this lane.
+    pub(super) fn another_scribe(&self) -> Scribe {
+        Scribe { spans: Vec::new(), ..self.scribe.clone() }
     }
 
-    /// Something the host did from `begun` until now.
-    pub(super) fn host(
-        &mut self,
-        activity: Activity,
-        name: &'static str,
-        (step, micro_batch): (u64, Option<usize>),
-        begun: Instant,
-        bytes: u64,
-    ) {
-        if self.is_on() {
-            let start = begun.duration_since(self.origin).as_secs_f64();
-            let end = self.origin.elapsed().as_secs_f64();
-            let (lane, name) = (self.lane, name.into());
-            self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
-        }
+    /// Takes in what that one noted.
+    pub(super) fn take(&mut self, scribe: Scribe) {
+        self.scribe.spans.extend(scribe.spans);
     }
 
     /// A pass that is about to be recorded.
@@ -107,11 +123,11 @@ impl Recorder {
         step: u64,
         micro_batch: Option<usize>,
     ) -> Option<PassNumber> {
-        if !self.is_on() {
+        if !self.scribe.on {
             return None;
         }
         let number = PassNumber(crate::kernel::word(self.open.len()));
-        let (lane, name, bytes) = (self.lane, name.into(), 0);
+        let (lane, name, bytes) = (self.scribe.lane, name.into(), 0);
         let (start, end) = (f64::NAN, f64::NAN);
         self.open.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
         Some(number)
@@ -139,15 +155,17 @@ impl Recorder {
             return Ok(());
         }
         wait(gpu, patience)?;
-        let start = begun.duration_since(self.origin).as_secs_f64();
-        let end = self.origin.elapsed().as_secs_f64();
-        self.spans.extend(self.open.drain(..).map(|span| Span { start, end, ..span }));
+        let origin = self.scribe.origin;
+        let start = begun.duration_since(origin).as_secs_f64();
+        let end = origin.elapsed().as_secs_f64();
+        self.scribe.spans.extend(self.open.drain(..).map(|span| Span { start, end, ..span }));
         Ok(())
     }
 
     /// All that was recorded, once the device is done with it.
     pub(super) async fn finish(self) -> Result<Vec<Span>> {
-        let Self { source, mut spans, open, .. } = self;
+        let Self { source, scribe, open } = self;
+        let mut spans = scribe.spans;
         if let Source::Gpu(clock, mut timestamps) = source {
             let times = timestamps.read(crate::kernel::word(open.len()), &clock).await?;
             for (span, times) in open.into_iter().zip(times) {

@@ -1,16 +1,16 @@
 //! What a lane's thread does: the instructions of its schedule, step by step.
 //!
 //! Commands gather in one encoder until something must be submitted: a message to send, a write that
-//! must come after them, the end of a step. Messages leave from an outbox once the device is done
-//! with them; nothing but a missing message, and the reports of the step before last, is waited for,
-//! and every wait ends.
+//! must come after them, the end of a step. A [courier](super::courier) sends messages once the device
+//! is done with them; nothing but a missing message, and the reports of the step before last, is
+//! waited for.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::courier::Courier;
 use super::lane::{Lane, Report};
-use super::messages::Outgoing;
 use super::record::Recorder;
 use crate::exec::exchange::{Content, Exchange, Message};
 use crate::exec::schedule::{Instruction, program};
@@ -79,7 +79,7 @@ pub(super) struct Runner<'a> {
     pub(super) manner: Manner<'a>,
     pub(super) encoder: Option<wgpu::CommandEncoder>,
     pub(super) pending: usize,
-    pub(super) outbox: VecDeque<Outgoing>,
+    pub(super) courier: &'a Courier<'a>,
     pub(super) outcome: Outcome,
     pub(super) recorder: &'a mut Recorder,
     pub(super) tree: Tree,
@@ -107,6 +107,15 @@ impl Drop for Alarm<'_> {
     }
 }
 
+/// Closes the courier, also if its lane's thread panics: nobody would end the wait for its thread.
+struct Closing<'a>(&'a Courier<'a>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Runs `jobs` on `lane` and says how it went.
 pub(super) fn run(
     lane: &mut Lane,
@@ -114,21 +123,42 @@ pub(super) fn run(
     jobs: &[Job],
     recorder: &mut Recorder,
 ) -> Outcome {
+    let _alarm = Alarm(manner.exchange, lane.role.number);
+    let scribe = recorder.another_scribe();
+    let courier = Courier::new(lane.gpu.clone(), manner.exchange, manner.lanes, scribe);
+    let mut outcome = std::thread::scope(|scope| {
+        let _until_the_end = Closing(&courier);
+        scope.spawn(|| courier.work());
+        run_with(&courier, lane, manner, jobs, recorder)
+    });
+    let delivered = courier.into_delivered();
+    lane.staging.extend(delivered.free);
+    recorder.take(delivered.scribe);
+    outcome.bytes_sent = delivered.bytes_sent;
+    outcome
+}
+
+fn run_with(
+    courier: &Courier<'_>,
+    lane: &mut Lane,
+    manner: Manner<'_>,
+    jobs: &[Job],
+    recorder: &mut Recorder,
+) -> Outcome {
     let number = lane.role.number;
-    let _alarm = Alarm(manner.exchange, number);
     lane.reports.clear();
     let mut runner = Runner {
         lane,
         manner,
+        courier,
         encoder: None,
         pending: 0,
-        outbox: VecDeque::new(),
         outcome: Outcome::default(),
         recorder,
         tree: Tree::default(),
         last_job: false,
     };
-    let mut current = jobs.first().map_or(0, |job| job.number());
+    let mut current = jobs.first().map_or(0, Job::number);
     let mut all = || {
         for (index, job) in jobs.iter().enumerate() {
             current = job.number();
@@ -170,7 +200,13 @@ impl Runner<'_> {
                 on_device = feed.bring(&self.lane.gpu, drawn.clone())?;
             }
             let bytes = self.lane.gpu.counters().bytes_uploaded - before;
-            self.recorder.host(Activity::Upload, "batch", (job.number(), None), begun, bytes);
+            self.recorder.scribe.note(
+                Activity::Upload,
+                "batch",
+                (job.number(), None),
+                begun,
+                bytes,
+            );
         }
         self.tree = Tree::default();
         for instruction in program(stage, stages, share.clone()) {
@@ -209,7 +245,7 @@ impl Runner<'_> {
             }
             let bytes = payload.len() as u64;
             let at = (job.number(), Some(m));
-            self.recorder.host(Activity::Exchange, "activations in", at, begun, bytes);
+            self.recorder.scribe.note(Activity::Exchange, "activations in", at, begun, bytes);
         }
         let timed = self.recorder.pass(Activity::Forward, "forward", job.number(), Some(m));
         let mut encoder = self.take_encoder();
@@ -225,7 +261,7 @@ impl Runner<'_> {
         let mut outgoing = None;
         if let Some(y) = slot_of.y {
             let bytes = slot_of.executor.plan().info(y).map_or(0, |i| i.shape.bytes() as u64);
-            let staging = pollster::block_on(self.lane.staging(bytes))?;
+            let staging = self.staging(bytes)?;
             let slot_of = self.lane.slot(rows, batch, slot)?;
             let (buffer, offset) = slot_of.executor.buffer_of(y)?;
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
@@ -272,7 +308,7 @@ impl Runner<'_> {
             gpu.write(self.lane.sum.scalars(), 0, scalars)?;
             let bytes = payload.len() as u64;
             let at = (job.number(), Some(m));
-            self.recorder.host(Activity::Exchange, "gradients in", at, begun, bytes);
+            self.recorder.scribe.note(Activity::Exchange, "gradients in", at, begun, bytes);
         }
         let replicas = self.lane.role.replicas;
         let buckets = self.lane.sum.buckets();
@@ -312,12 +348,6 @@ impl Runner<'_> {
                 0 => self.stage_gradient(&mut encoder, rows, batch, slot)?,
                 _ => None,
             };
-            for &block in &push.adds {
-                let timed = self.recorder.pass(Activity::Backward, "sum", job.number(), Some(m));
-                let times = self.recorder.writes(timed);
-                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times);
-            }
-            self.lane.sum.store(&mut encoder, first_block + push.store, these)?;
             self.encoder = Some(encoder);
             self.pending += 1;
             if let Some((staging, bytes)) = outgoing {
@@ -325,6 +355,15 @@ impl Runner<'_> {
                 let to = Some(number.wrapping_sub(1));
                 self.post(job, to, Content::Gradients(m), staging, bytes);
             }
+            // The stage before need not wait for this.
+            let mut encoder = self.take_encoder();
+            for &block in &push.adds {
+                let timed = self.recorder.pass(Activity::Backward, "sum", job.number(), Some(m));
+                let times = self.recorder.writes(timed);
+                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times);
+            }
+            self.lane.sum.store(&mut encoder, first_block + push.store, these)?;
+            self.encoder = Some(encoder);
             if last_of_share && replicas > 1 {
                 self.send_sums(
                     job,
@@ -388,7 +427,7 @@ impl Runner<'_> {
             self.lane.role.keeps_state && (self.manner.keeps_every_state || self.last_job);
         let kept = if keeps_state { self.lane.kept_arenas() } else { Vec::new() };
         let bytes = self.lane.report_bytes(&kept);
-        let staging = pollster::block_on(self.lane.staging(bytes))?;
+        let staging = self.staging(bytes)?;
         let status = self.lane.parameters.status();
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         let scalars = self.lane.sum.scalars();
