@@ -32,7 +32,7 @@ struct Args {
     /// Begin of the files' names; without it none is written
     #[arg(long)]
     name: Option<PathBuf>,
-    /// Dense layers [default: 12]
+    /// Dense layers [default: 32]
     #[arg(long)]
     layers: Option<NonZeroUsize>,
     /// Units of each layer [default: 32]
@@ -51,7 +51,7 @@ fn run(args: &Args) -> Outcome {
     let mut report = Report::new("timeline", &args.options);
     let usual = ScheduleName::Pipeline;
     let (_, lanes) = args.lanes.lay_out(&args.options, usual, &mut report)?;
-    let layers = args.options.size(args.layers, 12, 4);
+    let layers = args.options.size(args.layers, 32, 4);
     let width = args.options.size(args.width, 32, 8);
     let rows = args.options.size(args.rows, 8, 2);
     let micro_batches = args.options.size(args.lanes.micro_batches, 16, 4);

@@ -10,6 +10,8 @@ mod pipeline;
 mod readback;
 mod scope;
 #[cfg(not(target_arch = "wasm32"))]
+mod settle;
+#[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
 pub use adapter::{AdapterChoice, adapters};

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::kernel::Arena;
-use crate::plan::{ArenaLayout, Place};
+use crate::plan::{ArenaLayout, Place, Target};
 use crate::train::Residency;
 use crate::train::feed::Feed;
 use crate::{Error, Result};
@@ -18,6 +18,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub(super) struct Role {
     pub(super) number: usize,
+    /// The device, with a lay-out of parameters that all lanes share.
+    pub(super) target: Target,
     pub(super) stage: Stage,
     /// Micro-batches in flight.
     pub(super) in_flight: usize,
@@ -86,7 +88,7 @@ impl Lane {
         state: &TrainingState,
     ) -> Result<Self> {
         let (batch, residency, own_blocks, stack) = options;
-        let target = gpu.target();
+        let target = role.target.clone();
         let (update_plan, loss) = task.update_plan(&role.stage, &target)?;
         let states = task.optimizer.rule().states();
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
@@ -133,7 +135,7 @@ impl Lane {
         let rows = Rows { micro_batch, batch, resident };
         let mut slots = Vec::new();
         for _ in 0..self.role.in_flight.max(1) {
-            let graph = task.stage_graph(&self.role.stage, data, rows, &self.gpu.target())?;
+            let graph = task.stage_graph(&self.role.stage, data, rows, &self.role.target)?;
             let StageGraph { plan, features, targets, order, x, y, dy, dx, scalars } = graph;
             let mut inputs = Vec::new();
             if let Some(feed) = &self.feed {

@@ -33,6 +33,7 @@ use crate::exec::timeline::{ClockSource, Timeline};
 use crate::exec::tree::{self, Block, Tree};
 use crate::gpu::Gpu;
 use crate::nn::Sequential;
+use crate::plan::Target;
 use crate::{Error, Result};
 use lane::{Lane, Role};
 use record::Recorder;
@@ -169,11 +170,13 @@ impl Parallel {
         };
         let batches = self.micro_batch_sizes();
         let (blocks, stack) = self.room();
+        let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
         for (number, gpu) in gpus.iter().enumerate() {
             let Some(stage) = stages.get(if pipeline { number } else { 0 }).cloned() else { break };
             let replicas = if pipeline { 1 } else { gpus.len() };
             let role = Role {
                 number,
+                target: gpu.target().laid_out_with(&targets),
                 in_flight: match pipeline {
                     true => schedule::in_flight(number, gpus.len(), options.micro_batches),
                     false => 1,

@@ -1,7 +1,5 @@
 //! Records what a lane does when, for the timeline. Off, it costs a branch per pass.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::exec::timeline::{Activity, ClockSource, Span};
@@ -154,7 +152,7 @@ impl Recorder {
         if !self.is_host() || self.open.is_empty() {
             return Ok(());
         }
-        wait(gpu, patience)?;
+        gpu.settle("a recorded pass", patience)?;
         let origin = self.scribe.origin;
         let start = begun.duration_since(origin).as_secs_f64();
         let end = origin.elapsed().as_secs_f64();
@@ -176,22 +174,4 @@ impl Recorder {
         }
         Ok(spans)
     }
-}
-
-/// Waits until the device is done with everything submitted.
-fn wait(gpu: &Gpu, patience: Duration) -> Result<()> {
-    let done = Arc::new(AtomicBool::new(false));
-    let flag = done.clone();
-    gpu.queue().on_submitted_work_done(move || flag.store(true, Ordering::Release));
-    let since = Instant::now();
-    while !done.load(Ordering::Acquire) {
-        let _ = gpu.device().poll(wgpu::PollType::Poll);
-        gpu.check("a recorded pass")?;
-        if since.elapsed() > patience {
-            let seconds = since.elapsed().as_secs();
-            return Err(Error::Timeout { during: "a recorded pass".into(), seconds });
-        }
-        std::hint::spin_loop();
-    }
-    Ok(())
 }
