@@ -69,14 +69,11 @@ impl Net {
 
     /// Parameters that a lane holds, each a variable of the kernel.
     pub fn variables(&self) -> usize {
-        let last = self.layers.len().saturating_sub(1);
-        self.widths()
-            .enumerate()
-            .map(|(l, (inputs, layer))| match l == last {
-                true => (self.slots(inputs) + 1) * layer.units,
-                false => (inputs + 1) * self.slots(layer.units),
-            })
-            .sum()
+        let of_layer = |l| {
+            let (rows, columns) = self.held(l);
+            (rows + 1) * columns
+        };
+        (0..self.layers.len()).map(of_layer).sum()
     }
 
     /// Multiply-adds of a step over `rows` rows, of all lanes together.
@@ -104,8 +101,7 @@ impl Net {
 
     /// Turns of the loops that load and store everything.
     pub fn turns_of_dispatch(&self) -> usize {
-        let of_layers: usize = self.widths().map(|(inputs, layer)| inputs.max(layer.units)).sum();
-        2 * (1 + self.rule.states()) * of_layers
+        2 * self.variables()
     }
 
     /// Numbers in the workgroup's memory: what the largest exchange puts there.
@@ -158,7 +154,7 @@ impl Net {
             .enumerate()
             .map(|(l, (inputs, layer))| self.layer(l, inputs, layer))
             .collect();
-        let names = self.names();
+        let names: Vec<String> = (0..self.layers.len()).flat_map(|l| self.names(l)).collect();
         let replicated = format!("{last}_b_");
         let own_names: Vec<String> =
             names.iter().filter(|name| !name.starts_with(&replicated)).cloned().collect();
@@ -209,21 +205,21 @@ impl Net {
         self.layers.last().map_or(0, |layer| layer.units)
     }
 
-    /// The names of a lane's parameters, without what tells weights, gradients and states apart.
-    fn names(&self) -> Vec<String> {
-        let last = self.layers.len().saturating_sub(1);
-        let mut names = Vec::new();
-        for (l, (inputs, layer)) in self.widths().enumerate() {
-            let (rows, columns) = match l == last {
-                true => (self.slots(inputs), layer.units),
-                false => (inputs, self.slots(layer.units)),
-            };
-            for column in 0..columns {
-                names.extend((0..rows).map(|row| format!("{l}_{row}_{column}")));
-                names.push(format!("{l}_b_{column}"));
-            }
+    /// Rows and columns of the weights that a lane holds of layer `l`.
+    fn held(&self, l: usize) -> (usize, usize) {
+        let Some((inputs, layer)) = self.widths().nth(l) else { return (0, 0) };
+        match l + 1 == self.layers.len() {
+            true => (self.slots(inputs), layer.units),
+            false => (inputs, self.slots(layer.units)),
         }
-        names
+    }
+
+    /// The names of a lane's parameters of layer `l`, row by row, then the biases; without what tells
+    /// weights, gradients and states apart.
+    fn names(&self, l: usize) -> Vec<String> {
+        let (rows, columns) = self.held(l);
+        let of_row = |row: String| (0..columns).map(move |column| format!("{l}_{row}_{column}"));
+        (0..rows).map(|row| row.to_string()).chain(["b".into()]).flat_map(of_row).collect()
     }
 
     fn layer(&self, l: usize, inputs: usize, layer: &Dense) -> Value {
@@ -242,6 +238,9 @@ impl Net {
             input_slots => self.slots(inputs),
             weights_at => layer.weights_at,
             bias_at => layer.bias_at,
+            rows => self.held(l).0,
+            columns => self.held(l).1,
+            names => self.names(l),
             activated => layer.activation.is_some(),
             function => layer.activation.map(|f| formulas(f).0),
             derivative => layer.activation.map(|f| formulas(f).1),
