@@ -74,7 +74,10 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             true => model.choose_kernels(batch)?,
             false => Choice { net: None, why: "general: nothing is trained".into() },
         };
-        let orders = if net.is_some() { orders_at_once(rows, batch) } else { 1 };
+        let orders = match net {
+            Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
+            None => 1,
+        };
         let feed = Feed::with_orders(&gpu, data, batch, residency, orders).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
@@ -281,10 +284,12 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 }
 
-/// Numbers of an order that the device holds, at most, where there is more than one.
-const ORDERS: usize = 1 << 18;
+/// Bytes of orders of rows on the device, at most, where there is more than one.
+const ORDERS: u64 = 1 << 20;
 
 /// Orders of rows that a submission may draw from: those of as many epochs as it may have.
-fn orders_at_once(rows: usize, batch: usize) -> usize {
-    (ORDERS / rows.max(1)).min(MOST_STEPS / rows.div_ceil(batch.max(1)).max(1)).max(1)
+fn orders_at_once(rows: usize, batch: usize, largest: u64) -> usize {
+    let epochs = MOST_STEPS / rows.div_ceil(batch.max(1)).max(1);
+    let room = ORDERS.min(largest) / (4 * rows.max(1) as u64);
+    usize::try_from(room).unwrap_or(usize::MAX).min(epochs).max(1)
 }
