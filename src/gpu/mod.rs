@@ -229,6 +229,10 @@ impl Gpu {
         match self.refused(|| self.queue().write_buffer(buffer, offset, data)) {
             None => self.check("writing to the device"),
             Some(reason) => {
+                // A device that is gone says so when it is polled; then that is the reason.
+                #[cfg(not(target_arch = "wasm32"))]
+                let _ = self.device().poll(wgpu::PollType::Poll);
+                self.check("writing to the device")?;
                 Err(Error::Validation { during: "writing to the device".into(), reason })
             }
         }
