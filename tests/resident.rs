@@ -4,8 +4,8 @@
 mod common;
 mod support;
 
-use common::random::Random;
 use common::gpu;
+use common::random::Random;
 use support::net::{Net, Unary};
 use support::{bits, close, f64s};
 use wgrad::data::{Dataset, Targets};

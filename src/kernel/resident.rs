@@ -104,14 +104,19 @@ impl Net {
         2 * self.variables()
     }
 
-    /// Numbers in the workgroup's memory: what the largest exchange puts there.
+    /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each lane.
     pub fn exchange(&self) -> usize {
         let last = self.layers.len().saturating_sub(1);
         let of_layer = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
-            let spread = self.samples * self.slots(inputs);
-            if l == last { (self.samples * layer.units).max(spread) } else { spread.max(inputs) }
+            let spread = self.samples * self.slots(inputs).div_ceil(4);
+            let sums = if l == last {
+                (self.samples * layer.units).div_ceil(4)
+            } else {
+                inputs.div_ceil(4)
+            };
+            spread.max(sums)
         };
-        self.lanes * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
+        4 * self.lanes * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
     }
 
     /// Numbers per row of the results: the loss and the counts.
@@ -188,8 +193,9 @@ impl Net {
                     states => self.rule.states(),
                     clip => self.clip,
                     masks,
-                    exchange => self.exchange(),
-                    tree => tree(0, self.lanes),
+                    exchange => self.exchange() / 4,
+                    tree => tree(0, self.lanes, ""),
+                    tree_of => tree(0, self.lanes, "[c]"),
                     most_steps => MOST_STEPS,
                 })
             })
@@ -284,10 +290,13 @@ fn count_name(count: Count) -> &'static str {
     }
 }
 
-/// The sum of `count` numbers of the exchange from `at + first` on: neighbours, pairs, fours ….
-fn tree(first: usize, count: usize) -> String {
+/// The sum of `count` entries of the exchange (or of a component of them) from `at + first` on:
+/// neighbours, pairs, fours ….
+fn tree(first: usize, count: usize, component: &str) -> String {
     match count / 2 {
-        0 => format!("exchange[at + {first}u]"),
-        half => format!("({} + {})", tree(first, half), tree(first + half, half)),
+        0 => format!("exchange[at + {first}u]{component}"),
+        half => {
+            format!("({} + {})", tree(first, half, component), tree(first + half, half, component))
+        }
     }
 }

@@ -22,11 +22,14 @@ pub enum Kernels {
     Resident,
 }
 
-/// Parameters per lane, at most. Each is a variable of the kernel's code, with its gradient and the
-/// optimizer's state, and appears in some ten statements: more would compile for seconds.
+/// Parameters per lane, at most. Each is a variable of the kernel's code with its gradient, and stands
+/// in some ten statements. Lavapipe takes 0.25 s for the kernel of a net with 97, 1 s for one with
+/// 385, 2.2 s for one with 610 (Mesa 22.3; 25.0 takes up to three times as long).
 const MOST_VARIABLES: usize = 384;
-/// Parameters per lane up to which two rows are taken at a time: half the turns of the loop for twice
-/// its code.
+/// The same, with the optimizer's state counted too: Adam's 310 take 2.7 s.
+const MOST_VARIABLES_AND_STATES: usize = 960;
+/// Parameters per lane up to which two rows are taken at a time: half the turns of the loop for a
+/// little more code. Beyond, the numbers of both rows no longer fit the registers.
 const VARIABLES_OF_PAIRS: usize = 128;
 /// Words of workgroup memory that every device has.
 const WORKGROUP_WORDS: usize = 4096;
@@ -91,12 +94,16 @@ pub(super) fn resident_net(
         clip: optimizer.clip().is_some(),
     };
     let variables = net.variables();
-    if variables > VARIABLES_OF_PAIRS {
+    // Without subgroup operations each exchange costs more in the code than the turns it saves, but
+    // for the one of a net with one hidden layer.
+    if variables > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2 {
         net.samples = 1;
     }
-    if variables > MOST_VARIABLES {
+    let with_states = variables * (1 + net.rule.states());
+    if variables > MOST_VARIABLES || with_states > MOST_VARIABLES_AND_STATES {
         return Err(format!(
-            "each of {lanes} lanes would hold {variables} parameters, at most {MOST_VARIABLES} fit"
+            "each of {lanes} lanes would hold {variables} parameters ({with_states} numbers with the \
+             optimizer's state), at most {MOST_VARIABLES} ({MOST_VARIABLES_AND_STATES}) fit"
         ));
     }
     if !net.subgroups && net.exchange() > WORKGROUP_WORDS {
