@@ -2,12 +2,15 @@
 //! 10 → 64 (ReLU) → 1 units, mean squared error, gradient descent with batches of 32, ten epochs
 //! over 1,000 random samples. In Keras it is `compile` and `fit`, and so it is here.
 //!
-//! The parallelism is in the data: every dispatch spreads the samples of a batch and the units of a
-//! layer over the threads of the GPU, and no line below speaks of it. The second program,
-//! `task_parallel`, writes the training step by hand and comes to the same bits.
+//! The parallelism is in the data. Within a device every dispatch spreads the rows of a batch over
+//! its threads. Across devices, each lane has a copy of the net and takes a share of the batch's
+//! micro-batches; the gradients of all are summed, and every copy takes the same step.
+//!
+//! The same is trained serially beside it, to the same bits, and every schedule is measured: whether
+//! several lanes pay depends on the net and on the machine.
 //!
 //! ```sh
-//! cargo run --release --example data_parallel
+//! cargo run --release --features timeline --example data_parallel -- --timeline lanes
 //! ```
 
 mod common;
@@ -16,14 +19,19 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Options, Outcome, Report, article, fingerprint};
+use common::lanes::{LaneOptions, ScheduleName, Task, race};
+use common::{Options, Outcome, Report, article};
+use wgrad::exec::Schedule;
 use wgrad::prelude::*;
+use wgrad::train::ParallelOptions;
 
-/// A small net through `compile` and `fit`
+/// A small net over lanes that share the rows
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    lanes: LaneOptions,
     /// Passes over the samples [default: 10]
     #[arg(long)]
     epochs: Option<NonZeroUsize>,
@@ -35,35 +43,29 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Outcome {
     let mut report = Report::new("data_parallel", &args.options);
-    let gpu = args.options.gpu()?;
-    report.device(gpu.info());
-    let data = article::samples(article::SAMPLES)?;
+    let usual = ScheduleName::DataParallel;
+    let (schedule, lanes) = args.lanes.lay_out(&args.options, usual, &mut report)?;
     let model = article::network();
     println!("{}", model.summary());
 
-    // Compile: the net goes to the device, with its loss and its optimizer.
+    // Compile: the loss and the optimizer. A batch of 32 samples is cut into micro-batches.
     let optimizer = Optimizer::sgd(article::LEARNING_RATE);
-    let mut model =
-        model.compile_blocking(&gpu, Compile::new(Loss::MeanSquaredError, optimizer))?;
+    let micro_batches = args.options.size(args.lanes.micro_batches, 4, 2);
+    let task = Task {
+        model,
+        compile: Compile::new(Loss::MeanSquaredError, optimizer),
+        data: article::samples(article::SAMPLES)?.into(),
+        options: ParallelOptions::new(article::BATCH, micro_batches, Schedule::Serial),
+    };
+    task.advise(&lanes, if args.options.quick { 2 } else { 16 }, &mut report)?;
 
-    // Fit: 31 batches of 32 samples and one of the 8 that are left, ten times over.
+    // Fit: 31 batches of 32 samples and one of the 8 that are left, epoch after epoch.
     let epochs = args.options.size(args.epochs, 10, 2);
-    let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
-    let history = model.fit_blocking(&data, fit)?;
-
-    for epoch in &history.epochs {
-        println!("epoch {:>2}  loss {:.6}", epoch.epoch, epoch.loss);
-    }
-    let seconds = history.last().map_or(0.0, |epoch| epoch.seconds);
-    let weights = model.weights_blocking()?;
-    let hash = fingerprint(weights.iter().map(|(_, values)| values.as_slice()));
-    println!("time: {seconds:.3} s for {} steps", model.steps());
-    println!("weights: {hash} (the same in task_parallel)");
-
-    report.set("losses", history.values("loss"));
-    report.set("weights", hash);
-    report.set("steps", model.steps());
-    report.seconds("train", seconds);
-    report.counters(gpu.counters());
+    let epoch = |parallel: &mut wgrad::train::Parallel, epoch: usize| {
+        let history = parallel.fit(epoch, None)?;
+        Ok(history.last().map_or(f64::NAN, |log| log.loss))
+    };
+    let files = args.lanes.timeline.as_deref();
+    race(&task, (&schedule, &lanes), epochs, epoch, files, &mut report)?;
     report.write()
 }

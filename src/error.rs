@@ -146,6 +146,13 @@ pub enum Error {
         /// How long.
         seconds: f64,
     },
+    /// A timeline's picture could not be drawn.
+    #[cfg(all(feature = "timeline", not(target_arch = "wasm32")))]
+    #[error("the timeline cannot be drawn: {reason}; its figures and its trace need no picture")]
+    Drawing {
+        /// What the drawing library said.
+        reason: String,
+    },
     /// A data set or file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -8,7 +8,7 @@ use wgrad::data::Dataset;
 use wgrad::exec::{Executor, ExecutorOptions, MAX_STEPS, Parameters, Step};
 use wgrad::graph::{DType, Graph, Loss, Reduction, Tensor, UpdateRule};
 use wgrad::nn::{Metric, Optimizer, Sequential};
-use wgrad::plan::{AdapterClass, Plan, PlanOptions, Target};
+use wgrad::plan::{AdapterClass, Barriers, Plan, PlanOptions, Target};
 use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Counters, Error, Gpu};
 
@@ -519,4 +519,19 @@ fn predictors_are_kept() {
     // Reading back takes a buffer; nothing else is created.
     assert_eq!((second.bind_groups, second.pipelines), (0, 0));
     assert!(second.buffers <= 1);
+}
+
+/// Of a six-layer net: a barrier between levels, one for each layer and pass. Differentiation already
+/// lists the gradient of a layer's weights beside that of its input, which shares it, so the graph's own
+/// order is as good; a runner that puts one after every dispatch needs five more.
+#[test]
+fn barriers_of_a_six_layer_net() {
+    let gpu = noop();
+    let net = (0..6).fold(Sequential::new(16), |net, _| net.dense(16).relu());
+    let data = Dataset::regression(vec![0.5; 32 * 16], 16, vec![0.5; 32 * 16], 16).unwrap();
+    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let model = net.compile_blocking(&gpu, how).unwrap();
+    let trainer = pollster::block_on(model.trainer(&data, 32, Residency::Auto)).unwrap();
+    let barriers = trainer.plan().barriers();
+    assert_eq!(barriers, Barriers { by_level: 15, naive: 15, one_at_a_time: 20 });
 }

@@ -14,7 +14,7 @@ use wgrad::kernel::reflect::{Access, Binding, bindings, source};
 use wgrad::kernel::resident::{Dense, Net};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
-    Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
+    GRADIENT_SUM, Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
 };
 
 /// The default limits of WebGPU.
@@ -236,6 +236,14 @@ fn every_variant_is_valid() {
     for launch in all_launches() {
         valid(&launch);
     }
+    valid(&Launch {
+        name: "gradient sum".into(),
+        parts: GRADIENT_SUM.to_vec(),
+        constants: Vec::new(),
+        dims: vec![1],
+        operands: Vec::new(),
+        workgroups: 1,
+    });
 }
 
 /// Parses and validates the WGSL as written and with its constants in place.
@@ -371,6 +379,8 @@ fn every_file_is_launched() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .partition(|name| name.ends_with(".jinja"));
+    let sum = GRADIENT_SUM.iter().map(|part| format!("{}.wgsl", part.name));
+    let launched: BTreeSet<String> = launched.into_iter().chain(sum).collect();
     assert_eq!(launched, files);
     // Rendered by `resident_kernels_are_valid`.
     let expected = ["resident.wgsl.jinja", "resident_loss.wgsl.jinja"].map(String::from);

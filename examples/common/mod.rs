@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no example uses all of it")]
 
 pub mod article;
+pub mod lanes;
 pub mod png;
 pub mod progress;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use wgrad::{AdapterChoice, Counters, Gpu};
 
 /// What an example's own functions return: any error will do, it is only printed.
@@ -32,13 +34,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// A device on the adapter asked for, which is printed.
-    pub fn gpu(&self) -> Outcome<Gpu> {
+    /// A device on the adapter asked for.
+    pub fn device(&self) -> Outcome<Gpu> {
         let choice = match &self.adapter {
             Some(name) => AdapterChoice::named(name),
             None => AdapterChoice::default(),
         };
-        let gpu = Gpu::with_blocking(&choice)?;
+        Ok(Gpu::with_blocking(&choice)?)
+    }
+
+    /// As [`Options::device`], which is printed.
+    pub fn gpu(&self) -> Outcome<Gpu> {
+        let gpu = self.device()?;
         println!("adapter: {}", gpu.describe());
         Ok(gpu)
     }
@@ -120,12 +127,12 @@ impl Report {
     }
 }
 
-/// A hash (FNV-1a, 64 bits) of the bits of all weights: equal hashes mean that two runs ended alike
-/// to the last bit.
+/// SHA-256 of the bits of all weights, in hexadecimal digits: equal hashes mean that two runs ended
+/// alike to the last bit.
 pub fn fingerprint<'a>(weights: impl IntoIterator<Item = &'a [f32]>) -> String {
-    let bytes = weights.into_iter().flatten().flat_map(|weight| weight.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    let mut hash = Sha256::new();
+    for weight in weights.into_iter().flatten() {
+        hash.update(weight.to_le_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Parameters;
 use crate::Result;
 use crate::gpu::{Buffer, Gpu, Pipeline};
-use crate::kernel::{Arena, PRELUDE, WORKGROUP, grid, part};
+use crate::kernel::{Arena, GRADIENT_SUM, WORKGROUP, grid};
 
 /// A range of one of the summed buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl GradientSum {
         buckets: Vec<Vec<Piece>>,
         blocks: usize,
     ) -> Result<Self> {
-        let pipeline = gpu.pipeline(&[PRELUDE, part!("gradient_sum")], &[]).await?;
+        let pipeline = gpu.pipeline(&GRADIENT_SUM, &[]).await?;
         let scalar_bytes = 4 * scalars as u64;
         let scalars = gpu.buffer("sums of losses", scalar_bytes).await?;
         let pieces: Vec<Piece> = buckets.iter().flatten().copied().collect();
@@ -105,7 +105,7 @@ impl GradientSum {
                     .bindings
                     .iter()
                     .map(|binding| {
-                        let (buffer, offset, bytes): (&wgpu::Buffer, _, _) = match &*binding.name {
+                        let (buffer, offset, bytes): (&wgpu::Buffer, _, _) = match binding.name {
                             "earlier" => (earlier, piece.offset, piece.bytes),
                             "sum" => (sum, piece.offset, piece.bytes),
                             _ => (&self._dims, dims, 4),

@@ -11,6 +11,7 @@ mod ring;
 pub mod schedule;
 mod snapshot;
 mod step;
+pub mod timeline;
 pub mod tree;
 
 pub(crate) use gradient_sum::{GradientSum, Piece};

@@ -53,7 +53,7 @@ impl Schedule {
 }
 
 /// One thing that a lane does in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// The forward pass of a micro-batch, from its inputs or the activations of the stage before.
     Forward(usize),
@@ -64,8 +64,8 @@ pub enum Instruction {
     Update,
 }
 
-/// What stage `stage` of `stages` does for `micro_batches`: as many forward passes as there are
-/// stages behind it, then one forward and one backward in turn, then the backward passes that are
+/// What stage `stage` of `stages` does for `micro_batches`: two forward passes for each stage behind
+/// it, so that a message on its way is not waited for, then one forward and one backward in turn, then the backward passes that are
 /// left. A model in one piece is a pipeline of one stage.
 pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<Instruction> {
     let ahead = in_flight(stage, stages, micro_batches.len()).saturating_sub(1);
@@ -80,9 +80,9 @@ pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<
     program
 }
 
-/// Most micro-batches whose activations a stage holds at once.
+/// Most micro-batches whose activations a stage holds at once: one, and two for each stage behind it.
 pub fn in_flight(stage: usize, stages: usize, micro_batches: usize) -> usize {
-    stages.saturating_sub(stage).min(micro_batches)
+    (2 * stages.saturating_sub(stage)).saturating_sub(1).min(micro_batches)
 }
 
 /// The rows of each micro-batch: `rows` rows in `micro_batches` parts, or in as many as there are
@@ -143,4 +143,95 @@ pub fn cut(costs: &[u64], stages: usize) -> Result<Vec<usize>> {
         left -= sizes[k - 1];
     }
     Ok(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Runs the programs of all stages as far as messages allow; the most micro-batches that each
+    /// stage held at once.
+    fn simulate(stages: usize, micro_batches: usize) -> Vec<usize> {
+        let programs: Vec<_> = (0..stages).map(|s| program(s, stages, 0..micro_batches)).collect();
+        let mut done = HashSet::new();
+        let mut at = vec![0; stages];
+        let (mut held, mut most) = (vec![0_usize; stages], vec![0; stages]);
+        loop {
+            let mut moved = false;
+            for stage in 0..stages {
+                let Some(&instruction) = programs[stage].get(at[stage]) else { continue };
+                let possible = match instruction {
+                    Instruction::Forward(_) if stage == 0 => true,
+                    Instruction::Forward(_) => done.contains(&(stage - 1, instruction)),
+                    Instruction::Backward(m) if stage + 1 == stages => {
+                        done.contains(&(stage, Instruction::Forward(m)))
+                    }
+                    Instruction::Backward(_) => done.contains(&(stage + 1, instruction)),
+                    Instruction::Update => true,
+                };
+                if possible {
+                    match instruction {
+                        Instruction::Forward(_) => held[stage] += 1,
+                        Instruction::Backward(_) => held[stage] -= 1,
+                        Instruction::Update => assert_eq!(held[stage], 0),
+                    }
+                    most[stage] = most[stage].max(held[stage]);
+                    assert!(done.insert((stage, instruction)), "{instruction:?} twice");
+                    at[stage] += 1;
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        for (stage, program) in programs.iter().enumerate() {
+            assert_eq!(at[stage], program.len(), "stage {stage} of {stages} waits forever");
+            assert_eq!(program.len(), 2 * micro_batches + 1);
+        }
+        most
+    }
+
+    #[test]
+    fn no_pipeline_hangs_and_memory_is_bounded() {
+        for stages in 1..9 {
+            for micro_batches in 1..20 {
+                let most = simulate(stages, micro_batches);
+                let bound: Vec<_> =
+                    (0..stages).map(|s| in_flight(s, stages, micro_batches)).collect();
+                assert_eq!(most, bound, "{stages} stages, {micro_batches} micro-batches");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_cover_everything_once_and_follow_the_weights() {
+        assert_eq!(shares(8, &[1, 1]), [0..4, 4..8]);
+        assert_eq!(shares(8, &[3, 1]), [0..6, 6..8]);
+        assert_eq!(shares(3, &[1, 0, 2]), [0..1, 1..1, 1..3]);
+        for count in 0..20 {
+            for weights in [vec![1, 1, 1], vec![5, 1, 1], vec![0, 7, 2, 2]] {
+                let shares = shares(count, &weights);
+                assert_eq!(shares.first().map(|s| s.start), Some(0));
+                assert_eq!(shares.last().map(|s| s.end), Some(count));
+                assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+            }
+        }
+    }
+
+    #[test]
+    fn the_dearest_stage_is_as_cheap_as_can_be() {
+        assert_eq!(cut(&[1, 1, 1, 1], 2).unwrap(), [2, 2]);
+        assert_eq!(cut(&[10, 1, 1, 1], 2).unwrap(), [1, 3]);
+        assert_eq!(cut(&[1, 1, 10], 3).unwrap(), [1, 1, 1]);
+        assert!(cut(&[1, 1], 3).is_err());
+        assert!(cut(&[1, 1], 0).is_err());
+    }
+
+    #[test]
+    fn micro_batches_differ_by_one_row_at_most() {
+        assert_eq!(micro_batches(10, 4), [0..3, 3..6, 6..8, 8..10]);
+        assert_eq!(micro_batches(2, 5), [0..1, 1..2]);
+    }
 }

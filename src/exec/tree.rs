@@ -114,13 +114,13 @@ mod tests {
 
     #[test]
     fn a_tree_of_five() {
-        assert_eq!(expression(&[0..5]), "(((0+1)+(2+3))+4)");
+        assert_eq!(expression(std::slice::from_ref(&(0..5))), "(((0+1)+(2+3))+4)");
     }
 
     #[test]
     fn shares_do_not_change_the_order() {
         for count in 1..20 {
-            let whole = expression(&[0..count]);
+            let whole = expression(std::slice::from_ref(&(0..count)));
             for a in 0..=count {
                 for b in a..=count {
                     assert_eq!(expression(&[0..a, a..b, b..count]), whole, "{count} at {a}, {b}");

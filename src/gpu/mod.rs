@@ -4,15 +4,25 @@
 mod adapter;
 mod buffer;
 mod counters;
+#[cfg(not(target_arch = "wasm32"))]
+mod device_clock;
 mod pipeline;
 mod readback;
 mod scope;
+#[cfg(not(target_arch = "wasm32"))]
+mod settle;
+#[cfg(not(target_arch = "wasm32"))]
+mod timestamps;
 
 pub use adapter::{AdapterChoice, adapters};
 pub(crate) use buffer::Buffer;
 pub use counters::Counters;
+#[cfg(not(target_arch = "wasm32"))]
+pub use device_clock::{Bracket, DeviceClock};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use readback::{Arrival, map};
+#[cfg(not(target_arch = "wasm32"))]
+pub use timestamps::Timestamps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,7 +76,8 @@ impl Gpu {
         let name = adapter.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features()
+                & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
             ..Default::default()
         };

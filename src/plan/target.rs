@@ -44,6 +44,17 @@ impl Default for Target {
 }
 
 impl Target {
+    /// This device, with parameters laid out so that they lie alike on `others`: what replicas need
+    /// that exchange ranges of memory.
+    pub fn laid_out_with<'a>(mut self, others: impl IntoIterator<Item = &'a Target>) -> Self {
+        for other in others {
+            self.alignment = self.alignment.max(other.alignment);
+            self.max_binding_bytes = self.max_binding_bytes.min(other.max_binding_bytes);
+            self.max_buffer_bytes = self.max_buffer_bytes.min(other.max_buffer_bytes);
+        }
+        self
+    }
+
     /// Largest tensor that can be bound, bytes.
     pub fn max_tensor_bytes(&self) -> u64 {
         self.max_binding_bytes.min(self.max_buffer_bytes)

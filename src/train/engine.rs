@@ -18,7 +18,7 @@ use crate::plan::{AdapterClass, Plan};
 const SOFTWARE_BUDGET: u64 = 1 << 31;
 const GPU_BUDGET: u64 = 1 << 38;
 /// The same for the resident kernel, which has one core of a processor or of a GPU.
-const RESIDENT_BUDGET: u64 = 1 << 30;
+const RESIDENT_BUDGET: u64 = 1 << 28;
 /// Software drivers end an invocation's loops after 65,535 turns, silently.
 const MOST_TURNS: usize = 60_000;
 

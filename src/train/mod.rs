@@ -25,5 +25,7 @@ pub use history::{EpochLog, History};
 pub use kernels::Kernels;
 pub use model::{Compile, Model};
 #[cfg(not(target_arch = "wasm32"))]
-pub use parallel::{LaneMemory, Parallel, ParallelOptions, TrainingState};
+pub use parallel::{
+    Advice, LaneMemory, Measured, Parallel, ParallelOptions, TrainingState, Trial, advise,
+};
 pub use trainer::{StepResult, Trainer};

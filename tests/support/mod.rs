@@ -3,6 +3,7 @@
 
 pub mod net;
 pub mod optimizer;
+pub mod parallel;
 pub mod safetensors;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::kernel::Arena;
-use crate::plan::{ArenaLayout, Place};
+use crate::plan::{ArenaLayout, Place, Target};
 use crate::train::Residency;
 use crate::train::feed::Feed;
 use crate::{Error, Result};
@@ -18,13 +18,15 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub(super) struct Role {
     pub(super) number: usize,
+    /// The device, with a lay-out of parameters that all lanes share.
+    pub(super) target: Target,
     pub(super) stage: Stage,
     /// Micro-batches in flight.
     pub(super) in_flight: usize,
     /// Whether lanes are replicas that exchange sums.
     pub(super) replicas: usize,
     pub(super) buckets: usize,
-    /// Whether it reports parameters and optimizer states after each step.
+    /// Whether its reports are the ones that hold parameters and optimizer states.
     pub(super) keeps_state: bool,
 }
 
@@ -53,6 +55,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) step: u64,
+    pub(super) keeps_state: bool,
     pub(super) staging: Buffer,
     pub(super) arrival: Arrival,
 }
@@ -85,7 +88,7 @@ impl Lane {
         state: &TrainingState,
     ) -> Result<Self> {
         let (batch, residency, own_blocks, stack) = options;
-        let target = gpu.target();
+        let target = role.target.clone();
         let (update_plan, loss) = task.update_plan(&role.stage, &target)?;
         let states = task.optimizer.rule().states();
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
@@ -132,7 +135,7 @@ impl Lane {
         let rows = Rows { micro_batch, batch, resident };
         let mut slots = Vec::new();
         for _ in 0..self.role.in_flight.max(1) {
-            let graph = task.stage_graph(&self.role.stage, data, rows, &self.gpu.target())?;
+            let graph = task.stage_graph(&self.role.stage, data, rows, &self.role.target)?;
             let StageGraph { plan, features, targets, order, x, y, dy, dx, scalars } = graph;
             let mut inputs = Vec::new();
             if let Some(feed) = &self.feed {
@@ -184,9 +187,6 @@ impl Lane {
 
     /// The arenas whose contents make up a training state: values, then states.
     pub(super) fn kept_arenas(&self) -> Vec<(Arena, usize, u64)> {
-        if !self.role.keeps_state {
-            return Vec::new();
-        }
         let states = self.parameters.states().unwrap_or(0);
         let arenas = [Arena::Values, Arena::State1, Arena::State2].into_iter().take(1 + states);
         let chunks = self.parameters.layout().chunks.clone();
@@ -198,9 +198,9 @@ impl Lane {
             .collect()
     }
 
-    /// Bytes of a report.
-    pub(super) fn report_bytes(&self) -> u64 {
-        let kept: u64 = self.kept_arenas().iter().map(|(_, _, bytes)| bytes).sum();
+    /// Bytes of a report with the contents of these arenas.
+    pub(super) fn report_bytes(&self, kept: &[(Arena, usize, u64)]) -> u64 {
+        let kept: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
         STATUS_BYTES + self.sum.scalars().size() + kept
     }
 }

@@ -4,85 +4,41 @@
 //! [fixed tree](crate::exec::tree), so that the result does not depend on the schedule or on the
 //! number of lanes, only on the number of micro-batches.
 
+mod advice;
+mod courier;
+mod fit;
 mod lane;
+mod messages;
+mod options;
 mod record;
 mod run;
 mod stage;
 mod state;
 
+pub use advice::{Advice, Measured, Trial, advise};
+pub use options::{LaneMemory, ParallelOptions};
 pub use state::TrainingState;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::StepResult;
 use super::graphs::{check_data, check_output};
 use super::model::Compile;
-use super::{Residency, StepResult};
 use crate::data::Dataset;
 use crate::exec::Step;
-use crate::exec::exchange::{Exchange, LocalExchange};
 use crate::exec::schedule::{self, Schedule};
+use crate::exec::timeline::{ClockSource, Timeline};
 use crate::exec::tree::{self, Block, Tree};
 use crate::gpu::Gpu;
 use crate::nn::Sequential;
+use crate::plan::Target;
 use crate::{Error, Result};
 use lane::{Lane, Role};
 use record::Recorder;
 use run::{Job, Manner, Outcome};
-use stage::{Stage, Task};
-
-/// How to train over lanes.
-#[derive(Clone, Debug)]
-pub struct ParallelOptions {
-    /// Rows per step.
-    pub batch: usize,
-    /// Parts of a batch whose gradients are computed apart. The result depends on it, in the last
-    /// digits; it does not depend on the schedule.
-    pub micro_batches: usize,
-    /// How the work is laid over lanes.
-    pub schedule: Schedule,
-    /// Where the data set lies, on each lane that needs it.
-    pub residency: Residency,
-    /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
-    pub buckets: usize,
-    /// Whether every step copies parameters and optimizer state to the host, so that nothing is lost
-    /// with a device. Costs a copy of them per step.
-    pub keep_state: bool,
-    /// Longest wait for another lane.
-    pub patience: Duration,
-    /// What carries messages from lane to lane.
-    pub exchange: Arc<dyn Exchange>,
-}
-
-impl ParallelOptions {
-    /// Batches of `batch` rows in `micro_batches` parts.
-    pub fn new(batch: usize, micro_batches: usize, schedule: Schedule) -> Self {
-        Self {
-            batch,
-            micro_batches,
-            schedule,
-            residency: Residency::Auto,
-            buckets: 2,
-            keep_state: true,
-            patience: Duration::from_secs(60),
-            exchange: Arc::new(LocalExchange::default()),
-        }
-    }
-}
-
-/// Memory of one lane, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneMemory {
-    /// Micro-batches whose activations it holds at once, at most.
-    pub micro_batches_in_flight: usize,
-    /// Intermediate tensors of those.
-    pub activations: u64,
-    /// Sums of gradients.
-    pub sums: u64,
-    /// Parameters, gradients and optimizer state.
-    pub parameters: u64,
-}
+use stage::Task;
 
 /// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
 /// schedules.
@@ -97,6 +53,10 @@ pub struct Parallel {
     state: TrainingState,
     order: Vec<u32>,
     bytes_exchanged: u64,
+    /// Whether the lanes have to begin anew from the state, since one of them failed.
+    stale: bool,
+    records: bool,
+    timeline: Option<Timeline>,
 }
 
 impl Parallel {
@@ -139,6 +99,9 @@ impl Parallel {
             state,
             order,
             bytes_exchanged: 0,
+            stale: false,
+            records: false,
+            timeline: None,
         };
         parallel.build(lanes).await?;
         Ok(parallel)
@@ -156,6 +119,7 @@ impl Parallel {
 
     async fn build(&mut self, gpus: &[Gpu]) -> Result<()> {
         self.lanes.clear();
+        self.stale = true;
         let options = &self.options;
         for (name, value) in
             [("batch size", options.batch), ("micro-batches", options.micro_batches)]
@@ -206,20 +170,20 @@ impl Parallel {
         };
         let batches = self.micro_batch_sizes();
         let (blocks, stack) = self.room();
+        let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
         for (number, gpu) in gpus.iter().enumerate() {
-            let whole = || Stage::clone(&stages[0]);
-            let stage =
-                if pipeline { stages.get(number).cloned() } else { None }.unwrap_or_else(whole);
+            let Some(stage) = stages.get(if pipeline { number } else { 0 }).cloned() else { break };
             let replicas = if pipeline { 1 } else { gpus.len() };
             let role = Role {
                 number,
+                target: gpu.target().laid_out_with(&targets),
                 in_flight: match pipeline {
                     true => schedule::in_flight(number, gpus.len(), options.micro_batches),
                     false => 1,
                 },
                 replicas,
                 buckets: if replicas > 1 { options.buckets.max(1) } else { 1 },
-                keeps_state: options.keep_state && (pipeline || number == 0),
+                keeps_state: pipeline || number == 0,
                 stage,
             };
             let lane_options = (options.batch, options.residency, blocks, stack);
@@ -229,7 +193,9 @@ impl Parallel {
                 .push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
         }
         let order = self.order.clone();
-        self.set_order(order)
+        self.set_order(order)?;
+        self.stale = false;
+        Ok(())
     }
 
     /// Batches that cover the data set once.
@@ -270,53 +236,98 @@ impl Parallel {
             let rule = format!("within 0..{}", self.batches());
             return Err(Error::argument("batches", format!("{batches:?}"), &rule));
         }
+        if self.stale {
+            let gpus = self.lanes();
+            pollster::block_on(self.build(&gpus))?;
+        }
         let jobs: Vec<Job> =
             batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
         self.options.exchange.clear();
-        let origin = Instant::now();
+        let (mut recorders, clock) = self.recorders(&jobs)?;
         let manner = Manner {
             exchange: &*self.options.exchange,
             lanes: self.lanes.len(),
             pipeline: self.options.schedule.is_pipeline(),
             patience: self.options.patience,
             serial: self.options.schedule == Schedule::Serial,
+            keeps_every_state: self.options.keep_state,
         };
         let jobs = &jobs;
         let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .lanes
-                .iter_mut()
-                .map(|lane| {
-                    scope.spawn(move || {
-                        let mut recorder = Recorder::new(false, origin);
-                        run::run(lane, manner, jobs, &mut recorder)
-                    })
-                })
+            let lanes = self.lanes.iter_mut().zip(&mut recorders);
+            let threads: Vec<_> = lanes
+                .map(|(lane, recorder)| scope.spawn(move || run::run(lane, manner, jobs, recorder)))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+            let first = jobs.first().map_or(0, |job| job.step.number.into());
+            threads
+                .into_iter()
+                .enumerate()
+                .map(|(lane, thread)| {
+                    thread.join().unwrap_or_else(|_| Outcome::panicked(lane, first))
+                })
+                .collect()
         });
         self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
+        self.timeline = match clock {
+            // After a fault a device may have no times to give.
+            Some(clock) if outcomes.iter().all(|outcome| outcome.error.is_none()) => {
+                Some(self.gather(recorders, clock)?)
+            }
+            _ => None,
+        };
         self.settle(jobs, outcomes)
+    }
+
+    /// A recorder per lane, and what its times are if it is on.
+    fn recorders(&self, jobs: &[Job]) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
+        if !self.records {
+            let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
+            return Ok((off.collect(), None));
+        }
+        // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
+        // at most as many blocks as there are micro-batches.
+        let buckets = self.options.buckets.max(1);
+        let per_step = |job: &Job| job.micro_batches.len() * (3 + 3 * buckets) + 2;
+        let passes = jobs.iter().map(per_step).sum();
+        let gpus = self.lanes();
+        let (on, clock) = pollster::block_on(Recorder::on(&gpus, passes, Instant::now()))?;
+        Ok((on, Some(clock)))
+    }
+
+    fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {
+        let names = self.lanes.iter().enumerate().map(|(number, lane)| name(number, &lane.gpu));
+        let mut timeline = Timeline::new(names.collect(), clock);
+        for recorder in recorders {
+            timeline.spans.extend(pollster::block_on(recorder.finish())?);
+        }
+        timeline.spans.sort_by(|a, b| a.start.total_cmp(&b.start));
+        Ok(timeline)
+    }
+
+    /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first. By the host's
+    /// clock ([`ClockSource::Host`]) a recorded run waits after each pass and is slower.
+    pub fn record(&mut self, on: bool) {
+        self.records = on;
+    }
+
+    /// What ran when in the last run, if it was recorded and no lane failed.
+    pub fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
     }
 
     /// Results of the steps, and the state after the last completed one.
     fn settle(&mut self, jobs: &[Job], outcomes: Vec<Outcome>) -> Result<Vec<StepResult>> {
         let before = self.state.step;
-        if self.options.keep_state {
-            let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
-            let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
-            let done = done.unwrap_or(before);
-            for (outcome, lane) in keeping() {
-                if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
-                    let numbers = lane.role.stage.parameters.clone();
-                    self.state.read_from(&lane.parameters, numbers, bytes)?;
-                }
+        let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
+        let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
+        let done = done.unwrap_or(before);
+        for (outcome, lane) in keeping() {
+            if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
+                let numbers = lane.role.stage.parameters.clone();
+                self.state.read_from(&lane.parameters, numbers, bytes)?;
             }
-            self.state.step = done;
-        } else {
-            let done = outcomes.iter().map(|o| o.reports.len()).min().unwrap_or(0);
-            self.state.step = before + done as u64;
         }
+        self.state.step = done;
         let done = (self.state.step - before) as usize;
         let last = outcomes.last();
         let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
@@ -331,6 +342,7 @@ impl Parallel {
             })
             .collect();
         let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
+        self.stale = halted.is_some() || outcomes.iter().any(|o| o.error.is_some());
         if let Some(step) = halted {
             let behind = u64::from(step).saturating_sub(before) as usize;
             let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
@@ -340,7 +352,9 @@ impl Parallel {
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =
             outcomes.into_iter().enumerate().filter_map(|(n, o)| Some((n, o.error?))).collect();
-        errors.sort_by_key(|(_, (_, error))| matches!(error, Error::LaneStopped { .. }));
+        errors.sort_by_key(
+            |(own, (_, error))| matches!(error, Error::LaneStopped { lane, .. } if lane != own),
+        );
         match errors.into_iter().next() {
             Some((number, (step, error))) => {
                 let gpu = self.lanes.get(number).map(|lane| lane.gpu.clone());
@@ -412,8 +426,8 @@ impl Parallel {
         (blocks, height)
     }
 
-    /// Parameters and optimizer state after the last completed step. Without
-    /// [`ParallelOptions::keep_state`] those it began with.
+    /// Parameters and optimizer state after the last completed step; without
+    /// [`ParallelOptions::keep_state`] after the last completed run.
     pub fn state(&self) -> &TrainingState {
         &self.state
     }
@@ -469,6 +483,9 @@ impl Parallel {
 }
 
 fn named(lane: usize, gpu: &Gpu, step: u64, error: Error) -> Error {
-    let name = format!("lane {lane} ({})", gpu.info().name);
-    Error::Lane { lane, name, step, source: Box::new(error) }
+    Error::Lane { lane, name: name(lane, gpu), step, source: Box::new(error) }
+}
+
+fn name(lane: usize, gpu: &Gpu) -> String {
+    format!("lane {lane} ({})", gpu.info().name)
 }

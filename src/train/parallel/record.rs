@@ -1,100 +1,177 @@
-//! Records what a lane does when, for the timeline. Off, it costs a branch.
+//! Records what a lane does when, for the timeline. Off, it costs a branch per pass.
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::gpu::Gpu;
+use crate::exec::timeline::{Activity, ClockSource, Span};
+use crate::gpu::{DeviceClock, Gpu, Timestamps};
+use crate::{Error, Result};
 
-/// What a lane does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activity {
-    Upload,
-    Forward,
-    Backward,
-    Update,
-    Exchange,
-    Readback,
-}
+/// Most passes that one recording holds on a lane.
+pub(super) const MOST_PASSES: usize = 1 << 16;
 
-/// A span.
-#[derive(Clone, Debug)]
-pub struct Span {
-    pub activity: Activity,
-    pub name: &'static str,
-    pub step: u32,
-    pub micro_batch: Option<usize>,
-    pub start: Duration,
-    pub end: Duration,
-    pub bytes: u64,
-}
-
+/// Where a lane's times come from.
 #[derive(Debug)]
-pub(super) struct Recorder {
+enum Source {
+    Off,
+    Gpu(DeviceClock, Timestamps),
+    Host,
+}
+
+/// Notes what the host does.
+#[derive(Clone, Debug)]
+pub(super) struct Scribe {
     on: bool,
+    lane: usize,
     origin: Instant,
-    pub(super) spans: Vec<Span>,
-    open: Vec<Span>,
+    spans: Vec<Span>,
 }
 
-pub(super) struct PassTimes;
-
-impl PassTimes {
-    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
-        unreachable!()
-    }
-}
-
-impl Recorder {
-    pub(super) fn new(on: bool, origin: Instant) -> Self {
-        Self { on, origin, spans: Vec::new(), open: Vec::new() }
-    }
-
-    pub(super) fn is_host(&self) -> bool {
-        self.on
-    }
-
-    pub(super) fn host(
+impl Scribe {
+    /// Something the host did from `begun` until now, in a step and perhaps for a micro-batch.
+    pub(super) fn note(
         &mut self,
         activity: Activity,
         name: &'static str,
-        step: u32,
-        micro_batch: Option<usize>,
+        (step, micro_batch): (u64, Option<usize>),
         begun: Instant,
         bytes: u64,
     ) {
         if self.on {
-            let start = begun.duration_since(self.origin);
-            let end = self.origin.elapsed();
-            self.spans.push(Span { activity, name, step, micro_batch, start, end, bytes });
+            let start = begun.duration_since(self.origin).as_secs_f64();
+            let end = self.origin.elapsed().as_secs_f64();
+            let (lane, name) = (self.lane, name.into());
+            self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
         }
     }
+}
 
+#[derive(Debug)]
+pub(super) struct Recorder {
+    source: Source,
+    pub(super) scribe: Scribe,
+    /// Passes whose times are to come, by their number.
+    open: Vec<Span>,
+}
+
+/// The number of a recorded pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassNumber(u32);
+
+impl Recorder {
+    pub(super) fn off(origin: Instant) -> Self {
+        let scribe = Scribe { on: false, lane: 0, origin, spans: Vec::new() };
+        Self { source: Source::Off, scribe, open: Vec::new() }
+    }
+
+    /// Recorders for lanes on `gpus`, with room for `passes` passes each, and what their times are:
+    /// timestamps if all lanes have them.
+    pub(super) async fn on(
+        gpus: &[Gpu],
+        passes: usize,
+        origin: Instant,
+    ) -> Result<(Vec<Self>, ClockSource)> {
+        if passes > MOST_PASSES {
+            let rule = format!("at most {MOST_PASSES}; record fewer steps at once");
+            return Err(Error::argument("number of passes to record", passes, &rule));
+        }
+        let mut sources = Vec::new();
+        let mut worst: f64 = 0.0;
+        for gpu in gpus {
+            let clock = DeviceClock::calibrate(gpu, origin).await?;
+            let timestamps = Timestamps::new(gpu, crate::kernel::word(passes)).await?;
+            sources.push(match (clock, timestamps) {
+                (Some(clock), Some(timestamps)) => {
+                    worst = worst.max(clock.uncertainty());
+                    Source::Gpu(clock, timestamps)
+                }
+                _ => Source::Host,
+            });
+        }
+        let all_have = sources.iter().all(|source| matches!(source, Source::Gpu(..)));
+        let recorders = sources.into_iter().enumerate().map(|(lane, source)| {
+            let source = if all_have { source } else { Source::Host };
+            let scribe = Scribe { on: true, lane, origin, spans: Vec::new() };
+            Self { source, scribe, open: Vec::new() }
+        });
+        let clock =
+            if all_have { ClockSource::Gpu { uncertainty: worst } } else { ClockSource::Host };
+        Ok((recorders.collect(), clock))
+    }
+
+    /// Whether passes are timed by the host, so that each must be a submission of its own.
+    pub(super) fn is_host(&self) -> bool {
+        matches!(self.source, Source::Host)
+    }
+
+    /// For someone else who notes what the host does on this lane.
+    pub(super) fn another_scribe(&self) -> Scribe {
+        Scribe { spans: Vec::new(), ..self.scribe.clone() }
+    }
+
+    /// Takes in what that one noted.
+    pub(super) fn take(&mut self, scribe: Scribe) {
+        self.scribe.spans.extend(scribe.spans);
+    }
+
+    /// A pass that is about to be recorded.
     pub(super) fn pass(
         &mut self,
         activity: Activity,
         name: &'static str,
-        step: u32,
+        step: u64,
         micro_batch: Option<usize>,
-    ) -> Option<PassTimes> {
-        if self.on {
-            let start = Duration::ZERO;
-            self.open.push(Span { activity, name, step, micro_batch, start, end: start, bytes: 0 });
+    ) -> Option<PassNumber> {
+        if !self.scribe.on {
+            return None;
         }
-        None
+        let number = PassNumber(crate::kernel::word(self.open.len()));
+        let (lane, name, bytes) = (self.scribe.lane, name.into(), 0);
+        let (start, end) = (f64::NAN, f64::NAN);
+        self.open.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
+        Some(number)
     }
 
-    pub(super) fn resolve(&mut self, _encoder: &mut wgpu::CommandEncoder) {}
+    /// What makes the pass write its timestamps.
+    pub(super) fn writes(
+        &self,
+        pass: Option<PassNumber>,
+    ) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        match (&self.source, pass) {
+            (Source::Gpu(_, timestamps), Some(PassNumber(number))) => timestamps.writes(number),
+            _ => None,
+        }
+    }
 
+    /// By the host's clock, a pass lasts from its submission until the device is done with it.
     pub(super) fn submitted(
         &mut self,
-        _gpu: &Gpu,
-        _begun: Instant,
-        _patience: Duration,
+        gpu: &Gpu,
+        begun: Instant,
+        patience: Duration,
     ) -> Result<()> {
+        if !self.is_host() || self.open.is_empty() {
+            return Ok(());
+        }
+        gpu.settle("a recorded pass", patience)?;
+        let origin = self.scribe.origin;
+        let start = begun.duration_since(origin).as_secs_f64();
+        let end = origin.elapsed().as_secs_f64();
+        self.scribe.spans.extend(self.open.drain(..).map(|span| Span { start, end, ..span }));
         Ok(())
     }
 
-    pub(super) fn collect(&mut self, _gpu: &Gpu) -> Result<()> {
-        Ok(())
+    /// All that was recorded, once the device is done with it.
+    pub(super) async fn finish(self) -> Result<Vec<Span>> {
+        let Self { source, scribe, open } = self;
+        let mut spans = scribe.spans;
+        if let Source::Gpu(clock, mut timestamps) = source {
+            let times = timestamps.read(crate::kernel::word(open.len()), &clock).await?;
+            for (span, times) in open.into_iter().zip(times) {
+                if let Some((start, end)) = times {
+                    spans.push(Span { start, end, ..span });
+                }
+            }
+        }
+        Ok(spans)
     }
 }

@@ -1,44 +1,12 @@
-//! The second of two programs from an article on high-performance machine learning: the net of
-//! `data_parallel` with its training step written by hand, in three passes: forward, backward and
-//! update.
-//!
-//! The parallelism to look for is between tasks: a layer's weight gradient and the gradient of its
-//! input need the same numbers, but not each other. The plan, which this program prints, puts such
-//! dispatches on one level. All go to one queue, level by level; how much of a level the device runs
-//! at once is up to its driver.
-//!
-//! At the end it checks that `fit` comes to the same losses and weights, bit for bit.
-//!
-//! ```sh
-//! cargo run --release --example task_parallel
-//! ```
+//! The training step written by hand: a graph of forward, loss, backward and update, its plan, and a
+//! loop that runs it on one lane.
 
-mod common;
-
-use std::num::NonZeroUsize;
-use std::process::ExitCode;
-use std::time::Instant;
-
-use clap::Parser;
-use common::{Options, Outcome, Report, article, fingerprint};
 use wgrad::exec::{Executor, ExecutorOptions, MAX_STEPS, Parameters, Step};
 use wgrad::graph::{Graph, Loss, Tensor, Unary, UpdateRule};
 use wgrad::plan::{Plan, PlanOptions, Target};
 use wgrad::prelude::*;
 
-/// A small net with a training step written by hand
-#[derive(Parser)]
-struct Args {
-    #[command(flatten)]
-    options: Options,
-    /// Passes over the samples [default: 10]
-    #[arg(long)]
-    epochs: Option<NonZeroUsize>,
-}
-
-fn main() -> ExitCode {
-    common::exit(pollster::block_on(run(&Args::parse())))
-}
+use super::common::{Outcome, Report, article};
 
 const RULE: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
 
@@ -130,32 +98,36 @@ async fn drain(executor: &mut Executor, rows: usize) -> Outcome<f64> {
     Ok(sum)
 }
 
-async fn run(args: &Args) -> Outcome {
-    let mut report = Report::new("task_parallel", &args.options);
-    let epochs = args.options.size(args.epochs, 10, 2);
-    let gpu = args.options.gpu()?;
-    report.device(gpu.info());
-    let data = article::samples(article::SAMPLES)?;
-
+/// Trains for `epochs` epochs; the losses of the epochs and the weights at the end.
+pub async fn train(
+    gpu: &Gpu,
+    data: &Dataset,
+    epochs: usize,
+    report: &mut Report,
+) -> Outcome<(Vec<f64>, Vec<Vec<f32>>)> {
     // Shapes are static, so the 8 samples that are left of 31 batches have a plan of their own.
     let (batches, rest) = (data.rows() / article::BATCH, data.rows() % article::BATCH);
     let full = step_plan(data.rows(), article::BATCH, &gpu.target())?;
     print!("{}", full.plan);
     print_levels(&full.plan);
+    let barriers = full.plan.barriers();
+    println!("barriers per step: {} by level, {} naive", barriers.by_level, barriers.naive);
     let dispatches = full.plan.dispatches();
     report.set("dispatches_per_step", dispatches.len());
     report.set("levels_per_step", dispatches.last().map_or(0, |last| last.level + 1));
-    let mut full = executor(&gpu, full, &data, None).await?;
+    report.set("barriers_per_step", barriers.by_level);
+    report.set("barriers_per_step_naive", barriers.naive);
+    let mut full = executor(gpu, full, data, None).await?;
     let tail = step_plan(data.rows(), rest, &gpu.target())?;
-    let mut tail = executor(&gpu, tail, &data, Some(full.parameters().clone())).await?;
+    let mut tail = executor(gpu, tail, data, Some(full.parameters().clone())).await?;
     for (number, spec) in article::network().parameters().iter().enumerate() {
         full.parameters().write(number, &spec.initial)?;
     }
 
     // The loop: 32 steps per epoch, recorded into two submissions.
-    let (start, mut number) = (Instant::now(), 0);
+    let mut number = 0;
     let mut losses = Vec::new();
-    for epoch in 1..=epochs {
+    for _ in 0..epochs {
         let mut step = |batch: usize| {
             let first_row = (batch * article::BATCH) as u32;
             number += 1;
@@ -167,33 +139,7 @@ async fn run(args: &Args) -> Outcome {
         }
         tail.submit(&[step(batches)]).await?;
         let sum = drain(&mut full, article::BATCH).await? + drain(&mut tail, rest).await?;
-        let loss = sum / data.rows() as f64;
-        losses.push(loss);
-        println!("epoch {epoch:>2}  loss {loss:.6}");
+        losses.push(sum / data.rows() as f64);
     }
-    let seconds = start.elapsed().as_secs_f64();
-    let weights = full.parameters().read_all().await?;
-    let hash = fingerprint(weights.iter().map(Vec::as_slice));
-    println!("time: {seconds:.3} s for {number} steps");
-    println!("weights: {hash} (the same in data_parallel)");
-    report.counters(gpu.counters());
-
-    // The witness: `fit` with the same samples, weights and order.
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(article::LEARNING_RATE));
-    let mut model = article::network().compile(&gpu, how).await?;
-    let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
-    let history = model.fit(&data, fit).await?;
-    let fitted: Vec<_> = model.weights().await?.into_iter().map(|(_, values)| values).collect();
-    let same = history.values("loss") == losses && fitted == weights;
-    report.set("losses", losses);
-    report.set("weights", hash);
-    report.set("steps", number);
-    report.set("same_bits_as_fit", same);
-    report.seconds("train", seconds);
-    report.write()?;
-    if !same {
-        return Err("this loop and `fit` came to different bits".into());
-    }
-    println!("the same losses and weights as `fit`, bit for bit");
-    Ok(())
+    Ok((losses, full.parameters().read_all().await?))
 }

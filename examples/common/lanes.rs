@@ -1,0 +1,208 @@
+//! What the examples of lanes share: options, a training under a schedule beside the serial one, and
+//! the pictures.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use wgrad::data::Dataset;
+use wgrad::exec::Schedule;
+use wgrad::exec::timeline::Timeline;
+use wgrad::nn::Sequential;
+use wgrad::train::{Advice, Compile, Parallel, ParallelOptions, Trial, advise};
+use wgrad::{AdapterChoice, Gpu};
+
+use super::{Options, Outcome, Report, fingerprint};
+
+/// The options of examples that train over lanes.
+#[derive(clap::Args, Debug)]
+pub struct LaneOptions {
+    /// Lanes: devices with a queue each [default: 2]
+    #[arg(long, value_name = "N")]
+    pub lanes: Option<NonZeroUsize>,
+    /// Adapter of a lane, by part of its name; given several times, they take turns
+    /// [default: that of --adapter, for all]
+    #[arg(long, value_name = "NAME")]
+    pub lane_adapter: Vec<String>,
+    /// Parts of a batch whose gradients are computed apart. The weights depend on it in the last
+    /// digits, on the schedule and the lanes not at all
+    #[arg(long, value_name = "M")]
+    pub micro_batches: Option<NonZeroUsize>,
+    /// How the work is laid over lanes
+    #[arg(long)]
+    pub schedule: Option<ScheduleName>,
+    /// Write what ran when as FILE.json (for ui.perfetto.dev), FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScheduleName {
+    /// Forward, backward, update in one line, on one lane
+    Serial,
+    /// One lane; the next step is prepared while the device computes
+    Overlapped,
+    /// A lane for some of the layers each
+    Pipeline,
+    /// A lane for some of the rows each
+    DataParallel,
+}
+
+impl LaneOptions {
+    /// The schedule, and devices for it.
+    pub fn lay_out(
+        &self,
+        options: &Options,
+        usual: ScheduleName,
+        report: &mut Report,
+    ) -> Outcome<(Schedule, Vec<Gpu>)> {
+        let name = self.schedule.unwrap_or(usual);
+        let schedule = match name {
+            ScheduleName::Serial => Schedule::Serial,
+            ScheduleName::Overlapped => Schedule::Overlapped,
+            ScheduleName::Pipeline => Schedule::pipeline(),
+            ScheduleName::DataParallel => Schedule::data_parallel(),
+        };
+        let single = matches!(schedule, Schedule::Serial | Schedule::Overlapped);
+        let count = self.lanes.map_or(if single { 1 } else { 2 }, NonZeroUsize::get);
+        let mut gpus = Vec::new();
+        for lane in 0..count {
+            let gpu = match self.lane_adapter.get(lane % self.lane_adapter.len().max(1)) {
+                Some(name) => Gpu::with_blocking(&AdapterChoice::named(name))?,
+                None => options.device()?,
+            };
+            println!("lane {lane}: {}", gpu.describe());
+            gpus.push(gpu);
+        }
+        if let Some(gpu) = gpus.first() {
+            report.device(gpu.info());
+        }
+        Ok((schedule, gpus))
+    }
+}
+
+/// What is trained.
+pub struct Task {
+    pub model: Sequential,
+    pub compile: Compile,
+    pub data: Arc<Dataset>,
+    pub options: ParallelOptions,
+}
+
+impl Task {
+    /// The training under `schedule`, with the lanes it takes.
+    pub fn start(&self, schedule: &Schedule, lanes: &[Gpu]) -> Outcome<Parallel> {
+        let single = matches!(schedule, Schedule::Serial | Schedule::Overlapped);
+        let lanes = if single { lanes.get(..1).unwrap_or_default() } else { lanes };
+        let options = ParallelOptions { schedule: schedule.clone(), ..self.options.clone() };
+        let (model, compile, data) = (self.model.clone(), self.compile.clone(), self.data.clone());
+        let started = Parallel::new(model, compile, data, options, lanes);
+        Ok(pollster::block_on(started)?)
+    }
+
+    /// Measures all schedules; prints and notes the table.
+    pub fn advise(&self, lanes: &[Gpu], steps: usize, report: &mut Report) -> Outcome {
+        let advice = advise(&self.model, &self.compile, &self.data, &self.options, lanes, steps)?;
+        println!("\n{advice}\n");
+        report.set("schedules", table(&advice));
+        Ok(())
+    }
+}
+
+/// Trains serially and under `schedule`, epoch by epoch in turn, so that both meet the same machine;
+/// prints and notes what it took, whether both came to the same bits, and the timeline of some steps.
+/// `epoch` is how an epoch is trained.
+pub fn race(
+    task: &Task,
+    (schedule, lanes): (&Schedule, &[Gpu]),
+    epochs: usize,
+    epoch: impl Fn(&mut Parallel, usize) -> Outcome<f64>,
+    files: Option<&Path>,
+    report: &mut Report,
+) -> Outcome {
+    let mut serial = task.start(&Schedule::Serial, lanes)?;
+    let mut other = task.start(schedule, lanes)?;
+    let (mut serial_seconds, mut seconds, mut losses) = (0.0, 0.0, Vec::new());
+    for number in 1..=epochs {
+        let start = Instant::now();
+        epoch(&mut serial, number)?;
+        serial_seconds += start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let loss = epoch(&mut other, number)?;
+        seconds += start.elapsed().as_secs_f64();
+        println!("epoch {number:>2}  loss {loss:.6}");
+        losses.push(loss);
+    }
+    let same = serial.state() == other.state();
+    let hash = fingerprint(other.state().values.iter().map(Vec::as_slice));
+    let (steps, name) = (other.state().step, schedule.name());
+    println!("time: {seconds:.3} s {name}, {serial_seconds:.3} s serial, for {steps} steps");
+    println!("weights: {}", hash.get(..16).unwrap_or(&hash));
+    report.set("schedule", name);
+    report.set("lanes", other.lanes().len());
+    report.set("micro_batches", task.options.micro_batches);
+    report.set("losses", losses);
+    report.set("steps", steps);
+    report.set("serial_s", serial_seconds);
+    report.set("wall_s", seconds);
+    report.set("bytes_exchanged", other.bytes_exchanged());
+    report.set("parameters_sha256", hash);
+    report.set("same_bits_as_serial", same);
+
+    let timeline = record(&mut other, 4)?;
+    println!("\n{timeline}");
+    report.set("clock", timeline.clock.to_string());
+    let lanes = 0..timeline.lanes.len();
+    report.set("busy", lanes.map(|lane| timeline.busy(lane)).collect::<Vec<_>>());
+    report.set("overlap", timeline.overlap());
+    report.set("exchange_hidden", timeline.exchange_hidden());
+    if let Some(file) = files {
+        write(&timeline, file)?;
+    }
+    if !same {
+        return Err(format!("{name} and serial training came to different bits").into());
+    }
+    println!("the same weights and optimizer state as serial training, bit for bit");
+    Ok(())
+}
+
+/// Some more steps, recorded.
+pub fn record(parallel: &mut Parallel, steps: usize) -> Outcome<Timeline> {
+    parallel.record(true);
+    parallel.run(0..steps.min(parallel.batches()))?;
+    Ok(parallel.timeline().ok_or("nothing was recorded")?.clone())
+}
+
+/// Writes a timeline as a trace and as pictures.
+pub fn write(timeline: &Timeline, file: &Path) -> Outcome {
+    let files = [
+        ("json", timeline.to_chrome_trace().into_bytes()),
+        ("svg", timeline.to_svg()?.into_bytes()),
+        ("png", timeline.to_png()?),
+    ];
+    for (extension, content) in files {
+        // Not `with_extension`, which would take a dot in the name for one.
+        let path = PathBuf::from(format!("{}.{extension}", file.display()));
+        std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn table(advice: &Advice) -> Vec<Value> {
+    let entry = |trial: &Trial| {
+        let (name, lanes) = (trial.schedule.name(), trial.lanes);
+        match &trial.outcome {
+            Ok(measured) => json!({
+                "schedule": name, "lanes": lanes, "seconds_per_step": measured.seconds,
+                "min": measured.range.0, "max": measured.range.1, "busy": measured.busy,
+                "overlap": measured.overlap, "bytes_exchanged_per_step": measured.bytes_exchanged,
+            }),
+            Err(error) => json!({ "schedule": name, "lanes": lanes, "error": error.to_string() }),
+        }
+    };
+    advice.trials.iter().map(entry).collect()
+}

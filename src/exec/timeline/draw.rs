@@ -1,0 +1,242 @@
+//! A timeline as a picture: a row per lane, what computes above what is transferred, time from left to
+//! right.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::{Activity, Span, Timeline};
+use crate::{Error, Result};
+
+/// Pixels.
+const WIDTH: u32 = 1600;
+const MARGIN: i32 = 20;
+/// Title and legend.
+const HEAD: i32 = 76;
+const ROW: i32 = 76;
+const COMPUTE: Range<i32> = 8..46;
+const TRANSFERS: Range<i32> = 50..68;
+/// Ticks and their labels.
+const FOOT: i32 = 56;
+const WIDEST_LABEL: i32 = 320;
+const TEXT: i32 = 16;
+/// Seconds that the axis shows at least: timestamps tell little less apart.
+const SHORTEST: f64 = 1e-6;
+
+/// The registered name of the font that comes along, with what viewers of an SVG take in its place. A
+/// name of its own, so that fonts which the app registers stay the app's.
+const FONT: &str = "DejaVu Sans, sans-serif";
+
+const ROW_COLOUR: RGBColor = RGBColor(245, 245, 245);
+const GRID: RGBColor = RGBColor(208, 208, 208);
+
+type Area<B> = DrawingArea<B, Shift>;
+type Drawn<B, T = ()> =
+    std::result::Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+impl Timeline {
+    /// The picture as an SVG document. To look closer, draw a [`Timeline::window`] of it or some of its
+    /// [`Timeline::steps`].
+    ///
+    /// # Errors
+    /// [`Error::Drawing`]; none is known to happen.
+    pub fn to_svg(&self) -> Result<String> {
+        register_font()?;
+        let mut svg = String::new();
+        let area = SVGBackend::with_string(&mut svg, self.size()).into_drawing_area();
+        draw(self, &area).map_err(failed)?;
+        drop(area);
+        Ok(svg)
+    }
+
+    /// The picture as a PNG file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Drawing`]; none is known to happen.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        register_font()?;
+        let (width, height) = self.size();
+        let mut rgb = vec![0; 3 * width as usize * height as usize];
+        let area = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
+        draw(self, &area).map_err(failed)?;
+        drop(area);
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().map_err(failed)?;
+        writer.write_image_data(&rgb).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        Ok(file)
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let rows = (self.lanes.len() as u32).saturating_mul(ROW as u32);
+        (WIDTH, rows.saturating_add((HEAD + FOOT) as u32))
+    }
+}
+
+fn failed(reason: impl std::fmt::Display) -> Error {
+    Error::Drawing { reason: reason.to_string() }
+}
+
+fn register_font() -> Result<()> {
+    static IS_READABLE: OnceLock<bool> = OnceLock::new();
+    let register = || {
+        let font = dejavu::sans::regular();
+        plotters::style::register_font(FONT, FontStyle::Normal, font).is_ok()
+    };
+    match IS_READABLE.get_or_init(register) {
+        true => Ok(()),
+        false => Err(failed("the font cannot be read")),
+    }
+}
+
+/// Colours that colour-blind readers tell apart (Okabe and Ito, 2008), and whether white letters are
+/// the ones to read on them.
+fn colour(activity: Activity) -> (RGBColor, bool) {
+    match activity {
+        Activity::Upload => (RGBColor(86, 180, 233), false),
+        Activity::Forward => (RGBColor(0, 114, 178), true),
+        Activity::Backward => (RGBColor(213, 94, 0), true),
+        Activity::Update => (RGBColor(0, 158, 115), true),
+        Activity::Exchange => (RGBColor(204, 121, 167), false),
+        Activity::Readback => (RGBColor(230, 159, 0), false),
+    }
+}
+
+/// Where times lie on the picture.
+struct Axis {
+    /// Seconds since the timeline's start.
+    time: Range<f64>,
+    pixels: Range<i32>,
+}
+
+impl Axis {
+    fn x(&self, time: f64) -> i32 {
+        let share = (time - self.time.start) / (self.time.end - self.time.start);
+        self.pixels.start + (share * f64::from(self.pixels.end - self.pixels.start)).round() as i32
+    }
+
+    /// 4 to 10 ticks at round milliseconds, with their labels.
+    fn ticks(&self) -> Vec<(f64, String)> {
+        let (start, end) = (1e3 * self.time.start, 1e3 * self.time.end);
+        let rough = (end - start) / 10.0;
+        let power = rough.log10().floor() as i32;
+        let fits = |factor: f64| (factor * 10_f64.powi(power), power);
+        let candidates = [fits(1.0), fits(2.0), fits(5.0), (10_f64.powi(power + 1), power + 1)];
+        let Some((step, power)) = candidates.into_iter().find(|(step, _)| *step >= rough) else {
+            return Vec::new();
+        };
+        let decimals = usize::try_from(-power).unwrap_or(0);
+        let ticks = (0..=10).map(|number| ((start / step).ceil() + f64::from(number)) * step);
+        let inside = ticks.filter(|tick| (start..=end).contains(tick));
+        inside.map(|tick| (1e-3 * tick, format!("{tick:.decimals$}"))).collect()
+    }
+}
+
+fn text(size: i32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+    let pos = Pos::new(horizontal, vertical);
+    TextStyle { font: (FONT, size).into(), color: colour.to_backend_color(), pos }
+}
+
+fn draw<B: DrawingBackend>(timeline: &Timeline, area: &Area<B>) -> Drawn<B> {
+    area.fill(&WHITE)?;
+    let title = format!("Timeline ({})", timeline.clock);
+    let style = text(20, BLACK, HPos::Left, VPos::Center);
+    area.draw(&Text::new(title, (MARGIN, 24), style))?;
+    legend(area)?;
+    let labels = labels(timeline, area)?;
+    let left = MARGIN + labels.iter().map(|(_, width)| *width).max().unwrap_or(0) + 12;
+    let extent = timeline.extent().unwrap_or_default();
+    let end = extent.end.max(extent.start + SHORTEST);
+    let axis = Axis { time: extent.start..end, pixels: left..WIDTH as i32 - MARGIN };
+    let bottom = HEAD + ROW * timeline.lanes.len() as i32;
+    for (lane, (label, _)) in labels.into_iter().enumerate() {
+        row(area, &axis, HEAD + ROW * lane as i32, label, timeline.busy(lane))?;
+    }
+    ticks(area, &axis, bottom)?;
+    for span in timeline.valid() {
+        bar(area, &axis, HEAD + ROW * span.lane as i32, span)?;
+    }
+    area.present()
+}
+
+/// A box and its meaning, for each activity.
+fn legend<B: DrawingBackend>(area: &Area<B>) -> Drawn<B> {
+    let mut x = MARGIN;
+    for activity in Activity::ALL {
+        let corners = [(x, 46), (x + 16, 62)];
+        area.draw(&Rectangle::new(corners, colour(activity).0.filled()))?;
+        let style = text(TEXT, BLACK, HPos::Left, VPos::Center);
+        let width = area.estimate_text_size(activity.name(), &style)?.0;
+        area.draw(&Text::new(activity.name(), (x + 22, 54), style))?;
+        x += 22 + width as i32 + 28;
+    }
+    let style = text(TEXT, BLACK, HPos::Left, VPos::Center);
+    area.draw(&Text::new("numbers: micro-batches", (x, 54), style))
+}
+
+/// The lanes' names with their widths in pixels, cut off where they would leave too little room.
+fn labels<B: DrawingBackend>(timeline: &Timeline, area: &Area<B>) -> Drawn<B, Vec<(String, i32)>> {
+    let style = text(TEXT, BLACK, HPos::Left, VPos::Center);
+    let width = |label: &str| area.estimate_text_size(label, &style).map(|size| size.0 as i32);
+    let fitted = |name: &String| {
+        let (mut kept, mut label) = (name.clone(), name.clone());
+        while width(&label)? > WIDEST_LABEL && kept.pop().is_some() {
+            label = format!("{}…", kept.trim_end());
+        }
+        // Room for the line below it, too.
+        let widest = width(&label)?.max(width("busy 100.0 %")?);
+        Ok((label, widest))
+    };
+    timeline.lanes.iter().map(fitted).collect()
+}
+
+fn row<B: DrawingBackend>(
+    area: &Area<B>,
+    axis: &Axis,
+    top: i32,
+    name: String,
+    busy: f64,
+) -> Drawn<B> {
+    let corners = [(axis.pixels.start, top + 3), (axis.pixels.end, top + ROW - 3)];
+    area.draw(&Rectangle::new(corners, ROW_COLOUR.filled()))?;
+    let style = text(TEXT, BLACK, HPos::Left, VPos::Center);
+    area.draw(&Text::new(name, (MARGIN, top + 27), style))?;
+    let style = text(TEXT - 2, RGBColor(96, 96, 96), HPos::Left, VPos::Center);
+    area.draw(&Text::new(format!("busy {:.1} %", 100.0 * busy), (MARGIN, top + 50), style))
+}
+
+fn ticks<B: DrawingBackend>(area: &Area<B>, axis: &Axis, bottom: i32) -> Drawn<B> {
+    for (time, label) in axis.ticks() {
+        let x = axis.x(time);
+        area.draw(&PathElement::new([(x, HEAD), (x, bottom + 6)], GRID))?;
+        let style = text(TEXT, BLACK, HPos::Center, VPos::Top);
+        area.draw(&Text::new(label, (x, bottom + 10), style))?;
+    }
+    let style = text(TEXT, BLACK, HPos::Right, VPos::Top);
+    area.draw(&Text::new("ms", (axis.pixels.start - 20, bottom + 10), style))
+}
+
+fn bar<B: DrawingBackend>(area: &Area<B>, axis: &Axis, top: i32, span: &Span) -> Drawn<B> {
+    let height = if span.activity.is_compute() { COMPUTE } else { TRANSFERS };
+    let (from, to) = (axis.x(span.start), axis.x(span.end));
+    // A pixel between neighbours keeps them apart, and the shortest span keeps a pixel.
+    let right = (to - 1).max(from + 1);
+    let (fill, white) = colour(span.activity);
+    let corners = [(from, top + height.start), (right, top + height.end)];
+    area.draw(&Rectangle::new(corners, fill.filled()))?;
+    let Some(number) = span.micro_batch else { return Ok(()) };
+    let number = number.to_string();
+    let size = TEXT.min(height.end - height.start - 4);
+    let style = text(size, if white { WHITE } else { BLACK }, HPos::Center, VPos::Center);
+    if area.estimate_text_size(&number, &style)?.0 as i32 + 4 > right - from {
+        return Ok(());
+    }
+    let middle = ((from + right) / 2, top + (height.start + height.end) / 2);
+    area.draw(&Text::new(number, middle, style))
+}

@@ -1,0 +1,44 @@
+//! A timeline as a small table.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Activity, Timeline};
+
+impl fmt::Display for Timeline {
+    /// Per lane: the share of wall time in which it computes, milliseconds of each activity, and
+    /// megabytes exchanged; then how much overlaps.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps: BTreeSet<u64> = self.valid().map(|span| span.step).collect();
+        writeln!(
+            f,
+            "{} and {} in {:.3} ms ({})",
+            counted(self.lanes.len(), "lane"),
+            counted(steps.len(), "step"),
+            1e3 * self.wall(),
+            self.clock
+        )?;
+        let width = self.lanes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(4);
+        write!(f, "{:<width$} {:>7}", "lane", "busy")?;
+        for activity in Activity::ALL {
+            write!(f, " {:>11}", format!("{activity} ms"))?;
+        }
+        writeln!(f, " {:>12}", "exchanged MB")?;
+        for (lane, name) in self.lanes.iter().enumerate() {
+            write!(f, "{name:<width$} {:>5.1} %", 100.0 * self.busy(lane))?;
+            for activity in Activity::ALL {
+                write!(f, " {:>11.3}", 1e3 * self.seconds(lane, activity))?;
+            }
+            writeln!(f, " {:>12.3}", 1e-6 * self.bytes(lane, Activity::Exchange) as f64)?;
+        }
+        write!(f, "at least two lanes compute {:.1} % of the time; ", 100.0 * self.overlap())?;
+        match self.exchange_hidden() {
+            Some(hidden) => write!(f, "{:.1} % of the exchange is hidden", 100.0 * hidden),
+            None => f.write_str("nothing was exchanged"),
+        }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,31 @@
+//! Waiting for what was submitted so far.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Gpu;
+use crate::{Error, Result};
+
+impl Gpu {
+    /// Waits, without giving up the processor, until the device is done with everything submitted.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] after `patience`; the device's faults.
+    pub(crate) fn settle(&self, during: &str, patience: Duration) -> Result<()> {
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = done.clone();
+        self.queue().on_submitted_work_done(move || flag.store(true, Ordering::Release));
+        let since = Instant::now();
+        while !done.load(Ordering::Acquire) {
+            let _ = self.device().poll(wgpu::PollType::Poll);
+            self.check(during)?;
+            if since.elapsed() > patience {
+                let seconds = since.elapsed().as_secs();
+                return Err(Error::Timeout { during: during.into(), seconds });
+            }
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! Which schedule pays for a model on this machine: measured, not guessed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Parallel, ParallelOptions};
+use crate::data::Dataset;
+use crate::exec::Schedule;
+use crate::gpu::Gpu;
+use crate::nn::Sequential;
+use crate::train::Compile;
+use crate::{Error, Result};
+
+/// Every schedule is timed so often, all in turn, so that a machine that is busy for a while is busy
+/// for all of them.
+const ROUNDS: usize = 5;
+
+/// What a schedule takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Seconds per step: the median of the rounds.
+    pub seconds: f64,
+    /// Seconds per step of the fastest and the slowest round.
+    pub range: (f64, f64),
+    /// Share of time in which each lane computes, of a round of its own.
+    pub busy: Vec<f64>,
+    /// Share of time in which at least two lanes compute.
+    pub overlap: f64,
+    /// Bytes that cross lanes per step.
+    pub bytes_exchanged: u64,
+}
+
+/// A schedule that was tried.
+#[derive(Debug)]
+pub struct Trial {
+    /// The schedule, to train with.
+    pub schedule: Schedule,
+    /// Its lanes: the first so many.
+    pub lanes: usize,
+    /// What it takes, or why it cannot be used.
+    pub outcome: Result<Measured>,
+}
+
+/// The schedules for a model, measured; prints as a table.
+#[derive(Debug)]
+pub struct Advice {
+    /// What was tried; the first is [`Schedule::Serial`].
+    pub trials: Vec<Trial>,
+    /// Steps per round.
+    pub steps: usize,
+}
+
+impl Advice {
+    /// The fastest.
+    pub fn winner(&self) -> Option<&Trial> {
+        let seconds = |trial: &&Trial| trial.outcome.as_ref().map_or(f64::INFINITY, |m| m.seconds);
+        self.trials
+            .iter()
+            .filter(|trial| trial.outcome.is_ok())
+            .min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
+    }
+
+    /// Seconds per step of the serial schedule.
+    pub fn serial(&self) -> Option<f64> {
+        let first = self.trials.first()?;
+        first.outcome.as_ref().ok().map(|measured| measured.seconds)
+    }
+}
+
+/// Trains `model` for a few steps under each schedule that `lanes` allow, and measures. Every trial
+/// starts from the same weights; nothing of them is kept. `options` says everything but the schedule.
+/// Where lanes are on different adapters, replicas also get shares in proportion to their speed.
+///
+/// # Errors
+/// If even the serial schedule cannot run; the others' errors are in their trials.
+pub fn advise(
+    model: &Sequential,
+    compile: &Compile,
+    data: &Arc<Dataset>,
+    options: &ParallelOptions,
+    lanes: &[Gpu],
+    steps: usize,
+) -> Result<Advice> {
+    if steps == 0 {
+        return Err(Error::argument("steps", steps, "at least 1"));
+    }
+    let start = |schedule: &Schedule, lanes: &[Gpu]| -> Result<Course> {
+        let options = ParallelOptions { schedule: schedule.clone(), ..options.clone() };
+        let parallel = Parallel::new(model.clone(), compile.clone(), data.clone(), options, lanes);
+        let mut course = Course { parallel: pollster::block_on(parallel)?, times: Vec::new() };
+        course.run(1)?; // compiles
+        Ok(course)
+    };
+    let one = lanes.get(..1).unwrap_or_default();
+    let mut courses = vec![(Schedule::Serial, 1, Ok(start(&Schedule::Serial, one)?))];
+    let mut candidates = vec![(Schedule::Overlapped, 1)];
+    for count in 2..=lanes.len() {
+        candidates.push((Schedule::pipeline(), count));
+        candidates.push((Schedule::data_parallel(), count));
+    }
+    if let Some(shares) = shares_by_speed(lanes, options.micro_batches, steps, &start)? {
+        candidates.push((Schedule::DataParallel { shares }, lanes.len()));
+    }
+    for (schedule, count) in candidates {
+        let course = start(&schedule, lanes.get(..count).unwrap_or_default());
+        courses.push((schedule, count, course));
+    }
+    for _ in 0..ROUNDS {
+        for (_, _, course) in &mut courses {
+            time(course, steps);
+        }
+    }
+    let finish = |(schedule, lanes, course): (Schedule, usize, Result<Course>)| {
+        let outcome = course.and_then(|course| course.measured(steps));
+        Trial { schedule, lanes, outcome }
+    };
+    Ok(Advice { trials: courses.into_iter().map(finish).collect(), steps })
+}
+
+/// A training under one schedule.
+struct Course {
+    parallel: Parallel,
+    /// Seconds per step of each round.
+    times: Vec<f64>,
+}
+
+impl Course {
+    /// Runs steps, as many as there are, from the first batch on whenever all are through.
+    fn run(&mut self, steps: usize) -> Result<()> {
+        let mut left = steps;
+        while left > 0 {
+            let some = left.min(self.parallel.batches());
+            self.parallel.run(0..some)?;
+            left -= some;
+        }
+        Ok(())
+    }
+
+    fn measured(mut self, steps: usize) -> Result<Measured> {
+        self.times.sort_by(f64::total_cmp);
+        let at = |index: usize| self.times.get(index).copied().unwrap_or(f64::NAN);
+        let (seconds, range) = (at(self.times.len() / 2), (at(0), at(self.times.len() - 1)));
+        let before = self.parallel.bytes_exchanged();
+        self.parallel.record(true);
+        self.run(steps)?;
+        let bytes_exchanged = (self.parallel.bytes_exchanged() - before) / steps as u64;
+        let Some(timeline) = self.parallel.timeline() else {
+            return Err(Error::argument("timeline", "missing", "recorded"));
+        };
+        let busy = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
+        Ok(Measured { seconds, range, busy, overlap: timeline.overlap(), bytes_exchanged })
+    }
+}
+
+/// Times a round; a course that fails is at its end.
+fn time(course: &mut Result<Course>, steps: usize) {
+    let Ok(running) = course else { return };
+    let begun = Instant::now();
+    match running.run(steps) {
+        Ok(()) => running.times.push(begun.elapsed().as_secs_f64() / steps as f64),
+        Err(error) => *course = Err(error),
+    }
+}
+
+/// Micro-batches for each lane in proportion to its speed alone, where lanes are on different
+/// adapters.
+fn shares_by_speed(
+    lanes: &[Gpu],
+    micro_batches: usize,
+    steps: usize,
+    start: &dyn Fn(&Schedule, &[Gpu]) -> Result<Course>,
+) -> Result<Option<Vec<usize>>> {
+    let kinds = lanes.windows(2).filter(|pair| match pair {
+        [a, b] => a.info().name != b.info().name || a.info().driver_info != b.info().driver_info,
+        _ => false,
+    });
+    if kinds.count() == 0 {
+        return Ok(None);
+    }
+    let mut speeds = Vec::new();
+    for lane in lanes {
+        let mut course = start(&Schedule::Serial, std::slice::from_ref(lane));
+        for _ in 0..3 {
+            time(&mut course, steps);
+        }
+        let fastest = course?.times.into_iter().fold(f64::INFINITY, f64::min);
+        speeds.push(1.0 / fastest.max(1e-9));
+    }
+    Ok(Some(apportion(micro_batches, &speeds)))
+}
+
+/// Whole shares of `count` in proportion to `weights`: rounded down, and what is left goes to the
+/// largest remainders (Hamilton's method).
+fn apportion(count: usize, weights: &[f64]) -> Vec<usize> {
+    let total: f64 = weights.iter().sum();
+    let exact: Vec<f64> = weights.iter().map(|weight| count as f64 * weight / total).collect();
+    let mut shares: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    let rest = |&index: &usize| exact.get(index).map_or(0.0, |share| share - share.floor());
+    order.sort_by(|a, b| rest(b).total_cmp(&rest(a)));
+    let left = count.saturating_sub(shares.iter().sum());
+    for index in order.into_iter().take(left) {
+        if let Some(share) = shares.get_mut(index) {
+            *share += 1;
+        }
+    }
+    shares
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<24} {:>5} {:>10} {:>17} {:>9} {:>8} {:>8} {:>13}",
+            "schedule",
+            "lanes",
+            "ms/step",
+            "min to max",
+            "x serial",
+            "busy",
+            "overlap",
+            "exchanged"
+        )?;
+        let winner = self.winner().map(std::ptr::from_ref);
+        for trial in &self.trials {
+            let name = match &trial.schedule {
+                Schedule::DataParallel { shares } if !shares.is_empty() => {
+                    format!("{} {shares:?}", trial.schedule.name())
+                }
+                schedule => schedule.name().to_string(),
+            };
+            write!(f, "{name:<24} {:>5} ", trial.lanes)?;
+            match &trial.outcome {
+                Err(error) => writeln!(f, "not possible: {error}")?,
+                Ok(measured) => {
+                    let (low, high) = measured.range;
+                    let busy = measured.busy.iter().sum::<f64>() / measured.busy.len() as f64;
+                    let ratio = measured.seconds / self.serial().unwrap_or(f64::NAN);
+                    let range = format!("{:.3} to {:.3}", 1e3 * low, 1e3 * high);
+                    write!(f, "{:>10.3} {range:>17} {ratio:>9.2} ", 1e3 * measured.seconds)?;
+                    write!(f, "{:>6.0} % {:>6.0} % ", 100.0 * busy, 100.0 * measured.overlap)?;
+                    write!(f, "{:>10.1} kB", measured.bytes_exchanged as f64 / 1e3)?;
+                    let best = winner == Some(std::ptr::from_ref(trial));
+                    writeln!(f, "{}", if best { "  <- fastest" } else { "" })?;
+                }
+            }
+        }
+        write!(
+            f,
+            "medians of {ROUNDS} rounds of {} steps, in turn; busy is the lanes' mean",
+            self.steps
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_follow_speed_and_add_up() {
+        assert_eq!(apportion(8, &[1.0, 1.0]), [4, 4]);
+        assert_eq!(apportion(8, &[3.0, 1.0]), [6, 2]);
+        assert_eq!(apportion(5, &[1.0, 1.0, 1.0]).iter().sum::<usize>(), 5);
+        assert_eq!(apportion(2, &[100.0, 1.0]), [2, 0]);
+    }
+}

@@ -1,0 +1,178 @@
+//! A lane's second thread: it sends messages as soon as the device is done with them, whatever the
+//! first one does. That one cannot: some drivers hold a submission back until the one before has run.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::record::Scribe;
+use crate::exec::exchange::{Content, Exchange, Message, Payload};
+use crate::exec::timeline::Activity;
+use crate::gpu::{Arrival, Buffer, Gpu};
+use crate::{Error, Result};
+
+/// How often it looks whether the device is done.
+const LOOK: Duration = Duration::from_micros(40);
+
+/// A message whose payload the device still has to copy.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) message: Message,
+    /// Whether it goes to all other lanes.
+    pub(super) broadcast: bool,
+    pub(super) staging: Buffer,
+    pub(super) bytes: u64,
+    pub(super) arrival: Arrival,
+}
+
+#[derive(Debug)]
+pub(super) struct Courier<'a> {
+    gpu: Gpu,
+    exchange: &'a dyn Exchange,
+    lanes: usize,
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Desk {
+    outbox: VecDeque<Outgoing>,
+    /// Whether a message is on its way between the outbox and the exchange.
+    sending: bool,
+    closed: bool,
+    done: Delivered,
+    error: Option<Error>,
+}
+
+/// What a courier leaves behind.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    /// Staging buffers that are free again.
+    pub(super) free: Vec<Buffer>,
+    pub(super) bytes_sent: u64,
+    pub(super) scribe: Scribe,
+}
+
+impl<'a> Courier<'a> {
+    pub(super) fn new(gpu: Gpu, exchange: &'a dyn Exchange, lanes: usize, scribe: Scribe) -> Self {
+        let done = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
+        let desk =
+            Desk { outbox: VecDeque::new(), sending: false, closed: false, done, error: None };
+        Self { gpu, exchange, lanes, desk: Mutex::new(desk), changed: Condvar::new() }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message on.
+    pub(super) fn post(&self, outgoing: Outgoing) {
+        self.desk().outbox.push_back(outgoing);
+        self.changed.notify_all();
+    }
+
+    /// Staging buffers that are free again.
+    pub(super) fn free(&self) -> Vec<Buffer> {
+        std::mem::take(&mut self.desk().done.free)
+    }
+
+    /// An error of sending, once.
+    ///
+    /// # Errors
+    /// That error.
+    pub(super) fn check(&self) -> Result<()> {
+        self.desk().error.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits until everything is sent.
+    ///
+    /// # Errors
+    /// Those of sending; [`Error::Timeout`].
+    pub(super) fn drain(&self, patience: Duration) -> Result<()> {
+        let since = Instant::now();
+        let mut desk = self.desk();
+        while !desk.outbox.is_empty() || desk.sending {
+            if let Some(error) = desk.error.take() {
+                return Err(error);
+            }
+            if since.elapsed() > patience {
+                let seconds = since.elapsed().as_secs();
+                return Err(Error::Timeout { during: "sending to another lane".into(), seconds });
+            }
+            let waited = self.changed.wait_timeout(desk, Duration::from_millis(1));
+            desk = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        desk.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Ends [`Courier::work`]; what was not sent never is.
+    pub(super) fn close(&self) {
+        self.desk().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Sends messages in order until closed or failed.
+    pub(super) fn work(&self) {
+        loop {
+            let mut desk = self.desk();
+            let Some(front) = desk.outbox.front() else {
+                if desk.closed {
+                    return;
+                }
+                drop(self.changed.wait(desk));
+                continue;
+            };
+            if desk.closed {
+                return;
+            }
+            if !front.arrival.is_ready() {
+                drop(desk);
+                std::thread::sleep(LOOK);
+                if let Err(error) = self.gpu.check("sending to another lane") {
+                    self.desk().error = Some(error);
+                    return;
+                }
+                continue;
+            }
+            let Some(outgoing) = desk.outbox.pop_front() else { continue };
+            desk.sending = true;
+            drop(desk);
+            let sent = self.send(outgoing);
+            let mut desk = self.desk();
+            desk.sending = false;
+            if let Err(error) = sent {
+                desk.error = Some(error);
+                return;
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn send(&self, outgoing: Outgoing) -> Result<()> {
+        let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
+        pollster::block_on(arrival)?;
+        let begun = Instant::now();
+        let payload: Payload = self.gpu.mapped(&staging, bytes)?.into();
+        let receivers = if broadcast { (self.lanes as u64).saturating_sub(1) } else { 1 };
+        match broadcast {
+            true => self.exchange.broadcast(message, self.lanes, &payload)?,
+            false => self.exchange.send(message, payload)?,
+        }
+        let (name, micro_batch) = match message.content {
+            Content::Activations(m) => ("activations out", Some(m)),
+            Content::Gradients(m) => ("gradients out", Some(m)),
+            Content::Sums(_) => ("gradient sums out", None),
+        };
+        let mut desk = self.desk();
+        let done = &mut desk.done;
+        done.free.push(staging);
+        done.bytes_sent += bytes * receivers;
+        let at = (message.step, micro_batch);
+        done.scribe.note(Activity::Exchange, name, at, begun, bytes * receivers);
+        Ok(())
+    }
+
+    pub(super) fn into_delivered(self) -> Delivered {
+        self.desk.into_inner().unwrap_or_else(PoisonError::into_inner).done
+    }
+}

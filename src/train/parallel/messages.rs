@@ -1,0 +1,203 @@
+//! What a lane's thread sends, waits for and reads back. Every wait ends.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::courier::Outgoing;
+use super::lane::Report;
+use super::run::{Job, Runner, StepReport};
+use crate::exec::STATUS_BYTES;
+use crate::exec::exchange::{Content, Message, Payload};
+use crate::exec::timeline::Activity;
+use crate::exec::tree::Block;
+use crate::gpu::{Buffer, map};
+use crate::{Error, Result};
+
+/// How often a waiting lane looks after its device.
+const LOOK: Duration = Duration::from_micros(500);
+
+impl Runner<'_> {
+    /// A free staging buffer of `bytes`.
+    pub(super) fn staging(&mut self, bytes: u64) -> Result<Buffer> {
+        self.lane.staging.extend(self.courier.free());
+        pollster::block_on(self.lane.staging(bytes))
+    }
+
+    /// Sends a staging buffer, which the device still has to fill, to a lane or to all others.
+    pub(super) fn post(
+        &mut self,
+        job: &Job,
+        to: Option<usize>,
+        content: Content,
+        staging: Buffer,
+        bytes: u64,
+    ) {
+        let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
+        let (from, broadcast) = (self.lane.role.number, to.is_none());
+        let step = job.number();
+        let message = Message { from, to: to.unwrap_or(from), step, content };
+        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival });
+    }
+
+    /// Records the copy of what the stage before waits for: the gradient, and the scalars.
+    pub(super) fn stage_gradient(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        rows: usize,
+        batch: usize,
+        slot: usize,
+    ) -> Result<Option<(Buffer, u64)>> {
+        let slot_of = self.lane.slot(rows, batch, slot)?;
+        let Some(dx) = slot_of.dx else { return Ok(None) };
+        let bytes = slot_of.executor.plan().info(dx).map_or(0, |info| info.shape.bytes() as u64);
+        let scalar_bytes = self.lane.sum.scalars().size();
+        let staging = self.staging(bytes + scalar_bytes)?;
+        let slot_of = self.lane.slot(rows, batch, slot)?;
+        let (buffer, offset) = slot_of.executor.buffer_of(dx)?;
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
+        let scalars = self.lane.sum.scalars();
+        encoder.copy_buffer_to_buffer(scalars, 0, &staging, bytes, scalar_bytes);
+        Ok(Some((staging, bytes + scalar_bytes)))
+    }
+
+    /// Sends this lane's blocks of some buckets to all others.
+    pub(super) fn send_sums(
+        &mut self,
+        job: &Job,
+        buckets: Range<usize>,
+        first_block: usize,
+    ) -> Result<()> {
+        let own = self.tree.blocks().len();
+        let mut staged = Vec::new();
+        for bucket in buckets {
+            let bytes = self.lane.sum.bucket_bytes(bucket) * own as u64;
+            if bytes == 0 {
+                continue;
+            }
+            let staging = self.staging(bytes)?;
+            let mut encoder = self.take_encoder();
+            let mut offset = 0;
+            for block in first_block..first_block + own {
+                offset = self.lane.sum.stage(&mut encoder, block, bucket, &staging, offset)?;
+            }
+            self.encoder = Some(encoder);
+            staged.push((bucket, staging, bytes));
+        }
+        self.flush()?;
+        for (bucket, staging, bytes) in staged {
+            self.post(job, None, Content::Sums(bucket), staging, bytes);
+        }
+        Ok(())
+    }
+
+    /// Waits for the sums of all other lanes and writes them to their blocks.
+    pub(super) fn take_sums(&mut self, job: &Job, blocks: &[Vec<Block>], own: usize) -> Result<()> {
+        self.flush()?;
+        for bucket in 0..self.lane.sum.buckets() {
+            let mut first = 0;
+            for (from, theirs) in blocks.iter().enumerate() {
+                let here = first;
+                first += theirs.len();
+                let bytes = self.lane.sum.bucket_bytes(bucket) as usize;
+                if from == own || theirs.is_empty() || bytes == 0 {
+                    continue;
+                }
+                let content = Content::Sums(bucket);
+                let step = job.number();
+                let payload = self.wait(Message { from, to: own, step, content })?;
+                let begun = Instant::now();
+                for (block, data) in (here..first).zip(payload.chunks(bytes)) {
+                    self.lane.sum.write(block, bucket, data)?;
+                }
+                let bytes = payload.len() as u64;
+                let at = (job.number(), None);
+                self.recorder.scribe.note(Activity::Exchange, "gradient sums in", at, begun, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_encoder(&mut self) -> wgpu::CommandEncoder {
+        let device = self.lane.gpu.device();
+        self.encoder.take().unwrap_or_else(|| device.create_command_encoder(&Default::default()))
+    }
+
+    /// Submits what is recorded.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.pending = 0;
+        let Some(encoder) = self.encoder.take() else { return Ok(()) };
+        let gpu = self.lane.gpu.clone();
+        let begun = Instant::now();
+        pollster::block_on(gpu.scoped("a submission", || {
+            gpu.tally().submissions.add(1);
+            gpu.queue().submit([encoder.finish()]);
+        }))?;
+        self.recorder.submitted(&gpu, begun, self.manner.patience)
+    }
+
+    /// Waits for a message.
+    pub(super) fn wait(&mut self, message: Message) -> Result<Payload> {
+        self.flush()?;
+        let since = Instant::now();
+        loop {
+            self.courier.check()?;
+            if let Some(payload) = self.manner.exchange.receive(message, LOOK)? {
+                return Ok(payload);
+            }
+            self.lane.gpu.check("waiting for another lane")?;
+            if since.elapsed() > self.manner.patience {
+                return Err(Error::LaneTimeout {
+                    lane: message.from,
+                    waiting_for: message.content.to_string(),
+                    seconds: since.elapsed().as_secs_f64(),
+                });
+            }
+        }
+    }
+
+    /// Takes reports in until at most `left` are under way.
+    pub(super) fn take_reports(&mut self, left: usize) -> Result<()> {
+        while self.lane.reports.len() > left {
+            let since = Instant::now();
+            while self.lane.reports.front().is_some_and(|report| !report.arrival.is_ready()) {
+                self.courier.check()?;
+                self.lane.gpu.check("waiting for a step")?;
+                if since.elapsed() > self.manner.patience {
+                    let seconds = since.elapsed().as_secs();
+                    return Err(Error::Timeout { during: "a training step".into(), seconds });
+                }
+                std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 20, 2 * LOOK));
+            }
+            let Some(report) = self.lane.reports.pop_front() else { break };
+            let Report { step, keeps_state, staging, arrival } = report;
+            pollster::block_on(arrival)?;
+            let begun = Instant::now();
+            let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
+            let at = (step.saturating_sub(1), None);
+            self.recorder.scribe.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
+            self.lane.staging.push(staging);
+            let (status, rest) = bytes.split_at(STATUS_BYTES as usize);
+            let (scalars, state) = rest.split_at(self.lane.sum.scalars().size() as usize);
+            let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
+            self.outcome.reports.push(StepReport {
+                halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
+                scalars: bytemuck::pod_collect_to_vec(scalars),
+            });
+            if keeps_state {
+                self.outcome.states.push_back((step, state.to_vec()));
+                // Stages are at most one step apart, and a report one step behind.
+                if self.outcome.states.len() > 3 {
+                    self.outcome.states.pop_front();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for everything that is under way.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.flush()?;
+        self.take_reports(0)?;
+        self.courier.drain(self.manner.patience)
+    }
+}

@@ -1,0 +1,132 @@
+//! Random nets under random schedules: none hangs, and all give the bits of the serial one.
+
+mod common;
+mod support;
+
+use std::sync::Arc;
+
+use common::lanes;
+use common::random::Random;
+use support::bits;
+use support::parallel::{run_to, start, state_bits};
+use wgrad::data::Dataset;
+use wgrad::exec::Schedule;
+use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
+use wgrad::train::{Compile, ParallelOptions};
+
+const NETS: u64 = 200;
+const STEPS: u64 = 4;
+
+/// A net, how it learns, data for it, and how that is cut.
+struct Case {
+    model: Sequential,
+    compile: Compile,
+    data: Arc<Dataset>,
+    dense: usize,
+    clips: bool,
+    batch: usize,
+    micro_batches: usize,
+}
+
+fn case(random: &mut Random) -> Case {
+    let (width, rows) = (1 + random.below(11), 8 + random.below(50));
+    let (dense, outputs) = (1 + random.below(5), 2 + random.below(3));
+    let mut model = Sequential::new(width);
+    for layer in 1..=dense {
+        model = model.dense(if layer == dense { outputs } else { 1 + random.below(19) });
+        if layer < dense {
+            model = match random.below(6) {
+                0 => model.relu(),
+                1 => model.leaky_relu(0.1),
+                2 => model.sigmoid(),
+                3 => model.tanh(),
+                4 => model.gelu(),
+                _ => model,
+            };
+        }
+    }
+    let mut numbers =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| random.uniform(-1.0, 1.0)).collect() };
+    let (features, targets) = (numbers(rows * width), numbers(rows * outputs));
+    let classes = random.below(2) == 0;
+    let data = if classes {
+        let labels = (0..rows).map(|_| random.below(outputs) as u32).collect();
+        Dataset::classification(features, width, labels, outputs)
+    } else {
+        Dataset::regression(features, width, targets, outputs)
+    };
+    let loss = match (classes, random.below(3)) {
+        (true, _) => Loss::SoftmaxCrossEntropy,
+        (false, 0) => Loss::MeanSquaredError,
+        (false, 1) => Loss::MeanAbsoluteError,
+        (false, _) => Loss::Huber { delta: 0.5 },
+    };
+    let mut optimizer = match random.below(4) {
+        0 => Optimizer::sgd(0.05),
+        1 => Optimizer::momentum(0.05, 0.9),
+        2 => Optimizer::adam(0.01),
+        _ => Optimizer::adamw(0.01, 0.1),
+    };
+    let clips = random.below(5) == 0;
+    if clips {
+        optimizer = optimizer.clip_norm(0.5);
+    }
+    let mut compile = Compile::new(loss, optimizer);
+    if random.below(2) == 0 {
+        compile = compile.metric(if classes { Metric::Accuracy } else { Metric::RSquared });
+    }
+    let batch = 1 + random.below(rows + 3);
+    let micro_batches = 1 + random.below(batch.min(rows).min(9));
+    let model = model.seed(random.next());
+    Case { model, compile, data: Arc::new(data.unwrap()), dense, clips, batch, micro_batches }
+}
+
+/// A schedule for the case, and a number of lanes.
+fn schedule(random: &mut Random, case: &Case) -> (Schedule, usize) {
+    let by_default = random.below(2) == 0;
+    match random.below(7) {
+        0 => (Schedule::Overlapped, 1),
+        1..4 => {
+            let lanes = 1 + random.below(4);
+            let mut shares: Vec<usize> = (0..lanes).map(|_| random.below(4)).collect();
+            shares[random.below(lanes)] += 1;
+            (Schedule::DataParallel { shares: if by_default { Vec::new() } else { shares } }, lanes)
+        }
+        // Clipping needs all gradients on one lane.
+        _ if case.clips => (Schedule::pipeline(), 1),
+        _ => {
+            let lanes = 1 + random.below(case.dense.min(4));
+            let mut stages = vec![1; lanes];
+            for _ in lanes..case.dense {
+                stages[random.below(lanes)] += 1;
+            }
+            (Schedule::Pipeline { stages: if by_default { Vec::new() } else { stages } }, lanes)
+        }
+    }
+}
+
+#[test]
+fn random_nets_under_random_schedules() {
+    for seed in 0..NETS {
+        let mut random = Random::new(seed);
+        let case = case(&mut random);
+        let of = |schedule: Schedule, count: usize| {
+            let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
+            let task = (case.model.clone(), case.compile.clone(), &case.data);
+            let mut parallel = start(task, options, &lanes(count)).unwrap();
+            let losses = run_to(&mut parallel, STEPS).unwrap();
+            (bits(&losses), state_bits(parallel.state()))
+        };
+        let serial = of(Schedule::Serial, 1);
+        for _ in 0..2 {
+            let (schedule, count) = schedule(&mut random, &case);
+            assert!(
+                serial == of(schedule.clone(), count),
+                "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on {count} lanes",
+                case.model,
+                case.batch,
+                case.micro_batches
+            );
+        }
+    }
+}
