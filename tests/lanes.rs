@@ -12,7 +12,7 @@ use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::exec::timeline::{Activity, Span};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, ParallelOptions, TrainingState, advise};
+use wgrad::train::{Compile, Fit, Kernels, ParallelOptions, TrainingState, advise};
 use wgrad::{Error, Gpu, Result};
 
 /// Rows of 6 features, and two numbers to learn of each.
@@ -96,7 +96,9 @@ fn one_micro_batch_is_what_fit_does() {
     let data = Arc::new(data(100));
     let options = ParallelOptions::new(32, 1, Schedule::Serial);
     let (losses, state) = train((net(), adam(), &data), options, &lanes(1), 8).unwrap();
-    let mut model = net().compile_blocking(&gpu(), adam()).unwrap();
+    // Lanes train with the general kernels.
+    let compile = adam().kernels(Kernels::General);
+    let mut model = net().compile_blocking(&gpu(), compile).unwrap();
     let history = model.fit_blocking(&data, Fit::new(2).batch_size(32).in_order()).unwrap();
     assert_eq!(bits(&losses), bits(&history.batch_losses));
     let weights: Vec<Vec<f32>> =

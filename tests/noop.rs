@@ -9,7 +9,7 @@ use wgrad::exec::{Executor, ExecutorOptions, MAX_STEPS, Parameters, Step};
 use wgrad::graph::{DType, Graph, Loss, Reduction, Tensor, UpdateRule};
 use wgrad::nn::{Metric, Optimizer, Sequential};
 use wgrad::plan::{AdapterClass, Barriers, Plan, PlanOptions, Target};
-use wgrad::train::{Compile, Fit, Model, Residency};
+use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Counters, Error, Gpu};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
@@ -40,10 +40,15 @@ fn article_data() -> Dataset {
     Dataset::regression(features, 10, vec![0.5; 1000], 1).unwrap()
 }
 
+/// Mean squared error and `optimizer`, with the kernels of the plan.
+fn general(optimizer: Optimizer) -> Compile {
+    Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::General)
+}
+
 /// The README's network: 10, 64 and 1 units.
 fn article(gpu: &Gpu) -> Model {
     let net = Sequential::new(10).dense(64).relu().dense(1).seed(42);
-    net.compile_blocking(gpu, Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05))).unwrap()
+    net.compile_blocking(gpu, general(Optimizer::sgd(0.05))).unwrap()
 }
 
 /// What `work` made the device do.
@@ -121,7 +126,7 @@ fn large_steps_make_short_submissions() {
     let (gpu, data) = (noop(), article_data());
     let batches = |units: usize, batch: usize| {
         let net = Sequential::new(10).dense(units).relu().dense(units).relu().dense(1);
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+        let compile = general(Optimizer::sgd(0.05));
         let model = net.compile_blocking(&gpu, compile).unwrap();
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident)).unwrap();
         (trainer.batches_per_submission(), trainer.plan().multiply_adds())
@@ -219,7 +224,7 @@ fn what_an_epoch_uploads() {
 fn metrics_cost_a_dispatch_and_four_bytes() {
     let (gpu, data) = (noop(), article_data());
     let net = || Sequential::new(10).dense(64).relu().dense(1);
-    let compile = || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let compile = || general(Optimizer::sgd(0.05));
     let run = |compile: Compile| {
         let mut model = net().compile_blocking(&gpu, compile).unwrap();
         let fit = || Fit::new(1).batch_size(250).in_order();
@@ -357,7 +362,7 @@ fn tensors_over_the_binding_limit_are_refused() {
     // The same for a parameter, before anything is allocated.
     let gpu = noop();
     let net = Sequential::new(1 << 13).dense(1 << 13);
-    let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let compile = general(Optimizer::sgd(0.1));
     let (counters, error) =
         counted(&gpu, || net.compile_blocking(&gpu, compile).expect_err("256 MiB"));
     assert!(matches!(error, Error::Limit { .. }), "{error:?}");
@@ -372,7 +377,7 @@ fn parameters_over_a_binding_lie_in_chunks() {
     let data = Dataset::regression(vec![0.5; 100 * 4], 4, vec![0.5; 100], 1).unwrap();
     let dispatches = |units: usize| {
         let net = Sequential::new(4).dense(units).relu().dense(units).relu().dense(1);
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::adam(1e-3));
+        let compile = general(Optimizer::adam(1e-3));
         let mut model = net.compile_blocking(&gpu, compile).unwrap();
         let chunks = model.parameters().layout().chunks.len();
         let layout = model.parameters().layout().clone();
@@ -399,7 +404,7 @@ fn data_over_the_limit_is_streamed_or_refused() {
     let rows = 5000;
     let data = Dataset::regression(vec![0.5; rows * 4], 4, vec![0.5; rows], 1).unwrap();
     let net = || Sequential::new(4).dense(4).dense(1);
-    let compile = || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let compile = || general(Optimizer::sgd(0.1));
     let mut model = net().compile_blocking(&gpu, compile()).unwrap();
     let fit = |residency| Fit::new(1).batch_size(50).residency(residency);
     let error = model.fit_blocking(&data, fit(Residency::Resident)).expect_err("80,000 bytes");

@@ -11,6 +11,7 @@ use wgrad::graph::{Binary, Count, Graph, Layout, Loss, Reduction, Tensor, Unary,
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Lanes};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
+use wgrad::kernel::resident::{Dense, Net};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
     GRADIENT_SUM, Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
@@ -374,11 +375,103 @@ fn every_file_is_launched() {
         .flat_map(|launch| launch.parts.iter().map(|part| format!("{}.wgsl", part.name)))
         .collect();
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
-    let files: BTreeSet<String> = std::fs::read_dir(directory)
+    let (templates, files): (BTreeSet<String>, BTreeSet<String>) = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+        .partition(|name| name.ends_with(".jinja"));
     let sum = GRADIENT_SUM.iter().map(|part| format!("{}.wgsl", part.name));
     let launched: BTreeSet<String> = launched.into_iter().chain(sum).collect();
     assert_eq!(launched, files);
+    // Rendered by `resident_kernels_are_valid`.
+    let expected = ["resident.wgsl.jinja", "resident_loss.wgsl.jinja"].map(String::from);
+    assert_eq!(templates, BTreeSet::from(expected));
+}
+
+/// Nets of one to four layers, whose widths do and do not divide by the lanes.
+fn resident_nets() -> Vec<Net> {
+    let rules = [
+        UpdateRule::Sgd { weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
+        adam(false),
+        adam(true),
+    ];
+    let mut nets = Vec::new();
+    for (number, lanes) in [4, 8, 16, 32, 64].into_iter().enumerate() {
+        for subgroups in [false, true] {
+            for (at, loss) in LOSSES.into_iter().enumerate() {
+                // Each loss with every second number of lanes.
+                if (at + number + usize::from(subgroups)).is_multiple_of(2) {
+                    continue;
+                }
+                let widths: [&[usize]; 4] = [&[3], &[33, 1], &[5, 8, 3], &[17, 2, 9, 4]];
+                let at = at + number;
+                let layers = widths[at % 4].iter().enumerate().map(|(l, &units)| Dense {
+                    units,
+                    activation: (l + at).is_multiple_of(2).then(|| UNARIES[(at + 5 * l) % 12]),
+                    weights_at: 64 * l as u64,
+                    bias_at: 64 * l as u64 + 32,
+                });
+                let counts = match loss {
+                    Loss::SoftmaxCrossEntropy => vec![Count::Correct],
+                    Loss::SoftmaxCrossEntropyProbabilities => vec![Count::CorrectProbabilities],
+                    Loss::BinaryCrossEntropy => vec![Count::CorrectBinary],
+                    _ => vec![Count::AbsoluteError, Count::SquaredError],
+                };
+                nets.push(Net {
+                    lanes,
+                    subgroups,
+                    samples: 1 + at % 2,
+                    inputs: [1, 10, 13][at % 3],
+                    layers: layers.collect(),
+                    loss,
+                    counts,
+                    rule: rules[at % 5],
+                    clip: at % 2 == 1,
+                });
+            }
+        }
+    }
+    nets
+}
+
+fn adam(decoupled: bool) -> UpdateRule {
+    UpdateRule::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0, decoupled }
+}
+
+#[test]
+fn resident_kernels_are_valid() {
+    for net in resident_nets() {
+        let text = net.source().unwrap();
+        let name = format!("{net:?}");
+        let module = naga::front::wgsl::parse_str(&text)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
+        let capabilities =
+            if net.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        Validator::new(ValidationFlags::all(), capabilities)
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
+        let reflected: Vec<(u32, String, Access)> = net
+            .bindings()
+            .into_iter()
+            .map(|Binding { index, name, access }| (index, name.into(), access))
+            .collect();
+        assert_eq!(reflected, naga_bindings(&module), "{name}");
+        let storage = reflected.iter().filter(|(.., access)| *access != Access::Uniform).count();
+        assert!(storage <= STORAGE_BUFFERS, "{name}: {storage} storage buffers");
+        assert_eq!(module.entry_points[0].workgroup_size, [net.lanes as u32, 1, 1]);
+        let shared: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| v.space == AddressSpace::WorkGroup)
+            .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
+            .sum();
+        let expected = if net.subgroups { 0 } else { 4 * net.exchange() as u32 };
+        assert_eq!(shared, expected, "{name}");
+        assert!(shared <= WORKGROUP_BYTES, "{name}: {shared} bytes");
+        assert!(module.overrides.is_empty(), "{name}: validated twice");
+        // A branch for each parameter would compile for seconds.
+        let (_, own) = text.split_once("const LANES").unwrap();
+        assert!(!own.contains(" && ") && !own.contains(" || "), "{name}");
+    }
 }

@@ -27,7 +27,7 @@ use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report, article};
 use wgrad::exec::Schedule;
 use wgrad::prelude::*;
-use wgrad::train::{Parallel, ParallelOptions};
+use wgrad::train::{Kernels, Parallel, ParallelOptions};
 
 /// A small net with a training step written by hand, then over lanes that share the layers
 #[derive(Parser)]
@@ -57,8 +57,10 @@ fn run(args: &Args) -> Outcome {
     println!("\n== one lane, the step written by hand");
     let (losses, weights) = pollster::block_on(step::train(first, &data, epochs, &mut report))?;
 
-    // The witness: `fit` with the same samples, weights and order.
-    let mut model = article::network().compile_blocking(first, compile.clone())?;
+    // The witness: `fit` with the same samples, weights and order, and the same kernels: left to
+    // itself it takes the resident one, which rounds otherwise.
+    let general = compile.clone().kernels(Kernels::General);
+    let mut model = article::network().compile_blocking(first, general)?;
     let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
     let history = model.fit_blocking(&data, fit)?;
     let fitted: Vec<_> = model.weights_blocking()?.into_iter().map(|(_, values)| values).collect();

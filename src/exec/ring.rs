@@ -22,6 +22,13 @@ pub struct Results {
     pub halted_by_parameter: bool,
 }
 
+/// The words of `update_guard.wgsl`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Status {
+    pub(super) halted_at: Option<u32>,
+    pub(super) by_parameter: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Ring {
     columns: usize,
@@ -94,18 +101,24 @@ impl Ring {
 
     /// The oldest results, waiting for them; `None` if none are under way.
     pub(super) async fn take(&mut self, gpu: &Gpu) -> Result<Option<Results>> {
+        let Some((status, numbers)) = self.take_numbers(gpu).await? else { return Ok(None) };
+        Ok(Some(Results {
+            rows: numbers.chunks(self.columns.max(1)).map(<[f32]>::to_vec).collect(),
+            halted_at: status.halted_at,
+            halted_by_parameter: status.by_parameter,
+        }))
+    }
+
+    /// The oldest results, row after row.
+    pub(super) async fn take_numbers(&mut self, gpu: &Gpu) -> Result<Option<(Status, Vec<f32>)>> {
         let Some((staging, rows, arrival)) = self.under_way.pop_front() else { return Ok(None) };
         arrival.await?;
         let bytes = gpu.mapped(&staging, self.bytes(rows))?;
         self.free.push(staging);
-        let (status, rows) = bytes.split_at(STATUS_BYTES as usize);
+        let (status, numbers) = bytes.split_at(STATUS_BYTES as usize);
         let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
-        let rows: Vec<f32> = bytemuck::pod_collect_to_vec(rows);
         let word = |index: usize| status.get(index).copied().unwrap_or(0);
-        Ok(Some(Results {
-            rows: rows.chunks(self.columns.max(1)).map(<[f32]>::to_vec).collect(),
-            halted_at: word(0).checked_sub(1),
-            halted_by_parameter: word(1) == 2,
-        }))
+        let status = Status { halted_at: word(0).checked_sub(1), by_parameter: word(1) == 2 };
+        Ok(Some((status, bytemuck::pod_collect_to_vec(numbers))))
     }
 }

@@ -116,6 +116,8 @@ impl Gpu {
         fault: Arc<Mutex<Option<Fault>>>,
     ) -> Self {
         let limits = device.limits();
+        let width =
+            (info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
         let target = Target {
             class: match info.device_type {
                 wgpu::DeviceType::Cpu => AdapterClass::Software,
@@ -127,9 +129,8 @@ impl Gpu {
             alignment: limits
                 .min_storage_buffer_offset_alignment
                 .max(limits.min_uniform_buffer_offset_alignment),
-            subgroup: (device.features().contains(wgpu::Features::SUBGROUP)
-                && info.subgroup_min_size == info.subgroup_max_size)
-                .then_some(info.subgroup_min_size),
+            subgroup: width.filter(|_| device.features().contains(wgpu::Features::SUBGROUP)),
+            width,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }
@@ -239,6 +240,10 @@ impl Gpu {
         match self.refused(|| self.queue().write_buffer(buffer, offset, data)) {
             None => self.check("writing to the device"),
             Some(reason) => {
+                // A device that is gone says so when it is polled; then that is the reason.
+                #[cfg(not(target_arch = "wasm32"))]
+                let _ = self.device().poll(wgpu::PollType::Poll);
+                self.check("writing to the device")?;
                 Err(Error::Validation { during: "writing to the device".into(), reason })
             }
         }
@@ -250,6 +255,14 @@ impl Gpu {
         constants: &[(&'static str, f64)],
     ) -> Result<Arc<Pipeline>, Error> {
         self.shared.pipelines.get(self, parts, constants).await
+    }
+
+    /// The training kernel of a small net.
+    pub(crate) async fn resident_pipeline(
+        &self,
+        net: &crate::kernel::resident::Net,
+    ) -> Result<Arc<Pipeline>, Error> {
+        self.shared.pipelines.resident(self, net).await
     }
 }
 

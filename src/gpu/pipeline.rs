@@ -1,13 +1,13 @@
 //! Compiled shaders, each compiled once per device.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Gpu;
 use crate::Error;
-use crate::kernel::{
-    Part,
-    reflect::{self, Access, Binding},
-};
+use crate::kernel::Part;
+use crate::kernel::reflect::{self, Access, Binding};
+use crate::kernel::resident::Net;
 
 /// Name of the binding that holds the step record; it is bound with a dynamic offset.
 const STEP: &str = "step";
@@ -27,11 +27,19 @@ impl Pipeline {
     }
 }
 
-/// What tells pipelines apart: the files and the values of the constants, by their bits.
+/// What tells pipelines apart: the files (or what a template was rendered for) and the values of the
+/// constants, by their bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
-    parts: Vec<&'static str>,
+    parts: Vec<Cow<'static, str>>,
     constants: Vec<(&'static str, u64)>,
+}
+
+/// A shader to compile.
+struct Code {
+    name: &'static str,
+    text: String,
+    bindings: Vec<Binding>,
 }
 
 #[derive(Debug, Default)]
@@ -48,17 +56,43 @@ impl Pipelines {
         constants: &[(&'static str, f64)],
     ) -> Result<Arc<Pipeline>, Error> {
         let key = Key {
-            parts: parts.iter().map(|part| part.name).collect(),
+            parts: parts.iter().map(|part| part.name.into()).collect(),
             constants: constants.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
         };
-        let known = {
-            let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            compiled.iter().find(|(k, _)| *k == key).map(|(_, pipeline)| pipeline.clone())
-        };
-        if let Some(pipeline) = known {
+        if let Some(pipeline) = self.known(&key) {
             return Ok(pipeline);
         }
-        let pipeline = Arc::new(compile(gpu, parts, constants).await?);
+        let code = Code {
+            name: parts.last().map_or("", |part| part.name),
+            text: reflect::source(parts),
+            bindings: reflect::bindings(parts),
+        };
+        self.compile(gpu, key, code, constants).await
+    }
+
+    /// The training kernel of a small net.
+    pub(super) async fn resident(&self, gpu: &Gpu, net: &Net) -> Result<Arc<Pipeline>, Error> {
+        let key = Key { parts: vec![net.key().into()], constants: Vec::new() };
+        if let Some(pipeline) = self.known(&key) {
+            return Ok(pipeline);
+        }
+        let code = Code { name: "resident", text: net.source()?, bindings: net.bindings() };
+        self.compile(gpu, key, code, &[]).await
+    }
+
+    fn known(&self, key: &Key) -> Option<Arc<Pipeline>> {
+        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.iter().find(|(k, _)| k == key).map(|(_, pipeline)| pipeline.clone())
+    }
+
+    async fn compile(
+        &self,
+        gpu: &Gpu,
+        key: Key,
+        code: Code,
+        constants: &[(&'static str, f64)],
+    ) -> Result<Arc<Pipeline>, Error> {
+        let pipeline = Arc::new(compile(gpu, code, constants).await?);
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         compiled.push((key, pipeline.clone()));
         Ok(pipeline)
@@ -67,19 +101,17 @@ impl Pipelines {
 
 async fn compile(
     gpu: &Gpu,
-    parts: &[&'static Part],
+    code: Code,
     constants: &[(&'static str, f64)],
 ) -> Result<Pipeline, Error> {
-    let name = parts.last().map_or("", |part| part.name);
-    let bindings = reflect::bindings(parts);
+    let Code { name, text, bindings } = code;
     let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
-    let source = reflect::source(parts);
     gpu.tally().pipelines.add(1);
     gpu.scoped(&format!("compiling {name}.wgsl"), || {
         let device = gpu.device();
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
+            source: wgpu::ShaderSource::Wgsl(text.into()),
         });
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(name),

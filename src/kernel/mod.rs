@@ -10,6 +10,7 @@ pub mod loss;
 pub mod matmul;
 pub mod reduce;
 pub mod reflect;
+pub mod resident;
 pub mod rows;
 pub mod softmax;
 pub mod update;

@@ -39,13 +39,18 @@ pub fn bindings(parts: &[&'static Part]) -> Vec<Binding> {
 
 /// The text of a shader.
 pub fn source(parts: &[&'static Part]) -> String {
-    let mut texts: Vec<&str> = parts.iter().map(|part| part.source).collect();
-    // Browsers want subgroup operations announced; naga knows them without.
-    if cfg!(target_arch = "wasm32") && texts.iter().any(|text| text.contains("subgroupBroadcast("))
-    {
-        texts.insert(0, "enable subgroups;");
-    }
-    texts.join("\n")
+    announced(&parts.iter().map(|part| part.source).collect::<Vec<_>>())
+}
+
+/// The text of a shader from that of its parts. Browsers want subgroup operations announced; naga
+/// knows them without.
+pub(super) fn announced(texts: &[&str]) -> String {
+    let announces = cfg!(target_arch = "wasm32")
+        && texts.iter().any(|text| {
+            text.contains("subgroupBroadcast(") || text.contains("subgroupShuffleXor(")
+        });
+    let text = texts.join("\n");
+    if announces { format!("enable subgroups;\n{text}") } else { text }
 }
 
 fn binding(line: &'static str) -> Option<Binding> {

@@ -25,6 +25,8 @@ pub struct Target {
     pub alignment: u32,
     /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
     pub subgroup: Option<u32>,
+    /// Lanes of a subgroup, if the number is known and always the same, with or without operations.
+    pub width: Option<u32>,
 }
 
 impl Default for Target {
@@ -36,6 +38,7 @@ impl Default for Target {
             max_workgroups: 65_535,
             alignment: 256,
             subgroup: None,
+            width: None,
         }
     }
 }

@@ -31,14 +31,14 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Room for `rows` rows, to be drawn in the order in which they lie.
-    async fn new(gpu: &Gpu, data: &Dataset, rows: usize) -> Result<Self> {
+    /// Room for `rows` rows and for `orders` orders of them; the first is that in which they lie.
+    async fn new(gpu: &Gpu, data: &Dataset, rows: usize, orders: usize) -> Result<Self> {
         let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
         crate::plan::check_size("features", bytes(data.width()), &gpu.target())?;
         let buffers = Self {
             features: gpu.buffer("features", bytes(data.width())).await?,
             targets: gpu.buffer("targets", bytes(target_width(data))).await?,
-            order: gpu.buffer("order", bytes(1)).await?,
+            order: gpu.buffer("order", bytes(orders)).await?,
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
         gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
@@ -55,6 +55,8 @@ pub(super) struct Feed<D> {
     pub(super) resident_rows: usize,
     /// Batches that a submission may draw from them.
     pub(super) batches_per_block: usize,
+    /// Orders of rows that the device holds at once.
+    pub(super) orders: usize,
     streamed: bool,
     /// The host's copy of the order, for streaming.
     host_order: Vec<u32>,
@@ -67,13 +69,24 @@ impl<D: Borrow<Dataset>> Feed<D> {
         batch: usize,
         residency: Residency,
     ) -> Result<Self> {
+        Self::with_orders(gpu, data, batch, residency, 1).await
+    }
+
+    /// With room for several orders of rows, if the data lies on the device.
+    pub(super) async fn with_orders(
+        gpu: &Gpu,
+        data: D,
+        batch: usize,
+        residency: Residency,
+        orders: usize,
+    ) -> Result<Self> {
         let rows = data.borrow();
         let row_bytes = rows.width().max(target_width(rows)) as u64 * 4;
         let fits =
             (rows.rows() as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
         let resident = match residency {
-            Residency::Resident => Some(Buffers::new(gpu, rows, rows.rows()).await?),
-            Residency::Auto if fits => match Buffers::new(gpu, rows, rows.rows()).await {
+            Residency::Resident => Some(Buffers::new(gpu, rows, rows.rows(), orders).await?),
+            Residency::Auto if fits => match Buffers::new(gpu, rows, rows.rows(), orders).await {
                 Err(Error::OutOfMemory { .. }) => None,
                 buffers => Some(buffers?),
             },
@@ -89,6 +102,7 @@ impl<D: Borrow<Dataset>> Feed<D> {
                 buffers,
                 resident_rows,
                 batches_per_block,
+                orders,
                 streamed,
                 host_order,
             });
@@ -96,18 +110,29 @@ impl<D: Borrow<Dataset>> Feed<D> {
         let batch_bytes = batch * (rows.width() + target_width(rows)) * 4;
         let batches_per_block = (BLOCK_BYTES / batch_bytes.max(1)).clamp(1, MAX_STEPS);
         let resident_rows = (batches_per_block * batch).min(rows.rows());
-        let buffers = Buffers::new(gpu, rows, resident_rows).await?;
-        let (streamed, host_order) = (true, Vec::new());
-        Ok(Self { data, buffers, resident_rows, batches_per_block, streamed, host_order })
+        let buffers = Buffers::new(gpu, rows, resident_rows, 1).await?;
+        let (orders, streamed, host_order) = (1, true, Vec::new());
+        Ok(Self { data, buffers, resident_rows, batches_per_block, orders, streamed, host_order })
+    }
+
+    /// Whether rows are brought block by block.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.streamed
     }
 
     /// Sets the order in which rows are drawn from now on.
     pub(super) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) -> Result<()> {
+        self.set_order_at(gpu, order, 0)
+    }
+
+    /// Sets order `number` of those that the device holds.
+    pub(super) fn set_order_at(&mut self, gpu: &Gpu, order: Vec<u32>, number: usize) -> Result<()> {
         if self.streamed {
             self.host_order = order;
             return Ok(());
         }
-        gpu.write(&self.buffers.order, 0, bytemuck::cast_slice(&order))
+        let bytes: &[u8] = bytemuck::cast_slice(&order);
+        gpu.write(&self.buffers.order, (number * bytes.len()) as u64, bytes)
     }
 
     /// Makes `rows` (positions in the order) available; returns the position on the device of the

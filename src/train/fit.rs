@@ -216,7 +216,7 @@ impl Run<'_, '_, '_> {
         let waits_at_epochs = !self.callbacks.is_empty() || self.validator.is_some();
         for epoch in 1..=self.epochs {
             if let Some(seed) = shuffle {
-                self.trainer.set_order(epoch_order(rows, seed, self.model.epochs))?;
+                self.trainer.next_order(epoch_order(rows, seed, self.model.epochs)).await?;
             }
             self.model.epochs += 1;
             self.submit_epoch(epoch).await?;
@@ -248,7 +248,7 @@ impl Run<'_, '_, '_> {
             let ahead = self.expected.len() as u64;
             let expected = &mut self.expected;
             self.trainer
-                .submit(range, |batch| {
+                .add(range, |batch| {
                     let step = model.next_step(ahead + (batch - first) as u64);
                     expected.push_back((epoch, batch, step.learning_rate));
                     step
@@ -269,6 +269,7 @@ impl Run<'_, '_, '_> {
     }
 
     async fn drain(&mut self) -> Result<()> {
+        self.trainer.flush().await?;
         loop {
             match self.trainer.results().await {
                 Ok(Some(results)) => self.receive(&results).await?,

@@ -4,11 +4,13 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
 mod callback;
+mod engine;
 mod evaluate;
 mod feed;
 mod fit;
 mod graphs;
 mod history;
+mod kernels;
 mod model;
 #[cfg(not(target_arch = "wasm32"))]
 mod parallel;
@@ -20,6 +22,7 @@ pub use feed::Residency;
 pub use fit::{BatchSize, Fit, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
+pub use kernels::Kernels;
 pub use model::{Compile, Model};
 #[cfg(not(target_arch = "wasm32"))]
 pub use parallel::{

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::feed::Residency;
 use super::graphs::check_output;
+use super::kernels::{Choice, Kernels, choose, resident_net};
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
@@ -19,12 +20,13 @@ pub struct Compile {
     loss: Loss,
     optimizer: Optimizer,
     metrics: Vec<Metric>,
+    kernels: Kernels,
 }
 
 impl Compile {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
-        Self { loss, optimizer, metrics: Vec::new() }
+        Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
     }
 
     /// The loss, the optimizer and the metrics.
@@ -38,6 +40,13 @@ impl Compile {
         if !self.metrics.contains(&metric) {
             self.metrics.push(metric);
         }
+        self
+    }
+
+    /// Trains with these kernels; [`Kernels::Auto`] unless set. Several lanes always train with the
+    /// general ones.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
         self
     }
 }
@@ -89,7 +98,7 @@ impl Sequential {
         for (number, spec) in self.parameters().iter().enumerate() {
             parameters.write(number, &spec.initial)?;
         }
-        Ok(Model {
+        let model = Model {
             gpu: gpu.clone(),
             architecture: self,
             compile,
@@ -97,7 +106,10 @@ impl Sequential {
             steps: 0,
             epochs: 0,
             predictors: VecDeque::new(),
-        })
+        };
+        // Says early that the resident kernel cannot be, if it is asked for.
+        model.choose_kernels(1)?;
+        Ok(model)
     }
 }
 
@@ -183,6 +195,21 @@ impl Model {
     ) -> Result<Trainer<D>> {
         self.parameters().clear_status()?;
         Trainer::new(self, data, batch, true, residency).await
+    }
+
+    /// What trains in batches of `batch` rows.
+    pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
+        let (compile, target) = (&self.compile, self.gpu.target());
+        let layout = self.parameters.layout();
+        let net = resident_net(
+            &self.architecture,
+            compile.loss,
+            &compile.metrics,
+            &compile.optimizer,
+            layout,
+            &target,
+        );
+        choose(compile.kernels, net, batch, &target)
     }
 
     /// Says that `steps` more steps of training are done.

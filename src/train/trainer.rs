@@ -4,18 +4,17 @@ use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::engine::{self, Engine};
 use super::feed::{Feed, Residency};
-use super::graphs::{Rows, TrainingGraph, check_data, forward_step};
+use super::graphs::{check_data, forward_step};
+use super::kernels::Choice;
 use super::model::Model;
 use crate::data::Dataset;
-use crate::exec::{Executor, ExecutorOptions, MAX_STEPS, Step};
+use crate::exec::Step;
 use crate::gpu::Gpu;
+use crate::kernel::resident::MOST_STEPS;
+use crate::plan::Plan;
 use crate::{Error, Result};
-
-/// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
-/// fraction of a second, so that no watchdog fires and progress can be shown.
-const SOFTWARE_BUDGET: u64 = 1 << 31;
-const GPU_BUDGET: u64 = 1 << 38;
 
 /// The scalars of one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,21 +38,20 @@ pub struct StepResult {
 pub struct Trainer<D> {
     gpu: Gpu,
     feed: Feed<D>,
-    full: Executor,
-    /// For the last batch, if it has fewer rows.
-    tail: Option<Executor>,
+    engine: Engine,
+    plan: Plan,
+    kernels: String,
     rows: usize,
     batch: usize,
     trains: bool,
-    under_way: VecDeque<Submission>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Submission {
-    /// Number of its first step.
-    first: u32,
-    full: usize,
-    tail: usize,
+    /// The order that steps draw their rows from, of those that the device holds.
+    order: usize,
+    /// Steps for the next submission, each with the rows of its batch.
+    waiting: Vec<(Step, usize)>,
+    /// Rows of the steps whose results are yet to be taken.
+    submitted: VecDeque<usize>,
+    /// The number of the first step of each submission, and of its steps.
+    under_way: VecDeque<(u32, usize)>,
 }
 
 impl<D: Borrow<Dataset>> Trainer<D> {
@@ -72,14 +70,34 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         let gpu = model.gpu().clone();
         let rows = all.rows();
         let batch = batch.min(rows);
-        let feed = Feed::new(&gpu, data, batch, residency).await?;
-        let full = executor(model, &feed, batch, trains).await?;
-        let tail = match rows % batch {
-            0 => None,
-            rest => Some(executor(model, &feed, rest, trains).await?),
+        let Choice { net, why } = match trains {
+            true => model.choose_kernels(batch)?,
+            false => Choice { net: None, why: "general: nothing is trained".into() },
         };
-        let under_way = VecDeque::new();
-        Ok(Self { gpu, feed, full, tail, rows, batch, trains, under_way })
+        let orders = match net {
+            Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
+            None => 1,
+        };
+        let feed = Feed::with_orders(&gpu, data, batch, residency, orders).await?;
+        let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
+        let engine = match net {
+            Some(net) => Engine::resident(model, &feed, net).await?,
+            None => Engine::general(model, &feed, (graph, plan.clone()), batch, trains).await?,
+        };
+        Ok(Self {
+            gpu,
+            feed,
+            engine,
+            plan,
+            kernels: why,
+            rows,
+            batch,
+            trains,
+            order: 0,
+            waiting: Vec::new(),
+            submitted: VecDeque::new(),
+            under_way: VecDeque::new(),
+        })
     }
 
     /// Number of batches that cover the data set once.
@@ -92,9 +110,16 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         self.rows.saturating_sub(index * self.batch).min(self.batch)
     }
 
-    /// The plan of a full batch, to print or to count.
-    pub fn plan(&self) -> &crate::plan::Plan {
-        self.full.plan()
+    /// The plan of a full batch, to print or to count. The resident kernel computes the same in one
+    /// dispatch for many steps; [`Trainer::kernels`] says whether it does.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Which kernels run, and why: `resident: 97 parameters in each of 8 lanes, …`,
+    /// `general: a batch has 60000 rows, …`.
+    pub fn kernels(&self) -> &str {
+        &self.kernels
     }
 
     /// The device.
@@ -105,15 +130,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// Most batches that one submission may hold: bounded by the device's time for them and by the
     /// rows that are on the device at once.
     pub fn batches_per_submission(&self) -> usize {
-        let budget = match self.gpu.target().class {
-            crate::plan::AdapterClass::Software => SOFTWARE_BUDGET,
-            crate::plan::AdapterClass::Gpu => GPU_BUDGET,
-        };
-        let steps = budget / self.full.plan().multiply_adds().max(1);
-        usize::try_from(steps)
-            .unwrap_or(usize::MAX)
-            .clamp(1, MAX_STEPS)
-            .min(self.feed.batches_per_block)
+        self.engine.most_steps(self.batch, self.gpu.target().class).min(self.feed.batches_per_block)
     }
 
     /// Sets the order in which rows are drawn from the next submission on; `order` holds every row
@@ -122,6 +139,27 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// # Errors
     /// [`Error::Argument`] if it does not.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+        self.check_order(&order)?;
+        self.order = 0;
+        self.feed.set_order(&self.gpu, order)
+    }
+
+    /// As [`Trainer::set_order`], from the next step on, whether or not it is of the next submission.
+    pub(super) async fn next_order(&mut self, order: Vec<u32>) -> Result<()> {
+        self.check_order(&order)?;
+        // Steps that wait for their submission draw from the orders so far.
+        if self.waiting.is_empty() {
+            self.order = 0;
+        } else if self.order + 1 < self.feed.orders {
+            self.order += 1;
+        } else {
+            self.flush().await?;
+            self.order = 0;
+        }
+        self.feed.set_order_at(&self.gpu, order, self.order)
+    }
+
+    fn check_order(&self, order: &[u32]) -> Result<()> {
         let mut seen = vec![false; self.rows];
         let fresh =
             |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
@@ -133,7 +171,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
                 &format!("each of the {} rows once", self.rows),
             ));
         }
-        self.feed.set_order(&self.gpu, order)
+        Ok(())
     }
 
     /// Runs `batches` in one submission. `step` gives the record of each: its number and learning
@@ -144,59 +182,50 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     pub async fn submit(
         &mut self,
         batches: Range<usize>,
+        step: impl FnMut(usize) -> Step,
+    ) -> Result<()> {
+        self.add(batches, step).await?;
+        self.flush().await
+    }
+
+    /// Adds `batches` to the next submission, which runs at [`Trainer::flush`], or when it is full, or
+    /// at once where steps cannot wait.
+    pub(super) async fn add(
+        &mut self,
+        batches: Range<usize>,
         mut step: impl FnMut(usize) -> Step,
     ) -> Result<()> {
-        if batches.is_empty()
-            || batches.end > self.batches()
-            || batches.len() > self.batches_per_submission()
-        {
-            let rule = format!(
-                "a range within 0..{} of at most {}",
-                self.batches(),
-                self.batches_per_submission()
-            );
+        let most = self.batches_per_submission();
+        if batches.is_empty() || batches.end > self.batches() || batches.len() > most {
+            let rule = format!("a range within 0..{} of at most {most}", self.batches());
             return Err(Error::argument("batches", format!("{batches:?}"), &rule));
+        }
+        if self.waiting.len() + batches.len() > most {
+            self.flush().await?;
         }
         let rows = batches.start * self.batch..(batches.end * self.batch).min(self.rows);
         let first_row = rows.start;
-        let on_device = self.feed.bring(&self.gpu, rows)?;
-        let records: Vec<Step> = batches
-            .clone()
-            .map(|index| {
-                let start = on_device + index * self.batch - first_row;
-                Step { batch_start: crate::kernel::word(start), ..step(index) }
-            })
-            .collect();
-        let tails = usize::from(self.tail.is_some() && batches.end == self.batches());
-        let (full, tail) = records.split_at(records.len() - tails);
-        self.run(full, tail).await?;
-        let first = records.first().map_or(0, |step| step.number);
-        self.under_way.push_back(Submission { first, full: full.len(), tail: tail.len() });
-        Ok(())
+        let on_device = self.feed.bring(&self.gpu, rows)? + self.order * self.rows;
+        for index in batches {
+            let start = on_device + index * self.batch - first_row;
+            let step = Step { batch_start: crate::kernel::word(start), ..step(index) };
+            self.waiting.push((step, self.batch_rows(index)));
+        }
+        // Streamed rows lie where those of the next steps will.
+        if self.engine.gathers() && !self.feed.is_streamed() { Ok(()) } else { self.flush().await }
     }
 
-    async fn run(&mut self, full_steps: &[Step], tail_steps: &[Step]) -> Result<()> {
-        self.full.make_room().await?;
-        if let Some(tail) = &mut self.tail {
-            tail.make_room().await?;
+    /// Submits the steps that wait for it.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        let Some(&(first, _)) = self.waiting.first() else { return Ok(()) };
+        let submission = (first.number, self.waiting.len());
+        let result = self.engine.submit(&self.waiting).await;
+        if result.is_ok() {
+            self.under_way.push_back(submission);
+            self.submitted.extend(self.waiting.iter().map(|&(_, rows)| rows));
         }
-        let gpu = self.gpu.clone();
-        let (full, tail) = (&mut self.full, self.tail.as_mut());
-        gpu.submit(|encoder| {
-            if !full_steps.is_empty() {
-                full.record(encoder, full_steps)?;
-            }
-            match tail {
-                Some(tail) if !tail_steps.is_empty() => tail.record(encoder, tail_steps),
-                _ => Ok(()),
-            }
-        })
-        .await?;
-        self.full.submitted();
-        if let Some(tail) = &mut self.tail {
-            tail.submitted();
-        }
-        Ok(())
+        self.waiting.clear();
+        result
     }
 
     /// Runs all batches of the data set once, without moving any parameter.
@@ -222,10 +251,8 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// # Errors
     /// As for [`Trainer::results`].
     pub async fn results_ready(&mut self) -> Result<Option<Vec<StepResult>>> {
-        let Some(submission) = self.under_way.front().copied() else { return Ok(None) };
-        let full = submission.full == 0 || self.full.is_ready();
-        let tail = submission.tail == 0 || self.tail.as_ref().is_none_or(Executor::is_ready);
-        if full && tail { self.results().await } else { Ok(None) }
+        let here = !self.under_way.is_empty() && self.engine.is_ready();
+        if here { self.results().await } else { Ok(None) }
     }
 
     /// The results of the oldest submission, waiting for them; `None` if none is under way.
@@ -234,24 +261,21 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// [`Error::NotFinite`] if a step's loss or a new parameter was NaN or infinite: no step from
     /// that one on moved the parameters. The errors of the device.
     pub async fn results(&mut self) -> Result<Option<Vec<StepResult>>> {
-        let Some(submission) = self.under_way.pop_front() else { return Ok(None) };
-        let mut steps = Vec::new();
-        let mut halted = None;
-        for (count, tail) in [(submission.full, false), (submission.tail, true)] {
-            let executor = if tail { self.tail.as_mut() } else { Some(&mut self.full) };
-            let (Some(executor), 1..) = (executor, count) else { continue };
-            let rows = if tail { self.rows % self.batch } else { self.batch };
-            let Some(results) = executor.results().await? else { continue };
-            halted = halted.or(results.halted_at);
-            steps.extend(results.rows.iter().map(|row| StepResult {
+        let Some((first, count)) = self.under_way.pop_front() else { return Ok(None) };
+        let outcome = self.engine.results().await?;
+        let columns = self.plan.columns().max(1);
+        let rows = self.submitted.drain(..count.min(self.submitted.len()));
+        let steps: Vec<StepResult> = rows
+            .zip(outcome.numbers.chunks(columns))
+            .map(|(rows, numbers)| StepResult {
                 rows,
-                loss: row.first().copied().unwrap_or(f32::NAN),
-                sums: row.get(1..).unwrap_or_default().to_vec(),
-            }));
-        }
-        match halted {
+                loss: numbers.first().copied().unwrap_or(f32::NAN),
+                sums: numbers.get(1..).unwrap_or_default().to_vec(),
+            })
+            .collect();
+        match outcome.halted_at {
             Some(step) if self.trains => {
-                let behind = step.saturating_sub(submission.first) as usize;
+                let behind = step.saturating_sub(first) as usize;
                 let loss = steps.get(behind).map_or(f32::NAN, |step| step.loss);
                 Err(Error::NotFinite { step: step.into(), epoch: 0, loss })
             }
@@ -260,30 +284,12 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 }
 
-async fn executor<D: Borrow<Dataset>>(
-    model: &Model,
-    feed: &Feed<D>,
-    batch: usize,
-    trains: bool,
-) -> Result<Executor> {
-    let rows = Rows { resident: feed.resident_rows, batch };
-    let optimizer = trains.then(|| model.optimizer());
-    let graph = TrainingGraph::new(
-        model.architecture(),
-        model.loss(),
-        model.metrics(),
-        optimizer,
-        feed.data.borrow(),
-        rows,
-    )?;
-    let plan = graph.plan(&model.gpu().target())?;
-    let options = ExecutorOptions {
-        parameters: Some(model.parameters().clone()),
-        inputs: vec![
-            (graph.features, feed.buffers.features.clone()),
-            (graph.targets, feed.buffers.targets.clone()),
-            (graph.order, feed.buffers.order.clone()),
-        ],
-    };
-    Executor::with(model.gpu(), plan, options).await
+/// Bytes of orders of rows on the device, at most, where there is more than one.
+const ORDERS: u64 = 1 << 20;
+
+/// Orders of rows that a submission may draw from: those of as many epochs as it may have.
+fn orders_at_once(rows: usize, batch: usize, largest: u64) -> usize {
+    let epochs = MOST_STEPS / rows.div_ceil(batch.max(1)).max(1);
+    let room = ORDERS.min(largest) / (4 * rows.max(1) as u64);
+    usize::try_from(room).unwrap_or(usize::MAX).min(epochs).max(1)
 }

@@ -105,6 +105,25 @@ impl Net {
                 let loss = sum.ln() + largest - outputs[label];
                 (loss, outputs.iter().enumerate().map(slope).collect())
             }
+            (Loss::SoftmaxCrossEntropyProbabilities, Targets::Values { data, width }) => {
+                let targets = f64s(&data[row * width..(row + 1) * width]);
+                let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = outputs.iter().map(|z| (z - largest).exp()).sum();
+                let whole: f64 = targets.iter().sum();
+                let loss =
+                    outputs.iter().zip(&targets).map(|(z, t)| t * (sum.ln() + largest - z)).sum();
+                let slope = |(z, t): (&f64, &f64)| (z - largest).exp() / sum * whole - t;
+                (loss, outputs.iter().zip(&targets).map(slope).collect())
+            }
+            (loss, Targets::Values { data, width }) => {
+                let targets = f64s(&data[row * width..(row + 1) * width]);
+                let n = *width as f64;
+                let pairs = outputs.iter().zip(&targets);
+                let items: Vec<(f64, f64)> =
+                    pairs.map(|(&p, &t)| element_loss(loss, p, t)).collect();
+                let loss = items.iter().map(|item| item.0).sum::<f64>() / n;
+                (loss, items.iter().map(|item| item.1 / n).collect())
+            }
             (loss, _) => panic!("no reference of {loss:?}"),
         }
     }
@@ -153,14 +172,35 @@ impl Net {
     /// Epochs in the order of the data, in batches; the loss of every step.
     pub fn train(&mut self, data: &Dataset, epochs: usize, batch: usize) -> Vec<f64> {
         let rows: Vec<usize> = (0..data.rows()).collect();
-        (0..epochs)
-            .flat_map(|_| rows.chunks(batch).map(|rows| self.step(data, rows)).collect::<Vec<_>>())
-            .collect()
+        (0..epochs).flat_map(|_| self.epoch(data, &rows, batch)).collect()
+    }
+
+    /// One epoch over `rows`, in batches; the loss of every step.
+    pub fn epoch(&mut self, data: &Dataset, rows: &[usize], batch: usize) -> Vec<f64> {
+        rows.chunks(batch).map(|rows| self.step(data, rows)).collect()
     }
 
     /// The parameters as the device would hold them.
     pub fn rounded(&self) -> Vec<f32> {
         f32s(&self.state.p)
+    }
+}
+
+/// A loss of one element, with its derivative by the prediction.
+fn element_loss(loss: Loss, p: f64, t: f64) -> (f64, f64) {
+    let e = p - t;
+    match loss {
+        Loss::MeanAbsoluteError => (e.abs(), if e == 0.0 { 0.0 } else { e.signum() }),
+        Loss::Huber { delta } => {
+            let d = f64::from(delta);
+            let loss = if e.abs() <= d { e * e / 2.0 } else { d * (e.abs() - d / 2.0) };
+            (loss, e.clamp(-d, d))
+        }
+        Loss::BinaryCrossEntropy => {
+            let loss = p.max(0.0) - p * t + (-p.abs()).exp().ln_1p();
+            (loss, 1.0 / (1.0 + (-p).exp()) - t)
+        }
+        other => panic!("no reference of {other:?}"),
     }
 }
 
@@ -173,6 +213,19 @@ fn activate(function: Unary, x: f64) -> (f64, f64) {
             let y = 1.0 / (1.0 + (-x).exp());
             (y, y * (1.0 - y))
         }
+        Unary::LeakyRelu { slope } => {
+            let slope = if x > 0.0 { 1.0 } else { f64::from(slope) };
+            (slope * x, slope)
+        }
+        Unary::GeluTanh => {
+            let c = (2.0 / std::f64::consts::PI).sqrt();
+            let t = (c * (x + 0.044715 * x.powi(3))).tanh();
+            let slope = c * (1.0 + 3.0 * 0.044715 * x * x);
+            (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope)
+        }
+        Unary::Exp => (x.exp(), x.exp()),
+        Unary::Square => (x * x, 2.0 * x),
+        Unary::Abs => (x.abs(), if x == 0.0 { 0.0 } else { x.signum() }),
         other => panic!("no reference of {other:?}"),
     }
 }

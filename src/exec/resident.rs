@@ -1,0 +1,213 @@
+//! Runs the training kernel for small nets, `resident.wgsl.jinja`: a range of batches in one dispatch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::ring::Ring;
+use super::{Parameters, Step};
+use crate::gpu::{Buffer, Gpu, Pipeline};
+use crate::kernel::resident::{MOST_STEPS, Net};
+use crate::kernel::{Arena, word};
+use crate::{Error, Result};
+
+/// The figures of rule, clipping and loss; the head of `struct Run`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub(crate) struct Figures {
+    pub(crate) steps: u32,
+    pub(crate) weight_decay: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) epsilon: f32,
+    pub(crate) clip_norm: f32,
+    pub(crate) delta: f32,
+    pub(crate) unused: u32,
+}
+
+/// `struct Record`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+struct Record {
+    number: u32,
+    batch_start: u32,
+    rows: u32,
+    share: f32,
+    learning_rate: f32,
+    correction1: f32,
+    correction2: f32,
+    unused: u32,
+}
+
+/// The data that batches are drawn from.
+#[derive(Debug)]
+pub(crate) struct Bindings<'a> {
+    pub(crate) features: &'a wgpu::Buffer,
+    pub(crate) targets: &'a wgpu::Buffer,
+    pub(crate) order: &'a wgpu::Buffer,
+}
+
+/// The number of the first step that was not finite, if one was, and a row per step, one after
+/// another.
+pub(crate) type Numbers = (Option<u32>, Vec<f32>);
+
+/// The kernel with everything it needs on one device.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    gpu: Gpu,
+    net: Net,
+    parameters: Parameters,
+    figures: Figures,
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    /// Figures and records. One is enough: a write waits for the submissions before it.
+    run: Buffer,
+    results: Buffer,
+    ring: Ring,
+    /// Bytes of `run` under construction, kept so that steps allocate nothing.
+    bytes: Vec<u8>,
+    arrived: VecDeque<Numbers>,
+}
+
+impl Resident {
+    /// Compiles the kernel, if this device has not yet, and binds it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] and the other errors of the device.
+    pub(crate) async fn new(
+        gpu: &Gpu,
+        net: Net,
+        figures: Figures,
+        parameters: &Parameters,
+        data: Bindings<'_>,
+    ) -> Result<Self> {
+        let pipeline = gpu.resident_pipeline(&net).await?;
+        use wgpu::BufferUsages as Usage;
+        let run_bytes = size_of::<Figures>() + MOST_STEPS * size_of::<Record>();
+        let run =
+            gpu.buffer_for("records", run_bytes as u64, Usage::UNIFORM | Usage::COPY_DST).await?;
+        let columns = net.columns();
+        let results = gpu.buffer("results", (MOST_STEPS * columns * 4) as u64).await?;
+        let ring = Ring::new(gpu, columns, MOST_STEPS).await?;
+        let mut entries = Vec::new();
+        for binding in &pipeline.bindings {
+            let buffer: &wgpu::Buffer = match binding.name {
+                "run" => &run,
+                "features" => data.features,
+                "targets" => data.targets,
+                "order" => data.order,
+                "values" => parameters.buffer(Arena::Values, 0)?,
+                "state1" => parameters.buffer(Arena::State1, 0)?,
+                "state2" => parameters.buffer(Arena::State2, 0)?,
+                "results" => &results,
+                "status" => parameters.status(),
+                other => {
+                    let detail = format!("binding '{other}' has no operand");
+                    return Err(Error::shape("resident kernel", detail));
+                }
+            };
+            let resource = buffer.as_entire_binding();
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+        }
+        gpu.tally().bind_groups.add(1);
+        let group = gpu
+            .scoped("binding the resident kernel", || {
+                gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some("resident"),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                })
+            })
+            .await?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            net,
+            parameters: parameters.clone(),
+            figures,
+            pipeline,
+            group,
+            run,
+            results,
+            ring,
+            bytes: Vec::new(),
+            arrived: VecDeque::new(),
+        })
+    }
+
+    /// What runs.
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one dispatch and one
+    /// submission. Does not wait for the device unless four submissions' results are under way.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are none or too many; the errors of the device.
+    pub(crate) async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
+        if steps.is_empty() || steps.len() > MOST_STEPS {
+            return Err(Error::argument("steps", steps.len(), &format!("1 to {MOST_STEPS}")));
+        }
+        while !self.ring.has_room() {
+            match self.take().await? {
+                Some(numbers) => self.arrived.push_back(numbers),
+                None => break,
+            }
+        }
+        let figures = Figures { steps: word(steps.len()), ..self.figures };
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytemuck::bytes_of(&figures));
+        for &(step, rows) in steps {
+            let record = Record {
+                number: step.number,
+                batch_start: step.batch_start,
+                rows: word(rows),
+                share: self.net.share(rows),
+                learning_rate: step.learning_rate,
+                correction1: step.correction1,
+                correction2: step.correction2,
+                unused: 0,
+            };
+            self.bytes.extend_from_slice(bytemuck::bytes_of(&record));
+        }
+        self.gpu.write(&self.run, 0, &self.bytes)?;
+        let gpu = self.gpu.clone();
+        gpu.submit(|encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&self.pipeline.pipeline);
+            pass.set_bind_group(0, &self.group, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+            drop(pass);
+            gpu.tally().dispatches.add(1);
+            let status = self.parameters.status();
+            self.ring.record(encoder, &self.results, 0, status, steps.len());
+            Ok(())
+        })
+        .await?;
+        self.ring.submitted(&self.gpu);
+        Ok(())
+    }
+
+    /// Whether [`Resident::results`] would return at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.arrived.is_empty() || self.ring.is_ready()
+    }
+
+    /// The results of the oldest submission not yet taken, waiting for them; `None` if there are
+    /// none.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn results(&mut self) -> Result<Option<Numbers>> {
+        match self.arrived.pop_front() {
+            Some(numbers) => Ok(Some(numbers)),
+            None => self.take().await,
+        }
+    }
+
+    async fn take(&mut self) -> Result<Option<Numbers>> {
+        let taken = self.ring.take_numbers(&self.gpu).await?;
+        Ok(taken.map(|(status, numbers)| (status.halted_at, numbers)))
+    }
+}

@@ -1,0 +1,229 @@
+//! What runs a trainer's batches: executors of plans, or the resident kernel.
+
+use std::borrow::Borrow;
+use std::collections::VecDeque;
+
+use super::feed::Feed;
+use super::graphs::{Rows, TrainingGraph};
+use super::kernels::figures;
+use super::model::Model;
+use crate::Result;
+use crate::data::Dataset;
+use crate::exec::{Bindings, Executor, ExecutorOptions, MAX_STEPS, Resident, Step};
+use crate::kernel::resident::{MOST_STEPS, Net};
+use crate::plan::{AdapterClass, Plan};
+
+/// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
+/// fraction of a second, so that no watchdog fires and progress can be shown.
+const SOFTWARE_BUDGET: u64 = 1 << 31;
+const GPU_BUDGET: u64 = 1 << 38;
+/// The same for the resident kernel, which has one core of a processor or of a GPU.
+const RESIDENT_BUDGET: u64 = 1 << 28;
+/// Software drivers end an invocation's loops after 65,535 turns, silently.
+const MOST_TURNS: usize = 60_000;
+
+/// What came of a submission.
+pub(super) struct Outcome {
+    /// A row per step, one after another: the loss, then the metrics' sums.
+    pub(super) numbers: Vec<f32>,
+    /// Number of the first step that was not finite, if one was.
+    pub(super) halted_at: Option<u32>,
+}
+
+/// What runs batches. The results of submissions come back in their order.
+#[derive(Debug)]
+pub(super) enum Engine {
+    General(Box<General>),
+    Resident(Box<Resident>),
+}
+
+/// An executor for full batches and one for the last batch, if it has fewer rows.
+#[derive(Debug)]
+pub(super) struct General {
+    batch: usize,
+    full: Executor,
+    tail: Option<Executor>,
+    /// Steps of the two in each submission under way.
+    under_way: VecDeque<[usize; 2]>,
+}
+
+/// The plan of a batch of `batch` rows, with its graph.
+pub(super) fn plan<D: Borrow<Dataset>>(
+    model: &Model,
+    feed: &Feed<D>,
+    batch: usize,
+    trains: bool,
+) -> Result<(TrainingGraph, Plan)> {
+    let rows = Rows { resident: feed.resident_rows, batch };
+    let optimizer = trains.then(|| model.optimizer());
+    let data = feed.data.borrow();
+    let graph = TrainingGraph::new(
+        model.architecture(),
+        model.loss(),
+        model.metrics(),
+        optimizer,
+        data,
+        rows,
+    )?;
+    let plan = graph.plan(&model.gpu().target())?;
+    Ok((graph, plan))
+}
+
+async fn executor<D: Borrow<Dataset>>(
+    model: &Model,
+    feed: &Feed<D>,
+    graph: TrainingGraph,
+    plan: Plan,
+) -> Result<Executor> {
+    let options = ExecutorOptions {
+        parameters: Some(model.parameters().clone()),
+        inputs: vec![
+            (graph.features, feed.buffers.features.clone()),
+            (graph.targets, feed.buffers.targets.clone()),
+            (graph.order, feed.buffers.order.clone()),
+        ],
+    };
+    Executor::with(model.gpu(), plan, options).await
+}
+
+impl Engine {
+    /// Executors of the model's plans; `full` is that of a full batch.
+    pub(super) async fn general<D: Borrow<Dataset>>(
+        model: &Model,
+        feed: &Feed<D>,
+        full: (TrainingGraph, Plan),
+        batch: usize,
+        trains: bool,
+    ) -> Result<Self> {
+        let full = executor(model, feed, full.0, full.1).await?;
+        let tail = match feed.data.borrow().rows() % batch {
+            0 => None,
+            rest => {
+                let (graph, plan) = plan(model, feed, rest, trains)?;
+                Some(executor(model, feed, graph, plan).await?)
+            }
+        };
+        Ok(Engine::General(Box::new(General { batch, full, tail, under_way: VecDeque::new() })))
+    }
+
+    /// The resident kernel of `net`.
+    pub(super) async fn resident<D>(model: &Model, feed: &Feed<D>, net: Net) -> Result<Self> {
+        let data = Bindings {
+            features: &feed.buffers.features,
+            targets: &feed.buffers.targets,
+            order: &feed.buffers.order,
+        };
+        let figures = figures(model.loss(), model.optimizer());
+        let kernel = Resident::new(model.gpu(), net, figures, model.parameters(), data).await?;
+        Ok(Engine::Resident(Box::new(kernel)))
+    }
+
+    /// Whether many submissions' worth of steps may be gathered in one.
+    pub(super) fn gathers(&self) -> bool {
+        matches!(self, Engine::Resident(_))
+    }
+
+    /// Most steps of `batch` rows in one submission: bounded by the device's time for them.
+    pub(super) fn most_steps(&self, batch: usize, class: AdapterClass) -> usize {
+        let affordable = |budget: u64, step: u64| {
+            usize::try_from(budget / step.max(1)).unwrap_or(usize::MAX).max(1)
+        };
+        match self {
+            Engine::General(general) => {
+                let budget = match class {
+                    AdapterClass::Software => SOFTWARE_BUDGET,
+                    AdapterClass::Gpu => GPU_BUDGET,
+                };
+                affordable(budget, general.full.plan().multiply_adds()).min(MAX_STEPS)
+            }
+            Engine::Resident(kernel) => {
+                let net = kernel.net();
+                let turns = MOST_TURNS.saturating_sub(net.turns_of_dispatch());
+                affordable(RESIDENT_BUDGET, net.multiply_adds(batch))
+                    .min((turns / net.turns_of_step(batch)).max(1))
+                    .min(MOST_STEPS)
+            }
+        }
+    }
+
+    /// Runs `steps`, each with the rows of its batch, in one submission.
+    pub(super) async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
+        match self {
+            Engine::General(general) => general.submit(steps).await,
+            Engine::Resident(kernel) => kernel.submit(steps).await,
+        }
+    }
+
+    /// Whether the results of the oldest submission are here.
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Engine::General(general) => general.is_ready(),
+            Engine::Resident(kernel) => kernel.is_ready(),
+        }
+    }
+
+    /// The results of the oldest submission, waiting for them.
+    pub(super) async fn results(&mut self) -> Result<Outcome> {
+        match self {
+            Engine::General(general) => general.results().await,
+            Engine::Resident(kernel) => {
+                let (halted_at, numbers) = kernel.results().await?.unwrap_or_default();
+                Ok(Outcome { numbers, halted_at })
+            }
+        }
+    }
+}
+
+impl General {
+    async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
+        self.full.make_room().await?;
+        if let Some(tail) = &mut self.tail {
+            tail.make_room().await?;
+        }
+        // The last batch of an epoch is the only one that may be shorter.
+        let full_steps: Vec<Step> = steps
+            .iter()
+            .take_while(|(_, rows)| *rows == self.batch)
+            .map(|&(step, _)| step)
+            .collect();
+        let tail_steps: Vec<Step> =
+            steps.iter().skip(full_steps.len()).map(|&(step, _)| step).collect();
+        let gpu = self.full.gpu().clone();
+        let (full, tail) = (&mut self.full, self.tail.as_mut());
+        gpu.submit(|encoder| {
+            if !full_steps.is_empty() {
+                full.record(encoder, &full_steps)?;
+            }
+            match tail {
+                Some(tail) if !tail_steps.is_empty() => tail.record(encoder, &tail_steps),
+                _ => Ok(()),
+            }
+        })
+        .await?;
+        self.full.submitted();
+        if let Some(tail) = &mut self.tail {
+            tail.submitted();
+        }
+        self.under_way.push_back([full_steps.len(), tail_steps.len()]);
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.under_way.front().is_some_and(|&[full, tail]| {
+            (full == 0 || self.full.is_ready())
+                && (tail == 0 || self.tail.as_ref().is_none_or(Executor::is_ready))
+        })
+    }
+
+    async fn results(&mut self) -> Result<Outcome> {
+        let mut outcome = Outcome { numbers: Vec::new(), halted_at: None };
+        let [full, tail] = self.under_way.pop_front().unwrap_or_default();
+        for (count, executor) in [(full, Some(&mut self.full)), (tail, self.tail.as_mut())] {
+            let (Some(executor), 1..) = (executor, count) else { continue };
+            let Some(results) = executor.results().await? else { continue };
+            outcome.halted_at = outcome.halted_at.or(results.halted_at);
+            outcome.numbers.extend(results.rows.iter().flatten());
+        }
+        Ok(outcome)
+    }
+}
