@@ -119,6 +119,7 @@ impl Gpu {
             subgroup: (device.features().contains(wgpu::Features::SUBGROUP)
                 && info.subgroup_min_size == info.subgroup_max_size)
                 .then_some(info.subgroup_min_size),
+            tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }

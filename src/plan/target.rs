@@ -1,5 +1,7 @@
 //! What a plan needs to know of a device, as plain data.
 
+use crate::kernel::matmul::Tiling;
+
 /// The kind of adapter that kernels are chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AdapterClass {
@@ -25,6 +27,9 @@ pub struct Target {
     pub alignment: u32,
     /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
     pub subgroup: Option<u32>,
+    /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
+    /// tests and measurements. A plan with a tiling that the device cannot run is refused.
+    pub tiling: Option<Tiling>,
 }
 
 impl Default for Target {
@@ -36,6 +41,7 @@ impl Default for Target {
             max_workgroups: 65_535,
             alignment: 256,
             subgroup: None,
+            tiling: None,
         }
     }
 }
