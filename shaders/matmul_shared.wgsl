@@ -7,8 +7,10 @@ override ACROSS: u32 = 8u;
 const SLAB: u32 = 16u;
 
 // The slabs lie as in A and B: along k where the matrix does, else along C.
-var<workgroup> a_slab: array<vec4<f32>, 2u * DOWN * SLAB>;
-var<workgroup> b_slab: array<vec4<f32>, ACROSS * SLAB>;
+override A_PIECES: u32 = 2u * DOWN * SLAB;
+override B_PIECES: u32 = ACROSS * SLAB;
+var<workgroup> a_slab: array<vec4<f32>, A_PIECES>;
+var<workgroup> b_slab: array<vec4<f32>, B_PIECES>;
 
 // Pieces of four per row of a slab.
 fn a_pitch() -> u32 {
@@ -48,11 +50,11 @@ fn main(
     var sums = vec4<f32>();
     for (var k = first; k < last; k += SLAB) {
         let a_corner = select(vec2(k, tile_row), vec2(tile_row, k), A_ALONG_K);
-        for (var i = lane; i < 2u * DOWN * SLAB; i += DOWN * ACROSS) {
+        for (var i = lane; i < A_PIECES; i += DOWN * ACROSS) {
             a_slab[i] = load_a(a_corner.x + i / a_pitch(), a_corner.y + i % a_pitch() * 4u);
         }
         let b_corner = select(vec2(k, tile_column), vec2(tile_column, k), B_ALONG_K);
-        for (var i = lane; i < ACROSS * SLAB; i += DOWN * ACROSS) {
+        for (var i = lane; i < B_PIECES; i += DOWN * ACROSS) {
             b_slab[i] = load_b(b_corner.x + i / b_pitch(), b_corner.y + i % b_pitch() * 4u);
         }
         workgroupBarrier();
