@@ -115,6 +115,27 @@ fn every_tiling() {
     }
 }
 
+/// Tilings differ in speed alone, as long as sums are not split.
+#[test]
+fn tilings_agree_to_the_bit() {
+    for layout in LAYOUTS {
+        for (m, k, n) in [(65, 131, 36), (33, 130, 67)] {
+            let mut net = Net::new(3);
+            let (a, b) = operands(&mut net, layout, m, k, n);
+            let product = net.graph.matmul_layout(layout, a, b).unwrap();
+            let y = net.graph.unary(Unary::Relu, product).unwrap();
+            let mut first: Option<Vec<u32>> = None;
+            for tiling in common::tilings() {
+                let run = Run { tiling: Some(tiling), ..Run::default() };
+                let found = run.run(&net.graph, &[y], &net.values).remove(0);
+                let bits: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
+                let first = first.get_or_insert_with(|| bits.clone());
+                assert!(*first == bits, "{layout:?} {m}·{k}·{n}, {tiling}");
+            }
+        }
+    }
+}
+
 /// Sums that are split for want of tiles: the parts, then what joins them, with each epilogue.
 #[test]
 fn sums_in_parts_in_every_tiling() {

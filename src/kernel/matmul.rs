@@ -21,8 +21,8 @@ pub enum Epilogue {
 }
 
 /// How the work of a product lies on the invocations of a device. Every tiling computes every
-/// product; they differ in speed, in the time they take to compile, and in rounding, since each adds
-/// up four terms of a sum at a time in the same order, but may split the sum elsewhere.
+/// product, adding up its terms in the same order: tilings differ in speed and in the time they take
+/// to compile, but in the result only where they split the sum into different parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tiling {
     /// `matmul_registers.wgsl`: invocations read A and B from memory.
