@@ -268,7 +268,7 @@ fn add_epilogue(launch: &mut Launch, n: usize, epilogue: Epilogue) {
         }
         Epilogue::None | Epilogue::Activation(_) => {}
     }
-    if let (Epilogue::Activation(function) | Epilogue::Bias(_, Some(function))) = epilogue {
+    if let Epilogue::Activation(function) | Epilogue::Bias(_, Some(function)) = epilogue {
         launch.name.push_str(&format!(" + {}", function.name()));
     }
     match function {
