@@ -1,5 +1,6 @@
 // out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
-// words. Copies bits, whatever they mean. Places past an end read the last entry.
+// pieces; width is counted in pieces too. A piece, `X`, is a word or four (`batch_x_*.wgsl`). Copies
+// bits, whatever they mean. Places past an end read the last entry.
 
 struct Dims {
     count: u32,
@@ -11,8 +12,8 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<u32>;
-@group(0) @binding(4) var<storage, read_write> out: array<u32>;
+@group(0) @binding(3) var<storage, read> x: array<X>;
+@group(0) @binding(4) var<storage, read_write> out: array<X>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

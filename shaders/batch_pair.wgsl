@@ -1,6 +1,7 @@
 // batch.wgsl for inputs and targets in one dispatch: x_out[r, c] = x[order[batch_start + r], c] and
 // t_out[r, c] = t[order[batch_start + r], c]. x is rows×x_width, t is rows×t_width, order is n;
-// x_count and t_count are the words of x_out and t_out.
+// x_count and t_count are the pieces of x_out and t_out, in which widths are counted too. The pieces
+// `X` and `T` are words or four of them (`batch_x_*.wgsl`, `batch_t_*.wgsl`).
 
 struct Dims {
     x_count: u32,
@@ -15,10 +16,10 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<u32>;
-@group(0) @binding(4) var<storage, read> t: array<u32>;
-@group(0) @binding(5) var<storage, read_write> x_out: array<u32>;
-@group(0) @binding(6) var<storage, read_write> t_out: array<u32>;
+@group(0) @binding(3) var<storage, read> x: array<X>;
+@group(0) @binding(4) var<storage, read> t: array<T>;
+@group(0) @binding(5) var<storage, read_write> x_out: array<X>;
+@group(0) @binding(6) var<storage, read_write> t_out: array<T>;
 
 fn drawn(row: u32) -> u32 {
     return order[min(step.batch_start + row, dims.n - 1u)];

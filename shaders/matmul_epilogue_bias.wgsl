@@ -1,7 +1,6 @@
-// Epilogue f(A·B + bias): a layer's bias-add and activation, without a trip through memory.
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-override FUNCTION: u32 = 0u;
+// Epilogue A·B + bias: a layer's bias-add, without a trip through memory.
+@group(0) @binding(4) var<storage, read> bias: array<Piece>;
 
-fn finish(at: u32, column: u32, value: f32) -> f32 {
-    return activate(FUNCTION, value + bias[column]);
+fn finish(at: u32, column: u32, value: Piece) -> Piece {
+    return value + bias[column];
 }

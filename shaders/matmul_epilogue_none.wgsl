@@ -1,4 +1,4 @@
 // Epilogue of a plain product: nothing.
-fn finish(at: u32, column: u32, value: f32) -> f32 {
+fn finish(at: u32, column: u32, value: Piece) -> Piece {
     return value;
 }

@@ -27,3 +27,8 @@ fn halted() -> bool {
     }
     return false;
 }
+
+// Which of four numbers are finite.
+fn finite(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4(0x7f800000u)) != vec4(0x7f800000u);
+}

@@ -1,6 +1,6 @@
 // Momentum: d = c·g + λ·w; v = μ·v + d; w -= η·v, or with Nesterov w -= η·(d + μ·v).
 // η is the step's learning rate, c comes from clipping. values, gradients and state1 (v) are count
-// elements of an arena.
+// pieces of four elements of an arena.
 
 override NESTEROV: bool = false;
 
@@ -14,9 +14,9 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read_write> values: array<f32>;
-@group(0) @binding(3) var<storage, read> gradients: array<f32>;
-@group(0) @binding(4) var<storage, read_write> state1: array<f32>;
+@group(0) @binding(2) var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> gradients: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> state1: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -30,13 +30,14 @@ fn main(
     }
     let w = values[i];
     let d = clip() * gradients[i] + dims.weight_decay * w;
-    let v = dims.momentum * state1[i] + d;
+    let old_v = state1[i];
+    let v = dims.momentum * old_v + d;
     let direction = select(v, d + dims.momentum * v, NESTEROV);
     let new_w = w - step.learning_rate * direction;
-    if (!is_finite(new_w) || !is_finite(v)) {
+    let sound = finite(new_w) & finite(v);
+    if (!all(sound)) {
         report(2u);
-        return;
     }
-    values[i] = new_w;
-    state1[i] = v;
+    values[i] = select(w, new_w, sound);
+    state1[i] = select(old_v, v, sound);
 }

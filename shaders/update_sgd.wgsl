@@ -1,5 +1,5 @@
 // Stochastic gradient descent: w -= η·(c·g + λ·w), η the step's learning rate, c from clipping.
-// values and gradients are count elements of an arena.
+// values and gradients are count pieces of four elements of an arena.
 
 struct Dims {
     count: u32,
@@ -10,8 +10,8 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<uniform> step: Step;
-@group(0) @binding(2) var<storage, read_write> values: array<f32>;
-@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(2) var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> gradients: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -26,9 +26,9 @@ fn main(
     let w = values[i];
     let d = clip() * gradients[i] + dims.weight_decay * w;
     let new_w = w - step.learning_rate * d;
-    if (!is_finite(new_w)) {
+    let sound = finite(new_w);
+    if (!all(sound)) {
         report(2u);
-        return;
     }
-    values[i] = new_w;
+    values[i] = select(w, new_w, sound);
 }

@@ -46,6 +46,31 @@ fn gradients_agree_with_the_twin() {
     }
 }
 
+/// However matrix products are tiled.
+#[test]
+fn gradients_agree_with_the_twin_in_every_tiling() {
+    let tilings = common::tilings();
+    let mut products = 0;
+    for Backward { case, outputs } in backward_passes() {
+        let all = twin::evaluate(&case.graph, &case.values, 0);
+        for &tiling in &tilings {
+            let run = Run { tiling: Some(tiling), ..Run::default() };
+            let plan = run.executor(&case.graph, &outputs, &case.values).plan().clone();
+            if plan.choices().is_empty() {
+                continue; // no product in it
+            }
+            products += 1;
+            assert!(plan.choices().iter().all(|choice| choice.tiling == tiling), "{plan}");
+            let found = run.run(&case.graph, &outputs, &case.values);
+            for (&output, found) in outputs.iter().zip(&found) {
+                let twin = twin::value_of(&case.graph, &all, output);
+                within_bounds(&format!("{}, {tiling}", case.name), found, twin.floats());
+            }
+        }
+    }
+    assert!(products >= 3 * tilings.len(), "{products} runs had a product");
+}
+
 /// One gradient at a time: other values are then fused away, and nothing else keeps alive what this
 /// gradient needs.
 #[test]

@@ -8,6 +8,8 @@ use common::{Run, check, twin, within_bounds};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Layout, Reduction, Tensor, Unary};
+use wgrad::kernel::matmul::Tiling;
+use wgrad::plan::{Plan, Target};
 
 /// `m`, `k`, `n`: single rows and columns, primes, one less and one more than the tiles of 64×32
 /// and the blocks of 8×4, extents that are multiples of four (which are loaded as vectors) and not.
@@ -52,6 +54,132 @@ fn products() {
             let y = net.graph.matmul_layout(layout, a, b).unwrap();
             check(&format!("{layout:?} {m}·{k}·{n}"), &net.graph, &[y], &net.values);
         }
+    }
+}
+
+/// `m`, `k`, `n` around the edges of every tile: 8, 16, 32, 64, 128 and 256 rows, 16, 32 and 64
+/// columns, slabs of 16 terms; with rows that are read and written four values at a time, and not.
+const EDGES: [(usize, usize, usize); 16] = [
+    (1, 1, 1),
+    (7, 15, 13),
+    (8, 16, 16),
+    (9, 17, 17),
+    (15, 4, 31),
+    (16, 20, 32),
+    (17, 3, 33),
+    (31, 1, 36),
+    (32, 8, 64),
+    (33, 33, 65),
+    (65, 36, 68),
+    (127, 7, 4),
+    (129, 64, 3),
+    (255, 12, 1),
+    (257, 5, 20),
+    (4, 300, 12),
+];
+
+/// Each tiling computes each product, with every epilogue that its code can have.
+#[test]
+fn every_tiling() {
+    let tilings = common::tilings();
+    let with_subgroups = tilings.iter().filter(
+        |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
+    );
+    let expected = if common::gpu().target().subgroup.is_some() { 3 } else { 0 };
+    assert_eq!(with_subgroups.count(), expected);
+    for tiling in tilings {
+        let run = Run { tiling: Some(tiling), ..Run::default() };
+        for layout in LAYOUTS {
+            for (i, (m, k, n)) in EDGES.into_iter().enumerate() {
+                let mut net = Net::new(i as u64);
+                let (a, b) = operands(&mut net, layout, m, k, n);
+                let mut outputs = vec![net.graph.matmul_layout(layout, a, b).unwrap()];
+                // The column sums, or a bias and an activation; or neither.
+                match (layout, i % 3) {
+                    (Layout::TN, _) => outputs.push(net.graph.sum(b, 0).unwrap()),
+                    (_, 0) => {}
+                    (_, other) => {
+                        let bias = net.input([n]);
+                        let y = net.graph.bias_add(outputs[0], bias).unwrap();
+                        let f = [Unary::Relu, Unary::Tanh][other - 1];
+                        outputs[0] = net.graph.unary(f, y).unwrap();
+                    }
+                }
+                let executor = run.executor(&net.graph, &outputs, &net.values);
+                let plan = executor.plan();
+                assert!(plan.dispatches()[0].launch.name.contains(&tiling.to_string()), "{plan}");
+                let name = format!("{layout:?} {m}·{k}·{n}, {tiling}");
+                common::check_run(&run, &name, &net.graph, &outputs, &net.values);
+            }
+        }
+    }
+}
+
+/// Tilings differ in speed alone, as long as sums are not split.
+#[test]
+fn tilings_agree_to_the_bit() {
+    for layout in LAYOUTS {
+        for (m, k, n) in [(65, 131, 36), (33, 130, 67)] {
+            let mut net = Net::new(3);
+            let (a, b) = operands(&mut net, layout, m, k, n);
+            let product = net.graph.matmul_layout(layout, a, b).unwrap();
+            let y = net.graph.unary(Unary::Relu, product).unwrap();
+            let mut first: Option<Vec<u32>> = None;
+            for tiling in common::tilings() {
+                let run = Run { tiling: Some(tiling), ..Run::default() };
+                let found = run.run(&net.graph, &[y], &net.values).remove(0);
+                let bits: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
+                let first = first.get_or_insert_with(|| bits.clone());
+                assert!(*first == bits, "{layout:?} {m}·{k}·{n}, {tiling}");
+            }
+        }
+    }
+}
+
+/// Sums that are split for want of tiles: the parts, then what joins them, with each epilogue.
+#[test]
+fn sums_in_parts_in_every_tiling() {
+    for tiling in common::tilings() {
+        let run = Run { tiling: Some(tiling), ..Run::default() };
+        for (m, k, n) in [(3, 1100, 5), (9, 1040, 8)] {
+            let mut net = Net::new(7);
+            let (x, w) = (net.drawn([m, k], Random::unit), net.drawn([k, n], Random::unit));
+            let bias = net.drawn([n], Random::unit);
+            let plain = net.graph.matmul(x, w).unwrap();
+            let y = net.graph.bias_add(plain, bias).unwrap();
+            let y = net.graph.unary(Unary::LeakyRelu { slope: 0.5 }, y).unwrap();
+            let (xt, dy) = (net.drawn([k, m], Random::unit), net.drawn([k, n], Random::unit));
+            let dw = net.graph.matmul_layout(Layout::TN, xt, dy).unwrap();
+            let sums = net.graph.sum(dy, 0).unwrap();
+            let outputs = [y, dw, sums];
+            let executor = run.executor(&net.graph, &outputs, &net.values);
+            let plan = executor.plan();
+            assert_eq!(plan.dispatches().len(), 4, "two products in two dispatches each:\n{plan}");
+            assert!(plan.choices().iter().all(|choice| choice.parts == 4), "{plan}");
+            let name = format!("{m}·{k}·{n}, {tiling}");
+            common::check_run(&run, &name, &net.graph, &outputs, &net.values);
+        }
+    }
+}
+
+/// A tiling that the device cannot run is refused, and one that there is not.
+#[test]
+fn impossible_tilings_are_refused() {
+    let mut net = Net::new(1);
+    let (a, b) = (net.input([3, 4]), net.input([4, 5]));
+    let y = net.graph.matmul(a, b).unwrap();
+    let lanes = |subgroup, strips| Tiling::Registers { subgroup, strips };
+    for (tiling, subgroup) in [
+        (lanes(Some(8), 1), Some(32)),
+        (lanes(Some(8), 1), None),
+        (lanes(Some(12), 1), Some(12)),
+        (lanes(Some(8), 3), Some(8)),
+        (lanes(None, 0), None),
+        (Tiling::Shared { side: 32 }, None),
+    ] {
+        let target = Target { tiling: Some(tiling), subgroup, ..Target::default() };
+        let error = Plan::new(&net.graph, &[y], &target).unwrap_err().to_string();
+        assert!(error.contains("tiling"), "{error}");
     }
 }
 
@@ -121,13 +249,19 @@ fn sums_longer_than_drivers_loop() {
 #[test]
 fn more_tiles_than_one_dimension_holds() {
     let (rows, columns) = (65_535 * 64 + 65, 65_535 * 32 + 33);
-    for (layout, m, k, n) in
-        [(Layout::NN, 1, 2, columns), (Layout::NT, 2, 1, columns), (Layout::TN, rows, 1, 1)]
-    {
+    let shared = Run { tiling: Some(Tiling::Shared { side: 8 }), ..Run::default() };
+    for (run, layout, m, k, n) in [
+        (Run::default(), Layout::NN, 1, 2, columns),
+        (Run::default(), Layout::NT, 2, 1, columns),
+        (Run::default(), Layout::TN, rows, 1, 1),
+        (shared.clone(), Layout::NT, 1, 1, columns),
+        (shared, Layout::TN, rows, 1, 1),
+    ] {
         let mut net = Net::new(1);
         let (a, b) = operands(&mut net, layout, m, k, n);
         let y = net.graph.matmul_layout(layout, a, b).unwrap();
-        check(&format!("{layout:?} {m}·{k}·{n}"), &net.graph, &[y], &net.values);
+        let name = format!("{layout:?} {m}·{k}·{n}, {:?}", run.tiling);
+        common::check_run(&run, &name, &net.graph, &[y], &net.values);
     }
 }
 

@@ -191,6 +191,8 @@ fn parameters_in_chunks() {
 fn more_workgroups_than_one_dimension_holds() {
     let rule = UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
     let mut training = Training::new(1, &[&[65_535 * 64 + 1]]);
+    // A workgroup moves 256 values.
+    training.target.max_workgroups = 16_383;
     let mut executor = training.executor(rule, Some(1.0));
     let mut trained = training.trained();
     let start = trained.clone();

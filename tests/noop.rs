@@ -96,7 +96,7 @@ fn the_plan_prints_as_a_table() {
     let columns = lines[0].split_whitespace().collect::<Vec<_>>();
     assert_eq!(columns, ["level", "pass", "kernel", "reads", "writes", "to", "groups", "bytes"]);
     // The columns start where their titles do.
-    for line in &lines[1..lines.len() - 1] {
+    for line in &lines[1..lines.len() - 2] {
         for title in &columns {
             let start = lines[0].find(title).unwrap();
             let before = line.chars().nth(start - start.min(1)).unwrap();

@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use wgrad::graph::{Binary, Count, Graph, Layout, Loss, Reduction, Tensor, Unary, UpdateRule};
 use wgrad::kernel::loss::Destination;
-use wgrad::kernel::matmul::{Epilogue, Lanes};
+use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
 use wgrad::kernel::resident::{Dense, Net};
 use wgrad::kernel::update::Clip;
@@ -22,7 +22,21 @@ const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16_384;
 
-const LANES: [Lanes; 3] = [Lanes::Plain, Lanes::Subgroup(4), Lanes::Subgroup(8)];
+/// Every way in which parts of a product are put together.
+const TILINGS: [Tiling; 5] = [
+    Tiling::Registers { subgroup: None, strips: 4 },
+    Tiling::Registers { subgroup: Some(4), strips: 4 },
+    Tiling::Registers { subgroup: Some(8), strips: 4 },
+    Tiling::Shared { side: 8 },
+    Tiling::Shared { side: 16 },
+];
+
+/// What differs from those in constants alone.
+const MORE_TILINGS: [Tiling; 3] = [
+    Tiling::Registers { subgroup: None, strips: 1 },
+    Tiling::Registers { subgroup: Some(8), strips: 2 },
+    Tiling::Registers { subgroup: Some(32), strips: 1 },
+];
 
 const UNARIES: [Unary; 12] = [
     Unary::Relu,
@@ -132,6 +146,7 @@ fn reduce_launches(tensors: &mut Tensors) -> Vec<Launch> {
 
 fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (x, t) = (tensors.f32([9, 2, 3]), tensors.u32([9]));
+    let (wide, wide_out) = (tensors.f32([9, 8]), tensors.f32([4, 8]));
     let (x_out, t_out) = (tensors.f32([4, 2, 3]), tensors.u32([4]));
     let (indices, order) = (tensors.u32([4]), tensors.u32([9]));
     let shapes = tensors.shapes();
@@ -140,7 +155,9 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
         rows::gather_grad(shapes, indices, x_out, x, x, 1),
         rows::batch(shapes, x, order, x_out),
         rows::batch(shapes, t, order, t_out),
+        rows::batch(shapes, wide, order, wide_out),
         rows::batch_pair(shapes, x, x_out, t, t_out, order),
+        rows::batch_pair(shapes, t, t_out, wide, wide_out, order),
     ]
 }
 
@@ -197,7 +214,7 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
     for n in [7, 8] {
         // All extents equal, so that the three layouts take the same operands.
         let [a, b, out, saved] = [(); 4].map(|()| tensors.f32([n, n]));
-        let row = tensors.f32([n]);
+        let (row, parts, sums) = (tensors.f32([n]), tensors.f32([3, n, n]), tensors.f32([3, n]));
         let shapes = tensors.shapes();
         let mut epilogues = vec![Epilogue::None, Epilogue::Bias(row, None)];
         for f in [Unary::Relu, Unary::LeakyRelu { slope: 0.2 }, Unary::Gelu] {
@@ -207,25 +224,23 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
         }
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
             for &epilogue in &epilogues {
-                for lanes in LANES {
-                    launches
-                        .push(matmul::matmul(shapes, lanes, layout, a, b, out, epilogue, None, 1));
-                }
+                let product = Product { layout, a, b, out, epilogue, column_sums: None };
+                launches.extend(TILINGS.map(|tiling| matmul::matmul(shapes, tiling, product)));
+                let tiling = Tiling::Shared { side: 8 };
+                launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, None));
             }
         }
-        for lanes in LANES {
-            let sums = Some(row);
-            launches.push(matmul::matmul(
-                shapes,
-                lanes,
-                Layout::TN,
-                a,
-                b,
-                out,
-                Epilogue::None,
-                sums,
-                1,
-            ));
+        let product = Product {
+            layout: Layout::TN,
+            a,
+            b,
+            out,
+            epilogue: Epilogue::None,
+            column_sums: Some(row),
+        };
+        for tiling in TILINGS.into_iter().chain(MORE_TILINGS) {
+            launches.push(matmul::matmul(shapes, tiling, product));
+            launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, Some(sums)));
         }
     }
     launches
@@ -255,7 +270,10 @@ fn valid(launch: &Launch) -> Module {
     let subgroups = text.contains("subgroupBroadcast(");
     assert_eq!(
         subgroups,
-        launch.parts.iter().any(|p| matches!(p.name, "matmul_lanes_4" | "matmul_lanes_8"))
+        launch
+            .parts
+            .iter()
+            .any(|p| matches!(p.name, "matmul_rows_subgroup_4" | "matmul_rows_subgroup_8"))
     );
     let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);

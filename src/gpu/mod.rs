@@ -131,6 +131,7 @@ impl Gpu {
                 .max(limits.min_uniform_buffer_offset_alignment),
             subgroup: width.filter(|_| device.features().contains(wgpu::Features::SUBGROUP)),
             width,
+            tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }

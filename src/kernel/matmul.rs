@@ -1,7 +1,10 @@
-//! Matrix products in the three layouts that training needs, with their epilogues.
+//! Matrix products in the three layouts that training needs, with their epilogues: the parts of
+//! `matmul_dims.wgsl`, and `matmul_join.wgsl`.
 
-use super::elementwise::{ACTIVATION, code, slope};
-use super::{Launch, Operand, PRELUDE, Part, Shapes, part, word};
+use std::fmt;
+
+use super::elementwise::{ACTIVATION, code};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part, word};
 use crate::graph::{Layout, Tensor, Unary};
 
 /// What happens to a product before it is stored.
@@ -17,60 +20,95 @@ pub enum Epilogue {
     Mask(Unary, Tensor),
 }
 
-/// How the work of a product lies on the lanes of a workgroup.
+/// How the work of a product lies on the invocations of a device. Every tiling computes every
+/// product, adding up its terms in the same order: tilings differ in speed and in the time they take
+/// to compile, but in the result only where they split the sum into different parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lanes {
-    /// 64 invocations, each loading what it needs: `matmul_lanes_plain.wgsl`.
-    Plain,
-    /// One subgroup of this many lanes (4, or a multiple of 8), sharing what it loads:
-    /// `matmul_lanes_4.wgsl`, `matmul_lanes_8.wgsl`.
-    Subgroup(u32),
+pub enum Tiling {
+    /// `matmul_registers.wgsl`: invocations read A and B from memory.
+    Registers {
+        /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
+        /// 64 invocations, each reading what it needs.
+        subgroup: Option<u32>,
+        /// Blocks of 8 rows × 4 columns that an invocation adds up: 1, 2 or 4.
+        strips: u32,
+    },
+    /// `matmul_shared.wgsl`: a workgroup reads A and B into workgroup memory.
+    Shared {
+        /// Invocations along each side of a workgroup: 8 or 16.
+        side: u32,
+    },
 }
 
-impl Lanes {
-    fn part(self) -> &'static Part {
-        match self {
-            Lanes::Plain => part!("matmul_lanes_plain"),
-            Lanes::Subgroup(4) => part!("matmul_lanes_4"),
-            Lanes::Subgroup(_) => part!("matmul_lanes_8"),
-        }
-    }
+/// Lanes side by side where they do not share rows.
+const ALONE_ACROSS: u32 = 8;
 
-    fn count(self) -> u32 {
-        match self {
-            Lanes::Plain => 64,
-            Lanes::Subgroup(size) => size,
-        }
-    }
-
+impl Tiling {
     /// Rows and columns of the product that one workgroup covers.
     pub fn tile(self) -> [usize; 2] {
+        let [rows, columns] = match self {
+            Tiling::Registers { subgroup: Some(lanes), strips } => [8 * strips, 4 * lanes],
+            Tiling::Registers { subgroup: None, strips } => [64 * strips, 4 * ALONE_ACROSS],
+            Tiling::Shared { side } => [8 * side, 4 * side],
+        };
+        [rows as usize, columns as usize]
+    }
+
+    /// Whether there is such a tiling, and a device whose subgroups all have `subgroup` lanes can
+    /// run it.
+    pub fn runs_with(self, subgroup: Option<u32>) -> bool {
         match self {
-            Lanes::Plain => [64, 32],
-            Lanes::Subgroup(size) => [8, 4 * size as usize],
+            Tiling::Registers { subgroup: lanes, strips } => {
+                let shared = |lanes: u32| {
+                    lanes == 4 || (lanes >= 8 && lanes.is_multiple_of(8) && lanes <= 64)
+                };
+                matches!(strips, 1 | 2 | 4)
+                    && lanes.is_none_or(|lanes| shared(lanes) && subgroup == Some(lanes))
+            }
+            Tiling::Shared { side } => matches!(side, 8 | 16),
+        }
+    }
+
+    /// The file with `main`, what it needs besides, and its constants.
+    fn parts(self) -> (&'static Part, Option<&'static Part>, Vec<(&'static str, f64)>) {
+        match self {
+            Tiling::Registers { subgroup, strips } => {
+                let rows: &Part = match subgroup {
+                    None => part!("matmul_rows_alone"),
+                    Some(4) => part!("matmul_rows_subgroup_4"),
+                    Some(_) => part!("matmul_rows_subgroup_8"),
+                };
+                let lanes = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
+                let across = subgroup.unwrap_or(ALONE_ACROSS);
+                let constants = vec![
+                    ("LANES", lanes.into()),
+                    ("ACROSS", across.into()),
+                    ("STRIPS", strips.into()),
+                ];
+                (part!("matmul_registers"), Some(rows), constants)
+            }
+            Tiling::Shared { side } => {
+                let constants = vec![("DOWN", side.into()), ("ACROSS", side.into())];
+                (part!("matmul_shared"), Some(part!("matmul_rows_alone")), constants)
+            }
         }
     }
 }
 
-/// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
-/// word, whatever the shader says; half of that leaves room.
-const LONGEST_SHARE: usize = 32_768;
-
-/// Terms that are worth a workgroup of their own where tiles are few.
-const SHORTEST_SHARE: usize = 4096;
-
-/// Tiles that keep a device busy without splitting sums.
-const BUSY: usize = 16;
-
-/// Into how many parts the sum over `k` is split: as many as loops must have, and more where an
-/// `m×n` product has so few tiles that most of a device would idle. The parts are added up by a
-/// dispatch of their own.
-pub fn parts(lanes: Lanes, m: usize, n: usize, k: usize) -> usize {
-    let [rows, columns] = lanes.tile();
-    let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    let share = if tiles < BUSY { SHORTEST_SHARE } else { LONGEST_SHARE };
-    k.div_ceil(share).max(1)
+impl fmt::Display for Tiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [rows, columns] = self.tile();
+        let family = match self {
+            Tiling::Registers { subgroup: Some(_), .. } => "subgroup",
+            Tiling::Registers { subgroup: None, .. } => "alone",
+            Tiling::Shared { .. } => "shared",
+        };
+        write!(f, "{rows}×{columns} {family}")
+    }
 }
+
+/// Terms by which `k` is walked along; every part of a split sum but the last is a multiple of it.
+const SLAB: usize = 16;
 
 /// `m`, `n` and `k` of a product.
 pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize; 3] {
@@ -82,62 +120,120 @@ pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize
     }
 }
 
-/// `out = epilogue(a·b)` in `layout`. With [`Layout::TN`], `column_sums` receives the column sums
-/// of `b`. With `parts` > 1, `out` and `column_sums` hold that many summands one after another,
-/// and the epilogue must be [`Epilogue::None`].
-#[allow(clippy::too_many_arguments)]
-pub fn matmul(
+/// `out = epilogue(a·b)` in `layout`.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// How the operands lie.
+    pub layout: Layout,
+    /// The left operand.
+    pub a: Tensor,
+    /// The right operand.
+    pub b: Tensor,
+    /// The product.
+    pub out: Tensor,
+    /// What happens to a value before it is stored.
+    pub epilogue: Epilogue,
+    /// Receives the column sums of `b`; only with [`Layout::TN`].
+    pub column_sums: Option<Tensor>,
+}
+
+/// `product` in one dispatch.
+pub fn matmul(shapes: Shapes<'_>, tiling: Tiling, product: Product) -> Launch {
+    let mut launch = launch(shapes, tiling, product, 1);
+    launch.name.push_str(&format!(", {tiling}"));
+    launch
+}
+
+/// `product` in two dispatches: `parts` summands, then their sum. `products` has room for `parts`
+/// times `out`, `sums` for `parts` times the column sums, if those are wanted.
+pub fn matmul_in_parts(
     shapes: Shapes<'_>,
-    lanes: Lanes,
-    layout: Layout,
-    a: Tensor,
-    b: Tensor,
-    out: Tensor,
-    epilogue: Epilogue,
-    column_sums: Option<Tensor>,
+    tiling: Tiling,
+    product: Product,
     parts: usize,
-) -> Launch {
+    products: Tensor,
+    sums: Option<Tensor>,
+) -> [Launch; 2] {
+    let first = Product { out: products, epilogue: Epilogue::None, column_sums: sums, ..product };
+    let mut first = launch(shapes, tiling, first, parts);
+    first.name.push_str(&format!(", {tiling} in {parts} parts"));
+    let [m, n, _] = sizes(shapes, product.layout, product.a, product.b);
+    let mut join = Launch {
+        name: "join parts".into(),
+        parts: vec![PRELUDE, piece(n)],
+        constants: vec![],
+        dims: [m, n, parts].map(word).to_vec(),
+        operands: vec![
+            ("products", Operand::Tensor(products)),
+            ("out", Operand::Tensor(product.out)),
+        ],
+        workgroups: 0,
+    };
+    add_epilogue(&mut join, n, product.epilogue);
+    let pieces = if n.is_multiple_of(4) { m * n / 4 } else { m * n };
+    let mut invocations = pieces;
+    match sums.zip(product.column_sums) {
+        Some((sums, column_sums)) => {
+            join.name.push_str(" + column sums");
+            join.parts.push(part!("matmul_join_columns"));
+            join.operands.push(("sums", Operand::Tensor(sums)));
+            join.operands.push(("column_sums", Operand::Tensor(column_sums)));
+            invocations += n;
+        }
+        None => join.parts.push(part!("matmul_join_columns_none")),
+    }
+    join.parts.push(part!("matmul_join"));
+    join.workgroups = invocations.div_ceil(WORKGROUP);
+    [first, join]
+}
+
+fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) -> Launch {
+    let Product { layout, a, b, out, epilogue, column_sums } = product;
     let [m, n, k] = sizes(shapes, layout, a, b);
-    let [tile_rows, tile_columns] = lanes.tile();
-    let across = n.div_ceil(tile_columns);
-    let tiles = m.div_ceil(tile_rows) * across;
-    let share = k.div_ceil(parts.max(1)).next_multiple_of(4);
-    let (file, name) = match layout {
+    let [tile_rows, tile_columns] = tiling.tile();
+    let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
+    let share = k.div_ceil(parts.max(1)).next_multiple_of(SLAB);
+    let (of_layout, name): (&Part, _) = match layout {
         Layout::NN => (part!("matmul_nn"), "matmul_nn"),
         Layout::NT => (part!("matmul_nt"), "matmul_nt"),
         Layout::TN => (part!("matmul_tn"), "matmul_tn"),
     };
-    // Rows of a and b are read four elements at a time.
-    let aligned =
-        shapes.of(a).columns().is_multiple_of(4) && shapes.of(b).columns().is_multiple_of(4);
-    let load: &Part =
-        if aligned { part!("matmul_load_vector") } else { part!("matmul_load_scalar") };
+    // Rows are read four elements at a time, if that never crosses into the next row.
+    let aligned = |tensor| shapes.of(tensor).columns().is_multiple_of(4);
+    let read_a: &Part =
+        if aligned(a) { part!("matmul_a_vector") } else { part!("matmul_a_scalar") };
+    let read_b: &Part =
+        if aligned(b) { part!("matmul_b_vector") } else { part!("matmul_b_scalar") };
+    let (main, rows, constants) = tiling.parts();
     let mut launch = Launch {
-        name: if parts > 1 { format!("{name} in {parts} parts") } else { name.into() },
-        parts: vec![PRELUDE, part!("matmul_dims"), load, lanes.part()],
-        constants: vec![("LANES", lanes.count().into())],
-        dims: [m, n, k, across, tiles, share].map(word).to_vec(),
+        name: name.into(),
+        parts: vec![PRELUDE, part!("matmul_dims"), read_a, read_b, piece(n)],
+        constants,
+        dims: [m, n, k, across, down, share].map(word).to_vec(),
         operands: vec![
             ("a", Operand::Tensor(a)),
             ("b", Operand::Tensor(b)),
             ("out", Operand::Tensor(out)),
         ],
-        workgroups: tiles * parts.max(1),
+        workgroups: across * down * parts.max(1),
     };
-    add_epilogue(&mut launch, epilogue);
-    launch.parts.push(part!("matmul_store"));
-    if layout == Layout::TN {
-        launch.parts.push(match column_sums {
-            Some(_) => part!("matmul_columns"),
-            None => part!("matmul_columns_none"),
-        });
-        if let Some(sums) = column_sums {
+    add_epilogue(&mut launch, n, epilogue);
+    match column_sums {
+        Some(sums) => {
             launch.name.push_str(" + column sums");
+            launch.parts.push(part!("matmul_columns"));
             launch.operands.push(("column_sums", Operand::Tensor(sums)));
         }
+        None => launch.parts.push(part!("matmul_columns_none")),
     }
-    launch.parts.push(file);
+    launch.parts.extend(rows);
+    launch.parts.extend([of_layout, main]);
     launch
+}
+
+/// C is written four neighbours at a time, if its rows have a multiple of them.
+fn piece(n: usize) -> &'static Part {
+    if n.is_multiple_of(4) { part!("matmul_piece_4") } else { part!("matmul_piece_1") }
 }
 
 /// Multiply-adds of a launch: `m·n·k` of a product, 0 of anything else.
@@ -150,33 +246,47 @@ pub fn multiply_adds(launch: &Launch) -> u64 {
     }
 }
 
-fn add_epilogue(launch: &mut Launch, epilogue: Epilogue) {
-    let function = match epilogue {
-        Epilogue::None => {
-            launch.parts.push(part!("matmul_epilogue_none"));
-            return;
+/// Adds the epilogue to a product with rows of `n` values.
+fn add_epilogue(launch: &mut Launch, n: usize, epilogue: Epilogue) {
+    let (part, function): (&Part, _) = match epilogue {
+        Epilogue::None => (part!("matmul_epilogue_none"), None),
+        Epilogue::Activation(function) => (part!("matmul_epilogue_activation"), Some(function)),
+        Epilogue::Bias(_, None) => (part!("matmul_epilogue_bias"), None),
+        Epilogue::Bias(_, Some(function)) => {
+            (part!("matmul_epilogue_bias_activation"), Some(function))
         }
-        Epilogue::Activation(function) => {
-            launch.parts.extend([ACTIVATION, part!("matmul_epilogue_activation")]);
-            launch.name.push_str(&format!(" + {}", function.name()));
-            Some(function)
-        }
-        Epilogue::Bias(bias, function) => {
-            launch.parts.extend([ACTIVATION, part!("matmul_epilogue_bias")]);
+        Epilogue::Mask(function, _) => (part!("matmul_epilogue_mask"), Some(function)),
+    };
+    match epilogue {
+        Epilogue::Bias(bias, _) => {
             launch.operands.push(("bias", Operand::Tensor(bias)));
             launch.name.push_str(" + bias");
-            if let Some(function) = function {
-                launch.name.push_str(&format!(" + {}", function.name()));
-            }
-            function
         }
         Epilogue::Mask(function, saved) => {
-            launch.parts.extend([ACTIVATION, part!("matmul_epilogue_mask")]);
             launch.operands.push(("saved", Operand::Tensor(saved)));
             launch.name.push_str(&format!(" + {}_grad", function.name()));
-            Some(function)
         }
-    };
-    launch.constants.push(("FUNCTION", function.map_or(0, code).into()));
-    launch.constants.push(("SLOPE", function.map_or(0.01, slope)));
+        Epilogue::None | Epilogue::Activation(_) => {}
+    }
+    if let Epilogue::Activation(function) | Epilogue::Bias(_, Some(function)) = epilogue {
+        launch.name.push_str(&format!(" + {}", function.name()));
+    }
+    match function {
+        None => {}
+        Some(Unary::Relu) => launch.parts.push(part!("matmul_function_relu")),
+        Some(Unary::LeakyRelu { slope }) => {
+            launch.parts.push(part!("matmul_function_leaky_relu"));
+            launch.constants.push(("SLOPE", slope.into()));
+        }
+        Some(function) => {
+            let any: &Part = if n.is_multiple_of(4) {
+                part!("matmul_function_any_4")
+            } else {
+                part!("matmul_function_any_1")
+            };
+            launch.parts.extend([ACTIVATION, any]);
+            launch.constants.push(("FUNCTION", code(function).into()));
+        }
+    }
+    launch.parts.push(part);
 }

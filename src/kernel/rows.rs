@@ -2,7 +2,7 @@
 //! `gather_grad.wgsl`, `batch.wgsl`, `batch_pair.wgsl`.
 
 use super::elementwise::workgroups;
-use super::{Launch, Operand, PRELUDE, Shapes, WORKGROUP, part, word};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part, word};
 use crate::graph::Tensor;
 
 /// Number of rows of a tensor and words per row; rows lie along the first axis.
@@ -70,12 +70,13 @@ pub fn gather_grad(
 /// `out` = the rows of `x` that `order` names, from the step's batch start on.
 pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor) -> Launch {
     let (rows, width) = rows_and_width(shapes, x);
-    let count = shapes.elements(out);
+    let piece = words_per_piece(width);
+    let count = shapes.elements(out) / piece;
     Launch {
         name: "batch".into(),
-        parts: vec![PRELUDE, part!("batch")],
+        parts: vec![PRELUDE, x_part(piece), part!("batch")],
         constants: vec![],
-        dims: vec![count, width, rows, shapes.elements(order)],
+        dims: vec![count, width / piece, rows, shapes.elements(order)],
         operands: vec![
             ("order", Operand::Tensor(order)),
             ("x", Operand::Tensor(x)),
@@ -83,6 +84,19 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor) -> Launc
         ],
         workgroups: workgroups(count),
     }
+}
+
+/// Words that are copied at a time from rows of `width`: fewer pieces, fewer divisions.
+fn words_per_piece(width: u32) -> u32 {
+    if width.is_multiple_of(4) { 4 } else { 1 }
+}
+
+fn x_part(piece: u32) -> &'static Part {
+    if piece == 4 { part!("batch_x_4") } else { part!("batch_x_1") }
+}
+
+fn t_part(piece: u32) -> &'static Part {
+    if piece == 4 { part!("batch_t_4") } else { part!("batch_t_1") }
 }
 
 /// [`batch`] of `x` into `x_out` and of `t` into `t_out`, by the same `order`, in one dispatch.
@@ -96,11 +110,13 @@ pub fn batch_pair(
 ) -> Launch {
     let (x_rows, x_width) = rows_and_width(shapes, x);
     let (t_rows, t_width) = rows_and_width(shapes, t);
-    let (x_count, t_count) = (shapes.elements(x_out), shapes.elements(t_out));
+    let (x_piece, t_piece) = (words_per_piece(x_width), words_per_piece(t_width));
+    let (x_count, t_count) = (shapes.elements(x_out) / x_piece, shapes.elements(t_out) / t_piece);
+    let (x_width, t_width) = (x_width / x_piece, t_width / t_piece);
     let n = shapes.elements(order);
     Launch {
         name: "batch_pair".into(),
-        parts: vec![PRELUDE, part!("batch_pair")],
+        parts: vec![PRELUDE, x_part(x_piece), t_part(t_piece), part!("batch_pair")],
         constants: vec![],
         dims: vec![x_count, x_width, x_rows, t_count, t_width, t_rows, n],
         operands: vec![

@@ -18,7 +18,8 @@ pub struct Clip {
     pub squares: Tensor,
 }
 
-/// Moves the first `count` values of `chunk` by `rule`, unless the number at `loss` is not finite.
+/// Moves the first `count` values of `chunk`, a multiple of four, by `rule`, unless the number at
+/// `loss` is not finite.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Clip>,
@@ -26,7 +27,8 @@ pub fn update(
     chunk: usize,
     loss: Destination,
 ) -> Launch {
-    let mut dims = vec![word(count), loss.stride, loss.column];
+    let pieces = word(count / 4);
+    let mut dims = vec![pieces, loss.stride, loss.column];
     let mut constants = vec![];
     let main = match rule {
         UpdateRule::Sgd { weight_decay } => {
@@ -70,7 +72,7 @@ pub fn update(
         constants,
         dims,
         operands,
-        workgroups: workgroups(word(count)),
+        workgroups: workgroups(pieces),
     }
 }
 

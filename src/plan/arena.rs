@@ -5,6 +5,9 @@ use super::Target;
 use crate::Error;
 use crate::graph::{Graph, Shape};
 
+/// Bytes that the update moves at a time; chunks hold a multiple of it.
+const PIECE: u64 = 16;
+
 /// The place of one parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArenaEntry {
@@ -38,10 +41,10 @@ impl ArenaLayout {
         let largest = target.max_tensor_bytes();
         for &parameter in graph.parameters() {
             let info = graph.info(parameter);
-            let bytes = info.shape.bytes() as u64;
+            let bytes = (info.shape.bytes() as u64).next_multiple_of(PIECE);
             super::check_size(&info.name, bytes, target)?;
-            // Every parameter starts at an offset at which it can be bound. The bytes between stay
-            // zero in every arena: a zero gradient moves nothing.
+            // Every parameter starts at an offset at which it can be bound. The bytes between, and
+            // those behind the last, stay zero in every arena: a zero gradient moves nothing.
             let offset =
                 layout.chunks.last().map(|end| end.next_multiple_of(target.alignment.into()));
             let offset = match offset {

@@ -10,13 +10,13 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, PlanOptions, Portion, Target, choose, lower_update};
+use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, choose, lower_update};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
 use crate::kernel::loss::{Destination, Items};
-use crate::kernel::matmul::{Epilogue, Lanes};
+use crate::kernel::matmul::{Epilogue, Product};
 use crate::kernel::{
     Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, word,
 };
@@ -37,6 +37,8 @@ pub(super) struct Lowered {
     /// For each trained parameter, the tensor that is its gradient.
     pub(super) gradients: Vec<(usize, Tensor)>,
     pub(super) arena: ArenaLayout,
+    /// The different choices for matrix products.
+    pub(super) choices: Vec<Choice>,
 }
 
 pub(super) fn lower(
@@ -45,7 +47,7 @@ pub(super) fn lower(
     arena: ArenaLayout,
     target: &Target,
 ) -> Result<Lowered, Error> {
-    let mut lowering = Lowering::new(graph, options, arena, choose::lanes(target));
+    let mut lowering = Lowering::new(graph, options, arena, target);
     let computes = options.portion != Portion::Update;
     for index in 0..graph.nodes().len() {
         if computes && lowering.live[index] && !lowering.covered[index] {
@@ -65,8 +67,7 @@ pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) options: &'a PlanOptions,
     pub(super) lowered: Lowered,
-    /// How matrix products lie on this device.
-    lanes: Lanes,
+    target: &'a Target,
     /// Nodes that something wanted depends on.
     live: Vec<bool>,
     /// Nodes that were fused into another.
@@ -78,7 +79,12 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, options: &'a PlanOptions, arena: ArenaLayout, lanes: Lanes) -> Self {
+    fn new(
+        graph: &'a Graph,
+        options: &'a PlanOptions,
+        arena: ArenaLayout,
+        target: &'a Target,
+    ) -> Self {
         let count = graph.tensors().len();
         let mut roots: Vec<Tensor> = (0..count).map(Tensor).collect();
         for node in graph.nodes() {
@@ -110,7 +116,7 @@ impl<'a> Lowering<'a> {
         Self {
             graph,
             options,
-            lanes,
+            target,
             covered: vec![false; graph.nodes().len()],
             lowered: Lowered {
                 tensors: graph.tensors().to_vec(),
@@ -118,6 +124,7 @@ impl<'a> Lowering<'a> {
                 work: Vec::new(),
                 gradients: Vec::new(),
                 arena,
+                choices: Vec::new(),
             },
             live,
             readers,
@@ -184,13 +191,7 @@ impl<'a> Lowering<'a> {
         let node = &self.graph.nodes()[index];
         let (out, pass) = (node.output, node.pass);
         let launch = match (node.op, node.inputs.as_slice()) {
-            (Op::MatMul(layout), &[a, b]) => {
-                let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
-                match matmul::parts(self.lanes, m, n, k) {
-                    1 => self.matmul(layout, a, b, out),
-                    parts => return self.matmul_in_parts(layout, [a, b, out], parts, pass),
-                }
-            }
+            (Op::MatMul(layout), &[a, b]) => return self.matmul(layout, a, b, out, pass),
             (Op::BiasAdd, &[x, bias]) => elementwise::bias_add(self.shapes(), x, bias, out),
             (Op::Binary(op), &[a, b]) => elementwise::binary(self.shapes(), op, a, b, out),
             (Op::Scale(factor), &[x]) => elementwise::scale(self.shapes(), factor, x, out),
@@ -245,7 +246,7 @@ impl<'a> Lowering<'a> {
         self.push(launch, pass);
     }
 
-    fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor) -> Launch {
+    fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor, pass: Pass) {
         let mut out = out;
         let mut epilogue = Epilogue::None;
         if let Some((reader, node)) = self.sole_reader(out) {
@@ -276,39 +277,21 @@ impl<'a> Lowering<'a> {
             Layout::TN => self.column_sums_of(b),
             _ => None,
         };
-        matmul::matmul(self.shapes(), self.lanes, layout, a, b, out, epilogue, column_sums, 1)
-    }
-
-    /// A product whose sum is split: the parts, then their sums.
-    fn matmul_in_parts(
-        &mut self,
-        layout: Layout,
-        [a, b, out]: [Tensor; 3],
-        parts: usize,
-        pass: Pass,
-    ) {
-        let [m, n, _] = matmul::sizes(self.shapes(), layout, a, b);
-        let column_sums = match layout {
-            Layout::TN => self.column_sums_of(b),
-            _ => None,
-        };
+        let product = Product { layout, a, b, out, epilogue, column_sums };
+        let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
+        let choice = choose::product(self.target, [m, n, k]);
+        if !self.lowered.choices.contains(&choice) {
+            self.lowered.choices.push(choice);
+        }
+        let Choice { tiling, parts, .. } = choice;
+        if parts == 1 {
+            let launch = matmul::matmul(self.shapes(), tiling, product);
+            return self.push(launch, pass);
+        }
         let products = self.scratch("parts of a product", [parts, m, n]);
         let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
-        let launch = matmul::matmul(
-            self.shapes(),
-            self.lanes,
-            layout,
-            a,
-            b,
-            products,
-            Epilogue::None,
-            sums,
-            parts,
-        );
-        self.push(launch, pass);
-        let joined = [(products, out)].into_iter().chain(sums.zip(column_sums));
-        for (scratch, to) in joined {
-            let launch = reduce::reduce(self.shapes(), Reduction::Sum, 0, 1, scratch, to);
+        let shapes = self.shapes();
+        for launch in matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums) {
             self.push(launch, pass);
         }
     }

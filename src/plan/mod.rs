@@ -32,6 +32,7 @@ mod target;
 
 pub use arena::{ArenaEntry, ArenaLayout};
 pub use barriers::Barriers;
+pub use choose::Choice;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 
@@ -129,6 +130,7 @@ pub struct Plan {
     arena: ArenaLayout,
     rule: Option<UpdateRule>,
     columns: usize,
+    choices: Vec<Choice>,
 }
 
 impl Plan {
@@ -144,7 +146,8 @@ impl Plan {
     /// A plan with options.
     ///
     /// # Errors
-    /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar.
+    /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar, or the target asks for a
+    /// tiling that it cannot run.
     pub fn with(graph: &Graph, options: &PlanOptions, target: &Target) -> Result<Self, Error> {
         for &tensor in options.outputs.iter().chain(&options.results) {
             if tensor.index() >= graph.tensors().len() {
@@ -161,6 +164,17 @@ impl Plan {
                     format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
                 return Err(Error::shape("plan", detail));
             }
+        }
+        if let Some(tiling) = target.tiling.filter(|tiling| !tiling.runs_with(target.subgroup)) {
+            let subgroups = match target.subgroup {
+                Some(lanes) => format!("subgroups of {lanes} lanes"),
+                None => "no subgroups of a known size".into(),
+            };
+            return Err(Error::argument(
+                "tiling",
+                format!("{tiling:?}"),
+                &format!("one that a device with {subgroups} can run, or none"),
+            ));
         }
         let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?, target)?;
         let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
@@ -190,6 +204,7 @@ impl Plan {
                 .filter(|_| options.portion != Portion::Gradients)
                 .map(|update| update.rule),
             columns: options.results.len(),
+            choices: lowered.choices,
         })
     }
 
@@ -251,6 +266,11 @@ impl Plan {
     /// The update rule, if the plan trains.
     pub fn rule(&self) -> Option<UpdateRule> {
         self.rule
+    }
+
+    /// The different choices for its matrix products, in the order in which they first occur.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
     }
 
     /// Columns of the results table.

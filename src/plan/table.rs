@@ -31,7 +31,8 @@ impl Plan {
 }
 
 /// One line per dispatch: level, pass, kernel, shapes read and written, where the result lies,
-/// workgroups, and bytes read and written; then the memory.
+/// workgroups, and bytes read and written; then the memory, and why matrix products are tiled as
+/// they are.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = ["level", "pass", "kernel", "reads", "writes", "to", "groups", "bytes"];
@@ -85,6 +86,17 @@ impl fmt::Display for Plan {
             memory.slots.len(),
             memory.bytes_without_reuse,
             self.arena().bytes(),
-        )
+        )?;
+        let mut reasons: Vec<String> = Vec::new();
+        for choice in self.choices() {
+            let reason = format!("{}: {}", choice.tiling, choice.why);
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        if !reasons.is_empty() {
+            writeln!(f, "matrix products in tiles of {}", reasons.join("; "))?;
+        }
+        Ok(())
     }
 }

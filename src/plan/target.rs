@@ -1,5 +1,7 @@
 //! What a plan needs to know of a device, as plain data.
 
+use crate::kernel::matmul::Tiling;
+
 /// The kind of adapter that kernels are chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AdapterClass {
@@ -27,6 +29,9 @@ pub struct Target {
     pub subgroup: Option<u32>,
     /// Lanes of a subgroup, if the number is known and always the same, with or without operations.
     pub width: Option<u32>,
+    /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
+    /// tests and measurements. A plan with a tiling that the device cannot run is refused.
+    pub tiling: Option<Tiling>,
 }
 
 impl Default for Target {
@@ -39,6 +44,7 @@ impl Default for Target {
             alignment: 256,
             subgroup: None,
             width: None,
+            tiling: None,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Once;
 use wgrad::Gpu;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
-use wgrad::plan::{Place, Plan, PlanOptions};
+use wgrad::kernel::matmul::Tiling;
+use wgrad::plan::{Place, Plan, PlanOptions, Target};
 
 use super::num::Num;
 use super::twin::{self, Value, Values};
@@ -57,11 +58,13 @@ pub struct Run {
     pub steps: Vec<Step>,
     pub fuse: bool,
     pub reuse_memory: bool,
+    /// How matrix products are tiled, instead of as the rule has it.
+    pub tiling: Option<Tiling>,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Run { steps: vec![Step::default()], fuse: true, reuse_memory: true }
+        Run { steps: vec![Step::default()], fuse: true, reuse_memory: true, tiling: None }
     }
 }
 
@@ -75,7 +78,8 @@ impl Run {
             ..PlanOptions::default()
         };
         let gpu = gpu();
-        let plan = Plan::with(graph, &options, &gpu.target()).expect("a plan");
+        let target = Target { tiling: self.tiling, ..gpu.target() };
+        let plan = Plan::with(graph, &options, &target).expect("a plan");
         let executor = Executor::new_blocking(&gpu, plan).expect("an executor");
         write(&executor, values);
         executor
@@ -117,9 +121,27 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
     Run::default().run(graph, outputs, values)
 }
 
+/// All tilings of matrix products that the device can run.
+pub fn tilings() -> Vec<Tiling> {
+    let subgroup = gpu().target().subgroup;
+    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
+    for strips in [1, 2, 4] {
+        all.push(Tiling::Registers { subgroup: None, strips });
+        all.push(Tiling::Registers { subgroup, strips });
+    }
+    all.retain(|tiling| tiling.runs_with(subgroup));
+    all.dedup();
+    all
+}
+
 /// Runs `graph` on the device and in the twin and compares `outputs`.
 pub fn check(name: &str, graph: &Graph, outputs: &[Tensor], values: &Values) {
-    let actual = run(graph, outputs, values);
+    check_run(&Run::default(), name, graph, outputs, values);
+}
+
+/// [`check`] of a run that is not the usual one.
+pub fn check_run(run: &Run, name: &str, graph: &Graph, outputs: &[Tensor], values: &Values) {
+    let actual = run.run(graph, outputs, values);
     let all = twin::evaluate(graph, values, 0);
     for (&output, actual) in outputs.iter().zip(&actual) {
         let name = format!("{name}, '{}' ({})", graph.info(output).name, graph.shape(output));

@@ -8,7 +8,10 @@ pub mod num;
 pub mod random;
 pub mod twin;
 
-pub use device::{Run, check, compare, fresh, gpu, lanes, run, step_from, within_bounds, write};
+pub use device::{
+    Run, check, check_run, compare, fresh, gpu, lanes, run, step_from, tilings, within_bounds,
+    write,
+};
 
 use cases::Case;
 use twin::Value;

@@ -1,0 +1,2 @@
+// Rows of t are copied word by word.
+alias T = u32;

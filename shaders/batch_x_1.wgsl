@@ -1,0 +1,2 @@
+// Rows of x are copied word by word.
+alias X = u32;

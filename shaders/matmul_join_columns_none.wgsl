@@ -1,0 +1,2 @@
+// No column sums wanted.
+fn join_columns(column: u32) {}

@@ -1,0 +1,13 @@
+// C four neighbours at a time: n is a multiple of four. Pieces are what epilogues work on.
+alias Piece = vec4<f32>;
+const WIDTH: u32 = 4u;
+
+@group(0) @binding(3) var<storage, read_write> out: array<Piece>;
+
+// out[row][column .. column + 4] of C number `part`.
+fn store(part: u32, row: u32, column: u32, v: vec4<f32>) {
+    if row < dims.m && column < dims.n {
+        let at = ((part * dims.m + row) * dims.n + column) / 4u;
+        out[at] = finish(at, column / 4u, v);
+    }
+}
