@@ -67,13 +67,13 @@ fn run(args: &Args) -> Outcome {
         data: article::samples(8 * batch)?.into(),
         options: ParallelOptions::new(batch, micro_batches, Schedule::Serial),
     };
-    task.advise(&lanes, if args.options.quick { 1 } else { 8 }, &mut report)?;
+    task.advise(&lanes, if args.options.quick { 1 } else { 16 }, &mut report)?;
 
     let mut figures = Map::new();
     for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
         let mut parallel = task.start(&schedule, &lanes)?;
         parallel.run(0..2)?;
-        let timeline = record(&mut parallel, 2)?;
+        let timeline = record(&mut parallel, 4)?;
         println!("\n{}: {timeline}", schedule.name());
         let busy: Vec<f64> = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
         let seen = json!({
@@ -83,7 +83,8 @@ fn run(args: &Args) -> Outcome {
         figures.insert(schedule.name().into(), seen);
         if let Some(name) = &args.name {
             let file = format!("{}-{}", name.display(), schedule.name());
-            write(&timeline, file.as_ref())?;
+            // One step, so that the numbers of its micro-batches can be read.
+            write(&timeline.steps(5..6), file.as_ref())?;
         }
     }
     report.set("timelines", figures);

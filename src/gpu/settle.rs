@@ -8,6 +8,29 @@ use super::Gpu;
 use crate::{Error, Result};
 
 impl Gpu {
+    /// Sleeps until the device is done with a submission, or `at_most` so long; without one, for a
+    /// moment.
+    ///
+    /// # Errors
+    /// The device's faults.
+    pub(crate) fn wait_for(
+        &self,
+        submission: Option<wgpu::SubmissionIndex>,
+        at_most: Duration,
+    ) -> Result<()> {
+        let waited = submission.map(|index| {
+            self.device().poll(wgpu::PollType::Wait {
+                submission_index: Some(index),
+                timeout: Some(at_most),
+            })
+        });
+        if !matches!(waited, Some(Ok(_) | Err(wgpu::PollError::Timeout))) {
+            // Whoever asks again at once should not keep a processor busy.
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        self.check("a submission")
+    }
+
     /// Waits, without giving up the processor, until the device is done with everything submitted.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A lane's second thread: it sends messages as soon as the device is done with them, whatever the
-//! first one does. That one cannot: some drivers hold a submission back until the one before has run.
+//! first one does. It sleeps until then: a thread that looks again and again takes the processor from a
+//! software driver.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,8 +12,8 @@ use crate::exec::timeline::Activity;
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
 
-/// How often it looks whether the device is done.
-const LOOK: Duration = Duration::from_micros(40);
+/// After so long it looks whether it is still needed.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A message whose payload the device still has to copy.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Outgoing {
     pub(super) staging: Buffer,
     pub(super) bytes: u64,
     pub(super) arrival: Arrival,
+    /// After which the payload is there.
+    pub(super) submission: Option<wgpu::SubmissionIndex>,
 }
 
 #[derive(Debug)]
@@ -56,8 +59,8 @@ pub(super) struct Delivered {
 impl<'a> Courier<'a> {
     pub(super) fn new(gpu: Gpu, exchange: &'a dyn Exchange, lanes: usize, scribe: Scribe) -> Self {
         let done = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
-        let desk =
-            Desk { outbox: VecDeque::new(), sending: false, closed: false, done, error: None };
+        let (outbox, error) = Default::default();
+        let desk = Desk { outbox, sending: false, closed: false, done, error };
         Self { gpu, exchange, lanes, desk: Mutex::new(desk), changed: Condvar::new() }
     }
 
@@ -91,16 +94,12 @@ impl<'a> Courier<'a> {
     pub(super) fn drain(&self, patience: Duration) -> Result<()> {
         let since = Instant::now();
         let mut desk = self.desk();
-        while !desk.outbox.is_empty() || desk.sending {
-            if let Some(error) = desk.error.take() {
-                return Err(error);
-            }
+        while (!desk.outbox.is_empty() || desk.sending) && desk.error.is_none() {
             if since.elapsed() > patience {
                 let seconds = since.elapsed().as_secs();
                 return Err(Error::Timeout { during: "sending to another lane".into(), seconds });
             }
-            let waited = self.changed.wait_timeout(desk, Duration::from_millis(1));
-            desk = waited.unwrap_or_else(PoisonError::into_inner).0;
+            desk = self.changed.wait_timeout(desk, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         desk.error.take().map_or(Ok(()), Err)
     }
@@ -115,22 +114,19 @@ impl<'a> Courier<'a> {
     pub(super) fn work(&self) {
         loop {
             let mut desk = self.desk();
+            if desk.closed || desk.error.is_some() {
+                return;
+            }
             let Some(front) = desk.outbox.front() else {
-                if desk.closed {
-                    return;
-                }
                 drop(self.changed.wait(desk));
                 continue;
             };
-            if desk.closed {
-                return;
-            }
             if !front.arrival.is_ready() {
+                let submission = front.submission.clone();
                 drop(desk);
-                std::thread::sleep(LOOK);
-                if let Err(error) = self.gpu.check("sending to another lane") {
+                if let Err(error) = self.gpu.wait_for(submission, LOOK) {
                     self.desk().error = Some(error);
-                    return;
+                    self.changed.notify_all();
                 }
                 continue;
             }
@@ -138,18 +134,15 @@ impl<'a> Courier<'a> {
             desk.sending = true;
             drop(desk);
             let sent = self.send(outgoing);
-            let mut desk = self.desk();
+            desk = self.desk();
             desk.sending = false;
-            if let Err(error) = sent {
-                desk.error = Some(error);
-                return;
-            }
+            desk.error = sent.err();
             self.changed.notify_all();
         }
     }
 
     fn send(&self, outgoing: Outgoing) -> Result<()> {
-        let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
+        let Outgoing { message, broadcast, staging, bytes, arrival, .. } = outgoing;
         pollster::block_on(arrival)?;
         let begun = Instant::now();
         let payload: Payload = self.gpu.mapped(&staging, bytes)?.into();

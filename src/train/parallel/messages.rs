@@ -11,6 +11,7 @@ use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
 use crate::gpu::{Buffer, map};
+use crate::plan::AdapterClass;
 use crate::{Error, Result};
 
 /// How often a waiting lane looks after its device.
@@ -36,7 +37,8 @@ impl Runner<'_> {
         let (from, broadcast) = (self.lane.role.number, to.is_none());
         let step = job.number();
         let message = Message { from, to: to.unwrap_or(from), step, content };
-        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival });
+        let submission = self.last_submission.clone();
+        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival, submission });
     }
 
     /// Records the copy of what the stage before waits for: the gradient, and the scalars.
@@ -127,11 +129,17 @@ impl Runner<'_> {
         self.pending = 0;
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
         let gpu = self.lane.gpu.clone();
+        // Software drivers hold a submission back until the one before has run, and wgpu keeps the
+        // courier from looking at the device meanwhile. So the wait is here.
+        if self.manner.lanes > 1 && gpu.target().class == AdapterClass::Software {
+            gpu.wait_for(self.last_submission.take(), self.manner.patience)?;
+        }
         let begun = Instant::now();
-        pollster::block_on(gpu.scoped("a submission", || {
+        let submit = || {
             gpu.tally().submissions.add(1);
-            gpu.queue().submit([encoder.finish()]);
-        }))?;
+            gpu.queue().submit([encoder.finish()])
+        };
+        self.last_submission = Some(pollster::block_on(gpu.scoped("a submission", submit))?);
         self.recorder.submitted(&gpu, begun, self.manner.patience)
     }
 
