@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no example uses all of it")]
 
 pub mod article;
+#[cfg(feature = "timeline")]
 pub mod lanes;
 pub mod png;
 pub mod progress;
