@@ -7,7 +7,7 @@ mod product;
 mod training;
 
 use bench_common::protocol::Description;
-use bench_common::worker::{Peer, Refusal, Trial, serve, words};
+use bench_common::worker::{Peer, Refusal, Trial, locked_version, serve, words};
 use bench_common::workload::Task;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{Device, DeviceKind};
@@ -21,7 +21,7 @@ struct Burn;
 impl Peer for Burn {
     fn describe(&mut self) -> Result<Description, String> {
         let identity = device().identity().ok_or("the device does not say what it is")?;
-        Ok(Description { version: "0.22.1".into(), adapter: identity.name, driver: None })
+        Ok(Description { version: locked_version("burn"), adapter: identity.name, driver: None })
     }
 
     fn prepare(&mut self, task: &Task) -> Result<Box<dyn Trial>, Refusal> {

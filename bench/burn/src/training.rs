@@ -27,12 +27,13 @@ impl Learner {
         }
     }
 
-    /// One step; returns the loss, on the device.
-    fn step(&mut self, (x, targets, _): &Batch) -> Tensor<1> {
+    /// One step; returns the loss too, on the device. The model is handed over and not shared, so that
+    /// its parameters can be updated in place.
+    fn step(mut self, (x, targets, _): &Batch) -> (Self, Tensor<1>) {
         let loss = self.model.loss(x.clone(), targets.clone());
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.model = self.optimizer.step(self.rate, self.model.clone(), gradients);
-        loss.inner()
+        self.model = self.optimizer.step(self.rate, self.model, gradients);
+        (self, loss.inner())
     }
 }
 
@@ -80,13 +81,23 @@ impl Trial for Fitting {
         self.device.sync().map_err(words)?;
         timed(|| {
             let batches = upload(&self.training, &self.data, &self.device);
-            let share = |rows: usize| rows as f64 / self.training.rows as f64;
-            let epoch = |_| {
-                let losses = batches.iter().map(|batch| learner.step(batch) * share(batch.2));
-                losses.reduce(|sum, loss| sum + loss).ok_or("no batch")
-            };
-            let losses: Vec<_> = (0..self.epochs).map(epoch).collect::<Result<_, _>>()?;
+            let mut losses = Vec::new();
+            for _ in 0..self.epochs {
+                let mut sum = None;
+                for batch in &batches {
+                    let (next, loss) = learner.step(batch);
+                    learner = next;
+                    let share = loss * (batch.2 as f64 / self.training.rows as f64);
+                    sum = Some(match sum {
+                        Some(sum) => sum + share,
+                        None => share,
+                    });
+                }
+                losses.extend(sum);
+            }
             let losses = Tensor::cat(losses, 0).into_data().to_vec::<f32>();
+            // The last update may come after the last loss.
+            self.device.sync().map_err(words)?;
             losses
                 .map_err(|error| format!("{error:?}"))?
                 .last()
@@ -112,14 +123,20 @@ impl Steps {
 }
 
 impl Trial for Steps {
-    /// The clock holds the steps and reading the last one's loss.
+    /// The clock holds the steps and reading the last one's loss, to the end of the last update.
     fn run(&mut self) -> Result<Measured, String> {
         let mut learner = Learner::new(&self.training, &self.device);
         self.device.sync().map_err(words)?;
         timed(|| {
-            let batches = self.batches.iter().cycle().take(self.steps);
-            let loss = batches.map(|batch| learner.step(batch)).last().ok_or("no step")?;
-            Ok(loss.into_scalar::<f32>().into())
+            let mut last = None;
+            for batch in self.batches.iter().cycle().take(self.steps) {
+                let (next, loss) = learner.step(batch);
+                (learner, last) = (next, Some(loss));
+            }
+            let loss = last.ok_or("no step")?.into_scalar::<f32>();
+            // The last update may come after the last loss.
+            self.device.sync().map_err(words)?;
+            Ok(loss.into())
         })
     }
 }

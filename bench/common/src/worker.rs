@@ -39,6 +39,14 @@ impl<E: std::fmt::Display> From<E> for Refusal {
     }
 }
 
+/// The version of a package in the lock file of this workspace.
+pub fn locked_version(package: &str) -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    let version = lock.split_once(&entry).and_then(|(_, rest)| rest.split('"').next());
+    version.unwrap_or("unknown").into()
+}
+
 /// Any error, in words.
 pub fn words(error: impl std::fmt::Display) -> String {
     error.to_string()

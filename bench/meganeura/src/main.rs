@@ -7,7 +7,7 @@ mod product;
 mod training;
 
 use bench_common::protocol::Description;
-use bench_common::worker::{Peer, Refusal, Trial, serve};
+use bench_common::worker::{Peer, Refusal, Trial, locked_version, serve};
 use bench_common::workload::{Layout, Task};
 
 fn main() {
@@ -21,7 +21,7 @@ impl Peer for Meganeura {
         let any = product::session(Layout::AB, [1, 1, 1]);
         let info = any.device_information();
         Ok(Description {
-            version: "0.3.0".into(),
+            version: locked_version("meganeura"),
             adapter: info.device_name.clone(),
             driver: Some(format!("{} {}", info.driver_name, info.driver_info)),
         })

@@ -7,7 +7,7 @@ mod product;
 mod steps;
 
 use bench_common::protocol::Description;
-use bench_common::worker::{Peer, Refusal, Trial, serve, words};
+use bench_common::worker::{Peer, Refusal, Trial, locked_version, serve, words};
 use bench_common::workload::{Loss, Net, Optimizer, Task};
 use wgrad::Gpu;
 use wgrad::nn::Sequential;
@@ -35,7 +35,7 @@ impl Peer for Wgrad {
         let gpu = self.gpu()?;
         let info = gpu.info();
         Ok(Description {
-            version: "this tree".into(),
+            version: locked_version("wgrad"),
             adapter: info.name.clone(),
             driver: Some(format!("{} {}", info.driver, info.driver_info).trim().into()),
         })
