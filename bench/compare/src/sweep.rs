@@ -9,7 +9,7 @@ use crate::rounds::{self, Peer};
 pub const HIDDEN: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 pub const BATCH: [usize; 6] = [32, 128, 512, 2048, 8192, 16384];
 
-/// Multiply-adds inside a clock, about; between 2 and 64 steps.
+/// Multiply-adds inside a clock, about; between 1 and 64 steps.
 const WORK: u64 = 1 << 30;
 
 /// A point may be this much slower per multiply-add than both its neighbours, not more.
@@ -33,7 +33,7 @@ pub fn measure(peers: &mut [Peer], place: &Place, rounds: usize) -> Result<Sweep
     for (h, hidden) in HIDDEN.into_iter().enumerate() {
         for batch in BATCH {
             let training = sweep(hidden, batch);
-            let steps = (WORK / training.multiply_adds()).clamp(2, 64) as usize;
+            let steps = (WORK / training.multiply_adds()).clamp(1, 64) as usize;
             let name = format!("sweep h={hidden} batch={batch}");
             let workload = Workload { name, task: Task::Steps { training, steps } };
             let (rows, agree) = rounds::measure(peers, place, &workload, rounds)?;
