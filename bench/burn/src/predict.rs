@@ -28,7 +28,7 @@ impl Trial for Predictions {
         timed_each(self.calls, || {
             let data = TensorData::new(self.features.clone(), shape);
             let y = self.model.forward(Tensor::from_data(data, &self.device));
-            y.into_data().to_vec().map_err(|error| format!("{error:?}"))
+            y.into_data().try_to_vec().map_err(|error| format!("{error:?}"))
         })
     }
 }

@@ -47,7 +47,7 @@ impl Trial for Product {
             self.device.sync().map_err(words)?;
             Ok(0.0)
         })?;
-        let c = c.ok_or("no product")?.into_data().to_vec::<f32>();
+        let c = c.ok_or("no product")?.into_data().try_to_vec::<f32>();
         measured.check = mean_magnitude(&c.map_err(|error| format!("{error:?}"))?);
         Ok(measured)
     }

@@ -95,7 +95,7 @@ impl Trial for Fitting {
                 }
                 losses.extend(sum);
             }
-            let losses = Tensor::cat(losses, 0).into_data().to_vec::<f32>();
+            let losses = Tensor::cat(losses, 0).into_data().try_to_vec::<f32>();
             // The last update may come after the last loss.
             self.device.sync().map_err(words)?;
             losses

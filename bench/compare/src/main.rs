@@ -101,6 +101,8 @@ fn run(args: &Args) -> Result<bool, String> {
             let (new, same) = rounds::measure(&mut peers, &place, &workload, args.rounds)?;
             agree &= same;
             add(&mut rows, new);
+            // Kept after each workload: whoever interrupts a long run has what was measured.
+            write(args, &rows)?;
         }
     }
     if wanted("start") {
