@@ -60,8 +60,10 @@ fn draw_bars(area: &Area, bars: &[(Row, f64)], place: &Place) -> Drawn {
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(190)
-        .build_cartesian_2d((least..most).log_scale(), 0..count)?;
-    let label = |&y: &i32| {
+        .build_cartesian_2d((least..most).log_scale(), (0..count).into_segmented())?;
+    let edge = SegmentValue::Exact;
+    let label = |y: &SegmentValue<i32>| {
+        let SegmentValue::CenterOf(y) = y else { return String::new() };
         let bar = usize::try_from(count - 1 - y).ok().and_then(|index| bars.get(index));
         bar.map_or_else(String::new, |(row, _)| row.workload.clone())
     };
@@ -75,14 +77,15 @@ fn draw_bars(area: &Area, bars: &[(Row, f64)], place: &Place) -> Drawn {
         .draw()?;
     for (index, (row, ratio)) in bars.iter().enumerate() {
         let y = count - 1 - index as i32;
-        let mut bar = Rectangle::new([(1.0, y), (*ratio, y + 1)], color(&row.peer).filled());
+        let mut bar =
+            Rectangle::new([(1.0, edge(y)), (*ratio, edge(y + 1))], color(&row.peer).filled());
         bar.set_margin(3, 3, 0, 0);
         chart.draw_series([bar])?;
         let text = format!(" {ratio:.1}");
-        let at = (ratio.max(1.0), y + 1);
+        let at = (ratio.max(1.0), edge(y + 1));
         chart.draw_series([Text::new(text, at, ("sans-serif", 12))])?;
     }
-    chart.draw_series(LineSeries::new([(1.0, 0), (1.0, count)], BLACK))?;
+    chart.draw_series(LineSeries::new([(1.0, edge(0)), (1.0, edge(count))], BLACK))?;
     for (place, &(peer, color)) in COLORS[1..].iter().enumerate() {
         let y = 14 + 18 * place as i32;
         area.draw(&Rectangle::new([(850, y), (864, y + 12)], color.filled()))?;

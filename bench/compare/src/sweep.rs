@@ -66,8 +66,8 @@ fn cost(rates: &[Vec<f64>], h: usize, b: usize) -> f64 {
 /// Prints the points that are slower than both neighbours, in either direction.
 fn no_cliff(rates: &[Vec<f64>]) -> bool {
     let mut cliffs = 0;
-    for h in 0..HIDDEN.len() {
-        for b in 0..BATCH.len() {
+    for (h, hidden) in HIDDEN.into_iter().enumerate() {
+        for (b, batch) in BATCH.into_iter().enumerate() {
             let inner_h = h > 0 && h + 1 < HIDDEN.len();
             let inner_b = b > 0 && b + 1 < BATCH.len();
             let across_h = inner_h.then(|| [cost(rates, h - 1, b), cost(rates, h + 1, b)]);
@@ -76,7 +76,6 @@ fn no_cliff(rates: &[Vec<f64>]) -> bool {
                 let times = cost(rates, h, b) / one.max(two);
                 if times > CLIFF {
                     cliffs += 1;
-                    let (hidden, batch) = (HIDDEN[h], BATCH[b]);
                     println!(
                         "cliff: h={hidden} batch={batch} is {times:.1} times its neighbours' cost"
                     );
