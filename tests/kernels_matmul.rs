@@ -175,6 +175,7 @@ fn impossible_tilings_are_refused() {
         (lanes(Some(12), 1), Some(12)),
         (lanes(Some(8), 3), Some(8)),
         (lanes(None, 0), None),
+        (lanes(None, 2), None),
         (Tiling::Shared { side: 32 }, None),
     ] {
         let target = Target { tiling: Some(tiling), subgroup, ..Target::default() };

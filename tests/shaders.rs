@@ -24,7 +24,7 @@ const WORKGROUP_BYTES: u32 = 16_384;
 
 /// Every way in which parts of a product are put together.
 const TILINGS: [Tiling; 5] = [
-    Tiling::Registers { subgroup: None, strips: 4 },
+    Tiling::Registers { subgroup: None, strips: 1 },
     Tiling::Registers { subgroup: Some(4), strips: 4 },
     Tiling::Registers { subgroup: Some(8), strips: 4 },
     Tiling::Shared { side: 8 },
@@ -32,8 +32,7 @@ const TILINGS: [Tiling; 5] = [
 ];
 
 /// What differs from those in constants alone.
-const MORE_TILINGS: [Tiling; 3] = [
-    Tiling::Registers { subgroup: None, strips: 1 },
+const MORE_TILINGS: [Tiling; 2] = [
     Tiling::Registers { subgroup: Some(8), strips: 2 },
     Tiling::Registers { subgroup: Some(32), strips: 1 },
 ];

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use super::Gpu;
 use crate::{Error, Result};
 
+const MOMENT: Duration = Duration::from_micros(50);
+
 impl Gpu {
-    /// Sleeps until the device is done with a submission, or `at_most` so long; without one, for a
-    /// moment.
+    /// Sleeps until the device is done with a submission, or `at_most` so long; says whether it is
+    /// done. Without one it sleeps for a moment.
     ///
     /// # Errors
     /// The device's faults.
@@ -17,18 +19,22 @@ impl Gpu {
         &self,
         submission: Option<wgpu::SubmissionIndex>,
         at_most: Duration,
-    ) -> Result<()> {
-        let waited = submission.map(|index| {
-            self.device().poll(wgpu::PollType::Wait {
-                submission_index: Some(index),
-                timeout: Some(at_most),
-            })
-        });
-        if !matches!(waited, Some(Ok(_) | Err(wgpu::PollError::Timeout))) {
-            // Whoever asks again at once should not keep a processor busy.
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        self.check("a submission")
+    ) -> Result<bool> {
+        let Some(index) = submission else {
+            std::thread::sleep(MOMENT);
+            return self.check("a submission").map(|()| true);
+        };
+        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(at_most) };
+        let done = match self.device().poll(wait) {
+            Ok(_) => true,
+            Err(wgpu::PollError::Timeout) => false,
+            Err(_) => {
+                // Whoever asks again at once should not keep a processor busy.
+                std::thread::sleep(MOMENT);
+                true
+            }
+        };
+        self.check("a submission").map(|()| done)
     }
 
     /// Waits, without giving up the processor, until the device is done with everything submitted.

@@ -30,7 +30,8 @@ pub enum Tiling {
         /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
         /// 64 invocations, each reading what it needs.
         subgroup: Option<u32>,
-        /// Blocks of 8 rows × 4 columns that an invocation adds up: 1, 2 or 4.
+        /// Blocks of 8 rows × 4 columns that an invocation adds up: 1, 2 or 4; 1 where nothing is
+        /// shared, since more loads than that leave the registers.
         strips: u32,
     },
     /// `matmul_shared.wgsl`: a workgroup reads A and B into workgroup memory.
@@ -62,8 +63,12 @@ impl Tiling {
                 let shared = |lanes: u32| {
                     lanes == 4 || (lanes >= 8 && lanes.is_multiple_of(8) && lanes <= 64)
                 };
-                matches!(strips, 1 | 2 | 4)
-                    && lanes.is_none_or(|lanes| shared(lanes) && subgroup == Some(lanes))
+                match lanes {
+                    None => strips == 1,
+                    Some(lanes) => {
+                        matches!(strips, 1 | 2 | 4) && shared(lanes) && subgroup == Some(lanes)
+                    }
+                }
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
         }

@@ -124,13 +124,15 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
 /// All tilings of matrix products that the device can run.
 pub fn tilings() -> Vec<Tiling> {
     let subgroup = gpu().target().subgroup;
-    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
-    for strips in [1, 2, 4] {
-        all.push(Tiling::Registers { subgroup: None, strips });
-        all.push(Tiling::Registers { subgroup, strips });
+    let mut all = vec![
+        Tiling::Shared { side: 8 },
+        Tiling::Shared { side: 16 },
+        Tiling::Registers { subgroup: None, strips: 1 },
+    ];
+    if subgroup.is_some() {
+        all.extend([1, 2, 4].map(|strips| Tiling::Registers { subgroup, strips }));
     }
     all.retain(|tiling| tiling.runs_with(subgroup));
-    all.dedup();
     all
 }
 

@@ -131,8 +131,13 @@ impl Runner<'_> {
         let gpu = self.lane.gpu.clone();
         // Software drivers hold a submission back until the one before has run, and wgpu keeps the
         // courier from looking at the device meanwhile. So the wait is here.
+        let patience = self.manner.patience;
         if self.manner.lanes > 1 && gpu.target().class == AdapterClass::Software {
-            gpu.wait_for(self.last_submission.take(), self.manner.patience)?;
+            let last = self.last_submission.take();
+            if last.is_some() && !gpu.wait_for(last, patience)? {
+                let during = "the submission before".into();
+                return Err(Error::Timeout { during, seconds: patience.as_secs() });
+            }
         }
         let begun = Instant::now();
         let submit = || {
