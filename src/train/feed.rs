@@ -171,3 +171,16 @@ fn target_bytes(data: &Dataset) -> &[u8] {
         Targets::Classes { labels, .. } => bytemuck::cast_slice(labels),
     }
 }
+
+/// # Errors
+/// [`Error::Argument`] unless `order` holds each of `rows` row numbers once.
+pub(super) fn check_order(order: &[u32], rows: usize) -> Result<()> {
+    let mut seen = vec![false; rows];
+    let fresh =
+        |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
+    if order.len() != rows || !order.iter().all(fresh) {
+        let value = format!("of {} entries", order.len());
+        return Err(Error::argument("order", value, &format!("each of the {rows} rows once")));
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::engine::{self, Engine};
-use super::feed::{Feed, Residency};
+use super::feed::{Feed, Residency, check_order};
 use super::graphs::{check_data, forward_step};
 use super::kernels::Choice;
 use super::model::Model;
@@ -139,14 +139,14 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// # Errors
     /// [`Error::Argument`] if it does not.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
-        self.check_order(&order)?;
+        check_order(&order, self.rows)?;
         self.order = 0;
         self.feed.set_order(&self.gpu, order)
     }
 
     /// As [`Trainer::set_order`], from the next step on, whether or not it is of the next submission.
     pub(super) async fn next_order(&mut self, order: Vec<u32>) -> Result<()> {
-        self.check_order(&order)?;
+        check_order(&order, self.rows)?;
         // Steps that wait for their submission draw from the orders so far.
         if self.waiting.is_empty() {
             self.order = 0;
@@ -157,21 +157,6 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             self.order = 0;
         }
         self.feed.set_order_at(&self.gpu, order, self.order)
-    }
-
-    fn check_order(&self, order: &[u32]) -> Result<()> {
-        let mut seen = vec![false; self.rows];
-        let fresh =
-            |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
-        if order.len() != self.rows || !order.iter().all(fresh) {
-            let value = format!("of {} entries", order.len());
-            return Err(Error::argument(
-                "order",
-                value,
-                &format!("each of the {} rows once", self.rows),
-            ));
-        }
-        Ok(())
     }
 
     /// Runs `batches` in one submission. `step` gives the record of each: its number and learning

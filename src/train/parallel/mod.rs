@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::StepResult;
+use super::feed::check_order;
 use super::graphs::{check_data, check_output};
 use super::model::Compile;
 use crate::data::Dataset;
@@ -208,14 +209,7 @@ impl Parallel {
     /// # Errors
     /// [`Error::Argument`] if it does not hold every row once.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
-        let mut seen = vec![false; self.data.rows()];
-        let fresh =
-            |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
-        if order.len() != self.data.rows() || !order.iter().all(fresh) {
-            let rule = format!("each of the {} rows once", self.data.rows());
-            let value = format!("of {} entries", order.len());
-            return Err(Error::argument("order", value, &rule));
-        }
+        check_order(&order, self.data.rows())?;
         for lane in &mut self.lanes {
             if let Some(feed) = &mut lane.feed {
                 feed.set_order(&lane.gpu, order.clone())?;
