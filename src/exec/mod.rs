@@ -1,24 +1,33 @@
 //! Runs a plan on a device: owns what exists per device, records many steps into one submission,
 //! and after the first step creates nothing.
 
+#[cfg(not(target_arch = "wasm32"))]
 pub mod exchange;
+#[cfg(not(target_arch = "wasm32"))]
 mod gradient_sum;
 mod parameters;
+#[cfg(not(target_arch = "wasm32"))]
 mod portion;
 mod record;
 mod resident;
 mod ring;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod schedule;
 mod snapshot;
 mod step;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod timeline;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tree;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use gradient_sum::{GradientSum, Piece};
 pub use parameters::Parameters;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use parameters::STATUS_BYTES;
 pub(crate) use resident::{Bindings, Figures, Resident};
 pub use ring::Results;
+#[cfg(not(target_arch = "wasm32"))]
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub use step::Step;
@@ -65,6 +74,7 @@ pub struct Executor {
     ring: Ring,
     segment: usize,
     /// Row of the step table for the next single record.
+    #[cfg(not(target_arch = "wasm32"))]
     next_row: usize,
     arrived: VecDeque<Results>,
 }
@@ -148,6 +158,7 @@ impl Executor {
             results,
             ring,
             segment: 0,
+            #[cfg(not(target_arch = "wasm32"))]
             next_row: 0,
             arrived: VecDeque::new(),
         };

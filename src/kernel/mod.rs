@@ -37,7 +37,7 @@ macro_rules! part {
     ($name:literal) => {
         &$crate::kernel::Part {
             name: $name,
-            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
         }
     };
 }

@@ -63,17 +63,8 @@ pub(super) struct Feed<D> {
 }
 
 impl<D: Borrow<Dataset>> Feed<D> {
+    /// With room for `orders` orders of rows, if the data lies on the device.
     pub(super) async fn new(
-        gpu: &Gpu,
-        data: D,
-        batch: usize,
-        residency: Residency,
-    ) -> Result<Self> {
-        Self::with_orders(gpu, data, batch, residency, 1).await
-    }
-
-    /// With room for several orders of rows, if the data lies on the device.
-    pub(super) async fn with_orders(
         gpu: &Gpu,
         data: D,
         batch: usize,

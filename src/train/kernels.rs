@@ -3,7 +3,7 @@
 
 use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
-use crate::kernel::resident::{Dense, Net};
+use crate::kernel::resident::{self, Dense, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, Target};
 use crate::{Error, Result};
@@ -49,6 +49,9 @@ pub(super) fn resident_net(
     layout: &ArenaLayout,
     target: &Target,
 ) -> std::result::Result<Net, String> {
+    if !resident::IS_PRESENT {
+        return Err("there is no resident kernel in the browser".into());
+    }
     let mut layers: Vec<Dense> = Vec::new();
     let mut entries = layout.entries.iter();
     for (index, layer) in model.layers().iter().enumerate() {

@@ -78,7 +78,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
             None => 1,
         };
-        let feed = Feed::with_orders(&gpu, data, batch, residency, orders).await?;
+        let feed = Feed::new(&gpu, data, batch, residency, orders).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
             Some(net) => Engine::resident(model, &feed, net).await?,

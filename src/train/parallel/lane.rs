@@ -94,7 +94,7 @@ impl Lane {
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
-            true => Some(Feed::new(gpu, data.clone(), batch, residency).await?),
+            true => Some(Feed::new(gpu, data.clone(), batch, residency, 1).await?),
             false => None,
         };
         let buckets = buckets(parameters.layout(), role.buckets, 4 * task.scalars() as u64);
