@@ -3,6 +3,7 @@
 
 pub mod net;
 pub mod optimizer;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod parallel;
 pub mod safetensors;
 
