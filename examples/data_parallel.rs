@@ -20,10 +20,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
-use common::{Options, Outcome, Report, article};
-use wgrad::exec::Schedule;
-use wgrad::prelude::*;
-use wgrad::train::ParallelOptions;
+use common::{Options, Outcome, Report};
+use wgrad::train::Parallel;
 
 /// A small net over lanes that share the rows
 #[derive(Parser)]
@@ -45,23 +43,14 @@ fn run(args: &Args) -> Outcome {
     let mut report = Report::new("data_parallel", &args.options);
     let usual = ScheduleName::DataParallel;
     let (schedule, lanes) = args.lanes.lay_out(&args.options, usual, &mut report)?;
-    let model = article::network();
-    println!("{}", model.summary());
-
-    // Compile: the loss and the optimizer. A batch of 32 samples is cut into micro-batches.
-    let optimizer = Optimizer::sgd(article::LEARNING_RATE);
-    let micro_batches = args.options.size(args.lanes.micro_batches, 4, 2);
-    let task = Task {
-        model,
-        compile: Compile::new(Loss::MeanSquaredError, optimizer),
-        data: article::samples(article::SAMPLES)?.into(),
-        options: ParallelOptions::new(article::BATCH, micro_batches, Schedule::Serial),
-    };
+    // Compile: the net, its loss and its optimizer.
+    let task = Task::article(args.options.size(args.lanes.micro_batches, 4, 2))?;
+    println!("{}", task.model.summary());
     task.advise(&lanes, if args.options.quick { 2 } else { 16 }, &mut report)?;
 
     // Fit: 31 batches of 32 samples and one of the 8 that are left, epoch after epoch.
     let epochs = args.options.size(args.epochs, 10, 2);
-    let epoch = |parallel: &mut wgrad::train::Parallel, epoch: usize| {
+    let epoch = |parallel: &mut Parallel, epoch: usize| {
         let history = parallel.fit(epoch, None)?;
         Ok(history.last().map_or(f64::NAN, |log| log.loss))
     };

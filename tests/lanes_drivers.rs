@@ -51,12 +51,13 @@ fn replicas_on_two_drivers_learn_what_one_learns() {
     eprintln!("accuracy {} and {} alone, {} together", alone[0].1, alone[1].1, together.1);
     assert!(together.1 > 0.9, "accuracy {}", together.1);
     for (state, accuracy) in &alone {
-        // Drivers round alike but for the order of some sums and a few functions. Over 230 steps of
-        // Adam, which divides by the gradient's size, that may turn a prediction that was a toss-up.
+        // Drivers round alike but for the order of some sums and a few functions: after 230 steps some
+        // ten roundings of a weight, and one prediction or two that were a toss-up.
         assert!((accuracy - together.1).abs() <= 2.0 / 359.0, "{accuracy}, {}", together.1);
         let pairs = state.values.iter().flatten().zip(together.0.values.iter().flatten());
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst <= 0.02, "a weight is off by {worst}");
+        eprintln!("a weight is off by {worst} at most");
+        assert!(worst <= 1e-5, "a weight is off by {worst}");
     }
 
     // Advice gives each lane a share that follows its speed.

@@ -3,9 +3,9 @@
 itself, these are what a person would otherwise use. Same data, first weights and arithmetic as the
 workers of bench/; see bench/README.md for what the clock holds.
 
-    python3 -m venv /tmp/cpu && /tmp/cpu/bin/pip install numpy "jax[cpu]" keras
-    /tmp/cpu/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
-    /tmp/cpu/bin/python bench/cpu/run.py --rounds 7 --json FILE
+    python3 -m venv venv && venv/bin/pip install numpy "jax[cpu]" keras
+    venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
+    venv/bin/python bench/cpu/run.py --rounds 7 --json FILE
 """
 
 import argparse

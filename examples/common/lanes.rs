@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::exec::timeline::Timeline;
-use wgrad::nn::Sequential;
+use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::train::{Advice, Compile, Parallel, ParallelOptions, Trial, advise};
 use wgrad::{AdapterChoice, Gpu};
 
-use super::{Options, Outcome, Report, fingerprint};
+use super::{Options, Outcome, Report, article, fingerprint};
 
 /// The options of examples that train over lanes.
 #[derive(clap::Args, Debug)]
@@ -93,6 +93,17 @@ pub struct Task {
 }
 
 impl Task {
+    /// The article's net, data and optimizer; a batch of 32 samples is cut into micro-batches.
+    pub fn article(micro_batches: usize) -> Outcome<Self> {
+        let optimizer = Optimizer::sgd(article::LEARNING_RATE);
+        Ok(Self {
+            model: article::network(),
+            compile: Compile::new(Loss::MeanSquaredError, optimizer),
+            data: article::samples(article::SAMPLES)?.into(),
+            options: ParallelOptions::new(article::BATCH, micro_batches, Schedule::Serial),
+        })
+    }
+
     /// The training under `schedule`, with the lanes it takes.
     pub fn start(&self, schedule: &Schedule, lanes: &[Gpu]) -> Outcome<Parallel> {
         let single = matches!(schedule, Schedule::Serial | Schedule::Overlapped);

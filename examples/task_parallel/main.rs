@@ -20,12 +20,10 @@ mod step;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report, article};
-use wgrad::exec::Schedule;
 use wgrad::prelude::*;
 use wgrad::train::{Kernels, Parallel, ParallelOptions};
 
@@ -51,18 +49,18 @@ fn run(args: &Args) -> Outcome {
     let (schedule, lanes) = args.lanes.lay_out(&args.options, usual, &mut report)?;
     let first = lanes.first().ok_or("no lane")?;
     let epochs = args.options.size(args.epochs, 10, 2);
-    let data = Arc::new(article::samples(article::SAMPLES)?);
-    let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(article::LEARNING_RATE));
+    let task = Task::article(args.options.size(args.lanes.micro_batches, 4, 2))?;
 
     println!("\n== one lane, the step written by hand");
-    let (losses, weights) = pollster::block_on(step::train(first, &data, epochs, &mut report))?;
+    let (losses, weights) =
+        pollster::block_on(step::train(first, &task.data, epochs, &mut report))?;
 
     // The witness: `fit` with the same samples, weights and order, and the same kernels: left to
     // itself it takes the resident one, which rounds otherwise.
-    let general = compile.clone().kernels(Kernels::General);
-    let mut model = article::network().compile_blocking(first, general)?;
+    let general = task.compile.clone().kernels(Kernels::General);
+    let mut model = task.model.clone().compile_blocking(first, general)?;
     let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
-    let history = model.fit_blocking(&data, fit)?;
+    let history = model.fit_blocking(&task.data, fit)?;
     let fitted: Vec<_> = model.weights_blocking()?.into_iter().map(|(_, values)| values).collect();
     let same = history.values("loss") == losses && fitted == weights;
     report.set("same_bits_as_fit", same);
@@ -72,9 +70,6 @@ fn run(args: &Args) -> Outcome {
     println!("the same losses and weights as `fit`, bit for bit");
 
     println!("\n== over lanes");
-    let micro_batches = args.options.size(args.lanes.micro_batches, 4, 2);
-    let options = ParallelOptions::new(article::BATCH, micro_batches, Schedule::Serial);
-    let task = Task { model: article::network(), compile, data, options };
     task.advise(&lanes, if args.options.quick { 2 } else { 16 }, &mut report)?;
 
     // A loop of one's own: a few batches at a time.

@@ -31,8 +31,8 @@ pub(crate) struct GradientSum {
     buckets: Vec<Vec<Piece>>,
     blocks: Vec<Block>,
     pipeline: Arc<Pipeline>,
-    /// Keeps the sizes that are bound.
-    _dims: Buffer,
+    /// The number of elements of each piece.
+    dims: Buffer,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl GradientSum {
             buckets,
             blocks: Vec::new(),
             pipeline,
-            _dims: dims,
+            dims,
         };
         for _ in 0..blocks {
             let mut buffers = Vec::new();
@@ -98,7 +98,7 @@ impl GradientSum {
             for piece in bucket {
                 let sum = self.current(piece.chunk)?;
                 let Some(earlier) = block.get(piece.chunk) else { continue };
-                let dims = number * stride;
+                let dims_at = number * stride;
                 number += 1;
                 let entries: Vec<_> = self
                     .pipeline
@@ -108,7 +108,7 @@ impl GradientSum {
                         let (buffer, offset, bytes): (&wgpu::Buffer, _, _) = match binding.name {
                             "earlier" => (earlier, piece.offset, piece.bytes),
                             "sum" => (sum, piece.offset, piece.bytes),
-                            _ => (&self._dims, dims, 4),
+                            _ => (&self.dims, dims_at, 4),
                         };
                         let size = std::num::NonZeroU64::new(bytes);
                         let range = wgpu::BufferBinding { buffer, offset, size };

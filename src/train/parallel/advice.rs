@@ -73,7 +73,8 @@ impl Advice {
 /// Where lanes are on different adapters, replicas also get shares in proportion to their speed.
 ///
 /// # Errors
-/// If even the serial schedule cannot run; the others' errors are in their trials.
+/// If even the serial schedule cannot run, on the first lane or, where adapters differ, on one of the
+/// others; the errors of the other schedules are in their trials.
 pub fn advise(
     model: &Sequential,
     compile: &Compile,

@@ -112,15 +112,17 @@ impl Parallel {
     /// lost, or to compare.
     ///
     /// # Errors
-    /// As for [`Parallel::new`].
+    /// As for [`Parallel::new`]; where schedule and lanes do not fit, everything stays as it was.
     pub async fn relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
-        self.options.schedule = schedule;
-        self.build(lanes).await
+        let before = std::mem::replace(&mut self.options.schedule, schedule);
+        let built = self.build(lanes).await;
+        if built.is_err() {
+            self.options.schedule = before;
+        }
+        built
     }
 
     async fn build(&mut self, gpus: &[Gpu]) -> Result<()> {
-        self.lanes.clear();
-        self.stale = true;
         let options = &self.options;
         for (name, value) in
             [("batch size", options.batch), ("micro-batches", options.micro_batches)]
@@ -158,7 +160,7 @@ impl Parallel {
             return Err(Error::shape("pipeline", detail));
         }
         let stages = self.task.stages(&sizes)?;
-        self.weights = match &options.schedule {
+        let weights = match &options.schedule {
             Schedule::DataParallel { shares } if !shares.is_empty() => {
                 if shares.len() != gpus.len() || shares.iter().sum::<usize>() == 0 {
                     let rule = format!("{} numbers, one per lane, not all 0", gpus.len());
@@ -169,8 +171,14 @@ impl Parallel {
             Schedule::DataParallel { .. } => vec![1; gpus.len()],
             _ => vec![1],
         };
+        // From here on the lanes so far are gone, so that theirs and the new ones' memory need not be
+        // there at once. If a new one fails, there are none.
+        self.weights = weights;
+        self.lanes.clear();
+        self.stale = true;
         let batches = self.micro_batch_sizes();
         let (blocks, stack) = self.room();
+        let mut built = Vec::new();
         let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
         for (number, gpu) in gpus.iter().enumerate() {
             let Some(stage) = stages.get(if pipeline { number } else { 0 }).cloned() else { break };
@@ -190,9 +198,9 @@ impl Parallel {
             let lane_options = (options.batch, options.residency, blocks, stack);
             let lane =
                 Lane::new(gpu, &self.task, role, &self.data, &batches, lane_options, &self.state);
-            self.lanes
-                .push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
+            built.push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
         }
+        self.lanes = built;
         let order = self.order.clone();
         self.set_order(order)?;
         self.stale = false;
@@ -224,7 +232,8 @@ impl Parallel {
     /// # Errors
     /// [`Error::Argument`] if there are no such batches; [`Error::Lane`] if a lane fails: the state of
     /// the last completed step is in [`Parallel::state`], and [`Parallel::relay`] goes on from it;
-    /// [`Error::NotFinite`] as in `fit`.
+    /// [`Error::NotFinite`] as in `fit`; in a pipeline, where a gradient overflows although the loss is
+    /// finite, only its own stage keeps its values.
     pub fn run(&mut self, batches: Range<usize>) -> Result<Vec<StepResult>> {
         if batches.end > self.batches() {
             let rule = format!("within 0..{}", self.batches());
