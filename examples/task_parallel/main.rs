@@ -25,7 +25,7 @@ use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report, article};
 use wgrad::prelude::*;
-use wgrad::train::{Kernels, Parallel, ParallelOptions};
+use wgrad::train::{Kernels, Parallel};
 
 /// A small net with a training step written by hand, then over lanes that share the layers
 #[derive(Parser)]
