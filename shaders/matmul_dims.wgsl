@@ -6,8 +6,10 @@
 //   the family    matmul_registers: an invocation reads A and B from memory, matmul_rows_alone by
 //                 itself, matmul_rows_subgroup_* sharing what was read with its subgroup;
 //                 matmul_shared: a workgroup reads them together into workgroup memory;
-//   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one;
-//                 matmul_piece_*: the same for C;
+//   the width     matmul_width_*: an invocation computes 4 columns, or 8;
+//   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
+//                 integers of 64 bits; matmul_piece_*, matmul_saved_*: the same for C and for what
+//                 lies beside it;
 //   the epilogue  matmul_epilogue_*: what happens to a value of C before it is stored.
 struct Dims {
     m: u32,
@@ -54,6 +56,12 @@ struct Block {
     b1: vec4<f32>,
     b2: vec4<f32>,
     b3: vec4<f32>,
+}
+
+// Eight neighbours along a row.
+struct Pair {
+    left: vec4<f32>,
+    right: vec4<f32>,
 }
 
 // C[row .. row + 8][column .. column + 4], row by row. Named members, since an array indexed by a

@@ -1,4 +1,8 @@
 // Epilogue f(A·B): the activation, where there is no bias.
-fn finish(at: u32, column: u32, value: Piece) -> Piece {
+fn bias_piece(i: u32) -> Piece {
+    return Piece();
+}
+
+fn finish(value: Piece, bias: Piece, saved: Piece) -> Piece {
     return activate_piece(value);
 }

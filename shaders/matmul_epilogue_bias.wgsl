@@ -1,6 +1,10 @@
 // Epilogue A·B + bias: a layer's bias-add, without a trip through memory.
-@group(0) @binding(4) var<storage, read> bias: array<Piece>;
+@group(0) @binding(4) var<storage, read> bias_row: array<Piece>;
 
-fn finish(at: u32, column: u32, value: Piece) -> Piece {
-    return value + bias[column];
+fn bias_piece(i: u32) -> Piece {
+    return bias_row[i];
+}
+
+fn finish(value: Piece, bias: Piece, saved: Piece) -> Piece {
+    return value + bias;
 }

@@ -25,5 +25,5 @@ fn main(
     for (var part = 0u; part < dims.parts; part += 1u) {
         sum += products[part * count + i];
     }
-    out[i] = finish(i, i % (dims.n / WIDTH), sum);
+    out[i] = finish(sum, bias_piece(i % (dims.n / WIDTH)), saved_piece(i));
 }

@@ -4,12 +4,23 @@ const WIDTH: u32 = 1u;
 
 @group(0) @binding(3) var<storage, read_write> out: array<Piece>;
 
+// What the epilogue reads beside columns column .. column + 4.
+fn aside(column: u32) -> vec4<f32> {
+    let last = dims.n - 1u;
+    return vec4(
+        bias_piece(min(column, last)),
+        bias_piece(min(column + 1u, last)),
+        bias_piece(min(column + 2u, last)),
+        bias_piece(min(column + 3u, last)),
+    );
+}
+
 // out[row][column .. column + 4] of C number `part`.
-fn store(part: u32, row: u32, column: u32, v: vec4<f32>) {
+fn store(part: u32, row: u32, column: u32, v: vec4<f32>, bias: vec4<f32>) {
     if row >= dims.m { return; }
     let at = (part * dims.m + row) * dims.n + column;
-    if column < dims.n { out[at] = finish(at, column, v.x); }
-    if column + 1u < dims.n { out[at + 1u] = finish(at + 1u, column + 1u, v.y); }
-    if column + 2u < dims.n { out[at + 2u] = finish(at + 2u, column + 2u, v.z); }
-    if column + 3u < dims.n { out[at + 3u] = finish(at + 3u, column + 3u, v.w); }
+    if column < dims.n { out[at] = finish(v.x, bias.x, saved_piece(at)); }
+    if column + 1u < dims.n { out[at + 1u] = finish(v.y, bias.y, saved_piece(at + 1u)); }
+    if column + 2u < dims.n { out[at + 2u] = finish(v.z, bias.z, saved_piece(at + 2u)); }
+    if column + 3u < dims.n { out[at + 3u] = finish(v.w, bias.w, saved_piece(at + 3u)); }
 }

@@ -59,7 +59,7 @@ fn products() {
 
 /// `m`, `k`, `n` around the edges of every tile: 8, 16, 32, 64, 128 and 256 rows, 16, 32 and 64
 /// columns, slabs of 16 terms; with rows that are read and written four values at a time, and not.
-const EDGES: [(usize, usize, usize); 16] = [
+const EDGES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (7, 15, 13),
     (8, 16, 16),
@@ -70,6 +70,7 @@ const EDGES: [(usize, usize, usize); 16] = [
     (31, 1, 36),
     (32, 8, 64),
     (33, 33, 65),
+    (17, 9, 72),
     (65, 36, 68),
     (127, 7, 4),
     (129, 64, 3),
@@ -85,7 +86,8 @@ fn every_tiling() {
     let with_subgroups = tilings.iter().filter(
         |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
     );
-    let expected = if common::gpu().target().subgroup.is_some() { 3 } else { 0 };
+    let target = common::gpu().target();
+    let expected = if target.subgroup.is_none() { 0 } else { 6 * (1 + usize::from(target.words)) };
     assert_eq!(with_subgroups.count(), expected);
     for tiling in tilings {
         let run = Run { tiling: Some(tiling), ..Run::default() };
@@ -168,7 +170,8 @@ fn impossible_tilings_are_refused() {
     let mut net = Net::new(1);
     let (a, b) = (net.input([3, 4]), net.input([4, 5]));
     let y = net.graph.matmul(a, b).unwrap();
-    let lanes = |subgroup, strips| Tiling::Registers { subgroup, strips };
+    let lanes = |subgroup, strips| Tiling::Registers { subgroup, strips, columns: 4, words: false };
+    let wide = |subgroup, columns| Tiling::Registers { subgroup, strips: 1, columns, words: false };
     for (tiling, subgroup) in [
         (lanes(Some(8), 1), Some(32)),
         (lanes(Some(8), 1), None),
@@ -176,6 +179,9 @@ fn impossible_tilings_are_refused() {
         (lanes(Some(8), 3), Some(8)),
         (lanes(None, 0), None),
         (lanes(None, 2), None),
+        (wide(None, 8), None),
+        (wide(Some(8), 12), Some(8)),
+        (Tiling::Registers { subgroup: None, strips: 1, columns: 4, words: true }, None),
         (Tiling::Shared { side: 32 }, None),
     ] {
         let target = Target { tiling: Some(tiling), subgroup, ..Target::default() };

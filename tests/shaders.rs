@@ -23,19 +23,25 @@ const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16_384;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 5] = [
-    Tiling::Registers { subgroup: None, strips: 1 },
-    Tiling::Registers { subgroup: Some(4), strips: 4 },
-    Tiling::Registers { subgroup: Some(8), strips: 4 },
+const TILINGS: [Tiling; 9] = [
+    registers(None, 1, 4, false),
+    registers(None, 1, 4, true),
+    registers(Some(4), 4, 4, false),
+    registers(Some(8), 4, 4, false),
+    registers(Some(8), 4, 4, true),
+    registers(Some(8), 2, 8, false),
+    registers(Some(8), 2, 8, true),
     Tiling::Shared { side: 8 },
     Tiling::Shared { side: 16 },
 ];
 
 /// What differs from those in constants alone.
-const MORE_TILINGS: [Tiling; 2] = [
-    Tiling::Registers { subgroup: Some(8), strips: 2 },
-    Tiling::Registers { subgroup: Some(32), strips: 1 },
-];
+const MORE_TILINGS: [Tiling; 2] =
+    [registers(Some(8), 2, 4, false), registers(Some(32), 1, 4, false)];
+
+const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, words: bool) -> Tiling {
+    Tiling::Registers { subgroup, strips, columns, words }
+}
 
 const UNARIES: [Unary; 12] = [
     Unary::Relu,
@@ -274,7 +280,11 @@ fn valid(launch: &Launch) -> Module {
             .iter()
             .any(|p| matches!(p.name, "matmul_rows_subgroup_4" | "matmul_rows_subgroup_8"))
     );
-    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let words = text.contains("u64");
+    assert_eq!(words, launch.name.contains("words"), "{}", launch.name);
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, subgroups);
+    capabilities.set(Capabilities::SHADER_INT64, words);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)

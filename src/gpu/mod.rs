@@ -77,7 +77,9 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features()
-                & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+                & (wgpu::Features::SUBGROUP
+                    | wgpu::Features::SHADER_INT64
+                    | wgpu::Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -131,6 +133,7 @@ impl Gpu {
                 .max(limits.min_uniform_buffer_offset_alignment),
             subgroup: width.filter(|_| device.features().contains(wgpu::Features::SUBGROUP)),
             width,
+            words: device.features().contains(wgpu::Features::SHADER_INT64),
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());

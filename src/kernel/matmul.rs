@@ -30,9 +30,14 @@ pub enum Tiling {
         /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
         /// 64 invocations, each reading what it needs.
         subgroup: Option<u32>,
-        /// Blocks of 8 rows × 4 columns that an invocation adds up: 1, 2 or 4; 1 where nothing is
-        /// shared, since more loads than that leave the registers.
+        /// Bands of 8 rows that an invocation adds up: 1, 2 or 4; 1 where nothing is shared, since
+        /// more loads than that leave the registers.
         strips: u32,
+        /// Columns that an invocation adds up: 4, or 8 where rows are shared.
+        columns: u32,
+        /// Whether memory is read and written as integers of 64 bits, where rows have a multiple of
+        /// four numbers. Software drivers take as long for such a load as for one of 32 bits.
+        words: bool,
     },
     /// `matmul_shared.wgsl`: a workgroup reads A and B into workgroup memory.
     Shared {
@@ -48,36 +53,53 @@ impl Tiling {
     /// Rows and columns of the product that one workgroup covers.
     pub fn tile(self) -> [usize; 2] {
         let [rows, columns] = match self {
-            Tiling::Registers { subgroup: Some(lanes), strips } => [8 * strips, 4 * lanes],
-            Tiling::Registers { subgroup: None, strips } => [64 * strips, 4 * ALONE_ACROSS],
+            Tiling::Registers { subgroup: Some(lanes), strips, columns, .. } => {
+                [8 * strips, columns * lanes]
+            }
+            Tiling::Registers { subgroup: None, strips, columns, .. } => {
+                [64 * strips, columns * ALONE_ACROSS]
+            }
             Tiling::Shared { side } => [8 * side, 4 * side],
         };
         [rows as usize, columns as usize]
     }
 
-    /// Whether there is such a tiling, and a device whose subgroups all have `subgroup` lanes can
-    /// run it.
-    pub fn runs_with(self, subgroup: Option<u32>) -> bool {
+    /// Whether there is such a tiling, and a device can run it whose subgroups all have `subgroup`
+    /// lanes, and which has integers of 64 bits if `words`.
+    pub fn runs_with(self, subgroup: Option<u32>, words: bool) -> bool {
         match self {
-            Tiling::Registers { subgroup: lanes, strips } => {
-                let shared = |lanes: u32| {
-                    lanes == 4 || (lanes >= 8 && lanes.is_multiple_of(8) && lanes <= 64)
-                };
-                match lanes {
-                    None => strips == 1,
-                    Some(lanes) => {
-                        matches!(strips, 1 | 2 | 4) && shared(lanes) && subgroup == Some(lanes)
-                    }
-                }
+            Tiling::Registers { words: true, .. } if !words => false,
+            Tiling::Registers { subgroup: None, strips, columns, .. } => {
+                strips == 1 && columns == 4
+            }
+            Tiling::Registers { subgroup: Some(lanes), strips, columns, .. } => {
+                let shared = lanes == 4 || (matches!(lanes, 8..=64) && lanes.is_multiple_of(8));
+                shared
+                    && subgroup == Some(lanes)
+                    && matches!(strips, 1 | 2 | 4)
+                    && matches!(columns, 4 | 8)
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
+        }
+    }
+
+    /// Whether memory is accessed as integers of 64 bits.
+    fn words(self) -> bool {
+        matches!(self, Tiling::Registers { words: true, .. })
+    }
+
+    /// Columns of C that an invocation computes.
+    fn columns(self) -> u32 {
+        match self {
+            Tiling::Registers { columns, .. } => columns,
+            Tiling::Shared { .. } => 4,
         }
     }
 
     /// The file with `main`, what it needs besides, and its constants.
     fn parts(self) -> (&'static Part, Option<&'static Part>, Vec<(&'static str, f64)>) {
         match self {
-            Tiling::Registers { subgroup, strips } => {
+            Tiling::Registers { subgroup, strips, .. } => {
                 let rows: &Part = match subgroup {
                     None => part!("matmul_rows_alone"),
                     Some(4) => part!("matmul_rows_subgroup_4"),
@@ -108,7 +130,8 @@ impl fmt::Display for Tiling {
             Tiling::Registers { subgroup: None, .. } => "alone",
             Tiling::Shared { .. } => "shared",
         };
-        write!(f, "{rows}×{columns} {family}")
+        let words = if self.words() { ", words" } else { "" };
+        write!(f, "{rows}×{columns} {family}{words}")
     }
 }
 
@@ -165,7 +188,7 @@ pub fn matmul_in_parts(
     let [m, n, _] = sizes(shapes, product.layout, product.a, product.b);
     let mut join = Launch {
         name: "join parts".into(),
-        parts: vec![PRELUDE, piece(n)],
+        parts: vec![PRELUDE, Pieces::without_words(n).part()],
         constants: vec![],
         dims: [m, n, parts].map(word).to_vec(),
         operands: vec![
@@ -174,7 +197,7 @@ pub fn matmul_in_parts(
         ],
         workgroups: 0,
     };
-    add_epilogue(&mut join, n, product.epilogue);
+    add_epilogue(&mut join, Pieces::without_words(n), product.epilogue);
     let pieces = if n.is_multiple_of(4) { m * n / 4 } else { m * n };
     let mut invocations = pieces;
     match sums.zip(product.column_sums) {
@@ -203,16 +226,10 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
         Layout::NT => (part!("matmul_nt"), "matmul_nt"),
         Layout::TN => (part!("matmul_tn"), "matmul_tn"),
     };
-    // Rows are read four elements at a time, if that never crosses into the next row.
-    let aligned = |tensor| shapes.of(tensor).columns().is_multiple_of(4);
-    let read_a: &Part =
-        if aligned(a) { part!("matmul_a_vector") } else { part!("matmul_a_scalar") };
-    let read_b: &Part =
-        if aligned(b) { part!("matmul_b_vector") } else { part!("matmul_b_scalar") };
     let (main, rows, constants) = tiling.parts();
     let mut launch = Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("matmul_dims"), read_a, read_b, piece(n)],
+        parts: vec![PRELUDE, part!("matmul_dims")],
         constants,
         dims: [m, n, k, across, down, share].map(word).to_vec(),
         operands: vec![
@@ -222,7 +239,10 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
         ],
         workgroups: across * down * parts.max(1),
     };
-    add_epilogue(&mut launch, n, epilogue);
+    let columns = |tensor| shapes.of(tensor).columns();
+    let pieces = Pieces::of(tiling, n);
+    launch.parts.extend(access(tiling, layout, columns(a), columns(b), pieces));
+    add_epilogue(&mut launch, pieces, epilogue);
     match column_sums {
         Some(sums) => {
             launch.name.push_str(" + column sums");
@@ -236,9 +256,81 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     launch
 }
 
-/// C is written four neighbours at a time, if its rows have a multiple of them.
-fn piece(n: usize) -> &'static Part {
-    if n.is_multiple_of(4) { part!("matmul_piece_4") } else { part!("matmul_piece_1") }
+/// How C is written, and what lies beside it read: as many neighbours at a time as divide its rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pieces {
+    Ones,
+    Fours,
+    /// As four integers of 64 bits.
+    Eights,
+}
+
+impl Pieces {
+    /// With rows of `n` values.
+    fn of(tiling: Tiling, n: usize) -> Self {
+        if tiling.words() && tiling.columns() == 8 && n.is_multiple_of(8) {
+            Pieces::Eights
+        } else {
+            Pieces::without_words(n)
+        }
+    }
+
+    fn without_words(n: usize) -> Self {
+        if n.is_multiple_of(4) { Pieces::Fours } else { Pieces::Ones }
+    }
+
+    fn part(self) -> &'static Part {
+        match self {
+            Pieces::Ones => part!("matmul_piece_1"),
+            Pieces::Fours => part!("matmul_piece_4"),
+            Pieces::Eights => part!("matmul_piece_words"),
+        }
+    }
+}
+
+/// The files with which an invocation reads A and B, whose rows have `a` and `b` values, and writes C
+/// in `pieces`: several neighbours at a time where that never crosses into the next row.
+fn access(
+    tiling: Tiling,
+    layout: Layout,
+    a: usize,
+    b: usize,
+    pieces: Pieces,
+) -> Vec<&'static Part> {
+    let words = tiling.words();
+    let along_k = layout == Layout::NT;
+    let mut parts: Vec<&'static Part> = vec![pieces.part()];
+    if words {
+        parts.push(part!("matmul_words"));
+    }
+    parts.push(match a.is_multiple_of(4) {
+        true if words => part!("matmul_a_words"),
+        true => part!("matmul_a_vector"),
+        false => part!("matmul_a_scalar"),
+    });
+    let eights = pieces == Pieces::Eights && !along_k;
+    parts.push(match b.is_multiple_of(4) {
+        true if eights => part!("matmul_b_words_8"),
+        true if words => part!("matmul_b_words"),
+        true => part!("matmul_b_vector"),
+        false => part!("matmul_b_scalar"),
+    });
+    match tiling {
+        Tiling::Shared { .. } => {}
+        Tiling::Registers { columns: 8, .. } => {
+            parts.push(part!("matmul_width_8"));
+            match along_k {
+                true => parts.push(part!("matmul_blocks_along")),
+                false if eights => parts.push(part!("matmul_blocks_across")),
+                false => parts.extend([part!("matmul_blocks_across"), part!("matmul_b_pair")]),
+            }
+            if pieces != Pieces::Eights {
+                parts.push(part!("matmul_piece_pair"));
+            }
+        }
+        Tiling::Registers { .. } => parts.push(part!("matmul_width_4")),
+    }
+    parts
 }
 
 /// Multiply-adds of a launch: `m·n·k` of a product, 0 of anything else.
@@ -251,8 +343,8 @@ pub fn multiply_adds(launch: &Launch) -> u64 {
     }
 }
 
-/// Adds the epilogue to a product with rows of `n` values.
-fn add_epilogue(launch: &mut Launch, n: usize, epilogue: Epilogue) {
+/// Adds the epilogue to a product that is written in `pieces`.
+fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     let (part, function): (&Part, _) = match epilogue {
         Epilogue::None => (part!("matmul_epilogue_none"), None),
         Epilogue::Activation(function) => (part!("matmul_epilogue_activation"), Some(function)),
@@ -262,9 +354,16 @@ fn add_epilogue(launch: &mut Launch, n: usize, epilogue: Epilogue) {
         }
         Epilogue::Mask(function, _) => (part!("matmul_epilogue_mask"), Some(function)),
     };
+    let masked = matches!(epilogue, Epilogue::Mask(..));
+    launch.parts.push(match pieces {
+        Pieces::Eights if masked => part!("matmul_saved_words"),
+        Pieces::Eights => part!("matmul_saved_words_none"),
+        _ if masked => part!("matmul_saved"),
+        _ => part!("matmul_saved_none"),
+    });
     match epilogue {
         Epilogue::Bias(bias, _) => {
-            launch.operands.push(("bias", Operand::Tensor(bias)));
+            launch.operands.push(("bias_row", Operand::Tensor(bias)));
             launch.name.push_str(" + bias");
         }
         Epilogue::Mask(function, saved) => {
@@ -284,10 +383,9 @@ fn add_epilogue(launch: &mut Launch, n: usize, epilogue: Epilogue) {
             launch.constants.push(("SLOPE", slope.into()));
         }
         Some(function) => {
-            let any: &Part = if n.is_multiple_of(4) {
-                part!("matmul_function_any_4")
-            } else {
-                part!("matmul_function_any_1")
+            let any: &Part = match pieces {
+                Pieces::Ones => part!("matmul_function_any_1"),
+                Pieces::Fours | Pieces::Eights => part!("matmul_function_any_4"),
             };
             launch.parts.extend([ACTIVATION, any]);
             launch.constants.push(("FUNCTION", code(function).into()));

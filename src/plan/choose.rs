@@ -2,18 +2,21 @@
 //!
 //! | device | product | tiling |
 //! | --- | --- | --- |
-//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 4 strips of 8 rows per lane, rows shared |
-//! | | from 2²⁰ on | 2 strips |
-//! | | smaller | 1 strip |
-//! | software, without such subgroups | any | 1 strip, nothing shared |
-//! | GPU | sums of fewer than 16 terms | 1 strip, nothing shared |
+//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 2 bands of 8 rows × 8 columns per lane, or 4 of 4 columns; rows shared |
+//! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
+//! | | smaller | 1 band |
+//! | software, without such subgroups | any | 1 band, nothing shared |
+//! | GPU | sums of fewer than 16 terms | 1 band, nothing shared |
 //! | | 64 tiles of 128×64 or more | workgroup memory, 16×16 invocations |
 //! | | smaller | workgroup memory, 8×8 invocations |
 //!
 //! On software adapters a load costs thirty multiply-adds and workgroup memory is no faster, so a
-//! value should be used often once it is in a register; but the code grows with every strip, and
-//! the first step of a new process has to wait for its compilation. `docs/rejected.md` has the
-//! figures. The rule for GPUs is that of the textbooks; it was never timed on one.
+//! value should be used often once it is in a register; but the code grows with every band, the first
+//! step of a new process has to wait for its compilation, and beyond 128 sums per lane it leaves the
+//! processor's instruction cache where the driver writes out every lane's load. The 128 sums are 2
+//! bands of 8 columns, or 4 of 4 where the product has no more columns than 4 per lane. Where shaders
+//! have integers of 64 bits, memory is read in them. `docs/rejected.md` has the figures. The rule for
+//! GPUs is that of the textbooks; it was never timed on one.
 //!
 //! Sums are split where a product has too few tiles to keep a device busy, and where a loop would
 //! become too long for software drivers.
@@ -32,10 +35,10 @@ pub struct Choice {
     pub why: &'static str,
 }
 
-/// Multiply-adds from which two strips pay for their compilation within a thousand steps.
+/// Multiply-adds from which two bands pay for their compilation within a thousand steps.
 const MEDIUM: usize = 1 << 20;
 
-/// Multiply-adds from which four strips do.
+/// Multiply-adds from which twice as many sums per lane do.
 const LARGE: usize = 1 << 23;
 
 /// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
@@ -70,23 +73,31 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
     let multiply_adds = m.saturating_mul(n).saturating_mul(k);
     match target.class {
         AdapterClass::Software => {
-            let shared = |strips| Tiling::Registers { subgroup: target.subgroup, strips };
-            if target.subgroup.is_none() || !shared(1).runs_with(target.subgroup) {
-                let alone = Tiling::Registers { subgroup: None, strips: 1 };
-                return (alone, "software adapter without subgroups of a known size");
-            }
-            // Rows past the last are computed in vain.
+            let Target { subgroup, words, .. } = *target;
+            let bands = |strips, columns| Tiling::Registers { subgroup, strips, columns, words };
+            let Some(lanes) = subgroup.filter(|_| bands(1, 4).runs_with(subgroup, words)) else {
+                let why = "software adapter without subgroups of a known size";
+                return (Tiling::Registers { subgroup: None, strips: 1, columns: 4, words }, why);
+            };
+            // What lies past the last row or column is computed in vain.
             let rows = m.div_ceil(8);
-            if multiply_adds >= LARGE && rows > 2 {
-                (shared(4), "software adapter, 2^23 multiply-adds or more")
+            let wide = n > 4 * lanes as usize;
+            if multiply_adds >= LARGE && rows > 1 {
+                let tiling = match (wide, rows) {
+                    (true, _) => bands(2, 8),
+                    (false, 2) => bands(2, 4),
+                    (false, _) => bands(4, 4),
+                };
+                (tiling, "software adapter, 2^23 multiply-adds or more")
             } else if multiply_adds >= MEDIUM && rows > 1 {
-                (shared(2), "software adapter, 2^20 multiply-adds or more")
+                (bands(2, 4), "software adapter, 2^20 multiply-adds or more")
             } else {
-                (shared(1), "software adapter, a small product")
+                (bands(1, 4), "software adapter, a small product")
             }
         }
         AdapterClass::Gpu if k < 16 => {
-            (Tiling::Registers { subgroup: None, strips: 1 }, "GPU, sums of fewer than 16 terms")
+            let alone = Tiling::Registers { subgroup: None, strips: 1, columns: 4, words: false };
+            (alone, "GPU, sums of fewer than 16 terms")
         }
         AdapterClass::Gpu if m.div_ceil(128) * n.div_ceil(64) >= 64 => {
             (Tiling::Shared { side: 16 }, "GPU, 64 tiles or more")
@@ -99,7 +110,9 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
 mod tests {
     use super::*;
 
-    const ALONE: Tiling = Tiling::Registers { subgroup: None, strips: 1 };
+    fn registers(subgroup: Option<u32>, strips: u32, columns: u32) -> Tiling {
+        Tiling::Registers { subgroup, strips, columns, words: false }
+    }
 
     fn of(class: AdapterClass, subgroup: Option<u32>, sizes: [usize; 3]) -> Tiling {
         product(&Target { class, subgroup, ..Target::default() }, sizes).tiling
@@ -109,11 +122,10 @@ mod tests {
     fn subgroups_are_for_software_adapters_that_have_them() {
         let small = |subgroup| of(AdapterClass::Software, subgroup, [32, 64, 10]);
         for lanes in [4, 8, 16] {
-            let shared = Tiling::Registers { subgroup: Some(lanes), strips: 1 };
-            assert_eq!(small(Some(lanes)), shared);
+            assert_eq!(small(Some(lanes)), registers(Some(lanes), 1, 4));
         }
-        assert_eq!(small(Some(2)), ALONE);
-        assert_eq!(small(None), ALONE);
+        assert_eq!(small(Some(2)), registers(None, 1, 4));
+        assert_eq!(small(None), registers(None, 1, 4));
         for subgroup in [None, Some(8), Some(32)] {
             let sizes = [32, 64, 20];
             assert_eq!(of(AdapterClass::Gpu, subgroup, sizes), Tiling::Shared { side: 8 });
@@ -122,18 +134,21 @@ mod tests {
 
     #[test]
     fn tiles_grow_with_the_product() {
-        let strips = |strips| Tiling::Registers { subgroup: Some(8), strips };
+        let bands = |strips, columns| registers(Some(8), strips, columns);
         let software = |sizes| of(AdapterClass::Software, Some(8), sizes);
-        assert_eq!(software([128, 128, 63]), strips(1));
-        assert_eq!(software([128, 128, 64]), strips(2));
-        assert_eq!(software([4096, 64, 31]), strips(2));
-        assert_eq!(software([4096, 64, 32]), strips(4));
-        assert_eq!(software([8, 1024, 4096]), strips(1));
-        assert_eq!(software([16, 1024, 4096]), strips(2));
+        assert_eq!(software([128, 128, 63]), bands(1, 4));
+        assert_eq!(software([128, 128, 64]), bands(2, 4));
+        assert_eq!(software([4096, 64, 31]), bands(2, 4));
+        assert_eq!(software([4096, 64, 32]), bands(2, 8));
+        assert_eq!(software([4096, 33, 64]), bands(2, 8));
+        assert_eq!(software([4096, 32, 64]), bands(4, 4));
+        assert_eq!(software([16, 32, 16_384]), bands(2, 4));
+        assert_eq!(software([8, 1024, 4096]), bands(1, 4));
+        assert_eq!(software([16, 1024, 4096]), bands(2, 8));
         let gpu = |sizes| of(AdapterClass::Gpu, Some(32), sizes);
         assert_eq!(gpu([1024, 512, 16]), Tiling::Shared { side: 16 });
         assert_eq!(gpu([1024, 448, 16]), Tiling::Shared { side: 8 });
-        assert_eq!(gpu([1024, 512, 15]), ALONE);
+        assert_eq!(gpu([1024, 512, 15]), registers(None, 1, 4));
     }
 
     #[test]
@@ -142,12 +157,23 @@ mod tests {
             product(&Target { class, subgroup: Some(8), ..Target::default() }, sizes).parts
         };
         let software = |sizes| parts(AdapterClass::Software, sizes);
-        assert_eq!(software([64, 64, 4096]), 4, "four tiles of 32×32");
+        assert_eq!(software([64, 64, 4096]), 4, "four tiles of 16×64");
         assert_eq!(software([64, 64, 511]), 1);
         assert_eq!(software([3, 5, 4096]), 16);
         assert_eq!(software([4096, 4096, 32_769]), 2);
         assert_eq!(software([1, 1, 1]), 1);
         assert_eq!(parts(AdapterClass::Gpu, [64, 64, 4096]), 16);
+    }
+
+    #[test]
+    fn words_are_for_software_adapters_that_have_them() {
+        let words = |class| {
+            let target = Target { class, words: true, ..Target::default() };
+            let tiling = product(&target, [32, 64, 8]).tiling;
+            matches!(tiling, Tiling::Registers { words: true, .. })
+        };
+        assert!(words(AdapterClass::Software));
+        assert!(!words(AdapterClass::Gpu));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub use target::{AdapterClass, Target};
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
+use crate::kernel::matmul::Tiling;
 use crate::kernel::{Launch, matmul};
 
 /// The part of a training step that a plan holds.
@@ -165,7 +166,9 @@ impl Plan {
                 return Err(Error::shape("plan", detail));
             }
         }
-        if let Some(tiling) = target.tiling.filter(|tiling| !tiling.runs_with(target.subgroup)) {
+        let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words);
+        if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
+            let words = if target.words { "" } else { ", without integers of 64 bits" };
             let subgroups = match target.subgroup {
                 Some(lanes) => format!("subgroups of {lanes} lanes"),
                 None => "no subgroups of a known size".into(),
@@ -173,7 +176,7 @@ impl Plan {
             return Err(Error::argument(
                 "tiling",
                 format!("{tiling:?}"),
-                &format!("one that a device with {subgroups} can run, or none"),
+                &format!("one that a device with {subgroups}{words} can run, or none"),
             ));
         }
         let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?, target)?;

@@ -29,6 +29,8 @@ pub struct Target {
     pub subgroup: Option<u32>,
     /// Lanes of a subgroup, if the number is known and always the same, with or without operations.
     pub width: Option<u32>,
+    /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
+    pub words: bool,
     /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
     /// tests and measurements. A plan with a tiling that the device cannot run is refused.
     pub tiling: Option<Tiling>,
@@ -44,6 +46,7 @@ impl Default for Target {
             alignment: 256,
             subgroup: None,
             width: None,
+            words: false,
             tiling: None,
         }
     }

@@ -123,16 +123,18 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
 
 /// All tilings of matrix products that the device can run.
 pub fn tilings() -> Vec<Tiling> {
-    let subgroup = gpu().target().subgroup;
-    let mut all = vec![
-        Tiling::Shared { side: 8 },
-        Tiling::Shared { side: 16 },
-        Tiling::Registers { subgroup: None, strips: 1 },
-    ];
-    if subgroup.is_some() {
-        all.extend([1, 2, 4].map(|strips| Tiling::Registers { subgroup, strips }));
+    let target = gpu().target();
+    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
+    for subgroup in [None].into_iter().chain(target.subgroup.map(Some)) {
+        for words in [false, true] {
+            for (strips, columns) in
+                [1, 2, 4].into_iter().flat_map(|strips| [(strips, 4), (strips, 8)])
+            {
+                all.push(Tiling::Registers { subgroup, strips, columns, words });
+            }
+        }
     }
-    all.retain(|tiling| tiling.runs_with(subgroup));
+    all.retain(|tiling| tiling.runs_with(target.subgroup, target.words));
     all
 }
 
