@@ -142,7 +142,7 @@ fn tilings_agree_to_the_bit() {
 #[test]
 fn sums_in_parts_in_every_tiling() {
     for tiling in common::tilings() {
-        let run = Run { tiling: Some(tiling), ..Run::default() };
+        let run = Run { tiling: Some(tiling), busy: Some(16), ..Run::default() };
         for (m, k, n) in [(3, 1100, 5), (9, 1040, 8)] {
             let mut net = Net::new(7);
             let (x, w) = (net.drawn([m, k], Random::unit), net.drawn([k, n], Random::unit));

@@ -120,11 +120,12 @@ impl Gpu {
         let limits = device.limits();
         let width =
             (info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
+        let class = match info.device_type {
+            wgpu::DeviceType::Cpu => AdapterClass::Software,
+            _ => AdapterClass::Gpu,
+        };
         let target = Target {
-            class: match info.device_type {
-                wgpu::DeviceType::Cpu => AdapterClass::Software,
-                _ => AdapterClass::Gpu,
-            },
+            class,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -134,6 +135,10 @@ impl Gpu {
             subgroup: width.filter(|_| device.features().contains(wgpu::Features::SUBGROUP)),
             width,
             words: device.features().contains(wgpu::Features::SHADER_INT64),
+            busy: match class {
+                AdapterClass::Software => processors(),
+                AdapterClass::Gpu => Target::default().busy,
+            },
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
@@ -281,4 +286,13 @@ impl Gpu {
     pub fn with_blocking(choice: &AdapterChoice) -> Result<Self, Error> {
         pollster::block_on(Self::with(choice))
     }
+}
+
+/// Processors that a software adapter can work on, as far as they are known.
+fn processors() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Ok(processors) = std::thread::available_parallelism() {
+        return processors.get();
+    }
+    16
 }

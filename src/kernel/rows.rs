@@ -67,10 +67,11 @@ pub fn gather_grad(
     }
 }
 
-/// `out` = the rows of `x` that `order` names, from the step's batch start on.
-pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor) -> Launch {
+/// `out` = the rows of `x` that `order` names, from the step's batch start on. With `long`, in
+/// integers of 64 bits where rows are made of them.
+pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bool) -> Launch {
     let (rows, width) = rows_and_width(shapes, x);
-    let piece = words_per_piece(width);
+    let piece = words_per_piece(width, long);
     let count = shapes.elements(out) / piece;
     Launch {
         name: "batch".into(),
@@ -86,17 +87,29 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor) -> Launc
     }
 }
 
-/// Words that are copied at a time from rows of `width`: fewer pieces, fewer divisions.
-fn words_per_piece(width: u32) -> u32 {
-    if width.is_multiple_of(4) { 4 } else { 1 }
+/// Words of 32 bits that are copied at a time from rows of `width`: fewer pieces, fewer divisions.
+fn words_per_piece(width: u32, long: bool) -> u32 {
+    match (width % 8, width % 4) {
+        (0, _) if long => 8,
+        (_, 0) => 4,
+        _ => 1,
+    }
 }
 
 fn x_part(piece: u32) -> &'static Part {
-    if piece == 4 { part!("batch_x_4") } else { part!("batch_x_1") }
+    match piece {
+        8 => part!("batch_x_8"),
+        4 => part!("batch_x_4"),
+        _ => part!("batch_x_1"),
+    }
 }
 
 fn t_part(piece: u32) -> &'static Part {
-    if piece == 4 { part!("batch_t_4") } else { part!("batch_t_1") }
+    match piece {
+        8 => part!("batch_t_8"),
+        4 => part!("batch_t_4"),
+        _ => part!("batch_t_1"),
+    }
 }
 
 /// [`batch`] of `x` into `x_out` and of `t` into `t_out`, by the same `order`, in one dispatch.
@@ -107,10 +120,11 @@ pub fn batch_pair(
     t: Tensor,
     t_out: Tensor,
     order: Tensor,
+    long: bool,
 ) -> Launch {
     let (x_rows, x_width) = rows_and_width(shapes, x);
     let (t_rows, t_width) = rows_and_width(shapes, t);
-    let (x_piece, t_piece) = (words_per_piece(x_width), words_per_piece(t_width));
+    let (x_piece, t_piece) = (words_per_piece(x_width, long), words_per_piece(t_width, long));
     let (x_count, t_count) = (shapes.elements(x_out) / x_piece, shapes.elements(t_out) / t_piece);
     let (x_width, t_width) = (x_width / x_piece, t_width / t_piece);
     let n = shapes.elements(order);

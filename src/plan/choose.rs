@@ -56,12 +56,7 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
     };
     let [rows, columns] = tiling.tile();
     let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    // Workgroups that keep a device busy.
-    let busy = match target.class {
-        AdapterClass::Software => 16,
-        AdapterClass::Gpu => 128,
-    };
-    let parts = busy_parts(tiles, busy, k).max(k.div_ceil(LONGEST_SHARE)).max(1);
+    let parts = busy_parts(tiles, target.busy, k).max(k.div_ceil(LONGEST_SHARE)).max(1);
     Choice { tiling, parts, why }
 }
 
@@ -154,7 +149,8 @@ mod tests {
     #[test]
     fn sums_are_split_where_tiles_are_few_or_loops_long() {
         let parts = |class, sizes| {
-            product(&Target { class, subgroup: Some(8), ..Target::default() }, sizes).parts
+            let busy = if class == AdapterClass::Software { 16 } else { 128 };
+            product(&Target { class, subgroup: Some(8), busy, ..Target::default() }, sizes).parts
         };
         let software = |sizes| parts(AdapterClass::Software, sizes);
         assert_eq!(software([64, 64, 4096]), 4, "four tiles of 16×64");

@@ -330,6 +330,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn batch(&mut self, x: Tensor, order: Tensor, out: Tensor) -> Launch {
+        let long = self.target.reads_words();
         let rows = self.shapes().of(out).dims().first().copied();
         let same_rows = |node: &Node| {
             node.op == Op::Batch
@@ -342,9 +343,9 @@ impl<'a> Lowering<'a> {
             {
                 let other = node.inputs.first().copied().unwrap_or(x);
                 let other_out = self.absorb(index, node);
-                rows::batch_pair(self.shapes(), x, out, other, other_out, order)
+                rows::batch_pair(self.shapes(), x, out, other, other_out, order, long)
             }
-            _ => rows::batch(self.shapes(), x, order, out),
+            _ => rows::batch(self.shapes(), x, order, out, long),
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Target {
     pub width: Option<u32>,
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,
+    /// Workgroups that keep the device busy: long sums are split until there are as many. On a software
+    /// adapter, the processors of its host, where they are known.
+    pub busy: usize,
     /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
     /// tests and measurements. A plan with a tiling that the device cannot run is refused.
     pub tiling: Option<Tiling>,
@@ -47,6 +50,7 @@ impl Default for Target {
             subgroup: None,
             width: None,
             words: false,
+            busy: 128,
             tiling: None,
         }
     }
@@ -62,6 +66,12 @@ impl Target {
             self.max_buffer_bytes = self.max_buffer_bytes.min(other.max_buffer_bytes);
         }
         self
+    }
+
+    /// Whether kernels should read memory in integers of 64 bits: where a load takes as long whatever
+    /// its size.
+    pub fn reads_words(&self) -> bool {
+        self.words && self.class == AdapterClass::Software
     }
 
     /// Largest tensor that can be bound, bytes.

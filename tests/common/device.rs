@@ -60,11 +60,19 @@ pub struct Run {
     pub reuse_memory: bool,
     /// How matrix products are tiled, instead of as the rule has it.
     pub tiling: Option<Tiling>,
+    /// Workgroups that keep the device busy, instead of as it is known.
+    pub busy: Option<usize>,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Run { steps: vec![Step::default()], fuse: true, reuse_memory: true, tiling: None }
+        Run {
+            steps: vec![Step::default()],
+            fuse: true,
+            reuse_memory: true,
+            tiling: None,
+            busy: None,
+        }
     }
 }
 
@@ -78,7 +86,9 @@ impl Run {
             ..PlanOptions::default()
         };
         let gpu = gpu();
-        let target = Target { tiling: self.tiling, ..gpu.target() };
+        let of_gpu = gpu.target();
+        let busy = self.busy.unwrap_or(of_gpu.busy);
+        let target = Target { tiling: self.tiling, busy, ..of_gpu };
         let plan = Plan::with(graph, &options, &target).expect("a plan");
         let executor = Executor::new_blocking(&gpu, plan).expect("an executor");
         write(&executor, values);
