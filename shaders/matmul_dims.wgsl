@@ -26,11 +26,11 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 
 // Rows of tiles that are worked on together.
-const GROUP: u32 = 8u;
+override GROUP: u32 = 8u;
 
-// Row and column of workgroup `tile`, in tiles. Tiles are numbered down a group of 8 rows of tiles,
+// Row and column of workgroup `tile`, in tiles. Tiles are numbered down a group of rows of tiles,
 // then across, then group by group: what lies next to each other in time shares its columns of B,
-// and 8 row strips of A stay in the cache until the group is done.
+// and the row strips of A stay in the cache until the group is done.
 fn place_of(tile: u32) -> vec2<u32> {
     let in_group = tile % (GROUP * dims.across);
     let first = tile / (GROUP * dims.across) * GROUP;

@@ -5,7 +5,7 @@
 override LANES: u32 = 8u;
 // Lanes side by side; the others are 8·STRIPS rows further down.
 override ACROSS: u32 = 8u;
-// 1, 2 or 4. More is faster, and takes longer to compile.
+// 1 to 4. More is faster, and takes longer to compile.
 override STRIPS: u32 = 4u;
 
 fn a_at(row: u32, column: u32) -> vec4<f32> {
@@ -43,8 +43,10 @@ fn main(
         if STRIPS >= 2u {
             c1 = add_band(rows_of_a(row + 8u, k, lane), b, c1);
         }
-        if STRIPS >= 4u {
+        if STRIPS >= 3u {
             c2 = add_band(rows_of_a(row + 16u, k, lane), b, c2);
+        }
+        if STRIPS >= 4u {
             c3 = add_band(rows_of_a(row + 24u, k, lane), b, c3);
         }
     }
@@ -59,9 +61,11 @@ fn main(
             store_first(part, row + 8u + i, column, c1, beside);
             c1 = band_moved_up(c1);
         }
-        if STRIPS >= 4u {
+        if STRIPS >= 3u {
             store_first(part, row + 16u + i, column, c2, beside);
             c2 = band_moved_up(c2);
+        }
+        if STRIPS >= 4u {
             store_first(part, row + 24u + i, column, c3, beside);
             c3 = band_moved_up(c3);
         }

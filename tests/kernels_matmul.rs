@@ -57,9 +57,9 @@ fn products() {
     }
 }
 
-/// `m`, `k`, `n` around the edges of every tile: 8, 16, 32, 64, 128 and 256 rows, 16, 32 and 64
+/// `m`, `k`, `n` around the edges of every tile: 8, 16, 24, 32, 64, 128 and 256 rows, 16, 32 and 64
 /// columns, slabs of 16 terms; with rows that are read and written four values at a time, and not.
-const EDGES: [(usize, usize, usize); 17] = [
+const EDGES: [(usize, usize, usize); 19] = [
     (1, 1, 1),
     (7, 15, 13),
     (8, 16, 16),
@@ -70,7 +70,9 @@ const EDGES: [(usize, usize, usize); 17] = [
     (31, 1, 36),
     (32, 8, 64),
     (33, 33, 65),
-    (17, 9, 72),
+    (23, 5, 64),
+    (24, 9, 72),
+    (25, 6, 71),
     (65, 36, 68),
     (127, 7, 4),
     (129, 64, 3),
@@ -87,7 +89,7 @@ fn every_tiling() {
         |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
     );
     let target = common::gpu().target();
-    let expected = if target.subgroup.is_none() { 0 } else { 6 * (1 + usize::from(target.words)) };
+    let expected = if target.subgroup.is_none() { 0 } else { 8 * (1 + usize::from(target.words)) };
     assert_eq!(with_subgroups.count(), expected);
     for tiling in tilings {
         let run = Run { tiling: Some(tiling), ..Run::default() };
@@ -176,7 +178,7 @@ fn impossible_tilings_are_refused() {
         (lanes(Some(8), 1), Some(32)),
         (lanes(Some(8), 1), None),
         (lanes(Some(12), 1), Some(12)),
-        (lanes(Some(8), 3), Some(8)),
+        (lanes(Some(8), 5), Some(8)),
         (lanes(None, 0), None),
         (lanes(None, 2), None),
         (wide(None, 8), None),

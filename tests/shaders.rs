@@ -37,8 +37,11 @@ const TILINGS: [Tiling; 9] = [
 ];
 
 /// What differs from those in constants alone.
-const MORE_TILINGS: [Tiling; 2] =
-    [registers(Some(8), 2, 4, false), registers(Some(32), 1, 4, false)];
+const MORE_TILINGS: [Tiling; 3] = [
+    registers(Some(8), 2, 4, false),
+    registers(Some(8), 3, 8, true),
+    registers(Some(32), 1, 4, false),
+];
 
 const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, words: bool) -> Tiling {
     Tiling::Registers { subgroup, strips, columns, words }

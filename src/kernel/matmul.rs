@@ -30,7 +30,7 @@ pub enum Tiling {
         /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
         /// 64 invocations, each reading what it needs.
         subgroup: Option<u32>,
-        /// Bands of 8 rows that an invocation adds up: 1, 2 or 4; 1 where nothing is shared, since
+        /// Bands of 8 rows that an invocation adds up: 1 to 4; 1 where nothing is shared, since
         /// more loads than that leave the registers.
         strips: u32,
         /// Columns that an invocation adds up: 4, or 8 where rows are shared.
@@ -45,6 +45,9 @@ pub enum Tiling {
         side: u32,
     },
 }
+
+/// Rows of tiles that are worked on together with `Tiling::Registers`, whose tiles are low.
+const GROUP: u32 = 16;
 
 /// Lanes side by side where they do not share rows.
 const ALONE_ACROSS: u32 = 8;
@@ -76,7 +79,7 @@ impl Tiling {
                 let shared = lanes == 4 || (matches!(lanes, 8..=64) && lanes.is_multiple_of(8));
                 shared
                     && subgroup == Some(lanes)
-                    && matches!(strips, 1 | 2 | 4)
+                    && matches!(strips, 1..=4)
                     && matches!(columns, 4 | 8)
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
@@ -111,6 +114,7 @@ impl Tiling {
                     ("LANES", lanes.into()),
                     ("ACROSS", across.into()),
                     ("STRIPS", strips.into()),
+                    ("GROUP", GROUP.into()),
                 ];
                 (part!("matmul_registers"), Some(rows), constants)
             }

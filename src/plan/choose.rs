@@ -2,7 +2,7 @@
 //!
 //! | device | product | tiling |
 //! | --- | --- | --- |
-//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 2 bands of 8 rows × 8 columns per lane, or 4 of 4 columns; rows shared |
+//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 192 rows, or 4 of 4 columns; rows shared |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
@@ -12,11 +12,10 @@
 //!
 //! On software adapters a load costs thirty multiply-adds and workgroup memory is no faster, so a
 //! value should be used often once it is in a register; but the code grows with every band, the first
-//! step of a new process has to wait for its compilation, and beyond 128 sums per lane it leaves the
-//! processor's instruction cache where the driver writes out every lane's load. The 128 sums are 2
-//! bands of 8 columns, or 4 of 4 where the product has no more columns than 4 per lane. Where shaders
-//! have integers of 64 bits, memory is read in them. `docs/rejected.md` has the figures. The rule for
-//! GPUs is that of the textbooks; it was never timed on one.
+//! step of a new process has to wait for its compilation, and with more than three bands of 8 columns
+//! it leaves the processor's instruction cache. Where shaders have integers of 64 bits, memory is read
+//! in them. `docs/rejected.md` has the figures. The rule for GPUs is that of the textbooks; it was
+//! never timed on one.
 //!
 //! Sums are split where a product has too few tiles to keep a device busy, and where a loop would
 //! become too long for software drivers.
@@ -40,6 +39,9 @@ const MEDIUM: usize = 1 << 20;
 
 /// Multiply-adds from which twice as many sums per lane do.
 const LARGE: usize = 1 << 23;
+
+/// Bands of 8 rows from which hardly any are computed in vain with three to a tile.
+const MANY_ROWS: usize = 24;
 
 /// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
 /// word, whatever the shader says; half of that leaves room.
@@ -79,6 +81,7 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             let wide = n > 4 * lanes as usize;
             if multiply_adds >= LARGE && rows > 1 {
                 let tiling = match (wide, rows) {
+                    (true, MANY_ROWS..) => bands(3, 8),
                     (true, _) => bands(2, 8),
                     (false, 2) => bands(2, 4),
                     (false, _) => bands(4, 4),
@@ -134,8 +137,10 @@ mod tests {
         assert_eq!(software([128, 128, 63]), bands(1, 4));
         assert_eq!(software([128, 128, 64]), bands(2, 4));
         assert_eq!(software([4096, 64, 31]), bands(2, 4));
-        assert_eq!(software([4096, 64, 32]), bands(2, 8));
-        assert_eq!(software([4096, 33, 64]), bands(2, 8));
+        assert_eq!(software([4096, 64, 32]), bands(3, 8));
+        assert_eq!(software([4096, 33, 64]), bands(3, 8));
+        assert_eq!(software([185, 1024, 64]), bands(3, 8));
+        assert_eq!(software([184, 1024, 64]), bands(2, 8));
         assert_eq!(software([4096, 32, 64]), bands(4, 4));
         assert_eq!(software([16, 32, 16_384]), bands(2, 4));
         assert_eq!(software([8, 1024, 4096]), bands(1, 4));

@@ -138,7 +138,7 @@ pub fn tilings() -> Vec<Tiling> {
     for subgroup in [None].into_iter().chain(target.subgroup.map(Some)) {
         for words in [false, true] {
             for (strips, columns) in
-                [1, 2, 4].into_iter().flat_map(|strips| [(strips, 4), (strips, 8)])
+                [1, 2, 3, 4].into_iter().flat_map(|strips| [(strips, 4), (strips, 8)])
             {
                 all.push(Tiling::Registers { subgroup, strips, columns, words });
             }
