@@ -89,7 +89,12 @@ fn every_tiling() {
         |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
     );
     let target = common::gpu().target();
-    let expected = if target.subgroup.is_none() { 0 } else { 8 * (1 + usize::from(target.words)) };
+    // Up to four bands of 4 and of 8 columns, and in halves; in words or not.
+    let expected = match target.subgroup {
+        None => 0,
+        Some(8) => 12 * (1 + usize::from(target.words)),
+        Some(_) => 8 * (1 + usize::from(target.words)),
+    };
     assert_eq!(with_subgroups.count(), expected);
     for tiling in tilings {
         let run = Run { tiling: Some(tiling), ..Run::default() };
@@ -172,8 +177,27 @@ fn impossible_tilings_are_refused() {
     let mut net = Net::new(1);
     let (a, b) = (net.input([3, 4]), net.input([4, 5]));
     let y = net.graph.matmul(a, b).unwrap();
-    let lanes = |subgroup, strips| Tiling::Registers { subgroup, strips, columns: 4, words: false };
-    let wide = |subgroup, columns| Tiling::Registers { subgroup, strips: 1, columns, words: false };
+    let lanes = |subgroup, strips| Tiling::Registers {
+        subgroup,
+        strips,
+        columns: 4,
+        halves: false,
+        words: false,
+    };
+    let wide = |subgroup, columns| Tiling::Registers {
+        subgroup,
+        strips: 1,
+        columns,
+        halves: false,
+        words: false,
+    };
+    let halves = |subgroup, columns| Tiling::Registers {
+        subgroup,
+        strips: 1,
+        columns,
+        halves: true,
+        words: false,
+    };
     for (tiling, subgroup) in [
         (lanes(Some(8), 1), Some(32)),
         (lanes(Some(8), 1), None),
@@ -183,7 +207,13 @@ fn impossible_tilings_are_refused() {
         (lanes(None, 2), None),
         (wide(None, 8), None),
         (wide(Some(8), 12), Some(8)),
-        (Tiling::Registers { subgroup: None, strips: 1, columns: 4, words: true }, None),
+        (halves(None, 4), None),
+        (halves(Some(16), 4), Some(16)),
+        (halves(Some(8), 8), Some(8)),
+        (
+            Tiling::Registers { subgroup: None, strips: 1, columns: 4, halves: false, words: true },
+            None,
+        ),
         (Tiling::Shared { side: 32 }, None),
     ] {
         let target = Target { tiling: Some(tiling), subgroup, ..Target::default() };

@@ -24,12 +24,13 @@ const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16_384;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 9] = [
+const TILINGS: [Tiling; 10] = [
     registers(None, 1, 4, false),
     registers(None, 1, 4, true),
     registers(Some(4), 4, 4, false),
     registers(Some(8), 4, 4, false),
     registers(Some(8), 4, 4, true),
+    HALVES,
     registers(Some(8), 2, 8, false),
     registers(Some(8), 2, 8, true),
     Tiling::Shared { side: 8 },
@@ -44,8 +45,11 @@ const MORE_TILINGS: [Tiling; 3] = [
 ];
 
 const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, words: bool) -> Tiling {
-    Tiling::Registers { subgroup, strips, columns, words }
+    Tiling::Registers { subgroup, strips, columns, halves: false, words }
 }
+
+const HALVES: Tiling =
+    Tiling::Registers { subgroup: Some(8), strips: 2, columns: 4, halves: true, words: true };
 
 const UNARIES: [Unary; 12] = [
     Unary::Relu,
@@ -281,10 +285,10 @@ fn valid(launch: &Launch) -> Module {
     let subgroups = text.contains("subgroupBroadcast(");
     assert_eq!(
         subgroups,
-        launch
-            .parts
-            .iter()
-            .any(|p| matches!(p.name, "matmul_rows_subgroup_4" | "matmul_rows_subgroup_8"))
+        launch.parts.iter().any(|p| matches!(
+            p.name,
+            "matmul_rows_subgroup_4" | "matmul_rows_subgroup_8" | "matmul_rows_halves"
+        ))
     );
     let words = text.contains("u64");
     let by_part = |p: &&Part| p.name == "matmul_words" || p.name.ends_with("_8");

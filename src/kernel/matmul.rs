@@ -35,6 +35,9 @@ pub enum Tiling {
         strips: u32,
         /// Columns that an invocation adds up: 4, or 8 where rows are shared.
         columns: u32,
+        /// Whether the two halves of a subgroup of 8 lanes have rows of their own and the same 16
+        /// columns: for products that have no more. With `columns` 4.
+        halves: bool,
         /// Whether memory is read and written as integers of 64 bits, where rows have a multiple of
         /// four numbers. Software drivers take as long for such a load as for one of 32 bits.
         words: bool,
@@ -56,6 +59,9 @@ impl Tiling {
     /// Rows and columns of the product that one workgroup covers.
     pub fn tile(self) -> [usize; 2] {
         let [rows, columns] = match self {
+            Tiling::Registers { subgroup: Some(lanes), strips, halves: true, .. } => {
+                [16 * strips, 2 * lanes]
+            }
             Tiling::Registers { subgroup: Some(lanes), strips, columns, .. } => {
                 [8 * strips, columns * lanes]
             }
@@ -72,15 +78,16 @@ impl Tiling {
     pub fn runs_with(self, subgroup: Option<u32>, words: bool) -> bool {
         match self {
             Tiling::Registers { words: true, .. } if !words => false,
-            Tiling::Registers { subgroup: None, strips, columns, .. } => {
-                strips == 1 && columns == 4
+            Tiling::Registers { subgroup: None, strips, columns, halves, .. } => {
+                strips == 1 && columns == 4 && !halves
             }
-            Tiling::Registers { subgroup: Some(lanes), strips, columns, .. } => {
+            Tiling::Registers { subgroup: Some(lanes), strips, columns, halves, .. } => {
                 let shared = lanes == 4 || (matches!(lanes, 8..=64) && lanes.is_multiple_of(8));
                 shared
                     && subgroup == Some(lanes)
                     && matches!(strips, 1..=4)
                     && matches!(columns, 4 | 8)
+                    && (!halves || (lanes == 8 && columns == 4))
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
         }
@@ -102,14 +109,15 @@ impl Tiling {
     /// The file with `main`, what it needs besides, and its constants.
     fn parts(self) -> (&'static Part, Option<&'static Part>, Vec<(&'static str, f64)>) {
         match self {
-            Tiling::Registers { subgroup, strips, .. } => {
+            Tiling::Registers { subgroup, strips, halves, .. } => {
                 let rows: &Part = match subgroup {
+                    _ if halves => part!("matmul_rows_halves"),
                     None => part!("matmul_rows_alone"),
                     Some(4) => part!("matmul_rows_subgroup_4"),
                     Some(_) => part!("matmul_rows_subgroup_8"),
                 };
                 let lanes = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
-                let across = subgroup.unwrap_or(ALONE_ACROSS);
+                let across = subgroup.unwrap_or(ALONE_ACROSS) / if halves { 2 } else { 1 };
                 let constants = vec![
                     ("LANES", lanes.into()),
                     ("ACROSS", across.into()),
@@ -130,6 +138,7 @@ impl fmt::Display for Tiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [rows, columns] = self.tile();
         let family = match self {
+            Tiling::Registers { halves: true, .. } => "subgroup in halves",
             Tiling::Registers { subgroup: Some(_), .. } => "subgroup",
             Tiling::Registers { subgroup: None, .. } => "alone",
             Tiling::Shared { .. } => "shared",

@@ -3,6 +3,7 @@
 //! | device | product | tiling |
 //! | --- | --- | --- |
 //! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 192 rows, or 4 of 4 columns; rows shared |
+//! | | from 2²⁰ on, 16 columns or fewer, subgroups of 8 | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
@@ -71,15 +72,34 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
     match target.class {
         AdapterClass::Software => {
             let Target { subgroup, words, .. } = *target;
-            let bands = |strips, columns| Tiling::Registers { subgroup, strips, columns, words };
+            let bands = |strips, columns| Tiling::Registers {
+                subgroup,
+                strips,
+                columns,
+                halves: false,
+                words,
+            };
+            let halves = Tiling::Registers { subgroup, strips: 2, columns: 4, halves: true, words };
             let Some(lanes) = subgroup.filter(|_| bands(1, 4).runs_with(subgroup, words)) else {
                 let why = "software adapter without subgroups of a known size";
-                return (Tiling::Registers { subgroup: None, strips: 1, columns: 4, words }, why);
+                return (
+                    Tiling::Registers {
+                        subgroup: None,
+                        strips: 1,
+                        columns: 4,
+                        halves: false,
+                        words,
+                    },
+                    why,
+                );
             };
             // What lies past the last row or column is computed in vain.
             let rows = m.div_ceil(8);
             let wide = n > 4 * lanes as usize;
-            if multiply_adds >= LARGE && rows > 1 {
+            if multiply_adds >= MEDIUM && n <= 16 && rows >= 4 && halves.runs_with(subgroup, words)
+            {
+                (halves, "software adapter, 2^20 multiply-adds or more, 16 columns or fewer")
+            } else if multiply_adds >= LARGE && rows > 1 {
                 let tiling = match (wide, rows) {
                     (true, MANY_ROWS..) => bands(3, 8),
                     (true, _) => bands(2, 8),
@@ -94,7 +114,13 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             }
         }
         AdapterClass::Gpu if k < 16 => {
-            let alone = Tiling::Registers { subgroup: None, strips: 1, columns: 4, words: false };
+            let alone = Tiling::Registers {
+                subgroup: None,
+                strips: 1,
+                columns: 4,
+                halves: false,
+                words: false,
+            };
             (alone, "GPU, sums of fewer than 16 terms")
         }
         AdapterClass::Gpu if m.div_ceil(128) * n.div_ceil(64) >= 64 => {
@@ -109,7 +135,7 @@ mod tests {
     use super::*;
 
     fn registers(subgroup: Option<u32>, strips: u32, columns: u32) -> Tiling {
-        Tiling::Registers { subgroup, strips, columns, words: false }
+        Tiling::Registers { subgroup, strips, columns, halves: false, words: false }
     }
 
     fn of(class: AdapterClass, subgroup: Option<u32>, sizes: [usize; 3]) -> Tiling {
@@ -145,6 +171,10 @@ mod tests {
         assert_eq!(software([16, 32, 16_384]), bands(2, 4));
         assert_eq!(software([8, 1024, 4096]), bands(1, 4));
         assert_eq!(software([16, 1024, 4096]), bands(2, 8));
+        let in_halves = |tiling| matches!(tiling, Tiling::Registers { halves: true, .. });
+        assert!(in_halves(software([4096, 16, 64])));
+        assert!(!in_halves(software([4096, 17, 64])));
+        assert!(!in_halves(of(AdapterClass::Software, Some(4), [4096, 16, 64])));
         let gpu = |sizes| of(AdapterClass::Gpu, Some(32), sizes);
         assert_eq!(gpu([1024, 512, 16]), Tiling::Shared { side: 16 });
         assert_eq!(gpu([1024, 448, 16]), Tiling::Shared { side: 8 });

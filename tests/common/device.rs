@@ -137,10 +137,10 @@ pub fn tilings() -> Vec<Tiling> {
     let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
     for subgroup in [None].into_iter().chain(target.subgroup.map(Some)) {
         for words in [false, true] {
-            for (strips, columns) in
-                [1, 2, 3, 4].into_iter().flat_map(|strips| [(strips, 4), (strips, 8)])
-            {
-                all.push(Tiling::Registers { subgroup, strips, columns, words });
+            for strips in [1, 2, 3, 4] {
+                for (columns, halves) in [(4, false), (8, false), (4, true)] {
+                    all.push(Tiling::Registers { subgroup, strips, columns, halves, words });
+                }
             }
         }
     }
