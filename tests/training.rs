@@ -447,7 +447,7 @@ fn callbacks_stop_training() {
     let (history, weights, steps) = fit(&mut recorder);
     assert!(history.stopped_early);
     assert_eq!((history.epochs.len(), steps), (2, 6));
-    assert_eq!(recorder.events.last().unwrap(), "epoch 2");
+    assert_eq!(recorder.events[recorder.events.len() - 2..], ["epoch 2", "end"]);
     assert_eq!(weights, run(&data, Optimizer::sgd(0.05), Fit::new(2).batch_size(32).in_order()).0);
     // In the middle of an epoch: what is under way is finished, the epoch has no entry.
     let mut recorder = Recorder { stop_after_batch: Some(4), ..Recorder::default() };
@@ -456,6 +456,18 @@ fn callbacks_stop_training() {
     assert!((4..=6).contains(&steps), "{steps} steps");
     assert_eq!(history.batch_losses.len() as u64, steps);
     assert!(!recorder.events.contains(&"batch 3.1".to_string()), "{:?}", recorder.events);
+    assert_eq!(recorder.events.last().unwrap(), "end");
+}
+
+/// Callbacks hear of an end by an error, too.
+#[test]
+fn callbacks_hear_of_every_end() {
+    let mut recorder = Recorder::default();
+    let mut model = article(Optimizer::sgd(30.0));
+    let fit = Fit::new(50).batch_size(32).in_order().callback(&mut recorder);
+    model.fit_blocking(&article_data(100), fit).expect_err("it diverges");
+    assert_eq!(recorder.events.iter().filter(|event| *event == "end").count(), 1);
+    assert_eq!(recorder.events.last().unwrap(), "end");
 }
 
 /// Callbacks are called in the order in which they were added, each batch and epoch.
@@ -533,6 +545,54 @@ fn keep_best_leaves_the_best_weights() {
     let (expected, _) = run(&data, Optimizer::sgd(0.02), fit(best + 1));
     assert_eq!(weight_bits(&model), expected);
     assert_eq!(keep.best(), Some(history.values("val_loss")[best]));
+}
+
+/// Whatever ends training (another callback at an epoch's end or within an epoch, a callback that puts
+/// weights of its own back, a loss that is not finite), the best weights are what is left.
+#[test]
+fn keep_best_survives_every_end() {
+    let (data, validation) = passing_by();
+    let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+    let expected = |best| run(&data, Optimizer::sgd(0.02), fit(best)).0;
+    let end = |stopper: &mut dyn Callback, keep_first: bool| {
+        let mut keep = KeepBest::new("val_loss");
+        let mut model = article(Optimizer::sgd(0.02));
+        let fit = fit(80).validation(&validation);
+        let fit = match keep_first {
+            true => fit.callback(&mut keep).callback(stopper),
+            false => fit.callback(stopper).callback(&mut keep),
+        };
+        let history = model.fit_blocking(&data, fit).unwrap();
+        assert!(history.stopped_early && history.epochs.len() < 80);
+        let best = best_epoch(&history) + 1;
+        assert!(best < history.epochs.len(), "epoch {best} is not the last");
+        assert_eq!(weight_bits(&model), expected(best), "the weights of epoch {best}");
+    };
+    for keep_first in [true, false] {
+        end(&mut Recorder { stop_after_epoch: Some(60), ..Recorder::default() }, keep_first);
+        end(&mut Recorder { stop_after_batch: Some(60 * 7 + 3), ..Recorder::default() }, keep_first);
+        // Watches a figure that gets better and better, of which it remembers the last.
+        end(&mut Impatient { epoch: 60 }, keep_first);
+    }
+    // A loss that overflows after some epochs.
+    let mut keep = KeepBest::new("loss");
+    let mut model = article(Optimizer::sgd(30.0));
+    let full = |epochs| Fit::new(epochs).full_batch().in_order();
+    let error = model.fit_blocking(&data, full(50).callback(&mut keep)).expect_err("it diverges");
+    let Error::NotFinite { epoch, .. } = error else { panic!("{error:?}") };
+    assert!(epoch > 2, "the first epoch is the best, and not the last good one: {error}");
+    assert_eq!(weight_bits(&model), run(&data, Optimizer::sgd(30.0), full(1)).0);
+}
+
+/// Remembers the weights of every epoch, and puts the last ones back when it ends training.
+struct Impatient {
+    epoch: usize,
+}
+
+impl Callback for Impatient {
+    fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
+        if log.epoch < self.epoch { Signal::Remember } else { Signal::RestoreAndStop }
+    }
 }
 
 #[test]
