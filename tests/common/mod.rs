@@ -10,7 +10,7 @@ pub mod twin;
 
 pub use device::{
     Run, check, check_run, compare, fresh, gpu, lanes, run, step_from, tilings, within_bounds,
-    write,
+    write, write_raw,
 };
 
 use cases::Case;
