@@ -2,6 +2,8 @@
 //! and after the first step creates nothing.
 
 #[cfg(not(target_arch = "wasm32"))]
+mod blocking;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod exchange;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradient_sum;

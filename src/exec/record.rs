@@ -248,43 +248,6 @@ impl Executor {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-impl Executor {
-    /// [`Executor::new`], waiting for it.
-    pub fn new_blocking(gpu: &crate::gpu::Gpu, plan: crate::plan::Plan) -> Result<Self> {
-        pollster::block_on(Self::new(gpu, plan))
-    }
-
-    /// [`Executor::with`], waiting for it.
-    pub fn with_blocking(
-        gpu: &crate::gpu::Gpu,
-        plan: crate::plan::Plan,
-        options: super::ExecutorOptions,
-    ) -> Result<Self> {
-        pollster::block_on(Self::with(gpu, plan, options))
-    }
-
-    /// [`Executor::submit`], waiting only where it must.
-    pub fn submit_blocking(&mut self, steps: &[Step]) -> Result<()> {
-        pollster::block_on(self.submit(steps))
-    }
-
-    /// [`Executor::results`], waiting for them.
-    pub fn results_blocking(&mut self) -> Result<Option<Results>> {
-        pollster::block_on(self.results())
-    }
-
-    /// [`Executor::run`], waiting for it.
-    pub fn run_blocking(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
-        pollster::block_on(self.run(steps))
-    }
-
-    /// [`Executor::read`], waiting for it.
-    pub fn read_blocking(&self, tensor: crate::graph::Tensor) -> Result<Vec<f32>> {
-        pollster::block_on(self.read(tensor))
-    }
-}
-
 fn range(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> BindingResource<'_> {
     BindingResource::Buffer(wgpu::BufferBinding {
         buffer,

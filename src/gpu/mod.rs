@@ -14,6 +14,8 @@ mod settle;
 #[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub(crate) use buffer::Buffer;
 pub use counters::Counters;
