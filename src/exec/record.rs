@@ -235,16 +235,36 @@ impl Executor {
     /// Runs any number of steps and waits for them; returns their results, a row per step.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error::NotFinite`] if the plan trains and the loss or a parameter of a step was NaN or
+    /// infinite: neither that step nor a later one moved the parameters (but those that still could,
+    /// where only a parameter was not finite), and none will until
+    /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is NaN if the loss is
+    /// not among the plan's results. Besides, the errors of the device.
     pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
         for chunk in steps.chunks(MAX_STEPS) {
             self.submit(chunk).await?;
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut halted_at) = (Vec::new(), None);
         while let Some(results) = self.results().await? {
+            halted_at = halted_at.or(results.halted_at);
             rows.extend(results.rows);
         }
-        Ok(rows)
+        match halted_at {
+            Some(number) if self.plan.rule().is_some() => {
+                let loss = self.loss_of(number, steps, &rows);
+                Err(Error::NotFinite { step: number.into(), epoch: 0, loss })
+            }
+            _ => Ok(rows),
+        }
+    }
+
+    /// The loss of the step of this number, NaN if it is not known. The last of `rows` are those of
+    /// `steps`.
+    fn loss_of(&self, number: u32, steps: &[Step], rows: &[Vec<f32>]) -> f32 {
+        let rows = rows.get(rows.len().saturating_sub(steps.len())..).unwrap_or_default();
+        let row = steps.iter().zip(rows).find(|(step, _)| step.number == number);
+        let loss = |row: &Vec<f32>| row.get(self.plan.loss_column()?).copied();
+        row.and_then(|(_, row)| loss(row)).unwrap_or(f32::NAN)
     }
 }
 
