@@ -175,7 +175,7 @@ fn training() -> impl Strategy<Value = Training> {
         prop::option::of(any::<u64>()),
         residency,
         prop::option::of((figure, 0usize..3)),
-        (count(), count()),
+        prop_oneof![Just((0, 1)), (count(), count())],
         steps,
     )
         .prop_map(
@@ -317,7 +317,7 @@ fn no_training_panics() {
         .unwrap_or_else(|failure| panic!("{failure}"));
     let tallies = [compiled, refused, fitted, looped].map(Cell::into_inner);
     // The cases prove something only if many go through.
-    let least = [100, 100, 40, 20];
+    let least = [100, 100, 50, 20];
     assert!(tallies.iter().zip(least).all(|(&n, least)| n >= least), "{tallies:?}");
 }
 
@@ -347,10 +347,17 @@ fn too_wide_is_named() {
     let compile = || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let million = 1 << 20;
     for (net, parts) in [
-        (Sequential::new(usize::MAX).dense(1), ["input width", "18446744073709551615", "from 1 to"]),
+        (
+            Sequential::new(usize::MAX).dense(1),
+            ["input width", "18446744073709551615", "from 1 to"],
+        ),
         (
             Sequential::new(10).dense(usize::MAX),
-            ["units of layer 0 (dense)", "18446744073709551615", "at most 390451572 with 10 inputs"],
+            [
+                "units of layer 0 (dense)",
+                "18446744073709551615",
+                "at most 390451572 with 10 inputs",
+            ],
         ),
         (
             Sequential::new(10).dense(million).relu().dense(million),

@@ -85,6 +85,7 @@ impl Sequential {
     pub async fn compile(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
         self.check()?;
         compile.optimizer.check()?;
+        compile.loss.check()?;
         check_output(&self, compile.loss)?;
         for metric in &compile.metrics {
             metric.count(compile.loss)?;
