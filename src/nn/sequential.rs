@@ -159,7 +159,8 @@ impl Sequential {
     /// values: none of a model that no device takes, since a layer has more than 32 bits count.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
-        let countable = |(layer, width): (Layer, usize)| u32::try_from(layer.parameters(width)).is_ok();
+        let countable =
+            |(layer, width): (Layer, usize)| u32::try_from(layer.parameters(width)).is_ok();
         if !self.widths().all(countable) {
             return specs;
         }
@@ -243,5 +244,35 @@ impl fmt::Display for Summary<'_> {
         }
         let count = self.0.parameter_count();
         write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_a_table() {
+        let model = Sequential::new(784)
+            .dense_with(128, Init::HeUniform)
+            .relu()
+            .dense(10)
+            .leaky_relu(0.1)
+            .softmax();
+        let expected = "\
+layer                   output            parameters
+input                   (?, 784)                   0
+dense_0                 (?, 128)              100480
+relu_1                  (?, 128)                   0
+dense_2                 (?, 10)                 1290
+leaky_relu_3            (?, 10)                    0
+softmax_4               (?, 10)                    0
+parameters: 101770 (397.5 KiB)";
+        assert_eq!(model.summary().to_string(), expected);
+        let empty = "\
+layer                   output            parameters
+input                   (?, 3)                     0
+parameters: 0 (0.0 KiB)";
+        assert_eq!(Sequential::new(3).summary().to_string(), empty);
     }
 }
