@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    for (position, info) in pollster::block_on(wgrad::adapters()).iter().enumerate() {
+    for (position, info) in wgrad::adapters_blocking().iter().enumerate() {
         let driver = format!("{} {}", info.driver, info.driver_info);
         println!(
             "{position}: {} ({:?}, {}, {})",

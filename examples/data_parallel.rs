@@ -56,5 +56,6 @@ fn run(args: &Args) -> Outcome {
     };
     let files = args.lanes.timeline.as_deref();
     race(&task, (&schedule, &lanes), epochs, epoch, files, &mut report)?;
+    report.counters_of_lanes(&lanes);
     report.write()
 }

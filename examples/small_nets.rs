@@ -7,11 +7,13 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use common::{Options, Outcome, article};
+use common::{Options, Outcome, Report, article};
+use serde_json::json;
 use wgrad::data::Dataset;
 use wgrad::prelude::*;
 use wgrad::train::Kernels;
@@ -21,9 +23,9 @@ use wgrad::train::Kernels;
 struct Args {
     #[command(flatten)]
     options: Options,
-    /// Timed calls of `fit` per net and kernel
-    #[arg(long, default_value_t = 11)]
-    rounds: usize,
+    /// Timed calls of `fit` per net and kernel [default: 11]
+    #[arg(long)]
+    rounds: Option<NonZeroUsize>,
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     only: String,
@@ -68,31 +70,36 @@ fn cases() -> Outcome<Vec<Case>> {
 }
 
 fn run(args: &Args) -> Outcome {
+    let mut report = Report::new("small_nets", &args.options);
     let gpu = args.options.gpu()?;
-    println!("{}", gpu.describe());
+    report.device(gpu.info());
+    let rounds = args.options.size(args.rounds, 11, 1);
+    let mut nets = Vec::new();
     for case in cases()? {
         if !case.name.contains(&args.only) {
             continue;
         }
         println!("{}", case.name);
+        let epochs = if args.options.quick { case.epochs.div_ceil(10) } else { case.epochs };
         let kernels = [Kernels::Resident, Kernels::General];
         for kernels in kernels.into_iter().take(if args.resident { 1 } else { 2 }) {
             let mut times = Vec::new();
-            let mut steps = 0;
-            for _ in 0..args.rounds + 1 {
+            let (mut steps, mut losses) = (0, Vec::new());
+            for _ in 0..rounds + 1 {
                 let compile = Compile::new(case.loss, case.optimizer.clone()).kernels(kernels);
                 let mut model = case.net.clone().compile_blocking(&gpu, compile)?;
                 let start = Instant::now();
-                let fit = Fit::new(case.epochs).batch_size(case.batch).in_order();
+                let fit = Fit::new(epochs).batch_size(case.batch).in_order();
                 let history = model.fit_blocking(&case.data, fit)?;
                 times.push(start.elapsed().as_secs_f64());
                 steps = model.steps();
+                losses = history.values("loss");
                 if times.len() == 1 {
-                    let last = history.values("loss").last().copied().unwrap_or_default();
+                    let last = losses.last().copied().unwrap_or_default();
                     println!("  {kernels:?}: first call {:.3} s, last loss {last:.6}", times[0]);
                 }
             }
-            times.remove(0);
+            let first = times.remove(0);
             times.sort_by(f64::total_cmp);
             let median = times[times.len() / 2];
             println!(
@@ -102,7 +109,13 @@ fn run(args: &Args) -> Outcome {
                 steps as f64 / median,
                 1e3 * times[0],
             );
+            nets.push(json!({
+                "net": case.name, "kernels": format!("{kernels:?}").to_lowercase(), "steps": steps,
+                "first_call_s": first, "median_s": median, "best_s": times[0], "losses": losses,
+            }));
         }
     }
-    Ok(())
+    report.set("nets", nets);
+    report.counters(gpu.counters());
+    report.write()
 }

@@ -72,13 +72,14 @@ fn run(args: &Args) -> Outcome {
     let mut figures = Map::new();
     for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
         let mut parallel = task.start(&schedule, &lanes)?;
-        parallel.run(0..2)?;
+        let losses: Vec<f32> = parallel.run(0..2)?.iter().map(|step| step.loss).collect();
         let timeline = record(&mut parallel, 4)?;
         println!("\n{}: {timeline}", schedule.name());
         let busy: Vec<f64> = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
         let seen = json!({
             "wall_s": timeline.wall(), "busy": busy, "overlap": timeline.overlap(),
             "exchange_hidden": timeline.exchange_hidden(), "clock": timeline.clock.to_string(),
+            "losses": losses,
         });
         figures.insert(schedule.name().into(), seen);
         if let Some(name) = &args.name {
@@ -88,5 +89,6 @@ fn run(args: &Args) -> Outcome {
         }
     }
     report.set("timelines", figures);
+    report.counters_of_lanes(&lanes);
     report.write()
 }

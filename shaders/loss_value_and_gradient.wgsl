@@ -38,7 +38,8 @@ fn main(
         sum += item(i, i < end, lane, dims.scale);
     }
     let total = tree_sum(lane, sum);
-    if (lane == 0u) {
+    // Every workgroup has items, but for the surplus of the dispatch.
+    if (lane == 0u && group * dims.share < dims.items) {
         value[group + step.result_row * dims.result_stride + dims.result_column] = total * dims.factor;
     }
 }

@@ -25,7 +25,8 @@ fn main(
         sum += gradients[i] * gradients[i];
     }
     let total = tree_sum(lane, sum);
-    if (lane == 0u) {
+    // Every workgroup has elements, but for the surplus of the dispatch.
+    if (lane == 0u && group * dims.share < dims.count) {
         partials[dims.offset + group] = total;
     }
 }

@@ -10,7 +10,7 @@
 //! your own, or to [`graph`], [`plan`] and [`exec`] for a training step of your own.
 //!
 //! Every call that waits for the device is `async`; natively each has a twin that ends in
-//! `_blocking`.
+//! `_blocking`. (Training over lanes runs on threads of its own: its calls wait by themselves.)
 #![warn(missing_docs)]
 
 mod clock;
@@ -29,6 +29,8 @@ pub use error::{Error, Result};
 /// The version of `wgpu` that devices passed to [`Gpu::from_device`] must be of.
 pub use wgpu;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use gpu::adapters_blocking;
 pub use gpu::{AdapterChoice, Counters, Gpu, adapters};
 
 /// The README's programs, compiled as tests.

@@ -130,6 +130,9 @@ fn batches() {
                 let run = Run { steps, fuse, ..Run::default() };
                 let found = run.run(&net.graph, &outputs, &net.values);
                 let all = twin::evaluate(&net.graph, &net.values, batch_start);
+                let narrow = Run { max_workgroups: Some(2), ..run };
+                let narrow = narrow.run(&net.graph, &outputs, &net.values);
+                assert_eq!(found, narrow, "two workgroups in a dimension");
                 for (&output, found) in outputs.iter().zip(&found) {
                     let name = format!("{rows} of {x_shape:?} from {batch_start}, fuse: {fuse}");
                     compare(&name, found, &twin::value_of(&net.graph, &all, output));

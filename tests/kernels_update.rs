@@ -6,7 +6,7 @@ mod common;
 use common::cases::Net;
 use common::num::Num;
 use common::twin::{self, Trained, Value};
-use common::{compare, gpu, within_bounds, write};
+use common::{compare, gpu, within_bounds, write, write_raw};
 use wgrad::exec::{Executor, Results, Step};
 use wgrad::graph::{Reduction, Tensor, Unary, UpdateRule};
 use wgrad::plan::{Plan, PlanOptions, Target};
@@ -202,6 +202,34 @@ fn more_workgroups_than_one_dimension_holds() {
     training.compare("millions", &executor, &trained, &start);
 }
 
+/// Two workgroups in a dimension, so that every rule needs the second one and has a surplus: the same
+/// bits, with and without the norm of all gradients.
+#[test]
+fn workgroups_in_two_dimensions() {
+    let models: [&[&[usize]]; 3] = [MODELS[2], MODELS[3], &[&[113, 113], &[113], &[250, 91]]];
+    for rule in rules() {
+        for clip in [None, Some(1.0)] {
+            for shapes in models {
+                let run = |most: Option<u32>| {
+                    let mut training = Training::new(7, shapes);
+                    training.target.max_workgroups = most.unwrap_or(training.target.max_workgroups);
+                    // Several partial sums of several chunks, at places of their own.
+                    training.target.max_binding_bytes = 1 << 17;
+                    let mut executor = training.executor(rule, clip);
+                    let steps: Vec<Step> =
+                        (0..2).map(|step| Step::training(rule, step, 0, 0.1)).collect();
+                    executor.run_blocking(&steps).unwrap();
+                    let launches = executor.plan().dispatches().iter().map(|d| &d.launch);
+                    let updates = launches.filter(|launch| launch.name.starts_with("update"));
+                    assert!(updates.clone().any(|launch| launch.workgroups > 2));
+                    read_all(&executor).concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                assert_eq!(run(None), run(Some(2)), "{rule:?}, clip {clip:?}, {shapes:?}");
+            }
+        }
+    }
+}
+
 /// Trains one step on `pairs` of parameters with gradients and compares parameters and `outputs`.
 fn check_step(name: &str, net: &Net, pairs: &[(Tensor, Tensor)], loss: Tensor, outputs: &[Tensor]) {
     let rule = UpdateRule::Sgd { weight_decay: 0.0 };
@@ -314,7 +342,7 @@ fn a_loss_that_is_not_finite_moves_nothing() {
                 let good = submit(&mut executor, &steps[..2]);
                 assert_eq!(good.halted_at, None);
                 let before = read_all(&executor);
-                executor.write(training.loss, &[loss]).unwrap();
+                write_raw(&executor, training.loss, &[loss]);
                 let bad = submit(&mut executor, &steps[2..4]);
                 assert_eq!((bad.halted_at, bad.halted_by_parameter), (Some(2), false), "{rule:?}");
                 assert_eq!(read_all(&executor), before, "{rule:?}, loss {loss}");
@@ -345,7 +373,7 @@ fn a_gradient_that_is_not_finite_enters_no_parameter() {
                 let before = read(&executor, 1);
                 let mut gradient = vec![0.5; 70];
                 gradient[13] = bad;
-                executor.write(training.halves[1], &gradient).unwrap();
+                write_raw(&executor, training.halves[1], &gradient);
                 let step = |number| Step::training(rule, number, 0, 0.1);
                 let results = submit(&mut executor, &[step(0)]);
                 let found = (results.halted_at, results.halted_by_parameter);

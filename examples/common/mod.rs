@@ -107,8 +107,23 @@ impl Report {
         let entries = counters.entries();
         let words: Vec<String> = entries.iter().map(|(name, n)| format!("{name} {n}")).collect();
         println!("counters: {}", words.join(", "));
-        let object: Map<_, _> = entries.iter().map(|&(name, n)| (name.into(), n.into())).collect();
-        self.set("counters", object);
+        self.set("counters", object(&entries));
+    }
+
+    /// Notes and prints what was done on the devices of all lanes together, and notes it for each.
+    pub fn counters_of_lanes(&mut self, lanes: &[Gpu]) {
+        let each: Vec<_> = lanes.iter().map(|gpu| gpu.counters().entries()).collect();
+        let names = Counters::default().entries();
+        let sum =
+            |name| each.iter().flatten().filter(move |entry| entry.0 == name).map(|entry| entry.1);
+        let total: Vec<_> = names.into_iter().map(|(name, _)| (name, sum(name).sum())).collect();
+        let words: Vec<String> = total.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        println!("counters of all lanes: {}", words.join(", "));
+        self.set("counters", object(&total));
+        self.set(
+            "counters_of_lanes",
+            each.iter().map(|entries| object(entries)).collect::<Vec<_>>(),
+        );
     }
 
     /// Seconds since the report began.
@@ -126,6 +141,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Counts by their names.
+fn object(entries: &[(&'static str, u64)]) -> Value {
+    entries.iter().map(|&(name, n)| (name.to_string(), Value::from(n))).collect()
 }
 
 /// SHA-256 of the bits of all weights, in hexadecimal digits: equal hashes mean that two runs ended

@@ -2,6 +2,8 @@
 //! and after the first step creates nothing.
 
 #[cfg(not(target_arch = "wasm32"))]
+mod blocking;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod exchange;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradient_sum;
@@ -36,7 +38,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::gpu::{Buffer, Gpu, Pipeline};
-use crate::graph::{DType, Role, Tensor};
+use crate::graph::{DType, Role, Tensor, TensorInfo};
 use crate::plan::{Place, Plan};
 use crate::{Error, Result};
 use ring::Ring;
@@ -181,32 +183,52 @@ impl Executor {
         &self.gpu
     }
 
-    /// Writes an input or a parameter of `f32`.
+    /// Writes an input or a parameter of `f32`. What is NaN or infinite is refused, since one such
+    /// number can reach every parameter; to compute with it all the same, write to the buffer that
+    /// [`Executor::buffer_of`] gives through the queue.
     ///
     /// # Errors
-    /// If the plan has no such tensor, if its element type or number of elements differs.
+    /// If the plan has no such tensor, if its element type or number of elements differs, or if a
+    /// value is not finite.
     pub fn write(&self, tensor: Tensor, values: &[f32]) -> Result<()> {
         if let Place::Parameter(number) = self.plan.place(tensor) {
             return self.parameters.write(number, values);
         }
-        self.write_input(tensor, DType::F32, values.len(), bytemuck::cast_slice(values))
+        let (buffer, info) = self.input(tensor, DType::F32, values.len())?;
+        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let rule = "finite; replace it by a finite number or leave its row out";
+            return Err(Error::argument(&format!("'{}'[{at}]", info.name), value, rule));
+        }
+        self.gpu.write(buffer, 0, bytemuck::cast_slice(values))
     }
 
-    /// Writes an input of `u32`: indices or labels. Indices past the last row read the last row.
+    /// Writes an input of `u32`: indices or class labels. Indices past the last row read the last row;
+    /// labels past the last class, which a loss or a count takes, are refused.
     ///
     /// # Errors
-    /// As for [`Executor::write`].
+    /// As for [`Executor::write`]; and if a label is not below the number of classes.
     pub fn write_indices(&self, tensor: Tensor, values: &[u32]) -> Result<()> {
-        self.write_input(tensor, DType::U32, values.len(), bytemuck::cast_slice(values))
+        let (buffer, info) = self.input(tensor, DType::U32, values.len())?;
+        let classes = self.plan.classes(tensor).unwrap_or(usize::MAX);
+        if let Some((at, label)) =
+            values.iter().enumerate().find(|&(_, &label)| label as usize >= classes)
+        {
+            let rule = format!(
+                "below {classes}, the number of classes; count labels from 0, or give the model \
+                 more outputs"
+            );
+            return Err(Error::argument(&format!("label '{}'[{at}]", info.name), label, &rule));
+        }
+        self.gpu.write(buffer, 0, bytemuck::cast_slice(values))
     }
 
-    fn write_input(
+    /// The buffer of an input that is to be given `elements` values.
+    fn input(
         &self,
         tensor: Tensor,
         dtype: DType,
         elements: usize,
-        bytes: &[u8],
-    ) -> Result<()> {
+    ) -> Result<(&Buffer, &TensorInfo)> {
         let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor))
         else {
             let detail = format!(
@@ -225,10 +247,10 @@ impl Executor {
             let name = format!("number of values for '{}' ({})", info.name, info.shape);
             return Err(Error::argument(&name, elements, &info.shape.elements().to_string()));
         }
-        if let Some(buffer) = self.inputs.get(number) {
-            self.gpu.write(buffer, 0, bytes)?;
+        match self.inputs.get(number) {
+            Some(buffer) => Ok((buffer, info)),
+            None => Err(self.not_kept(tensor)),
         }
-        Ok(())
     }
 
     /// Reads a tensor of `f32` that the plan keeps: an output, an input, a parameter, a gradient.

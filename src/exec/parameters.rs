@@ -174,8 +174,12 @@ impl Parameters {
         self.clear_status()
     }
 
-    /// Forgets that a step was not finite.
-    pub(crate) fn clear_status(&self) -> Result<()> {
+    /// Forgets that a step was not finite, so that steps move the parameters again; the optimizer's
+    /// state stays as it is.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub fn clear_status(&self) -> Result<()> {
         self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize])
     }
 

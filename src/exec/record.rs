@@ -235,53 +235,36 @@ impl Executor {
     /// Runs any number of steps and waits for them; returns their results, a row per step.
     ///
     /// # Errors
-    /// Those of the device.
+    /// [`Error::NotFinite`] if the plan trains and the loss or a parameter of a step was NaN or
+    /// infinite: neither that step nor a later one moved the parameters (but those that still could,
+    /// where only a parameter was not finite), and none will until
+    /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is NaN if the loss is
+    /// not among the plan's results. Besides, the errors of the device.
     pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
         for chunk in steps.chunks(MAX_STEPS) {
             self.submit(chunk).await?;
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut halted_at) = (Vec::new(), None);
         while let Some(results) = self.results().await? {
+            halted_at = halted_at.or(results.halted_at);
             rows.extend(results.rows);
         }
-        Ok(rows)
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl Executor {
-    /// [`Executor::new`], waiting for it.
-    pub fn new_blocking(gpu: &crate::gpu::Gpu, plan: crate::plan::Plan) -> Result<Self> {
-        pollster::block_on(Self::new(gpu, plan))
+        match halted_at {
+            Some(number) if self.plan.rule().is_some() => {
+                let loss = self.loss_of(number, steps, &rows);
+                Err(Error::NotFinite { step: number.into(), epoch: 0, loss })
+            }
+            _ => Ok(rows),
+        }
     }
 
-    /// [`Executor::with`], waiting for it.
-    pub fn with_blocking(
-        gpu: &crate::gpu::Gpu,
-        plan: crate::plan::Plan,
-        options: super::ExecutorOptions,
-    ) -> Result<Self> {
-        pollster::block_on(Self::with(gpu, plan, options))
-    }
-
-    /// [`Executor::submit`], waiting only where it must.
-    pub fn submit_blocking(&mut self, steps: &[Step]) -> Result<()> {
-        pollster::block_on(self.submit(steps))
-    }
-
-    /// [`Executor::results`], waiting for them.
-    pub fn results_blocking(&mut self) -> Result<Option<Results>> {
-        pollster::block_on(self.results())
-    }
-
-    /// [`Executor::run`], waiting for it.
-    pub fn run_blocking(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
-        pollster::block_on(self.run(steps))
-    }
-
-    /// [`Executor::read`], waiting for it.
-    pub fn read_blocking(&self, tensor: crate::graph::Tensor) -> Result<Vec<f32>> {
-        pollster::block_on(self.read(tensor))
+    /// The loss of the step of this number, NaN if it is not known. The last of `rows` are those of
+    /// `steps`.
+    fn loss_of(&self, number: u32, steps: &[Step], rows: &[Vec<f32>]) -> f32 {
+        let rows = rows.get(rows.len().saturating_sub(steps.len())..).unwrap_or_default();
+        let row = steps.iter().zip(rows).find(|(step, _)| step.number == number);
+        let loss = |row: &Vec<f32>| row.get(self.plan.loss_column()?).copied();
+        row.and_then(|(_, row)| loss(row)).unwrap_or(f32::NAN)
     }
 }
 

@@ -40,19 +40,42 @@ pub async fn adapters() -> Vec<wgpu::AdapterInfo> {
     list(None).await.iter().map(wgpu::Adapter::get_info).collect()
 }
 
+/// [`adapters`], waiting for them.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn adapters_blocking() -> Vec<wgpu::AdapterInfo> {
+    pollster::block_on(adapters())
+}
+
 pub(super) async fn pick(choice: &AdapterChoice) -> Result<wgpu::Adapter, Error> {
-    let all = list(choice.backends).await;
-    let found: Vec<String> = all.iter().map(|a| label(&a.get_info())).collect();
-    let fits = |adapter: &wgpu::Adapter| {
-        choice.name.as_ref().is_none_or(|name| {
-            label(&adapter.get_info()).to_lowercase().contains(&name.to_lowercase())
-        })
+    let mut all = list(choice.backends).await;
+    let infos: Vec<wgpu::AdapterInfo> = all.iter().map(wgpu::Adapter::get_info).collect();
+    Ok(all.swap_remove(position(choice, &infos)?))
+}
+
+/// The position in `all` (those of the wanted backends, best first) of the adapter that `choice` names.
+fn position(choice: &AdapterChoice, all: &[wgpu::AdapterInfo]) -> Result<usize, Error> {
+    let labels: Vec<String> = all.iter().map(label).collect();
+    let fits = |label: &String| {
+        let wanted = choice.name.as_deref().unwrap_or_default().to_lowercase();
+        label.to_lowercase().contains(&wanted)
     };
-    let mut matching = all.into_iter().filter(fits);
-    matching.nth(choice.index.unwrap_or(0)).ok_or_else(|| Error::NoAdapter {
+    let mut matching = labels.iter().enumerate().filter(|(_, label)| fits(label));
+    let nth = matching.nth(choice.index.unwrap_or(0));
+    nth.map(|(position, _)| position).ok_or_else(|| Error::NoAdapter {
         wanted: choice.describe(),
-        remedy: if found.is_empty() { install_hint() } else { "Choose one of these.".into() },
-        found: if found.is_empty() { "none".into() } else { found.join("; ") },
+        remedy: if labels.is_empty() { install_hint() } else { "Choose one of these.".into() },
+        found: if labels.is_empty() { "none".into() } else { labels.join("; ") },
+    })
+}
+
+/// A device on `adapter`.
+pub(super) async fn open(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+) -> Result<(wgpu::Device, wgpu::Queue), Error> {
+    adapter.request_device(descriptor).await.map_err(|reason| Error::NoDevice {
+        adapter: adapter.get_info().name,
+        reason: reason.to_string(),
     })
 }
 
@@ -72,9 +95,14 @@ async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
     });
     let mut adapters = instance.enumerate_adapters(wanted).await;
     adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
-    // Stable, so adapters of a kind stay in the system's order.
-    adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    best_first(&mut adapters, wgpu::Adapter::get_info);
     adapters
+}
+
+/// Stable, so adapters of a kind stay in the system's order.
+#[cfg(not(target_arch = "wasm32"))]
+fn best_first<T>(adapters: &mut [T], info: impl Fn(&T) -> wgpu::AdapterInfo) {
+    adapters.sort_by_key(|adapter| rank(info(adapter).device_type));
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -115,4 +143,103 @@ fn install_hint() -> String {
         "Install a Vulkan driver."
     };
     hint.into()
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    fn info(name: &str, driver: &str, kind: wgpu::DeviceType) -> wgpu::AdapterInfo {
+        let info = wgpu::AdapterInfo::new(kind, wgpu::Backend::Vulkan);
+        wgpu::AdapterInfo { name: name.into(), driver: driver.into(), ..info }
+    }
+
+    fn all() -> Vec<wgpu::AdapterInfo> {
+        use wgpu::DeviceType::*;
+        let mut all = vec![
+            info("llvmpipe (LLVM 15.0.6, 256 bits)", "llvmpipe", Cpu),
+            info("Virtio-GPU Venus", "venus", VirtualGpu),
+            info("SwiftShader Device", "SwiftShader driver", Cpu),
+            info("Intel(R) UHD Graphics 630", "Intel open-source Mesa driver", IntegratedGpu),
+            info("NVIDIA GeForce RTX 3060", "NVIDIA", DiscreteGpu),
+            info("NVIDIA GeForce GT 1030", "NVIDIA", DiscreteGpu),
+            info("Something", "else", Other),
+        ];
+        best_first(&mut all, wgpu::AdapterInfo::clone);
+        all
+    }
+
+    fn chosen(choice: AdapterChoice) -> String {
+        let all = all();
+        all[position(&choice, &all).expect("an adapter")].name.clone()
+    }
+
+    #[test]
+    fn the_best_come_first() {
+        let names: Vec<String> = all().into_iter().map(|info| info.name).collect();
+        let first: Vec<&str> = names.iter().map(|name| name.split(' ').next().unwrap()).collect();
+        let expected =
+            ["NVIDIA", "NVIDIA", "Intel(R)", "Virtio-GPU", "llvmpipe", "SwiftShader", "Something"];
+        assert_eq!(first, expected);
+        assert_eq!(names[0], "NVIDIA GeForce RTX 3060", "the system's order within a kind");
+        assert_eq!(chosen(AdapterChoice::default()), "NVIDIA GeForce RTX 3060");
+    }
+
+    #[test]
+    fn names_and_positions_choose() {
+        // Of the adapter or of its driver, in any case.
+        assert_eq!(chosen(AdapterChoice::named("LLVMpipe")), "llvmpipe (LLVM 15.0.6, 256 bits)");
+        assert_eq!(chosen(AdapterChoice::named("mesa")), "Intel(R) UHD Graphics 630");
+        assert_eq!(chosen(AdapterChoice::named("nvidia")), "NVIDIA GeForce RTX 3060");
+        let at = |index| AdapterChoice { index: Some(index), ..AdapterChoice::default() };
+        assert_eq!(chosen(at(3)), "Virtio-GPU Venus");
+        // Positions are counted among those of the name.
+        let second = AdapterChoice { index: Some(1), ..AdapterChoice::named("NVIDIA") };
+        assert_eq!(chosen(second), "NVIDIA GeForce GT 1030");
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_with_what_is() {
+        let third = AdapterChoice { index: Some(2), ..AdapterChoice::named("nvidia") };
+        let all = all();
+        for (choice, wanted) in [
+            (AdapterChoice::named("radeon"), "no WebGPU adapter named 'radeon'; found: NVIDIA"),
+            (third, "named 'nvidia' at position 2"),
+        ] {
+            let error = position(&choice, &all).expect_err("there is none").to_string();
+            assert!(error.contains(wanted) && error.contains("Choose one of these"), "{error}");
+        }
+        let choice = AdapterChoice { backends: Some(wgpu::Backends::GL), ..Default::default() };
+        let error = position(&choice, &[]).expect_err("there is none").to_string();
+        assert!(error.contains("GL") && error.contains(&install_hint()), "{error}");
+    }
+
+    /// Only the wanted backends are looked at.
+    #[test]
+    fn backends_choose() {
+        let none = pollster::block_on(list(Some(wgpu::Backends::empty())));
+        assert!(none.is_empty());
+        for adapter in pollster::block_on(list(Some(wgpu::Backends::VULKAN))) {
+            assert_eq!(adapter.get_info().backend, wgpu::Backend::Vulkan);
+        }
+    }
+
+    /// An adapter that gives no device is named, with what it says.
+    #[test]
+    fn no_device_is_an_error() {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::NOOP;
+        descriptor.backend_options.noop = wgpu::NoopBackendOptions {
+            limits: Some(wgpu::Limits::default()),
+            ..wgpu::NoopBackendOptions::enabled()
+        };
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+        let limits = wgpu::Limits { max_bind_groups: 1000, ..Default::default() };
+        let wish = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+        let error = pollster::block_on(open(&adapter, &wish)).expect_err("1000 bind groups");
+        let Error::NoDevice { adapter: name, reason } = &error else { panic!("{error:?}") };
+        assert_eq!(*name, adapter.get_info().name);
+        assert!(reason.contains("max_bind_groups") && reason.contains("1000"), "{error}");
+    }
 }

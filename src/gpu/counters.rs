@@ -65,6 +65,8 @@ counters! {
     bind_groups,
     /// Pipelines created; each compiles a shader.
     pipelines,
-    /// Times the host waited for the device.
+    /// Times the host waited for the device: for results that were not there when they were asked
+    /// for, for values read back, and, training over lanes, for submissions (each look at one that is
+    /// under way counts).
     host_waits,
 }

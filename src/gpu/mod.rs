@@ -6,6 +6,7 @@ mod buffer;
 mod counters;
 #[cfg(not(target_arch = "wasm32"))]
 mod device_clock;
+mod fault;
 mod pipeline;
 mod readback;
 mod scope;
@@ -14,6 +15,8 @@ mod settle;
 #[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub(crate) use buffer::Buffer;
 pub use counters::Counters;
@@ -24,11 +27,12 @@ pub(crate) use readback::{Arrival, map};
 #[cfg(not(target_arch = "wasm32"))]
 pub use timestamps::Timestamps;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::Error;
 use crate::plan::{AdapterClass, Target};
 use counters::Tally;
+use fault::Faults;
 use pipeline::Pipelines;
 
 /// A `wgpu` device with its queue: made by wgrad or lent by the app that owns it.
@@ -47,15 +51,7 @@ struct Shared {
     target: Target,
     tally: Tally,
     pipelines: Pipelines,
-    /// What went wrong outside any call of ours; filled only on devices that wgrad owns.
-    fault: Arc<Mutex<Option<Fault>>>,
-}
-
-/// A fault that the device reported on its own.
-#[derive(Clone, Debug)]
-enum Fault {
-    Lost(String),
-    Uncaptured(String),
+    faults: Faults,
 }
 
 impl Gpu {
@@ -73,7 +69,6 @@ impl Gpu {
     /// As for [`Gpu::new`]; the error lists the adapters there are.
     pub async fn with(choice: &AdapterChoice) -> Result<Self, Error> {
         let adapter = adapter::pick(choice).await?;
-        let name = adapter.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features()
@@ -83,39 +78,29 @@ impl Gpu {
             required_limits: adapter.limits(),
             ..Default::default()
         };
-        let (device, queue) = adapter
-            .request_device(&descriptor)
-            .await
-            .map_err(|reason| Error::NoDevice { adapter: name, reason: reason.to_string() })?;
-        let fault = Arc::new(Mutex::new(None));
-        let report = |fault: &Arc<Mutex<Option<Fault>>>| {
-            let fault = fault.clone();
-            move |new: Fault| {
-                fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(new);
-            }
-        };
-        let (lost, uncaptured) = (report(&fault), report(&fault));
-        device.set_device_lost_callback(move |reason, message| {
-            lost(Fault::Lost(format!("{reason:?}: {message}")));
-        });
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            uncaptured(Fault::Uncaptured(error.to_string()));
-        }));
-        Ok(Self::assemble(device, queue, adapter.get_info(), fault))
+        let (device, queue) = adapter::open(&adapter, &descriptor).await?;
+        Ok(Self::own(device, queue, adapter.get_info()))
+    }
+
+    /// A device of wgrad's own, whose faults it hears of.
+    fn own(device: wgpu::Device, queue: wgpu::Queue, info: wgpu::AdapterInfo) -> Self {
+        let faults = Faults::default();
+        faults.watch(&device);
+        Self::assemble(device, queue, info, faults)
     }
 
     /// A device that the caller owns. Its error handler and its device-lost callback stay the
     /// caller's; everything works on default WebGPU limits and without optional features.
     pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
         let info = device.adapter_info();
-        Self::assemble(device.clone(), queue.clone(), info, Arc::default())
+        Self::assemble(device.clone(), queue.clone(), info, Faults::default())
     }
 
     fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
         info: wgpu::AdapterInfo,
-        fault: Arc<Mutex<Option<Fault>>>,
+        faults: Faults,
     ) -> Self {
         let limits = device.limits();
         let width =
@@ -142,7 +127,7 @@ impl Gpu {
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
-        Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, fault }) }
+        Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, faults }) }
     }
 
     /// The device.
@@ -182,22 +167,12 @@ impl Gpu {
     /// Whether the device is known to be gone: destroyed, unplugged or reset. Only devices that wgrad
     /// made say so; on a caller's device, the caller's own callback does.
     pub fn is_lost(&self) -> bool {
-        let fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(*fault, Some(Fault::Lost(_)))
+        self.shared.faults.is_lost()
     }
 
     /// An error if the device reported a fault of its own.
     pub(crate) fn check(&self, during: &str) -> Result<(), Error> {
-        let mut fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match fault.clone() {
-            None => Ok(()),
-            // A lost device stays lost: every later call says so too.
-            Some(Fault::Lost(reason)) => Err(Error::DeviceLost { during: during.into(), reason }),
-            Some(Fault::Uncaptured(reason)) => {
-                *fault = None;
-                Err(Error::Validation { during: during.into(), reason })
-            }
-        }
+        self.shared.faults.check(during)
     }
 
     /// A zeroed buffer that kernels, copies and the host can use.

@@ -169,3 +169,23 @@ impl Gpu {
         Ok(data)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What never arrives is not waited for for ever.
+    #[test]
+    fn what_never_arrives_is_an_error() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(&device, &queue);
+        let patience = std::time::Duration::from_secs(PATIENCE_SECONDS + 1);
+        let since = std::time::Instant::now().checked_sub(patience);
+        let (state, during) = (Arc::default(), "a test");
+        let arrival = Arrival { gpu, state, during, waiting_since: since };
+        assert!(arrival.waiting_since.is_some(), "this machine has run for two minutes");
+        let error = pollster::block_on(arrival).expect_err("it never arrives");
+        assert!(matches!(error, Error::Timeout { seconds: PATIENCE_SECONDS, .. }), "{error:?}");
+        assert!(error.to_string().contains("did not finish a test within 120 s"), "{error}");
+    }
+}

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::Gpu;
+use super::fault::Fault;
 use crate::Error;
 
 impl Gpu {
@@ -60,17 +61,7 @@ impl Gpu {
         let (internal, validation, memory) = (internal.await, validation.await, memory.await);
         match memory.or(validation).or(internal) {
             None => self.check(during).map(|()| result),
-            Some(error) => Err(named(error, during)),
-        }
-    }
-}
-
-fn named(error: wgpu::Error, during: &str) -> Error {
-    let (during, reason) = (during.to_string(), error.to_string());
-    match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { during, reason },
-        wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
-            Error::Validation { during, reason }
+            Some(error) => Err(Fault::of(&error).named(during)),
         }
     }
 }

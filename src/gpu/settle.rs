@@ -24,6 +24,7 @@ impl Gpu {
             std::thread::sleep(MOMENT);
             return self.check("a submission").map(|()| true);
         };
+        self.tally().host_waits.add(1);
         let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(at_most) };
         let done = match self.device().poll(wait) {
             Ok(_) => true,
@@ -45,6 +46,7 @@ impl Gpu {
         let done = Arc::new(AtomicBool::new(false));
         let flag = done.clone();
         self.queue().on_submitted_work_done(move || flag.store(true, Ordering::Release));
+        self.tally().host_waits.add(1);
         let since = Instant::now();
         while !done.load(Ordering::Acquire) {
             let _ = self.device().poll(wgpu::PollType::Poll);
@@ -56,5 +58,21 @@ impl Gpu {
             std::hint::spin_loop();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_has_an_end() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(&device, &queue);
+        gpu.settle("a test", Duration::from_secs(5)).unwrap();
+        assert!(gpu.wait_for(Some(queue.submit([])), Duration::from_secs(5)).unwrap());
+        assert_eq!(gpu.counters().host_waits, 2);
+        let error = gpu.settle("a test", Duration::ZERO).expect_err("no time at all");
+        assert!(matches!(&error, Error::Timeout { during, .. } if during == "a test"), "{error:?}");
     }
 }

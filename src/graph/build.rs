@@ -245,11 +245,7 @@ impl Graph {
         predictions: Tensor,
         targets: Tensor,
     ) -> Result<Tensor, Error> {
-        if let Loss::Huber { delta } = loss
-            && !(delta > 0.0 && delta.is_finite())
-        {
-            return Err(Error::argument("huber delta", delta, "a positive, finite number"));
-        }
+        loss.check()?;
         self.check_targets(loss.name(), predictions, targets, loss.takes_classes())?;
         self.node(Op::Loss(loss), &[predictions, targets], Shape::scalar())
     }

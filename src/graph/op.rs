@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Error;
+
 /// Which operand of a matrix product is read transposed. Nothing is ever transposed in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -122,6 +124,17 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// # Errors
+    /// [`Error::Argument`] if a figure of the loss is out of its range.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        match self {
+            Loss::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
+                Err(Error::argument("huber delta", delta, "a positive, finite number"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether targets are class indices, one per row, rather than one value per element.
     pub fn takes_classes(self) -> bool {
         matches!(self, Loss::SoftmaxCrossEntropy)

@@ -58,9 +58,12 @@ impl Shape {
     }
 
     /// The tensor seen as `outer × span × inner`, where `span` is the product of the axes
-    /// `start..end`. Every reduction, softmax and expansion works on this view.
+    /// `start..end`. Every reduction, softmax and expansion works on this view. Products that are too
+    /// large are `usize::MAX`.
     pub fn around(&self, start: usize, end: usize) -> View {
-        let product = |dims: Option<&[usize]>| dims.unwrap_or_default().iter().product();
+        let product = |dims: Option<&[usize]>| {
+            dims.unwrap_or_default().iter().fold(1, |n: usize, &extent| n.saturating_mul(extent))
+        };
         View {
             outer: product(self.0.get(..start)),
             span: product(self.0.get(start..end)),

@@ -73,10 +73,12 @@ fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor) -> Items {
     Items { count: if rows { shape.rows() } else { elements }, elements }
 }
 
-/// Number of workgroups that a sum over `items` is given: one per 8192 elements or part of that,
-/// at most 256, at most one per item. If it is 1, no second dispatch is needed.
+/// Number of workgroups that a sum over `items` is given: about one per 8192 elements, at most 256,
+/// and each has an item, by which the kernels tell it from the surplus of a dispatch. If it is 1, no
+/// second dispatch is needed.
 pub fn partials(items: Items) -> usize {
-    items.elements.div_ceil(SHARE).min(GROUPS).min(items.count).max(1)
+    let groups = items.elements.div_ceil(SHARE).min(GROUPS).min(items.count).max(1);
+    items.count.div_ceil((share(items.count, groups) as usize).max(1)).max(1)
 }
 
 /// Writes the loss, or with `groups` > 1 the parts of it that [`sum_partials`] adds up.
@@ -279,12 +281,12 @@ fn value_operands(
     ]
 }
 
-/// Workgroups of a sum; few enough for one row of the dispatch grid, so that none is surplus.
+/// Workgroups of a sum.
 pub(super) fn groups_of(groups: usize) -> usize {
     groups.clamp(1, GROUPS)
 }
 
-/// Items of each workgroup; the last ones may get fewer, or none.
+/// Items of each workgroup; the last one may get fewer.
 pub(super) fn share(items: usize, groups: usize) -> u32 {
     word(items.div_ceil(groups_of(groups)))
 }

@@ -21,11 +21,13 @@ pub enum Init {
 }
 
 impl Init {
-    /// `fan_in × fan_out` weights. The same seed gives the same weights on every machine.
+    /// `fan_in × fan_out` weights; none if they are more than 32 bits count, which no device takes.
+    /// The same seed gives the same weights on every machine.
     pub fn weights(self, fan_in: usize, fan_out: usize, seed: u64) -> Vec<f32> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let (inputs, sum) = (fan_in as f64, (fan_in + fan_out) as f64);
-        let count = fan_in * fan_out;
+        let (inputs, sum) = (fan_in as f64, fan_in as f64 + fan_out as f64);
+        let product = fan_in.saturating_mul(fan_out);
+        let count = if u32::try_from(product).is_ok() { product } else { 0 };
         let mut uniform = |bound: f64| -> Vec<f32> {
             (0..count).map(|_| (bound * (2.0 * random.random::<f64>() - 1.0)) as f32).collect()
         };

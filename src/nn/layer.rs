@@ -28,10 +28,10 @@ impl Layer {
         }
     }
 
-    /// Number of parameters for inputs of `width`.
+    /// Number of parameters for inputs of `width`, `usize::MAX` if there are more than that.
     pub fn parameters(self, width: usize) -> usize {
         match self {
-            Layer::Dense { units, .. } => (width + 1) * units,
+            Layer::Dense { units, .. } => width.saturating_add(1).saturating_mul(units),
             Layer::Activation(_) | Layer::Softmax => 0,
         }
     }

@@ -110,9 +110,10 @@ impl Sequential {
         &self.layers
     }
 
-    /// Number of trained numbers.
+    /// Number of trained numbers, `usize::MAX` if there are more than that.
     pub fn parameter_count(&self) -> usize {
-        self.widths().map(|(layer, width)| layer.parameters(width)).sum()
+        let counts = self.widths().map(|(layer, width)| layer.parameters(width));
+        counts.fold(0, usize::saturating_add)
     }
 
     /// Each layer with the width of its input.
@@ -125,14 +126,27 @@ impl Sequential {
     }
 
     /// # Errors
-    /// [`Error::Argument`] if a width is zero, or there is no layer with parameters.
+    /// [`Error::Argument`] if a width is zero or more than 32 bits count, or there is no layer with
+    /// parameters.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.input_width == 0 {
-            return Err(Error::argument("input width", 0, "at least 1"));
+        let counted = |elements: usize| u32::try_from(elements).is_ok();
+        if self.input_width == 0 || !counted(self.input_width) {
+            let rule = format!("from 1 to {}", u32::MAX);
+            return Err(Error::argument("input width", self.input_width, &rule));
         }
-        for (index, layer) in self.layers.iter().enumerate() {
-            if let Layer::Dense { units: 0, .. } = layer {
-                return Err(Error::argument(&format!("units of layer {index}"), 0, "at least 1"));
+        for (index, (layer, width)) in self.widths().enumerate() {
+            let Layer::Dense { units, .. } = layer else { continue };
+            let name = format!("units of layer {index} ({})", layer.name());
+            if units == 0 {
+                return Err(Error::argument(&name, 0, "at least 1"));
+            }
+            if !counted(layer.parameters(width)) {
+                let rule = format!(
+                    "at most {} with {width} inputs, since 32 bits must count a layer's parameters; \
+                     use fewer units or inputs",
+                    u32::MAX as usize / width.saturating_add(1)
+                );
+                return Err(Error::argument(&name, units, &rule));
             }
         }
         if self.parameter_count() == 0 {
@@ -142,9 +156,14 @@ impl Sequential {
     }
 
     /// The parameters in the order in which [`Sequential::build`] adds them, with their initial
-    /// values.
+    /// values: none of a model that no device takes, since a layer has more than 32 bits count.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
+        let countable =
+            |(layer, width): (Layer, usize)| u32::try_from(layer.parameters(width)).is_ok();
+        if !self.widths().all(countable) {
+            return specs;
+        }
         for (index, (layer, fan_in)) in self.widths().enumerate() {
             let Layer::Dense { units, init } = layer else { continue };
             // Every layer draws from a generator of its own, so that a layer added elsewhere does
@@ -225,5 +244,35 @@ impl fmt::Display for Summary<'_> {
         }
         let count = self.0.parameter_count();
         write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_a_table() {
+        let model = Sequential::new(784)
+            .dense_with(128, Init::HeUniform)
+            .relu()
+            .dense(10)
+            .leaky_relu(0.1)
+            .softmax();
+        let expected = "\
+layer                   output            parameters
+input                   (?, 784)                   0
+dense_0                 (?, 128)              100480
+relu_1                  (?, 128)                   0
+dense_2                 (?, 10)                 1290
+leaky_relu_3            (?, 10)                    0
+softmax_4               (?, 10)                    0
+parameters: 101770 (397.5 KiB)";
+        assert_eq!(model.summary().to_string(), expected);
+        let empty = "\
+layer                   output            parameters
+input                   (?, 3)                     0
+parameters: 0 (0.0 KiB)";
+        assert_eq!(Sequential::new(3).summary().to_string(), empty);
     }
 }

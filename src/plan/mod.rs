@@ -22,6 +22,7 @@
 mod arena;
 mod barriers;
 mod choose;
+mod labels;
 mod level;
 mod lower;
 mod lower_update;
@@ -131,6 +132,10 @@ pub struct Plan {
     arena: ArenaLayout,
     rule: Option<UpdateRule>,
     columns: usize,
+    /// The column of the loss that must be finite for an update to happen.
+    loss_column: Option<usize>,
+    /// For each input of class labels, the number of classes.
+    classes: Vec<(Tensor, usize)>,
     choices: Vec<Choice>,
 }
 
@@ -207,6 +212,10 @@ impl Plan {
                 .filter(|_| options.portion != Portion::Gradients)
                 .map(|update| update.rule),
             columns: options.results.len(),
+            loss_column: graph
+                .update_pass()
+                .and_then(|update| options.results.iter().position(|&t| t == update.loss)),
+            classes: labels::classes(graph),
             choices: lowered.choices,
         })
     }
@@ -279,6 +288,17 @@ impl Plan {
     /// Columns of the results table.
     pub fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// The column of the results table with the loss that must be finite for an update to happen, if
+    /// it is among the results.
+    pub fn loss_column(&self) -> Option<usize> {
+        self.loss_column
+    }
+
+    /// The number of classes, if `tensor` is an input of class labels that a loss or a count takes.
+    pub fn classes(&self, tensor: Tensor) -> Option<usize> {
+        self.classes.iter().find(|(labels, _)| *labels == tensor).map(|&(_, classes)| classes)
     }
 
     /// The device the plan was made for.

@@ -33,7 +33,8 @@ pub enum Signal {
     Remember,
     /// End training.
     Stop,
-    /// Put this callback's remembered weights back (if any) and end training.
+    /// End training, and then put this callback's remembered weights back (if any). Where several
+    /// callbacks ask for theirs, the last to ask has its way.
     RestoreAndStop,
 }
 
@@ -55,7 +56,7 @@ pub trait Callback {
         Signal::Continue
     }
 
-    /// After the last epoch that was asked for, unless a callback stopped training before.
+    /// When training has ended, however it did: after the last epoch, by a callback, or by an error.
     fn on_train_end(&mut self) -> Signal {
         Signal::Continue
     }
@@ -91,7 +92,8 @@ impl Watch {
     }
 }
 
-/// Ends training when a figure has not improved for some epochs, and puts the best weights back.
+/// Ends training when a figure has not improved for some epochs, and leaves the model with the weights
+/// of the best one, also where training ends otherwise.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     watch: Watch,
@@ -132,7 +134,7 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Leaves the model with the weights of its best epoch.
+/// Leaves the model with the weights of its best epoch, however training ends.
 #[derive(Clone, Debug)]
 pub struct KeepBest {
     watch: Watch,

@@ -108,7 +108,8 @@ impl Model {
     /// [`Error::Argument`] and [`Error::Shape`] for arguments out of range and data that does not
     /// fit; [`Error::NotFinite`] if the loss or a parameter becomes NaN or infinite: training stops
     /// and the model keeps the weights of the last good step (where a gradient overflowed although the
-    /// loss was finite: the parameters that could, moved in that step too); the errors of the device.
+    /// loss was finite: the parameters that could, moved in that step too), or those that a callback
+    /// such as [`KeepBest`](super::KeepBest) remembered; the errors of the device.
     pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let held_out;
         let (data, validation) = match fit.validation {
@@ -147,13 +148,17 @@ impl Model {
             validator,
             callbacks: fit.callbacks,
             snapshots,
+            restore: None,
             epochs: fit.epochs,
             expected: VecDeque::new(),
             history: History::default(),
             clock: Clock::now(),
             stop: false,
         };
-        run.train(data.rows(), fit.shuffle).await?;
+        // Callbacks hear of every end, also of one by an error; the first error is what is told.
+        let trained = run.train(data.rows(), fit.shuffle).await;
+        let ended = run.end_callbacks().await;
+        trained.and(ended)?;
         Ok(run.history)
     }
 }
@@ -187,7 +192,7 @@ impl Model {
 /// all calls of `fit`.
 pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
     // The constant spreads neighbouring seeds (Steele et al., 2014).
-    permutation(rows, seed.wrapping_add((epoch + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    permutation(rows, seed.wrapping_add(epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 /// The state of one call of `fit`.
@@ -198,6 +203,8 @@ struct Run<'m, 'd, 'c> {
     facts: TargetFacts,
     callbacks: Vec<&'c mut dyn Callback>,
     snapshots: Vec<Option<Snapshot>>,
+    /// The callback whose remembered weights are put back at the end.
+    restore: Option<usize>,
     epochs: usize,
     /// Epoch, batch and learning rate of the steps whose results are yet to come.
     expected: VecDeque<(usize, usize, f32)>,
@@ -228,16 +235,26 @@ impl Run<'_, '_, '_> {
                 break;
             }
         }
-        self.drain().await?;
+        self.drain().await
+    }
+
+    /// Tells every callback that training has ended, then puts remembered weights back if one asks
+    /// for it: only now, when no step is under way that would move them again, and no callback is
+    /// left that would remember them for its own.
+    async fn end_callbacks(&mut self) -> Result<()> {
+        let stopped_early = self.history.stopped_early;
+        let mut outcome = Ok(());
         for index in 0..self.callbacks.len() {
-            if self.stop {
-                break;
-            }
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_train_end());
-            self.obey(index, signal.unwrap_or_default()).await?;
-            self.history.stopped_early = false;
+            let obeyed = self.obey(index, signal.unwrap_or_default()).await;
+            outcome = outcome.and(obeyed);
         }
-        Ok(())
+        self.history.stopped_early = stopped_early;
+        outcome?;
+        match self.restore.and_then(|index| self.snapshots.get(index)?.as_ref()) {
+            Some(snapshot) => self.model.parameters().restore(snapshot).await,
+            None => Ok(()),
+        }
     }
 
     async fn submit_epoch(&mut self, epoch: usize) -> Result<()> {
@@ -295,7 +312,7 @@ impl Run<'_, '_, '_> {
     async fn receive(&mut self, results: &[StepResult]) -> Result<()> {
         for result in results {
             let Some((epoch, batch, rate)) = self.expected.pop_front() else { continue };
-            self.model.steps += 1;
+            self.model.completed(1);
             self.sums.add(result);
             self.history.batch_losses.push(result.loss);
             let last = batch + 1 == self.trainer.batches();
@@ -380,8 +397,8 @@ impl Run<'_, '_, '_> {
             (Signal::Remember, empty) => *empty = Some(parameters.snapshot().await?),
             (Signal::Stop, _) => self.end(),
             (Signal::RestoreAndStop, snapshot) => {
-                if let Some(snapshot) = snapshot {
-                    parameters.restore(snapshot).await?;
+                if snapshot.is_some() {
+                    self.restore = Some(index);
                 }
                 self.end();
             }

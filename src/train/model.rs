@@ -85,6 +85,7 @@ impl Sequential {
     pub async fn compile(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
         self.check()?;
         compile.optimizer.check()?;
+        compile.loss.check()?;
         check_output(&self, compile.loss)?;
         for metric in &compile.metrics {
             metric.count(compile.loss)?;
@@ -214,13 +215,13 @@ impl Model {
 
     /// Says that `steps` more steps of training are done.
     pub fn completed(&mut self, steps: u64) {
-        self.steps += steps;
+        self.steps = self.steps.saturating_add(steps);
     }
 
     /// The record of the step of training that comes after `ahead` others that are not completed
     /// yet.
     pub fn next_step(&self, ahead: u64) -> Step {
-        let number = self.steps + ahead;
+        let number = self.steps.saturating_add(ahead);
         let rate = self.optimizer().learning_rate_at(number);
         Step::training(self.optimizer().rule(), u32::try_from(number).unwrap_or(u32::MAX), 0, rate)
     }

@@ -105,9 +105,9 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         self.rows.div_ceil(self.batch)
     }
 
-    /// Rows of batch `index`.
+    /// Rows of batch `index`; 0 if there is no such batch.
     pub fn batch_rows(&self, index: usize) -> usize {
-        self.rows.saturating_sub(index * self.batch).min(self.batch)
+        self.rows.saturating_sub(index.saturating_mul(self.batch)).min(self.batch)
     }
 
     /// The plan of a full batch, to print or to count. The resident kernel computes the same in one

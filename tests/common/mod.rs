@@ -6,11 +6,14 @@ pub mod cases;
 pub mod device;
 pub mod num;
 pub mod random;
+pub mod training;
 pub mod twin;
+pub mod twin_losses;
+pub mod twin_update;
 
 pub use device::{
     Run, check, check_run, compare, fresh, gpu, lanes, run, step_from, tilings, within_bounds,
-    write,
+    write, write_raw,
 };
 
 use cases::Case;

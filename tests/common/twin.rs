@@ -5,10 +5,12 @@
 use std::collections::HashMap;
 
 use wgrad::graph::{
-    Binary, Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, UpdateRule, View,
+    Binary, Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, View,
 };
 
 use super::num::Num;
+use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric};
+pub use super::twin_update::{Trained, clip_factor, update};
 
 /// What a tensor holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,12 +257,12 @@ fn apply(binary: Binary, a: Num, b: Num) -> Num {
     }
 }
 
-const ONE: Num = Num::exact(1.0);
-const TWO: Num = Num::exact(2.0);
-const HALF: Num = Num::exact(0.5);
-const ZERO: Num = Num::exact(0.0);
+pub(super) const ONE: Num = Num::exact(1.0);
+pub(super) const TWO: Num = Num::exact(2.0);
+pub(super) const HALF: Num = Num::exact(0.5);
+pub(super) const ZERO: Num = Num::exact(0.0);
 
-fn sigmoid(x: Num) -> Num {
+pub(super) fn sigmoid(x: Num) -> Num {
     ONE / (ONE + (-x).exp())
 }
 
@@ -326,21 +328,21 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
 }
 
 /// `factor · sign(e)`; nothing where `e` is 0.
-fn times_sign(e: Num, factor: Num) -> Num {
+pub(super) fn times_sign(e: Num, factor: Num) -> Num {
     if e.value == 0.0 && e.error == 0.0 {
         return ZERO;
     }
     Num::either(e.value > 0.0, e.unsure_about(0.0), factor, -factor)
 }
 
-fn softmax(x: &[Num]) -> Vec<Num> {
+pub(super) fn softmax(x: &[Num]) -> Vec<Num> {
     let largest = x.iter().copied().reduce(Num::max).expect("not empty");
     let powers: Vec<Num> = x.iter().map(|&x| (x - largest).exp()).collect();
     let sum = Num::sum(powers.iter().copied());
     powers.into_iter().map(|p| p / sum).collect()
 }
 
-fn log_softmax(x: &[Num]) -> Vec<Num> {
+pub(super) fn log_softmax(x: &[Num]) -> Vec<Num> {
     // ln Σ exp(x - max): the largest adds 1, so this is ln(1 + the others), which is small but not
     // 0 where one element stands out.
     let (top, _) = largest(x);
@@ -379,229 +381,4 @@ fn max_grad(view: View, x: &[Num], dy: &[Num]) -> Vec<Num> {
         }
     }
     dx
-}
-
-fn cross_entropy(logits: &[Num], labels: &[u32], classes: usize) -> Num {
-    let rows = logits.chunks(classes).zip(labels);
-    Num::sum(rows.map(|(row, &label)| -log_softmax(row)[label as usize])).over(labels.len())
-}
-
-fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
-    let n = predictions.len();
-    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
-    match loss {
-        Loss::MeanSquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())).over(n),
-        Loss::MeanAbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())).over(n),
-        Loss::Huber { delta } => {
-            let delta = Num::exact(f64::from(delta));
-            Num::sum(pairs().map(|(p, t)| {
-                let e = (p - t).abs();
-                if e.value <= delta.value { e.squared() * HALF } else { delta * (e - HALF * delta) }
-            }))
-            .over(n)
-        }
-        Loss::SoftmaxCrossEntropyProbabilities => {
-            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
-            Num::sum(rows.flat_map(|(row, targets)| {
-                let targets = targets.to_vec();
-                log_softmax(row).into_iter().zip(targets).map(|(log_p, t)| -(t * log_p))
-            }))
-            .over(n / columns)
-        }
-        Loss::BinaryCrossEntropy => {
-            // log σ(z) = z - log(1 + eᶻ) = -log(1 + e⁻ᶻ), and 1 - σ(z) = σ(-z).
-            Num::sum(pairs().map(|(z, t)| {
-                let tail = (-z.abs()).exp().ln_1p();
-                z.max(ZERO) - z * t + tail
-            }))
-            .over(n)
-        }
-        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
-    }
-}
-
-fn loss_grad(
-    loss: Loss,
-    predictions: &[Num],
-    targets: &[Num],
-    columns: usize,
-    upstream: Num,
-) -> Vec<Num> {
-    let n = predictions.len();
-    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
-    match loss {
-        Loss::MeanSquaredError => {
-            pairs().map(|(p, t)| (TWO * (p - t)).over(n) * upstream).collect()
-        }
-        Loss::MeanAbsoluteError => {
-            let share = upstream.over(n);
-            pairs().map(|(p, t)| times_sign(p - t, share)).collect()
-        }
-        Loss::Huber { delta } => {
-            let delta = Num::exact(f64::from(delta));
-            pairs()
-                .map(|(p, t)| {
-                    let e = p - t;
-                    let clamped = if e.value > delta.value {
-                        delta
-                    } else if e.value < -delta.value {
-                        -delta
-                    } else {
-                        e
-                    };
-                    // Clamping never makes an error larger, but may leave it where it was.
-                    Num { error: e.error, ..clamped }.over(n) * upstream
-                })
-                .collect()
-        }
-        Loss::SoftmaxCrossEntropyProbabilities => {
-            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
-            rows.flat_map(|(row, targets)| {
-                let total = Num::sum(targets.iter().copied());
-                let targets = targets.to_vec();
-                softmax(row)
-                    .into_iter()
-                    .zip(targets)
-                    .map(move |(p, t)| (p * total - t).over(n / columns) * upstream)
-            })
-            .collect()
-        }
-        Loss::BinaryCrossEntropy => {
-            pairs().map(|(z, t)| (sigmoid(z) - t).over(n) * upstream).collect()
-        }
-        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
-    }
-}
-
-/// Where the largest element is, the first of equals, and whether rounding could move it.
-fn largest(row: &[Num]) -> (usize, bool) {
-    let mut best = 0;
-    for (i, x) in row.iter().enumerate() {
-        if x.value > row[best].value {
-            best = i;
-        }
-    }
-    let unsure = row.iter().enumerate().any(|(i, x)| {
-        let error = x.error + row[best].error;
-        i != best && error > 0.0 && row[best].value - x.value <= error
-    });
-    (best, unsure)
-}
-
-fn hit(is_hit: bool, unsure: bool) -> Num {
-    Num::either(is_hit, unsure, ONE, ZERO)
-}
-
-fn metric(count: Count, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
-    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
-    match count {
-        Count::CorrectBinary => Num::sum(pairs().map(|(z, t)| {
-            let unsure = z.unsure_about(0.0) || t.unsure_about(0.5);
-            hit((z.value > 0.0) == (t.value > 0.5), unsure)
-        })),
-        Count::CorrectProbabilities => {
-            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
-            Num::sum(rows.map(|(p, t)| {
-                let ((p, unsure_p), (t, unsure_t)) = (largest(p), largest(t));
-                hit(p == t, unsure_p || unsure_t)
-            }))
-        }
-        Count::AbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())),
-        Count::SquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())),
-        Count::Correct => unreachable!("takes classes"),
-    }
-}
-
-/// One parameter's share of an update.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    pub value: Vec<Num>,
-    pub gradient: Vec<Num>,
-    /// Velocity (momentum) or mean of gradients (Adam). Zero before the first step.
-    pub state1: Vec<Num>,
-    /// Mean of squared gradients (Adam). Zero before the first step.
-    pub state2: Vec<Num>,
-}
-
-impl Trained {
-    pub fn new(value: &[f32]) -> Self {
-        let zeros = vec![ZERO; value.len()];
-        Trained {
-            value: Value::exact(value).floats().to_vec(),
-            gradient: zeros.clone(),
-            state1: zeros.clone(),
-            state2: zeros,
-        }
-    }
-}
-
-/// The factor that brings the gradients' global norm down to `limit`.
-pub fn clip_factor(parameters: &[Trained], limit: Option<f32>) -> Num {
-    let Some(limit) = limit else { return ONE };
-    let limit = Num::exact(f64::from(limit));
-    let squares = parameters.iter().flat_map(|p| p.gradient.iter().map(|g| g.squared()));
-    let norm = Num::sum(squares).sqrt();
-    let scaled = limit / norm;
-    let unsure = norm.unsure_about(limit.value);
-    Num::either(norm.value > limit.value, unsure, scaled, ONE)
-}
-
-/// Moves `parameters` by `rule` in step number `step`, counted from 1.
-pub fn update(
-    rule: UpdateRule,
-    clip_norm: Option<f32>,
-    learning_rate: f32,
-    step: u32,
-    parameters: &mut [Trained],
-) {
-    let factor = clip_factor(parameters, clip_norm);
-    let rate = Num::exact(f64::from(learning_rate));
-    for parameter in parameters {
-        for i in 0..parameter.value.len() {
-            let w = parameter.value[i];
-            let g = match clip_norm {
-                Some(_) => parameter.gradient[i] * factor,
-                None => parameter.gradient[i],
-            };
-            let (state1, state2) = (&mut parameter.state1[i], &mut parameter.state2[i]);
-            parameter.value[i] = move_one(rule, rate, step, w, g, state1, state2);
-        }
-    }
-}
-
-fn move_one(
-    rule: UpdateRule,
-    rate: Num,
-    step: u32,
-    w: Num,
-    g: Num,
-    state1: &mut Num,
-    state2: &mut Num,
-) -> Num {
-    let exact = |x: f32| Num::exact(f64::from(x));
-    match rule {
-        UpdateRule::Sgd { weight_decay } => w - rate * (g + exact(weight_decay) * w),
-        UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
-            let (momentum, decay) = (exact(momentum), exact(weight_decay));
-            *state1 = momentum * *state1 + g + decay * w;
-            if nesterov {
-                w - rate * (g + decay * w + momentum * *state1)
-            } else {
-                w - rate * *state1
-            }
-        }
-        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-            let decay = exact(weight_decay);
-            let g = if decoupled { g } else { g + decay * w };
-            let w = if decoupled { w - rate * decay * w } else { w };
-            let rest = |beta: f32| Num::rounded(1.0 - f64::from(beta));
-            *state1 = exact(beta1) * *state1 + rest(beta1) * g;
-            *state2 = exact(beta2) * *state2 + rest(beta2) * g.squared();
-            // What is missing of the means because they started at zero.
-            let power = |beta: f32| f64::from(beta).powi(step as i32);
-            let mean = *state1 / Num::rounded(1.0 - power(beta1));
-            let square = *state2 / Num::rounded(1.0 - power(beta2));
-            w - rate * mean / (square.sqrt() + exact(epsilon))
-        }
-    }
 }

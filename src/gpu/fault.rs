@@ -1,0 +1,190 @@
+//! What goes wrong on a device, until a call returns it as its [`Error`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Error;
+
+/// A fault that the device reported, with its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fault {
+    Lost(String),
+    OutOfMemory(String),
+    Refused(String),
+}
+
+impl Fault {
+    pub(super) fn of(error: &wgpu::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory(reason),
+            wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => Fault::Refused(reason),
+        }
+    }
+
+    /// The error of what was being done.
+    pub(super) fn named(self, during: &str) -> Error {
+        let during = during.into();
+        match self {
+            Fault::Lost(reason) => Error::DeviceLost { during, reason },
+            Fault::OutOfMemory(reason) => Error::OutOfMemory { during, reason },
+            Fault::Refused(reason) => Error::Validation { during, reason },
+        }
+    }
+}
+
+/// What went wrong on a device outside any call of ours; filled only on devices that wgrad owns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults(Arc<Mutex<Option<Fault>>>);
+
+impl Faults {
+    /// Hears of the faults of `device`, whose handlers it takes: never those of a caller's device.
+    pub(super) fn watch(&self, device: &wgpu::Device) {
+        let (lost, uncaptured) = (self.clone(), self.clone());
+        device.set_device_lost_callback(move |reason, message| {
+            lost.report(Fault::Lost(format!("{reason:?}: {message}")));
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            uncaptured.report(Fault::of(&error));
+        }));
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first fault is kept, since later ones mostly follow from it, but for a loss: it is for good.
+    fn report(&self, new: Fault) {
+        let mut slot = self.slot();
+        match (&*slot, &new) {
+            (None, _) | (Some(Fault::OutOfMemory(_) | Fault::Refused(_)), Fault::Lost(_)) => {
+                *slot = Some(new);
+            }
+            _ => {}
+        }
+    }
+
+    /// An error if there was a fault. A lost device stays lost: every later call says so too.
+    pub(super) fn check(&self, during: &str) -> Result<(), Error> {
+        let mut slot = self.slot();
+        let fault = match &*slot {
+            Some(Fault::Lost(_)) => slot.clone(),
+            _ => slot.take(),
+        };
+        fault.map_or(Ok(()), |fault| Err(fault.named(during)))
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*self.slot(), Some(Fault::Lost(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gpu;
+
+    fn memory() -> wgpu::Error {
+        wgpu::Error::OutOfMemory { source: "none left".into() }
+    }
+
+    fn validation(description: &str) -> wgpu::Error {
+        wgpu::Error::Validation { source: "no".into(), description: description.into() }
+    }
+
+    fn internal(description: &str) -> wgpu::Error {
+        wgpu::Error::Internal { source: "oh".into(), description: description.into() }
+    }
+
+    /// A device without hardware that wgrad owns.
+    fn own() -> Gpu {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let info = device.adapter_info();
+        Gpu::own(device, queue, info)
+    }
+
+    /// A buffer that no device makes, asked for outside any call of ours.
+    fn without_usage(gpu: &Gpu) {
+        let _ = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 4,
+            usage: wgpu::BufferUsages::empty(),
+            mapped_at_creation: false,
+        });
+    }
+
+    #[test]
+    fn errors_keep_their_kind() {
+        assert!(matches!(
+            Fault::of(&memory()).named("a copy"),
+            Error::OutOfMemory { during, .. } if during == "a copy"
+        ));
+        for error in [validation("bad binding"), internal("bad binding")] {
+            let Error::Validation { during, reason } = Fault::of(&error).named("a dispatch") else {
+                panic!("{error:?}")
+            };
+            assert_eq!((during.as_str(), reason.as_str()), ("a dispatch", "bad binding"));
+        }
+    }
+
+    #[test]
+    fn the_first_fault_is_told_once_and_a_loss_for_ever() {
+        let faults = Faults::default();
+        assert!(faults.check("nothing").is_ok());
+        faults.report(Fault::of(&memory()));
+        faults.report(Fault::of(&validation("what follows")));
+        assert!(matches!(faults.check("one"), Err(Error::OutOfMemory { .. })));
+        assert!(faults.check("two").is_ok());
+        faults.report(Fault::of(&validation("refused")));
+        faults.report(Fault::Lost("Unknown: gone".into()));
+        faults.report(Fault::of(&memory()));
+        assert!(faults.is_lost());
+        for during in ["three", "four"] {
+            let error = faults.check(during).expect_err("lost");
+            assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
+            assert!(error.to_string().contains(during), "{error}");
+        }
+    }
+
+    /// What a device says outside any call comes from the next call, by its kind, and once.
+    #[test]
+    fn uncaptured_errors_come_from_the_next_call() {
+        let gpu = own();
+        let call = || pollster::block_on(gpu.buffer("a small one", 4)).map(drop);
+        without_usage(&gpu);
+        let error = call().expect_err("no usage");
+        assert!(matches!(error, Error::Validation { .. }), "{error:?}");
+        assert!(error.to_string().contains("allocating a small one (4 bytes)"), "{error}");
+        call().unwrap();
+        gpu.shared.faults.report(Fault::of(&memory()));
+        let error = call().expect_err("out of memory");
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{error:?}");
+        call().unwrap();
+    }
+
+    /// The error of a call's own is that call's, and nothing is left for the next.
+    #[test]
+    fn captured_errors_come_from_their_call() {
+        let gpu = own();
+        let error = pollster::block_on(gpu.scoped("a test", || without_usage(&gpu)));
+        let error = error.expect_err("no usage");
+        let Error::Validation { during, reason } = &error else { panic!("{error:?}") };
+        assert!(during == "a test" && reason.contains("usage"), "{error}");
+        gpu.check("afterwards").unwrap();
+        // Outside a scope of wgrad's, a refusal is told to the caller of the function that saw it.
+        assert!(gpu.refused(|| without_usage(&gpu)).is_some_and(|reason| reason.contains("usage")));
+        gpu.check("afterwards").unwrap();
+    }
+
+    #[test]
+    fn a_lost_device_stays_lost() {
+        let gpu = own();
+        assert!(!gpu.is_lost());
+        gpu.device().destroy();
+        let _ = gpu.device().poll(wgpu::PollType::Poll);
+        assert!(gpu.is_lost());
+        for _ in 0..2 {
+            let error = pollster::block_on(gpu.buffer("one more", 4)).map(drop).expect_err("lost");
+            assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The losses, their gradients and the counts of the twin.
+
+use wgrad::graph::{Count, Loss};
+
+use super::num::Num;
+use super::twin::{HALF, ONE, TWO, ZERO, log_softmax, sigmoid, softmax, times_sign};
+
+pub(super) fn cross_entropy(logits: &[Num], labels: &[u32], classes: usize) -> Num {
+    let rows = logits.chunks(classes).zip(labels);
+    Num::sum(rows.map(|(row, &label)| -log_softmax(row)[label as usize])).over(labels.len())
+}
+
+pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
+    let n = predictions.len();
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match loss {
+        Loss::MeanSquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())).over(n),
+        Loss::MeanAbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())).over(n),
+        Loss::Huber { delta } => {
+            let delta = Num::exact(f64::from(delta));
+            Num::sum(pairs().map(|(p, t)| {
+                let e = (p - t).abs();
+                if e.value <= delta.value { e.squared() * HALF } else { delta * (e - HALF * delta) }
+            }))
+            .over(n)
+        }
+        Loss::SoftmaxCrossEntropyProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            Num::sum(rows.flat_map(|(row, targets)| {
+                let targets = targets.to_vec();
+                log_softmax(row).into_iter().zip(targets).map(|(log_p, t)| -(t * log_p))
+            }))
+            .over(n / columns)
+        }
+        Loss::BinaryCrossEntropy => {
+            // log σ(z) = z - log(1 + eᶻ) = -log(1 + e⁻ᶻ), and 1 - σ(z) = σ(-z).
+            Num::sum(pairs().map(|(z, t)| {
+                let tail = (-z.abs()).exp().ln_1p();
+                z.max(ZERO) - z * t + tail
+            }))
+            .over(n)
+        }
+        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+    }
+}
+
+pub(super) fn loss_grad(
+    loss: Loss,
+    predictions: &[Num],
+    targets: &[Num],
+    columns: usize,
+    upstream: Num,
+) -> Vec<Num> {
+    let n = predictions.len();
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match loss {
+        Loss::MeanSquaredError => {
+            pairs().map(|(p, t)| (TWO * (p - t)).over(n) * upstream).collect()
+        }
+        Loss::MeanAbsoluteError => {
+            let share = upstream.over(n);
+            pairs().map(|(p, t)| times_sign(p - t, share)).collect()
+        }
+        Loss::Huber { delta } => {
+            let delta = Num::exact(f64::from(delta));
+            pairs()
+                .map(|(p, t)| {
+                    let e = p - t;
+                    let clamped = if e.value > delta.value {
+                        delta
+                    } else if e.value < -delta.value {
+                        -delta
+                    } else {
+                        e
+                    };
+                    // Clamping never makes an error larger, but may leave it where it was.
+                    Num { error: e.error, ..clamped }.over(n) * upstream
+                })
+                .collect()
+        }
+        Loss::SoftmaxCrossEntropyProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            rows.flat_map(|(row, targets)| {
+                let total = Num::sum(targets.iter().copied());
+                let targets = targets.to_vec();
+                softmax(row)
+                    .into_iter()
+                    .zip(targets)
+                    .map(move |(p, t)| (p * total - t).over(n / columns) * upstream)
+            })
+            .collect()
+        }
+        Loss::BinaryCrossEntropy => {
+            pairs().map(|(z, t)| (sigmoid(z) - t).over(n) * upstream).collect()
+        }
+        Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+    }
+}
+
+/// Where the largest element is, the first of equals, and whether rounding could move it.
+pub(super) fn largest(row: &[Num]) -> (usize, bool) {
+    let mut best = 0;
+    for (i, x) in row.iter().enumerate() {
+        if x.value > row[best].value {
+            best = i;
+        }
+    }
+    let unsure = row.iter().enumerate().any(|(i, x)| {
+        let error = x.error + row[best].error;
+        i != best && error > 0.0 && row[best].value - x.value <= error
+    });
+    (best, unsure)
+}
+
+pub(super) fn hit(is_hit: bool, unsure: bool) -> Num {
+    Num::either(is_hit, unsure, ONE, ZERO)
+}
+
+pub(super) fn metric(count: Count, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
+    let pairs = || predictions.iter().copied().zip(targets.iter().copied());
+    match count {
+        Count::CorrectBinary => Num::sum(pairs().map(|(z, t)| {
+            let unsure = z.unsure_about(0.0) || t.unsure_about(0.5);
+            hit((z.value > 0.0) == (t.value > 0.5), unsure)
+        })),
+        Count::CorrectProbabilities => {
+            let rows = predictions.chunks(columns).zip(targets.chunks(columns));
+            Num::sum(rows.map(|(p, t)| {
+                let ((p, unsure_p), (t, unsure_t)) = (largest(p), largest(t));
+                hit(p == t, unsure_p || unsure_t)
+            }))
+        }
+        Count::AbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())),
+        Count::SquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())),
+        Count::Correct => unreachable!("takes classes"),
+    }
+}

@@ -1,0 +1,100 @@
+//! The update rules of the twin.
+
+use wgrad::graph::UpdateRule;
+
+use super::num::Num;
+use super::twin::{ONE, Value, ZERO};
+
+/// One parameter's share of an update.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    pub value: Vec<Num>,
+    pub gradient: Vec<Num>,
+    /// Velocity (momentum) or mean of gradients (Adam). Zero before the first step.
+    pub state1: Vec<Num>,
+    /// Mean of squared gradients (Adam). Zero before the first step.
+    pub state2: Vec<Num>,
+}
+
+impl Trained {
+    pub fn new(value: &[f32]) -> Self {
+        let zeros = vec![ZERO; value.len()];
+        Trained {
+            value: Value::exact(value).floats().to_vec(),
+            gradient: zeros.clone(),
+            state1: zeros.clone(),
+            state2: zeros,
+        }
+    }
+}
+
+/// The factor that brings the gradients' global norm down to `limit`.
+pub fn clip_factor(parameters: &[Trained], limit: Option<f32>) -> Num {
+    let Some(limit) = limit else { return ONE };
+    let limit = Num::exact(f64::from(limit));
+    let squares = parameters.iter().flat_map(|p| p.gradient.iter().map(|g| g.squared()));
+    let norm = Num::sum(squares).sqrt();
+    let scaled = limit / norm;
+    let unsure = norm.unsure_about(limit.value);
+    Num::either(norm.value > limit.value, unsure, scaled, ONE)
+}
+
+/// Moves `parameters` by `rule` in step number `step`, counted from 1.
+pub fn update(
+    rule: UpdateRule,
+    clip_norm: Option<f32>,
+    learning_rate: f32,
+    step: u32,
+    parameters: &mut [Trained],
+) {
+    let factor = clip_factor(parameters, clip_norm);
+    let rate = Num::exact(f64::from(learning_rate));
+    for parameter in parameters {
+        for i in 0..parameter.value.len() {
+            let w = parameter.value[i];
+            let g = match clip_norm {
+                Some(_) => parameter.gradient[i] * factor,
+                None => parameter.gradient[i],
+            };
+            let (state1, state2) = (&mut parameter.state1[i], &mut parameter.state2[i]);
+            parameter.value[i] = move_one(rule, rate, step, w, g, state1, state2);
+        }
+    }
+}
+
+fn move_one(
+    rule: UpdateRule,
+    rate: Num,
+    step: u32,
+    w: Num,
+    g: Num,
+    state1: &mut Num,
+    state2: &mut Num,
+) -> Num {
+    let exact = |x: f32| Num::exact(f64::from(x));
+    match rule {
+        UpdateRule::Sgd { weight_decay } => w - rate * (g + exact(weight_decay) * w),
+        UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
+            let (momentum, decay) = (exact(momentum), exact(weight_decay));
+            *state1 = momentum * *state1 + g + decay * w;
+            if nesterov {
+                w - rate * (g + decay * w + momentum * *state1)
+            } else {
+                w - rate * *state1
+            }
+        }
+        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
+            let decay = exact(weight_decay);
+            let g = if decoupled { g } else { g + decay * w };
+            let w = if decoupled { w - rate * decay * w } else { w };
+            let rest = |beta: f32| Num::rounded(1.0 - f64::from(beta));
+            *state1 = exact(beta1) * *state1 + rest(beta1) * g;
+            *state2 = exact(beta2) * *state2 + rest(beta2) * g.squared();
+            // What is missing of the means because they started at zero.
+            let power = |beta: f32| f64::from(beta).powi(step as i32);
+            let mean = *state1 / Num::rounded(1.0 - power(beta1));
+            let square = *state2 / Num::rounded(1.0 - power(beta2));
+            w - rate * mean / (square.sqrt() + exact(epsilon))
+        }
+    }
+}
