@@ -443,3 +443,12 @@ proptest! {
         check(&format!("{layout:?} {m}·{k}·{n}, {epilogue}"), &net.graph, &[y], &net.values);
     }
 }
+
+/// For `scripts/test-tilings`.
+#[test]
+#[ignore = "prints the tilings that the device can run"]
+fn print_tilings() {
+    for tiling in common::tilings() {
+        println!("tiling: {tiling}");
+    }
+}

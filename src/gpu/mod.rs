@@ -30,6 +30,7 @@ pub use timestamps::Timestamps;
 use std::sync::Arc;
 
 use crate::Error;
+use crate::kernel::matmul::Tiling;
 use crate::plan::{AdapterClass, Target};
 use counters::Tally;
 use fault::Faults;
@@ -41,6 +42,7 @@ use pipeline::Pipelines;
 #[derive(Clone, Debug)]
 pub struct Gpu {
     shared: Arc<Shared>,
+    target: Target,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,6 @@ struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
-    target: Target,
     tally: Tally,
     pipelines: Pipelines,
     faults: Faults,
@@ -127,7 +128,8 @@ impl Gpu {
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
-        Self { shared: Arc::new(Shared { device, queue, info, target, tally, pipelines, faults }) }
+        let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults });
+        Self { shared, target }
     }
 
     /// The device.
@@ -147,7 +149,15 @@ impl Gpu {
 
     /// What plans need to know of the device.
     pub fn target(&self) -> Target {
-        self.shared.target.clone()
+        self.target.clone()
+    }
+
+    /// The same device, for which every plan tiles its matrix products by `tiling` rather than as the
+    /// rule has it: for tests and measurements. A plan with a tiling that the device cannot run is
+    /// refused.
+    pub fn tiled(mut self, tiling: Option<Tiling>) -> Self {
+        self.target.tiling = tiling;
+        self
     }
 
     /// Adapter, driver and API in one line.
@@ -189,7 +199,7 @@ impl Gpu {
         bytes: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<Buffer, Error> {
-        let allowed = self.shared.target.max_buffer_bytes;
+        let allowed = self.target.max_buffer_bytes;
         if bytes > allowed {
             return Err(Error::Limit {
                 what: label.into(),

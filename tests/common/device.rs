@@ -29,7 +29,12 @@ pub fn gpu() -> Gpu {
                     Err(error) => panic!("these tests need a WebGPU adapter (lavapipe will do): {error}"),
                 },
             };
-            ANNOUNCE.call_once(|| eprintln!("tests run on {}", gpu.describe()));
+            let tiling = asked_for(&gpu.target());
+            let gpu = gpu.tiled(tiling);
+            ANNOUNCE.call_once(|| {
+                let tiling = gpu.target().tiling.map_or("by the rule".into(), |t| t.to_string());
+                eprintln!("tests run on {}; products are tiled {tiling}", gpu.describe());
+            });
             Box::leak(Box::new(gpu))
         };
     }
@@ -147,7 +152,10 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
 
 /// All tilings of matrix products that the device can run.
 pub fn tilings() -> Vec<Tiling> {
-    let target = gpu().target();
+    tilings_of(&gpu().target())
+}
+
+fn tilings_of(target: &Target) -> Vec<Tiling> {
     let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
     for subgroup in [None].into_iter().chain(target.subgroup.map(Some)) {
         for words in [false, true] {
@@ -160,6 +168,16 @@ pub fn tilings() -> Vec<Tiling> {
     }
     all.retain(|tiling| tiling.runs_with(target.subgroup, target.words));
     all
+}
+
+/// The tiling that `WGRAD_TEST_TILING` names, which then takes the place of the rule in all tests:
+/// `scripts/test-tilings` runs them with each.
+fn asked_for(target: &Target) -> Option<Tiling> {
+    let name = std::env::var("WGRAD_TEST_TILING").ok()?;
+    let all = tilings_of(target);
+    let found = all.iter().find(|tiling| tiling.to_string() == name);
+    let names: Vec<String> = all.iter().map(Tiling::to_string).collect();
+    Some(*found.unwrap_or_else(|| panic!("there is no tiling '{name}', but {}", names.join("; "))))
 }
 
 /// Runs `graph` on the device and in the twin and compares `outputs`.
