@@ -173,7 +173,7 @@ pub fn all(scale: usize) -> Vec<Workload> {
         (Layout::ABt, 784, 512, 256),
         (Layout::AtB, 784, 512, 256),
     ] {
-        let times = ((1 << 29) / (m * n * k)).clamp(2, 64) * scale;
+        let times = ((1 << 31) / (m * n * k)).clamp(8, 256) * scale;
         let name = format!("W4 {layout:?} {m}x{n}x{k}");
         list.push((name, Task::Product { layout, m, n, k, times }));
     }
