@@ -17,6 +17,7 @@ mod clock;
 pub mod data;
 mod error;
 pub mod exec;
+mod finite;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;

@@ -246,8 +246,8 @@ impl Dataset {
 pub(super) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<usize, DataError> {
     let rows = whole_rows(values.len(), width, part)?;
     check_count(rows)?;
-    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        Some((index, &value)) => {
+    match crate::finite::first_not_finite(values) {
+        Some((index, value)) => {
             Err(DataError::NotFinite { part, row: index / width, column: index % width, value })
         }
         None => Ok(rows),

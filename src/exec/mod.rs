@@ -195,7 +195,7 @@ impl Executor {
             return self.parameters.write(number, values);
         }
         let (buffer, info) = self.input(tensor, DType::F32, values.len())?;
-        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        if let Some((at, value)) = crate::finite::first_not_finite(values) {
             let rule = "finite; replace it by a finite number or leave its row out";
             return Err(Error::argument(&format!("'{}'[{at}]", info.name), value, rule));
         }
@@ -209,15 +209,16 @@ impl Executor {
     /// As for [`Executor::write`]; and if a label is not below the number of classes.
     pub fn write_indices(&self, tensor: Tensor, values: &[u32]) -> Result<()> {
         let (buffer, info) = self.input(tensor, DType::U32, values.len())?;
-        let classes = self.plan.classes(tensor).unwrap_or(usize::MAX);
-        if let Some((at, label)) =
-            values.iter().enumerate().find(|&(_, &label)| label as usize >= classes)
+        let wrong = |classes| values.iter().position(|&label| label as usize >= classes);
+        if let Some(classes) = self.plan.classes(tensor)
+            && let Some(at) = wrong(classes)
         {
             let rule = format!(
                 "below {classes}, the number of classes; count labels from 0, or give the model \
                  more outputs"
             );
-            return Err(Error::argument(&format!("label '{}'[{at}]", info.name), label, &rule));
+            let name = format!("label '{}'[{at}]", info.name);
+            return Err(Error::argument(&name, values[at], &rule));
         }
         self.gpu.write(buffer, 0, bytemuck::cast_slice(values))
     }

@@ -95,9 +95,9 @@ impl Parameters {
             let name = format!("number of values for '{}' ({})", entry.name, entry.shape);
             return Err(Error::argument(&name, values.len(), &elements.to_string()));
         }
-        if let Some(position) = values.iter().position(|v| !v.is_finite()) {
+        if let Some((position, value)) = crate::finite::first_not_finite(values) {
             let name = format!("'{}'[{position}]", entry.name);
-            return Err(Error::argument(&name, values[position], "finite"));
+            return Err(Error::argument(&name, value, "finite"));
         }
         Ok(())
     }

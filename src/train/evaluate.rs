@@ -64,9 +64,9 @@ impl Model {
             let rule = format!("a positive multiple of the {width} features per row");
             return Err(Error::argument("number of features", features.len(), &rule));
         }
-        if let Some(at) = features.iter().position(|v| !v.is_finite()) {
+        if let Some((at, value)) = crate::finite::first_not_finite(features) {
             let name = format!("feature {} of row {}", at % width, at / width);
-            return Err(Error::argument(&name, features[at], "finite"));
+            return Err(Error::argument(&name, value, "finite"));
         }
         let mut outputs =
             Vec::with_capacity(features.len() / width * self.architecture().output_width());
