@@ -67,6 +67,7 @@ fn traces_have_what_perfetto_needs() {
     let (trace, events) = trace(&timeline);
     let clock = trace["otherData"]["clock"].as_str().expect("a clock");
     assert!(clock.starts_with("GPU timestamps"), "{clock}");
+    assert!(clock.ends_with("transfers by the host's clock"), "{clock}");
     let (mut processes, mut threads) = (BTreeMap::new(), BTreeMap::new());
     let mut spans = Vec::new();
     for event in &events {
@@ -89,14 +90,14 @@ fn traces_have_what_perfetto_needs() {
     let lanes = ["lane 0 (llvmpipe)", "lane 1 (llvmpipe)", "lane 2 (llvmpipe)"];
     assert_eq!(processes.values().copied().collect::<Vec<_>>(), lanes);
     let names: Vec<&str> = threads.values().map(|(_, name)| *name).collect();
-    assert_eq!(names, ["compute", "transfers"].repeat(3));
+    assert_eq!(names, ["compute", "transfers (host times)"].repeat(3));
     assert_eq!(spans.len(), timeline.spans.len());
     for event in spans {
         let (process, thread) = threads[&event["tid"].as_u64().expect("a thread")];
         assert_eq!(Some(process), event["pid"].as_u64());
         let activity = event["cat"].as_str().expect("a category");
         let computes = ["forward", "backward", "update"].contains(&activity);
-        assert_eq!(thread, if computes { "compute" } else { "transfers" });
+        assert_eq!(thread, if computes { "compute" } else { "transfers (host times)" });
         let (start, length) = (event["ts"].as_f64(), event["dur"].as_f64());
         let (start, length) = (start.expect("a start"), length.expect("a length"));
         let is_it = |span: &&Span| {
@@ -190,7 +191,15 @@ fn pictures_have_a_row_per_lane() {
         for activity in Activity::ALL {
             assert!(texts.iter().any(|text| text == activity.name()), "{texts:?}");
         }
-        assert!(texts.iter().any(|text| text.contains("GPU timestamps")), "{texts:?}");
+        let title = texts.iter().find(|text| text.contains("GPU timestamps")).expect("a title");
+        assert!(title.contains("transfers by the host's clock"), "{title}");
+        let mut faster = timeline.clone();
+        faster.times_serial = Some(1.875);
+        let (texts, _) = parts(&faster.to_svg().expect("a picture"));
+        assert!(
+            texts.iter().any(|text| text.contains("1.88 times as fast as serial")),
+            "{texts:?}"
+        );
         assert!(texts.iter().any(|text| text == "ms"), "{texts:?}");
     }
 }

@@ -7,8 +7,8 @@ use super::{Span, Timeline};
 
 impl Timeline {
     /// The trace as JSON: a process per lane, with a thread for what its device computes and one for
-    /// what it transfers (uploads, exchanges, readbacks), and a complete event per span. Where spans
-    /// of a thread overlap, which traces do not allow, more threads take them.
+    /// what is transferred (uploads, exchanges, readbacks, by the host's clock), and a complete event
+    /// per span. Where spans of a thread overlap, which traces do not allow, more threads take them.
     pub fn to_chrome_trace(&self) -> String {
         let mut events = Vec::new();
         let mut threads = 0;
@@ -16,7 +16,7 @@ impl Timeline {
             let process = lane + 1;
             events.push(metadata("process_name", process, 0, json!({ "name": name })));
             events.push(metadata("process_sort_index", process, 0, json!({ "sort_index": lane })));
-            for (kind, computes) in [("compute", true), ("transfers", false)] {
+            for (kind, computes) in [("compute", true), ("transfers (host times)", false)] {
                 let belongs =
                     |span: &&Span| span.lane == lane && span.activity.is_compute() == computes;
                 let tracks = tracks(self.valid().filter(belongs).collect());
@@ -38,7 +38,11 @@ impl Timeline {
         let trace = json!({
             "traceEvents": events,
             "displayTimeUnit": "ms",
-            "otherData": { "clock": self.clock.to_string(), "version": env!("CARGO_PKG_VERSION") },
+            "otherData": {
+                "clock": self.clock.to_string(),
+                "times_serial": self.times_serial,
+                "version": env!("CARGO_PKG_VERSION"),
+            },
         });
         trace.to_string()
     }
