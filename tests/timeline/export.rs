@@ -114,6 +114,57 @@ fn traces_have_what_perfetto_needs() {
     }
 }
 
+/// What the Trace Event Format asks of complete events and of metadata events, and what Perfetto's
+/// importer of it drops: events without a number for time, process or thread, of negative length, or
+/// before time 0.
+fn check_format(trace: &Value) {
+    assert_eq!(trace["displayTimeUnit"], "ms");
+    let meta = ["process_name", "process_sort_index", "thread_name", "thread_sort_index"];
+    let (mut named, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for event in trace["traceEvents"].as_array().expect("a list") {
+        let keys: BTreeSet<&str> =
+            event.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert!(event["args"].is_object() && !event.to_string().contains("null"), "{event}");
+        assert!(!event["name"].as_str().expect("a name").is_empty(), "{event}");
+        let at = (event["pid"].as_u64().expect("a number"), event["tid"].as_u64());
+        assert!(at.0 > 0 && at.1.is_some(), "{event}");
+        match event["ph"].as_str().expect("a phase") {
+            "M" => {
+                assert_eq!(keys, BTreeSet::from(["args", "name", "ph", "pid", "tid"]));
+                let name = event["name"].as_str().expect("a name");
+                assert!(meta.contains(&name), "{event}");
+                let value = if name.ends_with("_name") { "name" } else { "sort_index" };
+                assert_eq!(event["args"].as_object().map(serde_json::Map::len), Some(1));
+                assert!(!event["args"][value].is_null(), "{event}");
+                if name == "thread_name" {
+                    named.insert(at);
+                }
+            }
+            "X" => {
+                let all = ["args", "cat", "dur", "name", "ph", "pid", "tid", "ts"];
+                assert_eq!(keys, BTreeSet::from(all));
+                assert!(event["ts"].as_f64().expect("a number") >= 0.0, "{event}");
+                assert!(event["dur"].as_f64().expect("a number") >= 0.0, "{event}");
+                assert!(event["args"]["step"].is_u64() && event["args"]["bytes"].is_u64());
+                seen.insert(at);
+            }
+            other => panic!("an event of phase {other}"),
+        }
+    }
+    assert!(seen.is_subset(&named), "{seen:?} on {named:?}");
+}
+
+#[test]
+fn traces_keep_the_format() {
+    let mut timeline = pipeline(3, 2);
+    timeline.spans.retain(|span| span.start >= 0.0);
+    timeline.times_serial = Some(1.5);
+    let (trace, _) = trace(&timeline);
+    check_format(&trace);
+    assert_eq!(trace["otherData"]["times_serial"], 1.5);
+    check_format(&serde_json::from_str(&example().to_chrome_trace()).expect("JSON"));
+}
+
 #[test]
 fn spans_of_a_trace_s_thread_do_not_overlap() {
     // Spans that touch at times which no float holds exactly, and others that overlap on one lane.

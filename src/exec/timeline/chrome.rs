@@ -35,15 +35,14 @@ impl Timeline {
                 }
             }
         }
-        let trace = json!({
-            "traceEvents": events,
-            "displayTimeUnit": "ms",
-            "otherData": {
-                "clock": self.clock.to_string(),
-                "times_serial": self.times_serial,
-                "version": env!("CARGO_PKG_VERSION"),
-            },
+        let mut other = json!({
+            "clock": self.clock.to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
         });
+        if let (Some(times), Some(other)) = (self.times_serial, other.as_object_mut()) {
+            other.insert("times_serial".into(), json!(times));
+        }
+        let trace = json!({ "traceEvents": events, "displayTimeUnit": "ms", "otherData": other });
         trace.to_string()
     }
 }
@@ -70,6 +69,10 @@ fn metadata(what: &str, process: usize, thread: usize, args: Value) -> Value {
 
 fn event(span: &Span, process: usize, thread: usize) -> Value {
     let (start, end) = (nanoseconds(span.start), nanoseconds(span.end));
+    let mut args = json!({ "step": span.step, "bytes": span.bytes });
+    if let (Some(number), Some(args)) = (span.micro_batch, args.as_object_mut()) {
+        args.insert("micro_batch".into(), json!(number));
+    }
     json!({
         "ph": "X",
         "name": label(span),
@@ -78,7 +81,7 @@ fn event(span: &Span, process: usize, thread: usize) -> Value {
         "tid": thread,
         "ts": microseconds(start),
         "dur": microseconds(end.saturating_sub(start)),
-        "args": { "step": span.step, "micro_batch": span.micro_batch, "bytes": span.bytes },
+        "args": args,
     })
 }
 
