@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::record::Scribe;
@@ -62,7 +63,7 @@ pub(super) struct Delivered {
 
 /// The first thread's hold on the second.
 #[derive(Debug)]
-pub(super) struct Courier(Arc<Shared>);
+pub(super) struct Courier(Arc<Shared>, Option<JoinHandle<()>>);
 
 #[derive(Debug)]
 struct Shared {
@@ -124,7 +125,7 @@ impl Courier {
         let its = shared.clone();
         let thread = std::thread::Builder::new().name(format!("wgrad courier {lane}"));
         match thread.spawn(move || its.work()) {
-            Ok(_) => Ok(Self(shared)),
+            Ok(thread) => Ok(Self(shared, Some(thread))),
             Err(error) => {
                 let waiting_for = "a thread that waits for its device".into();
                 Err(Error::LaneStopped { lane, waiting_for, reason: error.to_string() })
@@ -220,7 +221,8 @@ impl Courier {
     }
 
     /// Ends the thread, waiting for it for at most `patience`; what was not sent never is.
-    pub(super) fn end(self, patience: Duration) -> Delivered {
+    pub(super) fn end(mut self, patience: Duration) -> Delivered {
+        let thread = self.1.take();
         let mut desk = self.0.desk();
         desk.closed = true;
         self.0.changed.notify_all();
@@ -234,7 +236,16 @@ impl Courier {
         }
         let scribe = desk.delivered.scribe.another();
         let nothing = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
-        std::mem::replace(&mut desk.delivered, nothing)
+        let delivered = std::mem::replace(&mut desk.delivered, nothing);
+        let ended = desk.ended;
+        drop(desk);
+        if let Some(thread) = thread
+            && ended
+        {
+            // It has nothing left to do; if it panicked, it said so.
+            let _ = thread.join();
+        }
+        delivered
     }
 }
 
