@@ -17,6 +17,8 @@ use wgrad::train::{Compile, ParallelOptions};
 
 const NETS: u64 = 200;
 const STEPS: u64 = 3;
+/// Each has lanes of its own.
+const THREADS: u64 = 2;
 
 /// A net, how it learns, data for it, and how that is cut.
 struct Case {
@@ -107,25 +109,31 @@ fn schedules(random: &mut Random, case: &Case) -> Vec<(Schedule, usize)> {
 
 #[test]
 fn random_nets_under_every_schedule() {
-    for seed in 0..NETS {
-        let mut random = Random::new(seed);
-        let case = case(&mut random);
-        let of = |schedule: Schedule, count: usize| {
-            let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
-            let task = (case.model.clone(), case.compile.clone(), &case.data);
-            let mut parallel = start(task, options, &lanes(count)).unwrap();
-            let losses = run_to(&mut parallel, STEPS).unwrap();
-            (bits(&losses), state_bits(parallel.state()))
-        };
-        let serial = of(Schedule::Serial, 1);
-        for (schedule, count) in schedules(&mut random, &case) {
-            assert!(
-                serial == of(schedule.clone(), count),
-                "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on {count} lanes",
-                case.model,
-                case.batch,
-                case.micro_batches
-            );
+    std::thread::scope(|scope| {
+        for begin in 0..THREADS {
+            scope.spawn(move || (begin..NETS).step_by(THREADS as usize).for_each(every_schedule));
         }
+    });
+}
+
+fn every_schedule(seed: u64) {
+    let mut random = Random::new(seed);
+    let case = case(&mut random);
+    let of = |schedule: Schedule, count: usize| {
+        let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
+        let task = (case.model.clone(), case.compile.clone(), &case.data);
+        let mut parallel = start(task, options, &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, STEPS).unwrap();
+        (bits(&losses), state_bits(parallel.state()))
+    };
+    let serial = of(Schedule::Serial, 1);
+    for (schedule, count) in schedules(&mut random, &case) {
+        assert!(
+            serial == of(schedule.clone(), count),
+            "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on {count} lanes",
+            case.model,
+            case.batch,
+            case.micro_batches
+        );
     }
 }

@@ -77,8 +77,9 @@ impl Advice {
     }
 }
 
-/// Trains `model` for a few steps under each schedule that `lanes` allow, and measures. Every trial
-/// starts from the same weights; nothing of them is kept. `options` says everything but the schedule.
+/// Trains `model` for a few steps under each schedule that `lanes` allow, and as `fit` does on the
+/// first of them, and measures. Every trial starts from the same weights; nothing of them is kept.
+/// `options` says everything but the schedule.
 /// Where lanes are on different adapters, replicas also get shares in proportion to their speed.
 ///
 /// # Errors
