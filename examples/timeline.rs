@@ -1,11 +1,11 @@
 //! The picture of the README: a deep net of narrow layers, whose dispatches are too small to fill a
 //! device, under every schedule. On one queue they stand in line; two queues take them side by side.
 //!
-//! Writes `NAME-serial`, `NAME-pipeline` and `NAME-data-parallel`, each as `.png`, `.svg` and as
-//! `.json` for <https://ui.perfetto.dev>.
+//! Writes `serial`, `pipeline` and `data-parallel`, each as `.png`, `.svg` and as `.json` for
+//! <https://ui.perfetto.dev>.
 //!
 //! ```sh
-//! cargo run --release --features timeline --example timeline -- --name timeline
+//! cargo run --release --features timeline --example timeline -- --folder docs/timeline
 //! ```
 
 mod common;
@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::lanes::{LaneOptions, ScheduleName, Task, record, write};
+use common::lanes::{LaneOptions, ScheduleName, Task, describe, record, write};
 use common::{Options, Outcome, Report, article};
 use serde_json::{Map, json};
 use wgrad::exec::Schedule;
 use wgrad::prelude::*;
-use wgrad::train::ParallelOptions;
+use wgrad::train::{ParallelOptions, Trial};
 
 /// What ran when, on which lane, under every schedule
 #[derive(Parser)]
@@ -29,9 +29,9 @@ struct Args {
     options: Options,
     #[command(flatten)]
     lanes: LaneOptions,
-    /// Begin of the files' names; without it none is written
+    /// Where files go; without it none is written
     #[arg(long)]
-    name: Option<PathBuf>,
+    folder: Option<PathBuf>,
     /// Dense layers [default: 32]
     #[arg(long)]
     layers: Option<NonZeroUsize>,
@@ -67,25 +67,39 @@ fn run(args: &Args) -> Outcome {
         data: article::samples(8 * batch)?.into(),
         options: ParallelOptions::new(batch, micro_batches, Schedule::Serial),
     };
-    task.advise(&lanes, if args.options.quick { 1 } else { 16 }, &mut report)?;
+    let advice = task.advise(&lanes, if args.options.quick { 1 } else { 16 }, &mut report)?;
+    let speed = |schedule: &Schedule| {
+        let is_it = |trial: &&Trial| trial.schedule.as_ref() == Some(schedule);
+        let trial = advice.trials.iter().rfind(is_it)?.outcome.as_ref().ok()?;
+        Some(advice.serial()? / trial.seconds)
+    };
+    if let Some(folder) = &args.folder {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
 
     let mut figures = Map::new();
     for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
         let mut parallel = task.start(&schedule, &lanes)?;
         let losses: Vec<f32> = parallel.run(0..2)?.iter().map(|step| step.loss).collect();
-        let timeline = record(&mut parallel, 4)?;
+        let mut timeline = record(&mut parallel, 4)?;
+        timeline.times_serial = speed(&schedule).filter(|_| schedule != Schedule::Serial);
         println!("\n{}: {timeline}", schedule.name());
+        for (lane, held) in parallel.memory().iter().enumerate() {
+            println!("lane {lane} holds {}", describe(held));
+        }
         let busy: Vec<f64> = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
         let seen = json!({
             "wall_s": timeline.wall(), "busy": busy, "overlap": timeline.overlap(),
-            "exchange_hidden": timeline.exchange_hidden(), "clock": timeline.clock.to_string(),
+            "exchange_hidden": timeline.exchange_hidden(),
+            "exchange_beside_compute": timeline.exchange_beside_compute(),
+            "times_serial": timeline.times_serial, "clock": timeline.clock.to_string(),
             "losses": losses,
         });
         figures.insert(schedule.name().into(), seen);
-        if let Some(name) = &args.name {
-            let file = format!("{}-{}", name.display(), schedule.name());
+        if let Some(folder) = &args.folder {
             // One step, so that the numbers of its micro-batches can be read.
-            write(&timeline.steps(5..6), file.as_ref())?;
+            write(&timeline.steps(5..6), &folder.join(schedule.name()))?;
         }
     }
     report.set("timelines", figures);

@@ -136,15 +136,33 @@ pub enum Error {
     },
     /// What a lane waits for did not come in time.
     #[error(
-        "waited {seconds:.1} s for {waiting_for} from lane {lane}; allow more time with `patience`, or see what that lane does"
+        "waited {seconds:.1} s for {waiting_for} of step {step} from lane {lane}; allow more time with `patience`, or see what that lane does"
     )]
     LaneTimeout {
         /// The lane it should come from.
         lane: usize,
+        /// The training step it belongs to.
+        step: u64,
         /// What was waited for.
         waiting_for: String,
         /// How long.
         seconds: f64,
+    },
+    /// What came from another lane is not as long as it must be.
+    #[error(
+        "lane {lane} sent {bytes} bytes as {what} of step {step}, not {expected}; its model or options differ from this lane's, or the exchange broke the message"
+    )]
+    LaneMessage {
+        /// The lane that sent it.
+        lane: usize,
+        /// The training step it belongs to.
+        step: u64,
+        /// What it holds.
+        what: String,
+        /// Bytes that came.
+        bytes: usize,
+        /// Bytes that it must have.
+        expected: usize,
     },
     /// A timeline's picture could not be drawn.
     #[cfg(all(feature = "timeline", not(target_arch = "wasm32")))]

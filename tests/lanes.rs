@@ -92,6 +92,46 @@ fn a_partial_last_batch_gives_the_same_bits_everywhere() {
 }
 
 #[test]
+fn four_stages_give_the_same_bits() {
+    let data = Arc::new(data(103));
+    let net = || {
+        let net = Sequential::new(6).dense(17).relu().dense(9).tanh();
+        net.dense(12).sigmoid().dense(7).relu().dense(2).seed(4)
+    };
+    let of = |schedule, count| {
+        let options = ParallelOptions::new(25, 5, schedule);
+        train((net(), adam(), &data), options, &lanes(count), 100).unwrap()
+    };
+    let serial = of(Schedule::Serial, 1);
+    for stages in [vec![], vec![2, 1, 1, 1], vec![1, 1, 2, 1]] {
+        let other = of(Schedule::Pipeline { stages: stages.clone() }, 4);
+        assert_eq!(bits(&serial.0), bits(&other.0), "losses of stages {stages:?}");
+        assert_eq!(state_bits(&serial.1), state_bits(&other.1), "parameters of {stages:?}");
+        assert_eq!(other.1.step, 100);
+    }
+}
+
+/// In however many parts sums are exchanged: some are empty if there are more than parameters.
+#[test]
+fn buckets_change_no_bit() {
+    let data = Arc::new(data(103));
+    let of = |schedule, count, buckets| {
+        let options = ParallelOptions { buckets, ..ParallelOptions::new(25, 5, schedule) };
+        let mut parallel = start((net(), adam(), &data), options, &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, 20).unwrap();
+        (bits(&losses), state_bits(parallel.state()), parallel.bytes_exchanged())
+    };
+    let serial = of(Schedule::Serial, 1, 2);
+    let whole = of(Schedule::data_parallel(), 3, 1);
+    for buckets in [0, 1, 3, 100] {
+        let other = of(Schedule::data_parallel(), 3, buckets);
+        assert!(serial.0 == other.0 && serial.1 == other.1, "{buckets} buckets");
+        // Gaps between parameters are not sent where a bucket ends.
+        assert!(other.2 <= whole.2 && other.2 > whole.2 / 2, "{} bytes", other.2);
+    }
+}
+
+#[test]
 fn one_micro_batch_is_what_fit_does() {
     let data = Arc::new(data(100));
     let options = ParallelOptions::new(32, 1, Schedule::Serial);
@@ -275,8 +315,9 @@ fn advice_tries_every_schedule() {
     let data = Arc::new(data(64));
     let options = ParallelOptions::new(32, 4, Schedule::Serial);
     let advice = advise(&net(), &adam(), &data, &options, &lanes(2), 3).unwrap();
-    let names: Vec<_> = advice.trials.iter().map(|t| (t.schedule.name(), t.lanes)).collect();
-    let expected = [("serial", 1), ("overlapped", 1), ("pipeline", 2), ("data-parallel", 2)];
+    let names: Vec<_> = advice.trials.iter().map(|t| (t.name(), t.lanes)).collect();
+    let expected =
+        [("serial", 1), ("overlapped", 1), ("pipeline", 2), ("data-parallel", 2), ("fit", 1)];
     assert_eq!(names, expected);
     let winner = advice.winner().unwrap().outcome.as_ref().unwrap().seconds;
     for trial in &advice.trials {

@@ -1,4 +1,4 @@
-//! Replicas on two different drivers. `scripts/test` runs this with two Vulkan drivers enabled.
+//! Replicas and stages on two different drivers. `scripts/test` runs this with two Vulkan drivers enabled.
 
 mod common;
 mod support;
@@ -29,7 +29,7 @@ fn two_drivers() -> Vec<Gpu> {
 
 #[test]
 #[ignore = "needs two drivers at once; scripts/test provides them"]
-fn replicas_on_two_drivers_learn_what_one_learns() {
+fn lanes_on_two_drivers_learn_what_one_learns() {
     let lanes = two_drivers();
     let (train, test) = digits().unwrap().dataset.split(0.2, 42).unwrap();
     let train = Arc::new(train);
@@ -60,11 +60,26 @@ fn replicas_on_two_drivers_learn_what_one_learns() {
         assert!(worst <= 1e-5, "a weight is off by {worst}");
     }
 
+    // A pipeline, too: what each driver computes is as good as what the other does.
+    for order in [[0, 1], [1, 0]] {
+        let order = order.map(|lane| lanes[lane].clone());
+        let piped = learn(Schedule::pipeline(), &order);
+        assert!((piped.1 - together.1).abs() <= 2.0 / 359.0, "{}, {}", piped.1, together.1);
+        for (state, _) in &alone {
+            let pairs = state.values.iter().flatten().zip(piped.0.values.iter().flatten());
+            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            eprintln!("in a pipeline a weight is off by {worst} at most");
+            assert!(worst <= 1e-5, "a weight is off by {worst}");
+        }
+    }
+
     // Advice gives each lane a share that follows its speed.
     let options = ParallelOptions::new(64, 8, Schedule::Serial);
     let advice = advise(&net(), &how(), &train, &options, &lanes, 4).unwrap();
     eprintln!("{advice}");
-    let last = advice.trials.last().unwrap();
-    let Schedule::DataParallel { shares } = &last.schedule else { panic!("{last:?}") };
+    let by_speed = advice.trials.iter().rev().find(|trial| trial.schedule.is_some()).unwrap();
+    let Some(Schedule::DataParallel { shares }) = &by_speed.schedule else {
+        panic!("{by_speed:?}")
+    };
     assert_eq!((shares.len(), shares.iter().sum::<usize>()), (2, 8), "{shares:?}");
 }

@@ -1,4 +1,5 @@
-//! Random nets under random schedules: none hangs, and all give the bits of the serial one.
+//! Random nets under every schedule on one to four lanes: none hangs, and all give the bits of the
+//! serial one.
 
 mod common;
 mod support;
@@ -15,7 +16,9 @@ use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Compile, ParallelOptions};
 
 const NETS: u64 = 200;
-const STEPS: u64 = 4;
+const STEPS: u64 = 3;
+/// Each has lanes of its own.
+const THREADS: u64 = 2;
 
 /// A net, how it learns, data for it, and how that is cut.
 struct Case {
@@ -81,52 +84,56 @@ fn case(random: &mut Random) -> Case {
     Case { model, compile, data: Arc::new(data.unwrap()), dense, clips, batch, micro_batches }
 }
 
-/// A schedule for the case, and a number of lanes.
-fn schedule(random: &mut Random, case: &Case) -> (Schedule, usize) {
-    let by_default = random.below(2) == 0;
-    match random.below(7) {
-        0 => (Schedule::Overlapped, 1),
-        1..4 => {
-            let lanes = 1 + random.below(4);
-            let mut shares: Vec<usize> = (0..lanes).map(|_| random.below(4)).collect();
-            shares[random.below(lanes)] += 1;
-            (Schedule::DataParallel { shares: if by_default { Vec::new() } else { shares } }, lanes)
-        }
-        // Clipping needs all gradients on one lane.
-        _ if case.clips => (Schedule::pipeline(), 1),
-        _ => {
-            let lanes = 1 + random.below(case.dense.min(4));
-            let mut stages = vec![1; lanes];
-            for _ in lanes..case.dense {
-                stages[random.below(lanes)] += 1;
-            }
-            (Schedule::Pipeline { stages: if by_default { Vec::new() } else { stages } }, lanes)
-        }
+/// Every schedule on every number of lanes that the case allows, cut at random or by default.
+fn schedules(random: &mut Random, case: &Case) -> Vec<(Schedule, usize)> {
+    let mut all = vec![(Schedule::Overlapped, 1)];
+    for lanes in 1..=4 {
+        let mut shares: Vec<usize> = (0..lanes).map(|_| random.below(4)).collect();
+        shares[random.below(lanes)] += 1;
+        let by_default = random.below(2) == 0;
+        let shares = if by_default { Vec::new() } else { shares };
+        all.push((Schedule::DataParallel { shares }, lanes));
     }
+    // Clipping needs all gradients on one lane.
+    for lanes in 1..=if case.clips { 1 } else { case.dense.min(4) } {
+        let mut stages = vec![1; lanes];
+        for _ in lanes..case.dense {
+            stages[random.below(lanes)] += 1;
+        }
+        let by_default = random.below(2) == 0;
+        let stages = if by_default { Vec::new() } else { stages };
+        all.push((Schedule::Pipeline { stages }, lanes));
+    }
+    all
 }
 
 #[test]
-fn random_nets_under_random_schedules() {
-    for seed in 0..NETS {
-        let mut random = Random::new(seed);
-        let case = case(&mut random);
-        let of = |schedule: Schedule, count: usize| {
-            let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
-            let task = (case.model.clone(), case.compile.clone(), &case.data);
-            let mut parallel = start(task, options, &lanes(count)).unwrap();
-            let losses = run_to(&mut parallel, STEPS).unwrap();
-            (bits(&losses), state_bits(parallel.state()))
-        };
-        let serial = of(Schedule::Serial, 1);
-        for _ in 0..2 {
-            let (schedule, count) = schedule(&mut random, &case);
-            assert!(
-                serial == of(schedule.clone(), count),
-                "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on {count} lanes",
-                case.model,
-                case.batch,
-                case.micro_batches
-            );
+fn random_nets_under_every_schedule() {
+    std::thread::scope(|scope| {
+        for begin in 0..THREADS {
+            scope.spawn(move || (begin..NETS).step_by(THREADS as usize).for_each(every_schedule));
         }
+    });
+}
+
+fn every_schedule(seed: u64) {
+    let mut random = Random::new(seed);
+    let case = case(&mut random);
+    let of = |schedule: Schedule, count: usize| {
+        let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
+        let task = (case.model.clone(), case.compile.clone(), &case.data);
+        let mut parallel = start(task, options, &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, STEPS).unwrap();
+        (bits(&losses), state_bits(parallel.state()))
+    };
+    let serial = of(Schedule::Serial, 1);
+    for (schedule, count) in schedules(&mut random, &case) {
+        assert!(
+            serial == of(schedule.clone(), count),
+            "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on {count} lanes",
+            case.model,
+            case.batch,
+            case.micro_batches
+        );
     }
 }

@@ -31,3 +31,17 @@ fn threads_share_a_device() {
         }
     });
 }
+
+/// Some drivers crash when devices are made at the same time, so they are made one after another.
+#[test]
+fn threads_make_devices_at_once() {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    assert!(!wgrad::Gpu::new_blocking().unwrap().is_lost());
+                }
+            });
+        }
+    });
+}

@@ -51,8 +51,10 @@ fn figures_of_a_known_timeline() {
     assert_close(timeline.busy(1), 0.5);
     // Both compute from 3 to 5 and from 6 to 7.
     assert_close(timeline.overlap(), 0.3);
-    // Of four seconds of exchange, the one from 8 to 9 hides behind nothing.
-    assert_close(timeline.exchange_hidden().expect("an exchange"), 0.75);
+    // Of four seconds of exchange, lane 0's two are hidden behind its own work; of lane 1's, the one
+    // from 5 to 6 runs beside lane 0's, and the one from 8 to 9 beside nothing.
+    assert_close(timeline.exchange_hidden().expect("an exchange"), 0.5);
+    assert_close(timeline.exchange_beside_compute().expect("an exchange"), 0.75);
     assert_close(timeline.seconds(1, Activity::Exchange), 2.0);
 }
 
@@ -94,6 +96,7 @@ fn nothing_can_be_said_of_nothing() {
         assert_eq!(timeline.busy(99), 0.0);
         assert_eq!(timeline.overlap(), 0.0);
         assert_eq!(timeline.exchange_hidden(), None);
+        assert_eq!(timeline.exchange_beside_compute(), None);
         assert!(timeline.to_string().contains("nothing was exchanged"));
     }
 }
@@ -119,6 +122,7 @@ fn broken_spans_change_no_figure() {
     assert_eq!(broken.to_string(), example().to_string());
     assert_eq!(broken.overlap(), example().overlap());
     assert_eq!(broken.exchange_hidden(), example().exchange_hidden());
+    assert_eq!(broken.exchange_beside_compute(), example().exchange_beside_compute());
     assert_eq!(broken.spans[0].seconds(), 0.0);
 }
 
@@ -146,7 +150,8 @@ fn the_table_has_a_row_per_lane() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(
         lines[0],
-        "2 lanes and 1 step in 10000.000 ms (GPU timestamps, lanes aligned within 12.3 µs)"
+        "2 lanes and 1 step in 10000.000 ms (GPU timestamps, lanes aligned within 12.3 µs; \
+         transfers by the host's clock)"
     );
     assert!(lines[1].starts_with("lane "), "{table}");
     let words: Vec<&str> = lines[2].split_whitespace().collect();
@@ -154,8 +159,15 @@ fn the_table_has_a_row_per_lane() {
     let numbers = ["0.000", "2000.000", "4000.000", "1000.000", "2000.000", "0.000", "1.500"];
     assert_eq!(&words[5..], numbers, "{table}");
     assert!(lines[3].starts_with("lane 1 (noop)"), "{table}");
-    let last = "at least two lanes compute 30.0 % of the time; 75.0 % of the exchange is hidden";
+    let last = "at least two lanes compute 30.0 % of the time; of the exchange, 50.0 % is hidden \
+                behind the lane's own work, 75.0 % behind any lane's";
     assert_eq!(lines[4..], [last]);
+    timeline.times_serial = Some(1.234);
+    let table_with_speed = timeline.to_string();
+    assert!(
+        table_with_speed.ends_with("lane's; 1.23 times as fast as serial"),
+        "{table_with_speed}"
+    );
     assert!(lines[1..4].iter().all(|line| line.len() == lines[1].len()), "{table}");
 }
 
@@ -179,7 +191,7 @@ proptest! {
     fn figures_agree_with_sampling(lanes in 1..5_usize, all in spans(4)) {
         let all: Vec<Span> = all.into_iter().filter(|span| span.lane < lanes).collect();
         let timeline = timeline(lanes, all.clone());
-        let (mut exchanged, mut hidden, mut overlapped) = (0, 0, 0);
+        let (mut exchanged, mut hidden, mut beside, mut overlapped) = (0, 0, 0, 0);
         let mut busy = vec![0; lanes];
         for second in 0..60 {
             let time = f64::from(second) + 0.5;
@@ -194,8 +206,9 @@ proptest! {
             for lane in 0..lanes {
                 busy[lane] += usize::from(computing[lane]);
                 if does(lane, |activity| activity == Activity::Exchange) {
-                    exchanged += 1;
-                    hidden += usize::from(count >= 1);
+                    exchanged += 1_usize;
+                    hidden += usize::from(computing[lane]);
+                    beside += usize::from(count >= 1);
                 }
             }
         }
@@ -208,9 +221,13 @@ proptest! {
         for (lane, busy) in busy.into_iter().enumerate() {
             assert_close(timeline.busy(lane), share(busy));
         }
-        match timeline.exchange_hidden() {
-            Some(share) => assert_close(share, f64::from(hidden as u32) / f64::from(exchanged)),
-            None => assert_eq!(exchanged, 0),
+        let of_exchange = |seconds: usize| (exchanged > 0).then(|| seconds as f64 / exchanged as f64);
+        for (share, expected) in [
+            (timeline.exchange_hidden(), of_exchange(hidden)),
+            (timeline.exchange_beside_compute(), of_exchange(beside)),
+        ] {
+            assert_eq!(share.is_some(), expected.is_some());
+            assert_close(share.unwrap_or(0.0), expected.unwrap_or(0.0));
         }
     }
 
@@ -224,7 +241,8 @@ proptest! {
         let timeline = timeline(2, spans.collect());
         let shares = [timeline.busy(0), timeline.busy(1), timeline.overlap()];
         prop_assert!((0.0..=2e9).contains(&timeline.wall()), "{timeline}");
-        for share in shares.into_iter().chain(timeline.exchange_hidden()) {
+        let of_exchange = [timeline.exchange_hidden(), timeline.exchange_beside_compute()];
+        for share in shares.into_iter().chain(of_exchange.into_iter().flatten()) {
             prop_assert!((0.0..=1.0).contains(&share), "{share} in {timeline}");
         }
     }

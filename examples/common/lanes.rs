@@ -12,7 +12,7 @@ use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::exec::timeline::Timeline;
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Advice, Compile, Parallel, ParallelOptions, Trial, advise};
+use wgrad::train::{Advice, Compile, LaneMemory, Parallel, ParallelOptions, Trial, advise};
 use wgrad::{AdapterChoice, Gpu};
 
 use super::{Options, Outcome, Report, article, fingerprint};
@@ -115,11 +115,11 @@ impl Task {
     }
 
     /// Measures all schedules; prints and notes the table.
-    pub fn advise(&self, lanes: &[Gpu], steps: usize, report: &mut Report) -> Outcome {
+    pub fn advise(&self, lanes: &[Gpu], steps: usize, report: &mut Report) -> Outcome<Advice> {
         let advice = advise(&self.model, &self.compile, &self.data, &self.options, lanes, steps)?;
         println!("\n{advice}\n");
         report.set("schedules", table(&advice));
-        Ok(())
+        Ok(advice)
     }
 }
 
@@ -163,13 +163,30 @@ pub fn race(
     report.set("parameters_sha256", hash);
     report.set("same_bits_as_serial", same);
 
-    let timeline = record(&mut other, 4)?;
+    let mut timeline = record(&mut other, 4)?;
+    timeline.times_serial = Some(serial_seconds / seconds);
     println!("\n{timeline}");
+    let memory = other.memory();
+    for (lane, held) in memory.iter().enumerate() {
+        println!("lane {lane} holds {}", describe(held));
+    }
+    let totals: Vec<u64> = memory.iter().map(|held| held.total()).collect();
+    report.set("memory_bytes", totals);
+    let barriers = other.barriers();
+    for (lane, count) in barriers.iter().enumerate() {
+        println!(
+            "lane {lane} needs {} barriers per step; as the graph lists the operations, {}",
+            count.by_level, count.naive
+        );
+    }
+    report.set("barriers", barriers.iter().map(|count| count.by_level).collect::<Vec<_>>());
+    report.set("barriers_naive", barriers.iter().map(|count| count.naive).collect::<Vec<_>>());
     report.set("clock", timeline.clock.to_string());
     let lanes = 0..timeline.lanes.len();
     report.set("busy", lanes.map(|lane| timeline.busy(lane)).collect::<Vec<_>>());
     report.set("overlap", timeline.overlap());
     report.set("exchange_hidden", timeline.exchange_hidden());
+    report.set("exchange_beside_compute", timeline.exchange_beside_compute());
     if let Some(file) = files {
         write(&timeline, file)?;
     }
@@ -178,6 +195,23 @@ pub fn race(
     }
     println!("the same weights and optimizer state as serial training, bit for bit");
     Ok(())
+}
+
+/// What a lane holds, in words.
+pub fn describe(memory: &LaneMemory) -> String {
+    let kb = |bytes: u64| format!("{:.1} kB", bytes as f64 / 1e3);
+    format!(
+        "{} on its device: activations of {} in flight {}, parameters {}, sums {}, data {}, tables {}, \
+         staging {}",
+        kb(memory.total()),
+        memory.micro_batches_in_flight,
+        kb(memory.activations),
+        kb(memory.parameters),
+        kb(memory.sums),
+        kb(memory.data),
+        kb(memory.tables),
+        kb(memory.staging)
+    )
 }
 
 /// Some more steps, recorded.
@@ -205,7 +239,7 @@ pub fn write(timeline: &Timeline, file: &Path) -> Outcome {
 
 fn table(advice: &Advice) -> Vec<Value> {
     let entry = |trial: &Trial| {
-        let (name, lanes) = (trial.schedule.name(), trial.lanes);
+        let (name, lanes) = (trial.name(), trial.lanes);
         match &trial.outcome {
             Ok(measured) => json!({
                 "schedule": name, "lanes": lanes, "seconds_per_step": measured.seconds,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,23 @@ use crate::{Error, Result};
 
 /// The bytes of a message.
 pub type Payload = Arc<[u8]>;
+
+/// A run of a training, unlike all others of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunId(u64);
+
+impl RunId {
+    /// The next one.
+    pub fn next() -> Self {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        Self(RUNS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Its number, counted from 0 in this process.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// What a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,9 +52,12 @@ impl fmt::Display for Content {
 /// The name of a message; each is sent once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
+    /// The run that it belongs to: trainings at the same time may share an exchange, and what is left
+    /// of a run that failed is nothing to the next one.
+    pub run: RunId,
     /// The lane that sends it.
     pub from: usize,
-    /// The lane that it is for.
+    /// The lane that it is for; of a broadcast's template, the sender.
     pub to: usize,
     /// The training step.
     pub step: u64,
@@ -44,12 +65,24 @@ pub struct Message {
     pub content: Content,
 }
 
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, step, content, .. } = self;
+        match from == to {
+            true => write!(f, "sending {content} of step {step} from lane {from} to all others"),
+            false => write!(f, "sending {content} of step {step} from lane {from} to lane {to}"),
+        }
+    }
+}
+
 /// Takes messages from lane to lane. Lanes in one process use [`LocalExchange`]; lanes in other
 /// processes can stand behind another implementation.
 ///
-/// An all-reduce is [`Exchange::broadcast`] of a lane's sums followed by [`Exchange::receive`] of
-/// everyone else's; each lane then adds them up on its own device in the order of
-/// [`tree`](super::tree), so that all have the same bits.
+/// An all-reduce is [`Exchange::broadcast`] of a lane's part followed by [`Exchange::receive`] of
+/// everyone else's, added up in the same order everywhere so that all have the same bits.
+/// [`Exchange::all_reduce`] does both in one call, for numbers on the host. Lanes do the two apart, so
+/// that they compute in between: each broadcasts its sums of gradients while the rest of its backward
+/// pass runs, and adds everyone's on its own device in the order of [`tree`](super::tree).
 pub trait Exchange: Send + Sync + fmt::Debug {
     /// Sends; does not wait for the receiver.
     ///
@@ -63,11 +96,11 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// If it cannot come any more, since the sender [stopped](Exchange::stop).
     fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>>;
 
-    /// Says that `lane` sends nothing more, and why: whoever waits for it need not.
-    fn stop(&self, lane: usize, reason: &str);
+    /// Says that `lane` sends nothing more in `run`, and why: whoever waits for it need not.
+    fn stop(&self, run: RunId, lane: usize, reason: &str);
 
-    /// Forgets all messages and stops.
-    fn clear(&self);
+    /// Forgets all messages and stops of `run`.
+    fn clear(&self, run: RunId);
 
     /// Sends the same to all of `lanes` lanes but the sender.
     ///
@@ -77,6 +110,54 @@ pub trait Exchange: Send + Sync + fmt::Debug {
         (0..lanes)
             .filter(|&to| to != message.from)
             .try_for_each(|to| self.send(Message { to, ..message }, payload.clone()))
+    }
+
+    /// Sends `own`, the part of lane `message.from`, to all other of `lanes` lanes, and gives the parts
+    /// of all lanes to `add` in their order, the own one at its place. Every lane calls it, with the
+    /// same `run`, `step` and `content`.
+    ///
+    /// # Errors
+    /// As for [`Exchange::send`] and [`Exchange::receive`]; [`Error::LaneTimeout`] if a part is not
+    /// there after `patience`; [`Error::LaneMessage`] if it has not the length of the own one; those
+    /// of `add`.
+    fn all_reduce(
+        &self,
+        message: Message,
+        lanes: usize,
+        own: &Payload,
+        patience: Duration,
+        add: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.broadcast(message, lanes, own)?;
+        for from in 0..lanes {
+            if from == message.from {
+                add(own)?;
+                continue;
+            }
+            let theirs = Message { from, to: message.from, ..message };
+            let part = self.receive(theirs, patience)?;
+            let part = part.ok_or_else(|| theirs.timeout(patience.as_secs_f64()))?;
+            theirs.check(&part, own.len())?;
+            add(&part)?;
+        }
+        Ok(())
+    }
+}
+
+impl Message {
+    /// The error of a payload that is not `expected` bytes long.
+    pub(crate) fn check(&self, payload: &[u8], expected: usize) -> Result<()> {
+        if payload.len() == expected {
+            return Ok(());
+        }
+        let (lane, step, what) = (self.from, self.step, self.content.to_string());
+        Err(Error::LaneMessage { lane, step, what, bytes: payload.len(), expected })
+    }
+
+    /// The error of a message that did not come.
+    pub(crate) fn timeout(&self, seconds: f64) -> Error {
+        let waiting_for = self.content.to_string();
+        Error::LaneTimeout { lane: self.from, step: self.step, waiting_for, seconds }
     }
 }
 
@@ -90,7 +171,7 @@ pub struct LocalExchange {
 #[derive(Debug, Default)]
 struct Table {
     messages: HashMap<Message, Payload>,
-    stopped: HashMap<usize, String>,
+    stopped: HashMap<(RunId, usize), String>,
 }
 
 impl LocalExchange {
@@ -113,7 +194,7 @@ impl Exchange for LocalExchange {
             if let Some(payload) = table.messages.remove(&message) {
                 return Ok(Some(payload));
             }
-            if let Some(reason) = table.stopped.get(&message.from) {
+            if let Some(reason) = table.stopped.get(&(message.run, message.from)) {
                 return Err(Error::LaneStopped {
                     lane: message.from,
                     waiting_for: message.content.to_string(),
@@ -129,14 +210,86 @@ impl Exchange for LocalExchange {
         }
     }
 
-    fn stop(&self, lane: usize, reason: &str) {
-        self.table().stopped.entry(lane).or_insert_with(|| reason.into());
+    fn stop(&self, run: RunId, lane: usize, reason: &str) {
+        self.table().stopped.entry((run, lane)).or_insert_with(|| reason.into());
         self.arrived.notify_all();
     }
 
-    fn clear(&self) {
+    fn clear(&self, run: RunId) {
         let mut table = self.table();
-        table.messages.clear();
-        table.stopped.clear();
+        table.messages.retain(|message, _| message.run != run);
+        table.stopped.retain(|(stopped, _), _| *stopped != run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(run: RunId, lane: usize) -> Message {
+        Message { run, from: lane, to: lane, step: 3, content: Content::Sums(0) }
+    }
+
+    /// All-reduces one number per lane, each lane in a thread; what each lane came to.
+    fn reduced(exchange: &LocalExchange, run: RunId, numbers: &[f32]) -> Vec<Result<f32>> {
+        std::thread::scope(|scope| {
+            let lane = |(lane, number): (usize, &f32)| {
+                let own: Payload = number.to_le_bytes().to_vec().into();
+                scope.spawn(move || {
+                    let mut sum = 0.0;
+                    let mut add = |part: &[u8]| {
+                        sum += bytemuck::pod_read_unaligned::<f32>(part);
+                        Ok(())
+                    };
+                    let (message, patience) = (sums(run, lane), Duration::from_secs(10));
+                    exchange.all_reduce(message, numbers.len(), &own, patience, &mut add)?;
+                    Ok(sum)
+                })
+            };
+            let threads: Vec<_> = numbers.iter().enumerate().map(lane).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn an_all_reduce_gives_all_lanes_the_same_bits() {
+        let exchange = LocalExchange::default();
+        // Added in another order, these give other bits.
+        let numbers = [1e8_f32, 1.0, -1e8, 1.0];
+        let expected = numbers.iter().fold(0.0_f32, |sum, number| sum + number);
+        for sum in reduced(&exchange, RunId::next(), &numbers) {
+            assert_eq!(sum.unwrap().to_bits(), expected.to_bits());
+        }
+        // Nothing is left behind.
+        assert!(exchange.table().messages.is_empty());
+    }
+
+    #[test]
+    fn runs_do_not_mix() {
+        let exchange = LocalExchange::default();
+        let (one, other) = (RunId::next(), RunId::next());
+        let payload: Payload = vec![7; 4].into();
+        exchange.send(sums(one, 0), payload.clone()).unwrap();
+        exchange.stop(one, 1, "gone");
+        let at_once = Duration::ZERO;
+        assert_eq!(exchange.receive(sums(other, 0), at_once).unwrap(), None);
+        assert_eq!(exchange.receive(sums(other, 1), at_once).unwrap(), None);
+        exchange.clear(other);
+        assert!(exchange.receive(sums(one, 1), at_once).is_err());
+        assert_eq!(exchange.receive(sums(one, 0), at_once).unwrap(), Some(payload));
+        exchange.clear(one);
+        assert_eq!(exchange.receive(sums(one, 1), at_once).unwrap(), None);
+    }
+
+    #[test]
+    fn parts_of_another_length_are_refused() {
+        let exchange = LocalExchange::default();
+        let run = RunId::next();
+        exchange.send(Message { to: 0, ..sums(run, 1) }, vec![0; 3].into()).unwrap();
+        let (own, patience): (Payload, _) = (vec![0; 4].into(), Duration::from_secs(1));
+        let refused = exchange.all_reduce(sums(run, 0), 2, &own, patience, &mut |_| Ok(()));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("lane 1") && error.contains("step 3"), "{error}");
+        assert!(error.contains("3 bytes") && error.contains('4'), "{error}");
     }
 }

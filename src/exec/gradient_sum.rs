@@ -152,14 +152,20 @@ impl GradientSum {
         self.buckets.len()
     }
 
+    /// The chunks that pieces of these buckets lie in; one more than the arena's last is the scalars'.
+    pub(crate) fn chunks(&self, buckets: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+        self.buckets.get(buckets).into_iter().flatten().flatten().map(|piece| piece.chunk)
+    }
+
     /// Bytes of a bucket of one block.
     pub(crate) fn bucket_bytes(&self, bucket: usize) -> u64 {
         self.buckets.get(bucket).into_iter().flatten().map(|piece| piece.bytes).sum()
     }
 
-    /// Bytes of all blocks.
+    /// Bytes of all buffers but the arena of gradients.
     pub(crate) fn bytes(&self) -> u64 {
-        self.blocks.iter().flat_map(|block| &block.buffers).map(|buffer| buffer.size()).sum()
+        let blocks = self.blocks.iter().flat_map(|block| &block.buffers);
+        blocks.chain([&self.scalars, &self.dims]).map(|buffer| buffer.size()).sum()
     }
 
     /// Records: sum at hand = block + sum at hand, for the given buckets.

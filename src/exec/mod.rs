@@ -66,6 +66,9 @@ pub struct Executor {
     plan: Plan,
     parameters: Parameters,
     inputs: Vec<Buffer>,
+    /// Bytes of those that nobody else owns.
+    #[cfg(not(target_arch = "wasm32"))]
+    own_input_bytes: u64,
     slots: Vec<Buffer>,
     dispatches: Vec<Bound>,
     /// Constants and sizes; bound, and never written again.
@@ -119,6 +122,8 @@ impl Executor {
             ));
         }
         let mut inputs = Vec::new();
+        #[cfg(not(target_arch = "wasm32"))]
+        let mut own_input_bytes = 0;
         for &tensor in plan.inputs() {
             let (name, bytes) = describe(&plan, tensor);
             let given = options.inputs.iter().find(|(t, _)| *t == tensor);
@@ -132,7 +137,14 @@ impl Executor {
                         &needed,
                     ));
                 }
-                None => gpu.buffer(&name, bytes).await?,
+                None => {
+                    let own = gpu.buffer(&name, bytes).await?;
+                    #[cfg(not(target_arch = "wasm32"))]
+                    {
+                        own_input_bytes += own.size();
+                    }
+                    own
+                }
             });
         }
         let mut slots = Vec::new();
@@ -152,6 +164,8 @@ impl Executor {
             plan,
             parameters,
             inputs,
+            #[cfg(not(target_arch = "wasm32"))]
+            own_input_bytes,
             slots,
             dispatches: Vec::new(),
             fixed: Vec::new(),

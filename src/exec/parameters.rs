@@ -183,6 +183,15 @@ impl Parameters {
         self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize])
     }
 
+    /// Bytes of all arenas and of the status.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn bytes(&self) -> u64 {
+        let shared = &self.shared;
+        let states = shared.states.iter().flatten();
+        let arenas = shared.values.iter().chain(&shared.gradients).chain(states);
+        arenas.chain([&shared.status]).map(|buffer| buffer.size()).sum()
+    }
+
     pub(crate) fn status(&self) -> &wgpu::Buffer {
         &self.shared.status
     }

@@ -47,8 +47,15 @@ impl Executor {
         (0..forward, forward..dispatches.len())
     }
 
-    /// Bytes of the buffers for intermediate tensors and inputs that are the executor's own.
-    pub(crate) fn intermediate_bytes(&self) -> u64 {
-        self.plan.memory().slots.iter().sum()
+    /// Bytes of the buffers for intermediate tensors, and for inputs that are the executor's own.
+    pub(crate) fn tensor_bytes(&self) -> u64 {
+        let slots: u64 = self.slots.iter().map(|buffer| buffer.size()).sum();
+        slots + self.own_input_bytes
+    }
+
+    /// Bytes of the executor's other buffers: constants, sizes, records of steps, results.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        let fixed: u64 = self.fixed.iter().map(|buffer| buffer.size()).sum();
+        fixed + self.step_table.size() + self.results.size() + self.ring.size()
     }
 }

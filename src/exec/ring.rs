@@ -57,6 +57,12 @@ impl Ring {
         Ok(ring)
     }
 
+    /// Bytes of all its buffers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn size(&self) -> u64 {
+        DEPTH as u64 * self.bytes(self.row_capacity)
+    }
+
     fn bytes(&self, rows: usize) -> u64 {
         STATUS_BYTES + (rows * self.columns * 4) as u64
     }

@@ -61,6 +61,8 @@ counters! {
     bytes_read_back,
     /// Buffers created.
     buffers,
+    /// Bytes of buffers created.
+    buffer_bytes,
     /// Bind groups created.
     bind_groups,
     /// Pipelines created; each compiles a shader.

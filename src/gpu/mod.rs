@@ -64,11 +64,25 @@ impl Gpu {
         Self::with(&AdapterChoice::default()).await
     }
 
-    /// A device on the adapter that `choice` names.
+    /// A device on the adapter that `choice` names. Natively devices are made one after another,
+    /// whatever thread asks for them: some drivers crash if they are made at the same time.
     ///
     /// # Errors
     /// As for [`Gpu::new`]; the error lists the adapters there are.
     pub async fn with(choice: &AdapterChoice) -> Result<Self, Error> {
+        // Futures that other threads poll could deadlock on a lock held across an await; natively
+        // these are ready at once, and run to their end here.
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+            let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+            pollster::block_on(Self::make(choice))
+        }
+        #[cfg(target_arch = "wasm32")]
+        Self::make(choice).await
+    }
+
+    async fn make(choice: &AdapterChoice) -> Result<Self, Error> {
         let adapter = adapter::pick(choice).await?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -212,6 +226,7 @@ impl Gpu {
         let size = bytes.max(4).next_multiple_of(4);
         let during = format!("allocating {label} ({size} bytes)");
         self.tally().buffers.add(1);
+        self.tally().buffer_bytes.add(size);
         self.scoped(&during, || {
             Buffer::owned(self.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),

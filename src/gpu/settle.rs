@@ -7,35 +7,20 @@ use std::time::{Duration, Instant};
 use super::Gpu;
 use crate::{Error, Result};
 
-const MOMENT: Duration = Duration::from_micros(50);
-
 impl Gpu {
-    /// Sleeps until the device is done with a submission, or `at_most` so long; says whether it is
-    /// done. Without one it sleeps for a moment.
+    /// Sleeps until the device is done with a submission.
+    ///
+    /// There is no limit to it, on purpose: wgpu-core 30 panics if a wait that is over its limit finds
+    /// that another thread has taken the finished submission meanwhile. Whoever must not sleep forever
+    /// lets another thread sleep.
     ///
     /// # Errors
     /// The device's faults.
-    pub(crate) fn wait_for(
-        &self,
-        submission: Option<wgpu::SubmissionIndex>,
-        at_most: Duration,
-    ) -> Result<bool> {
-        let Some(index) = submission else {
-            std::thread::sleep(MOMENT);
-            return self.check("a submission").map(|()| true);
-        };
-        self.tally().host_waits.add(1);
-        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(at_most) };
-        let done = match self.device().poll(wait) {
-            Ok(_) => true,
-            Err(wgpu::PollError::Timeout) => false,
-            Err(_) => {
-                // Whoever asks again at once should not keep a processor busy.
-                std::thread::sleep(MOMENT);
-                true
-            }
-        };
-        self.check("a submission").map(|()| done)
+    pub(crate) fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
+        // A submission that failed is not waited for, and says so elsewhere.
+        let _ = self.device().poll(wait);
+        self.check("a submission")
     }
 
     /// Waits, without giving up the processor, until the device is done with everything submitted.

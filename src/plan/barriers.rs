@@ -5,6 +5,8 @@
 //! buffers, so that two dispatches that write different gradients of one arena are kept apart too.
 
 use std::collections::HashSet;
+use std::hash::Hash;
+use std::ops::Range;
 
 use super::{Dispatch, Place, Plan};
 use crate::graph::Tensor;
@@ -22,8 +24,8 @@ pub struct Barriers {
 }
 
 /// A buffer that dispatches share.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Shared {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Shared {
     Slot(usize),
     Input(usize),
     Arena(Arena, usize),
@@ -31,34 +33,81 @@ enum Shared {
     Status,
 }
 
+/// The order in which a plan's dispatches are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The plan's own.
+    ByLevel,
+    /// That of the graph's operations.
+    Naive,
+}
+
+/// Counts barriers along an order of dispatches and copies.
+#[derive(Debug)]
+pub(crate) struct Count<K> {
+    read: HashSet<K>,
+    written: HashSet<K>,
+    pub(crate) barriers: usize,
+    /// Dispatches and copies so far.
+    pub(crate) operations: usize,
+}
+
+impl<K> Default for Count<K> {
+    fn default() -> Self {
+        let (read, written) = (HashSet::new(), HashSet::new());
+        Self { read, written, barriers: 0, operations: 0 }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Count<K> {
+    /// The next dispatch or copy.
+    pub(crate) fn next(&mut self, reads: &[K], writes: &[K]) {
+        self.operations += 1;
+        let waits = reads.iter().any(|r| self.written.contains(r))
+            || writes.iter().any(|w| self.written.contains(w) || self.read.contains(w));
+        if waits {
+            self.barriers += 1;
+            self.read.clear();
+            self.written.clear();
+        }
+        self.read.extend(reads);
+        self.written.extend(writes);
+    }
+}
+
 impl Plan {
     /// The barriers that a step needs.
     pub fn barriers(&self) -> Barriers {
-        let mut naive: Vec<&Dispatch> = self.dispatches.iter().collect();
-        naive.sort_by_key(|dispatch| dispatch.position);
+        let count = |order| {
+            let mut count = Count::default();
+            self.footprints(0..self.dispatches.len(), order, |reads, writes| {
+                count.next(reads, writes);
+            });
+            count.barriers
+        };
         Barriers {
-            by_level: self.count(self.dispatches.iter()),
-            naive: self.count(naive.into_iter()),
+            by_level: count(Order::ByLevel),
+            naive: count(Order::Naive),
             one_at_a_time: self.dispatches.len().saturating_sub(1),
         }
     }
 
-    fn count<'a>(&self, order: impl Iterator<Item = &'a Dispatch>) -> usize {
-        let (mut read, mut written) = (HashSet::new(), HashSet::new());
-        let mut barriers = 0;
-        for dispatch in order {
-            let (reads, writes) = self.touched(dispatch);
-            let waits = reads.iter().any(|r| written.contains(r))
-                || writes.iter().any(|w| written.contains(w) || read.contains(w));
-            if waits {
-                barriers += 1;
-                read.clear();
-                written.clear();
-            }
-            read.extend(reads);
-            written.extend(writes);
+    /// Says of each dispatch of `range`, in this order, which buffers it reads and which it writes.
+    pub(crate) fn footprints(
+        &self,
+        range: Range<usize>,
+        order: Order,
+        mut say: impl FnMut(&[Shared], &[Shared]),
+    ) {
+        let mut dispatches: Vec<&Dispatch> =
+            self.dispatches.get(range).unwrap_or_default().iter().collect();
+        if order == Order::Naive {
+            dispatches.sort_by_key(|dispatch| dispatch.position);
         }
-        barriers
+        for dispatch in dispatches {
+            let (reads, writes) = self.touched(dispatch);
+            say(&reads, &writes);
+        }
     }
 
     /// Buffers that a dispatch reads, and those that it writes.
@@ -81,7 +130,8 @@ impl Plan {
         (reads, writes)
     }
 
-    fn buffer(&self, tensor: Tensor) -> Option<Shared> {
+    /// The buffer that a tensor lies in.
+    pub(crate) fn buffer(&self, tensor: Tensor) -> Option<Shared> {
         let chunk = |number: usize| self.arena().entries.get(number).map(|entry| entry.chunk);
         match self.place(tensor) {
             Place::Slot(slot) => Some(Shared::Slot(slot)),

@@ -33,6 +33,8 @@ mod target;
 
 pub use arena::{ArenaEntry, ArenaLayout};
 pub use barriers::Barriers;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use barriers::{Count, Order, Shared};
 pub use choose::Choice;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};

@@ -44,6 +44,12 @@ impl Buffers {
         gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
         Ok(buffers)
     }
+
+    /// Bytes on the device.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn bytes(&self) -> u64 {
+        self.features.size() + self.targets.size() + self.order.size()
+    }
 }
 
 /// A data set with its rows, or some of them, on the device.

@@ -67,6 +67,7 @@ fn traces_have_what_perfetto_needs() {
     let (trace, events) = trace(&timeline);
     let clock = trace["otherData"]["clock"].as_str().expect("a clock");
     assert!(clock.starts_with("GPU timestamps"), "{clock}");
+    assert!(clock.ends_with("transfers by the host's clock"), "{clock}");
     let (mut processes, mut threads) = (BTreeMap::new(), BTreeMap::new());
     let mut spans = Vec::new();
     for event in &events {
@@ -89,14 +90,14 @@ fn traces_have_what_perfetto_needs() {
     let lanes = ["lane 0 (llvmpipe)", "lane 1 (llvmpipe)", "lane 2 (llvmpipe)"];
     assert_eq!(processes.values().copied().collect::<Vec<_>>(), lanes);
     let names: Vec<&str> = threads.values().map(|(_, name)| *name).collect();
-    assert_eq!(names, ["compute", "transfers"].repeat(3));
+    assert_eq!(names, ["compute", "transfers (host times)"].repeat(3));
     assert_eq!(spans.len(), timeline.spans.len());
     for event in spans {
         let (process, thread) = threads[&event["tid"].as_u64().expect("a thread")];
         assert_eq!(Some(process), event["pid"].as_u64());
         let activity = event["cat"].as_str().expect("a category");
         let computes = ["forward", "backward", "update"].contains(&activity);
-        assert_eq!(thread, if computes { "compute" } else { "transfers" });
+        assert_eq!(thread, if computes { "compute" } else { "transfers (host times)" });
         let (start, length) = (event["ts"].as_f64(), event["dur"].as_f64());
         let (start, length) = (start.expect("a start"), length.expect("a length"));
         let is_it = |span: &&Span| {
@@ -111,6 +112,57 @@ fn traces_have_what_perfetto_needs() {
         assert_eq!(args["bytes"], span.bytes);
         assert_eq!(args["micro_batch"].as_u64(), span.micro_batch.map(|number| number as u64));
     }
+}
+
+/// What the Trace Event Format asks of complete events and of metadata events, and what Perfetto's
+/// importer of it drops: events without a number for time, process or thread, of negative length, or
+/// before time 0.
+fn check_format(trace: &Value) {
+    assert_eq!(trace["displayTimeUnit"], "ms");
+    let meta = ["process_name", "process_sort_index", "thread_name", "thread_sort_index"];
+    let (mut named, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for event in trace["traceEvents"].as_array().expect("a list") {
+        let keys: BTreeSet<&str> =
+            event.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert!(event["args"].is_object() && !event.to_string().contains("null"), "{event}");
+        assert!(!event["name"].as_str().expect("a name").is_empty(), "{event}");
+        let at = (event["pid"].as_u64().expect("a number"), event["tid"].as_u64());
+        assert!(at.0 > 0 && at.1.is_some(), "{event}");
+        match event["ph"].as_str().expect("a phase") {
+            "M" => {
+                assert_eq!(keys, BTreeSet::from(["args", "name", "ph", "pid", "tid"]));
+                let name = event["name"].as_str().expect("a name");
+                assert!(meta.contains(&name), "{event}");
+                let value = if name.ends_with("_name") { "name" } else { "sort_index" };
+                assert_eq!(event["args"].as_object().map(serde_json::Map::len), Some(1));
+                assert!(!event["args"][value].is_null(), "{event}");
+                if name == "thread_name" {
+                    named.insert(at);
+                }
+            }
+            "X" => {
+                let all = ["args", "cat", "dur", "name", "ph", "pid", "tid", "ts"];
+                assert_eq!(keys, BTreeSet::from(all));
+                assert!(event["ts"].as_f64().expect("a number") >= 0.0, "{event}");
+                assert!(event["dur"].as_f64().expect("a number") >= 0.0, "{event}");
+                assert!(event["args"]["step"].is_u64() && event["args"]["bytes"].is_u64());
+                seen.insert(at);
+            }
+            other => panic!("an event of phase {other}"),
+        }
+    }
+    assert!(seen.is_subset(&named), "{seen:?} on {named:?}");
+}
+
+#[test]
+fn traces_keep_the_format() {
+    let mut timeline = pipeline(3, 2);
+    timeline.spans.retain(|span| span.start >= 0.0);
+    timeline.times_serial = Some(1.5);
+    let (trace, _) = trace(&timeline);
+    check_format(&trace);
+    assert_eq!(trace["otherData"]["times_serial"], 1.5);
+    check_format(&serde_json::from_str(&example().to_chrome_trace()).expect("JSON"));
 }
 
 #[test]
@@ -190,7 +242,15 @@ fn pictures_have_a_row_per_lane() {
         for activity in Activity::ALL {
             assert!(texts.iter().any(|text| text == activity.name()), "{texts:?}");
         }
-        assert!(texts.iter().any(|text| text.contains("GPU timestamps")), "{texts:?}");
+        let title = texts.iter().find(|text| text.contains("GPU timestamps")).expect("a title");
+        assert!(title.contains("transfers by the host's clock"), "{title}");
+        let mut faster = timeline.clone();
+        faster.times_serial = Some(1.875);
+        let (texts, _) = parts(&faster.to_svg().expect("a picture"));
+        assert!(
+            texts.iter().any(|text| text.contains("1.88 times as fast as serial")),
+            "{texts:?}"
+        );
         assert!(texts.iter().any(|text| text == "ms"), "{texts:?}");
     }
 }

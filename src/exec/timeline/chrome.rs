@@ -7,8 +7,8 @@ use super::{Span, Timeline};
 
 impl Timeline {
     /// The trace as JSON: a process per lane, with a thread for what its device computes and one for
-    /// what it transfers (uploads, exchanges, readbacks), and a complete event per span. Where spans
-    /// of a thread overlap, which traces do not allow, more threads take them.
+    /// what is transferred (uploads, exchanges, readbacks, by the host's clock), and a complete event
+    /// per span. Where spans of a thread overlap, which traces do not allow, more threads take them.
     pub fn to_chrome_trace(&self) -> String {
         let mut events = Vec::new();
         let mut threads = 0;
@@ -16,7 +16,7 @@ impl Timeline {
             let process = lane + 1;
             events.push(metadata("process_name", process, 0, json!({ "name": name })));
             events.push(metadata("process_sort_index", process, 0, json!({ "sort_index": lane })));
-            for (kind, computes) in [("compute", true), ("transfers", false)] {
+            for (kind, computes) in [("compute", true), ("transfers (host times)", false)] {
                 let belongs =
                     |span: &&Span| span.lane == lane && span.activity.is_compute() == computes;
                 let tracks = tracks(self.valid().filter(belongs).collect());
@@ -35,11 +35,14 @@ impl Timeline {
                 }
             }
         }
-        let trace = json!({
-            "traceEvents": events,
-            "displayTimeUnit": "ms",
-            "otherData": { "clock": self.clock.to_string(), "version": env!("CARGO_PKG_VERSION") },
+        let mut other = json!({
+            "clock": self.clock.to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
         });
+        if let (Some(times), Some(other)) = (self.times_serial, other.as_object_mut()) {
+            other.insert("times_serial".into(), json!(times));
+        }
+        let trace = json!({ "traceEvents": events, "displayTimeUnit": "ms", "otherData": other });
         trace.to_string()
     }
 }
@@ -66,6 +69,10 @@ fn metadata(what: &str, process: usize, thread: usize, args: Value) -> Value {
 
 fn event(span: &Span, process: usize, thread: usize) -> Value {
     let (start, end) = (nanoseconds(span.start), nanoseconds(span.end));
+    let mut args = json!({ "step": span.step, "bytes": span.bytes });
+    if let (Some(number), Some(args)) = (span.micro_batch, args.as_object_mut()) {
+        args.insert("micro_batch".into(), json!(number));
+    }
     json!({
         "ph": "X",
         "name": label(span),
@@ -74,7 +81,7 @@ fn event(span: &Span, process: usize, thread: usize) -> Value {
         "tid": thread,
         "ts": microseconds(start),
         "dur": microseconds(end.saturating_sub(start)),
-        "args": { "step": span.step, "micro_batch": span.micro_batch, "bytes": span.bytes },
+        "args": args,
     })
 }
 

@@ -145,7 +145,10 @@ fn text(size: i32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextSt
 
 fn draw<B: DrawingBackend>(timeline: &Timeline, area: &Area<B>) -> Drawn<B> {
     area.fill(&WHITE)?;
-    let title = format!("Timeline ({})", timeline.clock);
+    let speed = timeline
+        .times_serial
+        .map_or(String::new(), |times| format!(", {times:.2} times as fast as serial"));
+    let title = format!("Timeline{speed} ({})", timeline.clock);
     let style = text(20, BLACK, HPos::Left, VPos::Center);
     area.draw(&Text::new(title, (MARGIN, 24), style))?;
     legend(area)?;

@@ -20,16 +20,26 @@ impl Timeline {
         self.share_of_wall(&Cover::at_least(2, &self.computing_each()))
     }
 
-    /// The share of exchange time during which some lane computes, 0 to 1: what is hidden does not
-    /// lengthen the run. Exchange time is summed over lanes, but counts once where a lane does
-    /// several exchanges at a time. `None` if nothing was exchanged.
+    /// The share of exchange time during which the lane that exchanges computes, 0 to 1: it does not
+    /// wait for what it sends or takes in. Exchange time is summed over lanes, but counts once where a
+    /// lane does several exchanges at a time. `None` if nothing was exchanged.
     pub fn exchange_hidden(&self) -> Option<f64> {
+        self.exchange_share(|lane| self.computing(lane))
+    }
+
+    /// The share of exchange time during which any lane computes, 0 to 1. `None` if nothing was
+    /// exchanged.
+    pub fn exchange_beside_compute(&self) -> Option<f64> {
         let computing = Cover::at_least(1, &self.computing_each());
+        self.exchange_share(|_| computing.clone())
+    }
+
+    fn exchange_share(&self, behind: impl Fn(usize) -> Cover) -> Option<f64> {
         let (mut total, mut hidden) = (0.0, 0.0);
         for lane in 0..self.lanes.len() {
             let exchange = self.cover(lane, |activity| activity == Activity::Exchange);
             total += exchange.seconds();
-            hidden += exchange.and(&computing).seconds();
+            hidden += exchange.and(&behind(lane)).seconds();
         }
         (total > 0.0).then(|| (hidden / total).min(1.0))
     }

@@ -83,9 +83,10 @@ impl fmt::Display for ClockSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gpu { uncertainty } => {
-                write!(f, "GPU timestamps, lanes aligned within {:.1} µs", 1e6 * uncertainty)
+                write!(f, "GPU timestamps, lanes aligned within {:.1} µs; ", 1e6 * uncertainty)?;
+                f.write_str("transfers by the host's clock")
             }
-            Self::Host => f.write_str("host times"),
+            Self::Host => f.write_str("host times, each pass waited for"),
         }
     }
 }
@@ -134,12 +135,15 @@ pub struct Timeline {
     pub spans: Vec<Span>,
     /// What the times are.
     pub clock: ClockSource,
+    /// How many times as fast as the serial schedule the same training was, if whoever made the
+    /// timeline measured that beside it. A recorded run is no measure of speed itself.
+    pub times_serial: Option<f64>,
 }
 
 impl Timeline {
     /// A timeline without spans.
     pub fn new(lanes: Vec<String>, clock: ClockSource) -> Self {
-        Self { lanes, spans: Vec::new(), clock }
+        Self { lanes, spans: Vec::new(), clock, times_serial: None }
     }
 
     /// The spans of the steps in `steps`.
@@ -162,7 +166,7 @@ impl Timeline {
 
     fn filtered(&self, keep: impl FnMut(&Span) -> Option<Span>) -> Self {
         let spans = self.valid().filter_map(keep).collect();
-        Self { lanes: self.lanes.clone(), spans, clock: self.clock }
+        Self { lanes: self.lanes.clone(), spans, ..*self }
     }
 
     /// Spans that count.

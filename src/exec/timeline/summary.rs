@@ -32,9 +32,17 @@ impl fmt::Display for Timeline {
             writeln!(f, " {:>12.3}", 1e-6 * self.bytes(lane, Activity::Exchange) as f64)?;
         }
         write!(f, "at least two lanes compute {:.1} % of the time; ", 100.0 * self.overlap())?;
-        match self.exchange_hidden() {
-            Some(hidden) => write!(f, "{:.1} % of the exchange is hidden", 100.0 * hidden),
-            None => f.write_str("nothing was exchanged"),
+        match (self.exchange_hidden(), self.exchange_beside_compute()) {
+            (Some(own), Some(any)) => {
+                let (own, any) = (100.0 * own, 100.0 * any);
+                write!(f, "of the exchange, {own:.1} % is hidden behind the lane's own work, ")?;
+                write!(f, "{any:.1} % behind any lane's")
+            }
+            _ => f.write_str("nothing was exchanged"),
+        }?;
+        match self.times_serial {
+            Some(times) => write!(f, "; {times:.2} times as fast as serial"),
+            None => Ok(()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::exec::Schedule;
 use crate::gpu::Gpu;
 use crate::nn::Sequential;
-use crate::train::Compile;
+use crate::train::{Compile, Model, Trainer};
 use crate::{Error, Result};
 
 /// Every schedule is timed so often, all in turn, so that a machine that is busy for a while is busy
@@ -23,7 +23,7 @@ pub struct Measured {
     pub seconds: f64,
     /// Seconds per step of the fastest and the slowest round.
     pub range: (f64, f64),
-    /// Share of time in which each lane computes, of a round of its own.
+    /// Share of time in which each lane computes, of a round of its own; of `fit` nothing is recorded.
     pub busy: Vec<f64>,
     /// Share of time in which at least two lanes compute.
     pub overlap: f64,
@@ -31,11 +31,13 @@ pub struct Measured {
     pub bytes_exchanged: u64,
 }
 
-/// A schedule that was tried.
+/// A way to train that was tried.
 #[derive(Debug)]
 pub struct Trial {
-    /// The schedule, to train with.
-    pub schedule: Schedule,
+    /// The schedule, to train with; `None` stands for [`Model::fit`](crate::train::Model::fit) on the
+    /// first device alone, which has no micro-batches, may take the resident kernel and many steps in
+    /// one submission, and so comes to other rounding than the schedules.
+    pub schedule: Option<Schedule>,
     /// Its lanes: the first so many.
     pub lanes: usize,
     /// What it takes, or why it cannot be used.
@@ -45,14 +47,21 @@ pub struct Trial {
 /// The schedules for a model, measured; prints as a table.
 #[derive(Debug)]
 pub struct Advice {
-    /// What was tried; the first is [`Schedule::Serial`].
+    /// What was tried; the first is [`Schedule::Serial`], the last `fit`.
     pub trials: Vec<Trial>,
     /// Steps per round.
     pub steps: usize,
 }
 
+impl Trial {
+    /// Its name in tables.
+    pub fn name(&self) -> &'static str {
+        self.schedule.as_ref().map_or("fit", Schedule::name)
+    }
+}
+
 impl Advice {
-    /// The fastest.
+    /// The fastest of all; [`Trial::schedule`] says whether it is one that gives the schedules' bits.
     pub fn winner(&self) -> Option<&Trial> {
         let seconds = |trial: &&Trial| trial.outcome.as_ref().map_or(f64::INFINITY, |m| m.seconds);
         self.trials
@@ -68,8 +77,9 @@ impl Advice {
     }
 }
 
-/// Trains `model` for a few steps under each schedule that `lanes` allow, and measures. Every trial
-/// starts from the same weights; nothing of them is kept. `options` says everything but the schedule.
+/// Trains `model` for a few steps under each schedule that `lanes` allow, and as `fit` does on the
+/// first of them, and measures. Every trial starts from the same weights; nothing of them is kept.
+/// `options` says everything but the schedule.
 /// Where lanes are on different adapters, replicas also get shares in proportion to their speed.
 ///
 /// # Errors
@@ -89,12 +99,12 @@ pub fn advise(
     let start = |schedule: &Schedule, lanes: &[Gpu]| -> Result<Course> {
         let options = ParallelOptions { schedule: schedule.clone(), ..options.clone() };
         let parallel = Parallel::new(model.clone(), compile.clone(), data.clone(), options, lanes);
-        let mut course = Course { parallel: pollster::block_on(parallel)?, times: Vec::new() };
-        course.run(1)?; // compiles
-        Ok(course)
+        let parallel = Box::new(pollster::block_on(parallel)?);
+        Course::begin(Training::Lanes(parallel))
     };
     let one = lanes.get(..1).unwrap_or_default();
-    let mut courses = vec![(Schedule::Serial, 1, Ok(start(&Schedule::Serial, one)?))];
+    let serial = start(&Schedule::Serial, one)?;
+    let mut courses = vec![(Some(Schedule::Serial), 1, Ok(serial))];
     let mut candidates = vec![(Schedule::Overlapped, 1)];
     for count in 2..=lanes.len() {
         candidates.push((Schedule::pipeline(), count));
@@ -105,48 +115,103 @@ pub fn advise(
     }
     for (schedule, count) in candidates {
         let course = start(&schedule, lanes.get(..count).unwrap_or_default());
-        courses.push((schedule, count, course));
+        courses.push((Some(schedule), count, course));
+    }
+    if let Some(gpu) = lanes.first() {
+        courses.push((None, 1, fit(model, compile, data, options, gpu)));
     }
     for _ in 0..ROUNDS {
         for (_, _, course) in &mut courses {
             time(course, steps);
         }
     }
-    let finish = |(schedule, lanes, course): (Schedule, usize, Result<Course>)| {
+    let finish = |(schedule, lanes, course): (Option<Schedule>, usize, Result<Course>)| {
         let outcome = course.and_then(|course| course.measured(steps));
         Trial { schedule, lanes, outcome }
     };
     Ok(Advice { trials: courses.into_iter().map(finish).collect(), steps })
 }
 
-/// A training under one schedule.
+/// What `fit` does, on one device.
+fn fit(
+    model: &Sequential,
+    compile: &Compile,
+    data: &Arc<Dataset>,
+    options: &ParallelOptions,
+    gpu: &Gpu,
+) -> Result<Course> {
+    let model = pollster::block_on(model.clone().compile(gpu, compile.clone()))?;
+    let trainer = model.trainer(data.clone(), options.batch, options.residency);
+    let trainer = Box::new(pollster::block_on(trainer)?);
+    Course::begin(Training::Fit(Box::new(model), trainer))
+}
+
+#[derive(Debug)]
+enum Training {
+    Lanes(Box<Parallel>),
+    Fit(Box<Model>, Box<Trainer<Arc<Dataset>>>),
+}
+
+/// A training that is timed.
+#[derive(Debug)]
 struct Course {
-    parallel: Parallel,
+    training: Training,
     /// Seconds per step of each round.
     times: Vec<f64>,
 }
 
-impl Course {
+impl Training {
     /// Runs steps, as many as there are, from the first batch on whenever all are through.
     fn run(&mut self, steps: usize) -> Result<()> {
-        let mut left = steps;
-        while left > 0 {
-            let some = left.min(self.parallel.batches());
-            self.parallel.run(0..some)?;
-            left -= some;
+        match self {
+            Training::Lanes(parallel) => run_lanes(parallel, steps),
+            Training::Fit(model, trainer) => {
+                let most = trainer.batches().min(trainer.batches_per_submission());
+                let mut left = steps;
+                while left > 0 {
+                    let some = left.min(most);
+                    let submitted = trainer.submit(0..some, |index| model.next_step(index as u64));
+                    pollster::block_on(submitted)?;
+                    model.completed(some as u64);
+                    left -= some;
+                }
+                while pollster::block_on(trainer.results())?.is_some() {}
+                Ok(())
+            }
         }
-        Ok(())
+    }
+}
+
+fn run_lanes(parallel: &mut Parallel, steps: usize) -> Result<()> {
+    let mut left = steps;
+    while left > 0 {
+        let some = left.min(parallel.batches());
+        parallel.run(0..some)?;
+        left -= some;
+    }
+    Ok(())
+}
+
+impl Course {
+    /// Takes a first step, which compiles.
+    fn begin(mut training: Training) -> Result<Self> {
+        training.run(1)?;
+        Ok(Course { training, times: Vec::new() })
     }
 
     fn measured(mut self, steps: usize) -> Result<Measured> {
         self.times.sort_by(f64::total_cmp);
         let at = |index: usize| self.times.get(index).copied().unwrap_or(f64::NAN);
         let (seconds, range) = (at(self.times.len() / 2), (at(0), at(self.times.len() - 1)));
-        let before = self.parallel.bytes_exchanged();
-        self.parallel.record(true);
-        self.run(steps)?;
-        let bytes_exchanged = (self.parallel.bytes_exchanged() - before) / steps as u64;
-        let Some(timeline) = self.parallel.timeline() else {
+        let Training::Lanes(parallel) = &mut self.training else {
+            let (busy, overlap, bytes_exchanged) = (Vec::new(), 0.0, 0);
+            return Ok(Measured { seconds, range, busy, overlap, bytes_exchanged });
+        };
+        let before = parallel.bytes_exchanged();
+        parallel.record(true);
+        run_lanes(parallel, steps)?;
+        let bytes_exchanged = (parallel.bytes_exchanged() - before) / steps as u64;
+        let Some(timeline) = parallel.timeline() else {
             return Err(Error::argument("timeline", "missing", "recorded"));
         };
         let busy = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
@@ -158,7 +223,7 @@ impl Course {
 fn time(course: &mut Result<Course>, steps: usize) {
     let Ok(running) = course else { return };
     let begun = Instant::now();
-    match running.run(steps) {
+    match running.training.run(steps) {
         Ok(()) => running.times.push(begun.elapsed().as_secs_f64() / steps as f64),
         Err(error) => *course = Err(error),
     }
@@ -226,22 +291,28 @@ impl fmt::Display for Advice {
         let winner = self.winner().map(std::ptr::from_ref);
         for trial in &self.trials {
             let name = match &trial.schedule {
-                Schedule::DataParallel { shares } if !shares.is_empty() => {
-                    format!("{} {shares:?}", trial.schedule.name())
+                Some(Schedule::DataParallel { shares }) if !shares.is_empty() => {
+                    format!("{} {shares:?}", trial.name())
                 }
-                schedule => schedule.name().to_string(),
+                Some(_) => trial.name().to_string(),
+                None => format!("{} (other rounding)", trial.name()),
             };
             write!(f, "{name:<24} {:>5} ", trial.lanes)?;
             match &trial.outcome {
                 Err(error) => writeln!(f, "not possible: {error}")?,
                 Ok(measured) => {
                     let (low, high) = measured.range;
-                    let busy = measured.busy.iter().sum::<f64>() / measured.busy.len() as f64;
                     let ratio = measured.seconds / self.serial().unwrap_or(f64::NAN);
                     let range = format!("{:.3} to {:.3}", 1e3 * low, 1e3 * high);
                     write!(f, "{:>10.3} {range:>17} {ratio:>9.2} ", 1e3 * measured.seconds)?;
-                    write!(f, "{:>6.0} % {:>6.0} % ", 100.0 * busy, 100.0 * measured.overlap)?;
-                    write!(f, "{:>10.1} kB", measured.bytes_exchanged as f64 / 1e3)?;
+                    if measured.busy.is_empty() {
+                        write!(f, "{:>8} {:>8} {:>13}", "", "", "")?;
+                    } else {
+                        let busy = measured.busy.iter().sum::<f64>() / measured.busy.len() as f64;
+                        write!(f, "{:>6.0} % ", 100.0 * busy)?;
+                        write!(f, "{:>6.0} % ", 100.0 * measured.overlap)?;
+                        write!(f, "{:>10.1} kB", measured.bytes_exchanged as f64 / 1e3)?;
+                    }
                     let best = winner == Some(std::ptr::from_ref(trial));
                     writeln!(f, "{}", if best { "  <- fastest" } else { "" })?;
                 }

@@ -1,9 +1,16 @@
-//! A lane's second thread: it sends messages as soon as the device is done with them, whatever the
-//! first one does. It sleeps until then: a thread that looks again and again takes the processor from a
-//! software driver.
+//! A lane's second thread: it sleeps until the device is done with a submission, and hands on what was
+//! waiting for that: messages to other lanes, reports to the lane's own thread. So messages leave as
+//! soon as they can, whatever the first thread does, and the state after a step is on the host as soon
+//! as the step is done.
+//!
+//! It is the one thread that waits inside wgpu, and it waits without a limit: wgpu-core 30 panics if
+//! such a wait times out while another thread takes the finished submission from the queue. What has a
+//! limit is the first thread's wait for this one. If the device hangs, the first thread gives up and
+//! leaves this one behind, asleep in the driver, with nothing that anybody needs.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::record::Scribe;
@@ -11,9 +18,6 @@ use crate::exec::exchange::{Content, Exchange, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
-
-/// After so long it looks whether it is still needed.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A message whose payload the device still has to copy.
 #[derive(Debug)]
@@ -24,27 +28,28 @@ pub(super) struct Outgoing {
     pub(super) staging: Buffer,
     pub(super) bytes: u64,
     pub(super) arrival: Arrival,
-    /// After which the payload is there.
-    pub(super) submission: Option<wgpu::SubmissionIndex>,
+}
+
+/// A step's report that the device still has to copy.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Steps completed with it.
+    pub(super) step: u64,
+    pub(super) staging: Buffer,
+    pub(super) arrival: Arrival,
+}
+
+/// A report that has come: status, scalars, and perhaps parameters and optimizer states.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) step: u64,
+    pub(super) bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct Courier<'a> {
-    gpu: Gpu,
-    exchange: &'a dyn Exchange,
-    lanes: usize,
-    desk: Mutex<Desk>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct Desk {
-    outbox: VecDeque<Outgoing>,
-    /// Whether a message is on its way between the outbox and the exchange.
-    sending: bool,
-    closed: bool,
-    done: Delivered,
-    error: Option<Error>,
+enum Task {
+    Send(Outgoing),
+    Read(Report),
 }
 
 /// What a courier leaves behind.
@@ -56,93 +61,325 @@ pub(super) struct Delivered {
     pub(super) scribe: Scribe,
 }
 
-impl<'a> Courier<'a> {
-    pub(super) fn new(gpu: Gpu, exchange: &'a dyn Exchange, lanes: usize, scribe: Scribe) -> Self {
-        let done = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
-        let (outbox, error) = Default::default();
-        let desk = Desk { outbox, sending: false, closed: false, done, error };
-        Self { gpu, exchange, lanes, desk: Mutex::new(desk), changed: Condvar::new() }
+/// The first thread's hold on the second.
+#[derive(Debug)]
+pub(super) struct Courier(Arc<Shared>, Option<JoinHandle<()>>);
+
+#[derive(Debug)]
+struct Shared {
+    gpu: Gpu,
+    exchange: Arc<dyn Exchange>,
+    lane: usize,
+    lanes: usize,
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Desk {
+    /// What to do after the submissions of these numbers, in their order.
+    tasks: VecDeque<(u64, Task)>,
+    /// Submissions to wait for.
+    watched: VecDeque<(u64, wgpu::SubmissionIndex)>,
+    submitted: u64,
+    done: u64,
+    /// Whether a task is in hand, and the message if it is one.
+    busy: bool,
+    sending: Option<Message>,
+    reports: VecDeque<Read>,
+    /// Whether messages are dropped.
+    mute: bool,
+    closed: bool,
+    ended: bool,
+    error: Option<Error>,
+    delivered: Delivered,
+}
+
+impl Courier {
+    /// Starts the thread of lane `lane` of `lanes`.
+    ///
+    /// # Errors
+    /// [`Error::LaneStopped`] if the system has no more threads.
+    pub(super) fn start(
+        gpu: Gpu,
+        exchange: Arc<dyn Exchange>,
+        (lane, lanes): (usize, usize),
+        scribe: Scribe,
+    ) -> Result<Self> {
+        let desk = Desk {
+            tasks: VecDeque::new(),
+            watched: VecDeque::new(),
+            submitted: 0,
+            done: 0,
+            busy: false,
+            sending: None,
+            reports: VecDeque::new(),
+            mute: false,
+            closed: false,
+            ended: false,
+            error: None,
+            delivered: Delivered { free: Vec::new(), bytes_sent: 0, scribe },
+        };
+        let (desk, changed) = (Mutex::new(desk), Condvar::new());
+        let shared = Arc::new(Shared { gpu, exchange, lane, lanes, desk, changed });
+        let its = shared.clone();
+        let thread = std::thread::Builder::new().name(format!("wgrad courier {lane}"));
+        match thread.spawn(move || its.work()) {
+            Ok(thread) => Ok(Self(shared, Some(thread))),
+            Err(error) => {
+                let waiting_for = "a thread that waits for its device".into();
+                Err(Error::LaneStopped { lane, waiting_for, reason: error.to_string() })
+            }
+        }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Watches a submission.
+    pub(super) fn submitted(&self, index: wgpu::SubmissionIndex) {
+        let mut desk = self.0.desk();
+        desk.submitted += 1;
+        let number = desk.submitted;
+        desk.watched.push_back((number, index));
+        self.0.changed.notify_all();
     }
 
-    /// Takes a message on.
+    /// Takes a message on, to be sent after the last submission.
     pub(super) fn post(&self, outgoing: Outgoing) {
-        self.desk().outbox.push_back(outgoing);
-        self.changed.notify_all();
+        self.add(Task::Send(outgoing));
+    }
+
+    /// Takes a report on, to be read after the last submission.
+    pub(super) fn await_report(&self, report: Report) {
+        self.add(Task::Read(report));
+    }
+
+    fn add(&self, task: Task) {
+        let mut desk = self.0.desk();
+        let number = desk.submitted;
+        desk.tasks.push_back((number, task));
+        self.0.changed.notify_all();
     }
 
     /// Staging buffers that are free again.
     pub(super) fn free(&self) -> Vec<Buffer> {
-        std::mem::take(&mut self.desk().done.free)
+        std::mem::take(&mut self.0.desk().delivered.free)
     }
 
-    /// An error of sending, once.
+    /// An error of the thread, once.
     ///
     /// # Errors
     /// That error.
     pub(super) fn check(&self) -> Result<()> {
-        self.desk().error.take().map_or(Ok(()), Err)
+        self.0.desk().error.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits until the device is done with everything submitted before this, in `step`.
+    ///
+    /// # Errors
+    /// Those of the thread; [`Error::Timeout`] after `patience`.
+    pub(super) fn settle(&self, step: u64, patience: Duration) -> Result<()> {
+        let last = self.0.desk().submitted;
+        let is_done = |desk: &mut Desk| (desk.done >= last).then_some(());
+        let lane = self.0.lane;
+        let what = |_: &Desk| format!("the submission before, in step {step} on lane {lane}");
+        self.0.until(patience, is_done, what)
+    }
+
+    /// The next report, for which it waits.
+    ///
+    /// # Errors
+    /// Those of the thread; [`Error::Timeout`] after `patience`.
+    pub(super) fn next_report(&self, step: u64, patience: Duration) -> Result<Read> {
+        let lane = self.0.lane;
+        let what = |_: &Desk| format!("step {step} on lane {lane}");
+        self.0.until(patience, |desk| desk.reports.pop_front(), what)
     }
 
     /// Waits until everything is sent.
     ///
     /// # Errors
-    /// Those of sending; [`Error::Timeout`].
+    /// Those of the thread; [`Error::Timeout`] after `patience`.
     pub(super) fn drain(&self, patience: Duration) -> Result<()> {
+        let is_idle = |desk: &mut Desk| desk.is_idle().then_some(());
+        self.0.until(patience, is_idle, |desk| match desk.next_message() {
+            Some(message) => message.to_string(),
+            None => format!("the last report of lane {}", self.0.lane),
+        })
+    }
+
+    /// After an error: drops all messages and waits for the reports that can still come.
+    pub(super) fn salvage(&self, patience: Duration) -> VecDeque<Read> {
+        self.0.desk().mute = true;
+        let is_idle = |desk: &mut Desk| desk.is_idle().then_some(());
+        // Errors are old news now, and there may be several.
+        let until = Instant::now() + patience;
+        while self.0.until(patience, is_idle, |_| String::new()).is_err() {
+            if Instant::now() > until || self.0.desk().ended {
+                break;
+            }
+        }
+        std::mem::take(&mut self.0.desk().reports)
+    }
+
+    /// Ends the thread, waiting for it for at most `patience`; what was not sent never is.
+    pub(super) fn end(mut self, patience: Duration) -> Delivered {
+        let thread = self.1.take();
+        let mut desk = self.0.desk();
+        desk.closed = true;
+        self.0.changed.notify_all();
+        let until = Instant::now() + patience;
+        while !desk.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            desk = self.0.pause(desk, left);
+        }
+        let scribe = desk.delivered.scribe.another();
+        let nothing = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
+        let delivered = std::mem::replace(&mut desk.delivered, nothing);
+        let ended = desk.ended;
+        drop(desk);
+        if let Some(thread) = thread
+            && ended
+        {
+            // It has nothing left to do; if it panicked, it said so.
+            let _ = thread.join();
+        }
+        delivered
+    }
+}
+
+/// Nobody hears of the thread any more.
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.0.desk().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Desk {
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && !self.busy
+    }
+
+    /// The message that is sent next, or just now.
+    fn next_message(&self) -> Option<Message> {
+        let waiting = self.tasks.iter().find_map(|(_, task)| match task {
+            Task::Send(outgoing) => Some(outgoing.message),
+            Task::Read(_) => None,
+        });
+        self.sending.or(waiting)
+    }
+}
+
+/// Says that the thread is at its end, also if it panics.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.0.desk();
+        desk.ended = true;
+        if std::thread::panicking() {
+            let waiting_for = "its device".into();
+            let reason = "the thread that waits for it panicked".into();
+            let error = Error::LaneStopped { lane: self.0.lane, waiting_for, reason };
+            desk.error.get_or_insert(error);
+        }
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pause<'a>(&self, desk: MutexGuard<'a, Desk>, most: Duration) -> MutexGuard<'a, Desk> {
+        self.changed.wait_timeout(desk, most).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits, for the first thread, for what `found` looks for.
+    fn until<T>(
+        &self,
+        patience: Duration,
+        mut found: impl FnMut(&mut Desk) -> Option<T>,
+        during: impl Fn(&Desk) -> String,
+    ) -> Result<T> {
         let since = Instant::now();
         let mut desk = self.desk();
-        while (!desk.outbox.is_empty() || desk.sending) && desk.error.is_none() {
-            if since.elapsed() > patience {
-                let seconds = since.elapsed().as_secs();
-                return Err(Error::Timeout { during: "sending to another lane".into(), seconds });
-            }
-            desk = self.changed.wait_timeout(desk, LOOK).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        desk.error.take().map_or(Ok(()), Err)
-    }
-
-    /// Ends [`Courier::work`]; what was not sent never is.
-    pub(super) fn close(&self) {
-        self.desk().closed = true;
-        self.changed.notify_all();
-    }
-
-    /// Sends messages in order until closed or failed.
-    pub(super) fn work(&self) {
+        let mut waits = false;
         loop {
-            let mut desk = self.desk();
-            if desk.closed || desk.error.is_some() {
+            if let Some(found) = found(&mut desk) {
+                return Ok(found);
+            }
+            if let Some(error) = desk.error.take() {
+                return Err(error);
+            }
+            let left = patience.saturating_sub(since.elapsed());
+            if left.is_zero() || desk.ended {
+                let seconds = since.elapsed().as_secs();
+                return Err(Error::Timeout { during: during(&desk), seconds });
+            }
+            if !std::mem::replace(&mut waits, true) {
+                self.gpu.tally().host_waits.add(1);
+            }
+            desk = self.pause(desk, left);
+        }
+    }
+
+    /// Waits for submissions in order, and does what was to be done after each, until closed.
+    fn work(&self) {
+        let _ending = Ending(self);
+        let mut desk = self.desk();
+        loop {
+            let done = desk.done;
+            if desk.closed {
                 return;
             }
-            let Some(front) = desk.outbox.front() else {
-                drop(self.changed.wait(desk));
-                continue;
-            };
-            if !front.arrival.is_ready() {
-                let submission = front.submission.clone();
-                drop(desk);
-                if let Err(error) = self.gpu.wait_for(submission, LOOK) {
-                    self.desk().error = Some(error);
+            let is_due = desk.tasks.front().is_some_and(|(after, _)| *after <= done);
+            let due = if is_due { desk.tasks.pop_front() } else { None };
+            if let Some((_, task)) = due {
+                if let Task::Send(_) = task
+                    && desk.mute
+                {
                     self.changed.notify_all();
+                    continue;
                 }
-                continue;
+                desk.busy = true;
+                desk.sending = match &task {
+                    Task::Send(outgoing) => Some(outgoing.message),
+                    Task::Read(_) => None,
+                };
+                drop(desk);
+                let result = match task {
+                    Task::Send(outgoing) => self.send(outgoing),
+                    Task::Read(report) => self.read(report),
+                };
+                desk = self.desk();
+                (desk.busy, desk.sending) = (false, None);
+                if let Err(error) = result {
+                    // What comes after a message that is missing is of no use to anybody.
+                    desk.mute = true;
+                    desk.error.get_or_insert(error);
+                }
+                self.changed.notify_all();
+            } else if let Some((number, index)) = desk.watched.pop_front() {
+                drop(desk);
+                let waited = self.gpu.wait_for(index);
+                desk = self.desk();
+                desk.done = number;
+                if let Err(error) = waited {
+                    desk.error.get_or_insert(error);
+                }
+                self.changed.notify_all();
+            } else {
+                desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(outgoing) = desk.outbox.pop_front() else { continue };
-            desk.sending = true;
-            drop(desk);
-            let sent = self.send(outgoing);
-            desk = self.desk();
-            desk.sending = false;
-            desk.error = sent.err();
-            self.changed.notify_all();
         }
     }
 
     fn send(&self, outgoing: Outgoing) -> Result<()> {
-        let Outgoing { message, broadcast, staging, bytes, arrival, .. } = outgoing;
+        let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
         pollster::block_on(arrival)?;
         let begun = Instant::now();
         let payload: Payload = self.gpu.mapped(&staging, bytes)?.into();
@@ -157,7 +394,7 @@ impl<'a> Courier<'a> {
             Content::Sums(_) => ("gradient sums out", None),
         };
         let mut desk = self.desk();
-        let done = &mut desk.done;
+        let done = &mut desk.delivered;
         done.free.push(staging);
         done.bytes_sent += bytes * receivers;
         let at = (message.step, micro_batch);
@@ -165,7 +402,17 @@ impl<'a> Courier<'a> {
         Ok(())
     }
 
-    pub(super) fn into_delivered(self) -> Delivered {
-        self.desk.into_inner().unwrap_or_else(PoisonError::into_inner).done
+    fn read(&self, report: Report) -> Result<()> {
+        let Report { step, staging, arrival } = report;
+        pollster::block_on(arrival)?;
+        let begun = Instant::now();
+        let bytes = self.gpu.mapped(&staging, staging.size())?;
+        let mut desk = self.desk();
+        let done = &mut desk.delivered;
+        done.free.push(staging);
+        let at = (step.saturating_sub(1), None);
+        done.scribe.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
+        desk.reports.push_back(Read { step, bytes });
+        Ok(())
     }
 }

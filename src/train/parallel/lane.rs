@@ -7,7 +7,8 @@ use super::stage::{Rows, Stage, StageGraph, Task};
 use super::state::TrainingState;
 use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
-use crate::gpu::{Arrival, Buffer, Gpu};
+use crate::gpu::{Buffer, Gpu};
+use crate::graph::Tensor;
 use crate::kernel::Arena;
 use crate::plan::{ArenaLayout, Place, Target};
 use crate::train::Residency;
@@ -42,22 +43,27 @@ pub(super) struct Size {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) executor: Executor,
-    pub(super) x: Option<crate::graph::Tensor>,
-    pub(super) y: Option<crate::graph::Tensor>,
-    pub(super) dy: Option<crate::graph::Tensor>,
-    pub(super) dx: Option<crate::graph::Tensor>,
-    pub(super) scalars: Vec<crate::graph::Tensor>,
+    pub(super) x: Option<Tensor>,
+    pub(super) y: Option<Tensor>,
+    pub(super) dy: Option<Tensor>,
+    pub(super) dx: Option<Tensor>,
+    pub(super) scalars: Vec<Tensor>,
     /// Where each bucket's gradients are complete, among the plan's dispatches.
     pub(super) ready: Vec<usize>,
 }
 
-/// A report of a step on its way back: status, scalars, parameters and states.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) step: u64,
-    pub(super) keeps_state: bool,
-    pub(super) staging: Buffer,
-    pub(super) arrival: Arrival,
+impl Size {
+    /// Whether it is for micro-batches of `rows` rows, of batches of `batch`.
+    pub(super) fn is_for(&self, rows: usize, batch: usize) -> bool {
+        self.micro_batch == rows && self.batch == batch
+    }
+}
+
+impl Slot {
+    /// Bytes of one of its tensors.
+    pub(super) fn bytes(&self, tensor: Tensor) -> u64 {
+        self.executor.plan().info(tensor).map_or(0, |info| info.shape.bytes() as u64)
+    }
 }
 
 #[derive(Debug)]
@@ -73,7 +79,6 @@ pub(super) struct Lane {
     pub(super) merge_stack: usize,
     /// Staging buffers that are free, by size.
     pub(super) staging: Vec<Buffer>,
-    pub(super) reports: std::collections::VecDeque<Report>,
 }
 
 impl Lane {
@@ -115,7 +120,6 @@ impl Lane {
             sum,
             merge_stack: own_blocks,
             staging: Vec::new(),
-            reports: Default::default(),
         };
         for &(micro_batch, batch) in batches {
             let size = lane.size(task, data, micro_batch, batch).await?;
@@ -155,24 +159,12 @@ impl Lane {
 
     /// The executor of slot `slot` for micro-batches of `rows` rows of a batch of `batch`.
     pub(super) fn slot(&mut self, rows: usize, batch: usize, slot: usize) -> Result<&mut Slot> {
-        let size = self.sizes.iter_mut().find(|s| s.micro_batch == rows && s.batch == batch);
+        let size = self.sizes.iter_mut().find(|size| size.is_for(rows, batch));
         let slots = size.map(|size| &mut size.slots);
         let count = slots.as_ref().map_or(0, |slots| slots.len()).max(1);
         slots.and_then(|slots| slots.get_mut(slot % count)).ok_or_else(|| {
             Error::argument("rows of a micro-batch", rows, "of a batch this lane was made for")
         })
-    }
-
-    /// Bytes for what lies between forward and backward passes, the most that is in flight.
-    pub(super) fn activation_bytes(&self) -> u64 {
-        let bytes = |size: &Size| size.slots.iter().map(|s| s.executor.intermediate_bytes()).sum();
-        self.sizes.iter().map(bytes).max().unwrap_or(0)
-    }
-
-    /// Bytes for sums of gradients, and for parameters with gradients and states.
-    pub(super) fn parameter_bytes(&self) -> (u64, u64) {
-        let arenas = 2 + self.parameters.states().unwrap_or(0) as u64;
-        (self.sum.bytes(), arenas * self.parameters.layout().bytes())
     }
 
     /// A free staging buffer of `bytes`.
@@ -196,6 +188,16 @@ impl Lane {
                 chunks.map(move |(chunk, bytes)| (arena, chunk, bytes))
             })
             .collect()
+    }
+
+    /// Reads the arenas of [`Lane::kept_arenas`], one after another.
+    pub(super) async fn read_kept(&self) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        for (arena, chunk, bytes) in self.kept_arenas() {
+            let buffer = self.parameters.buffer(arena, chunk)?;
+            all.extend(self.gpu.read(buffer, 0, bytes).await?);
+        }
+        Ok(all)
     }
 
     /// Bytes of a report with the contents of these arenas.

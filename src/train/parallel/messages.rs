@@ -3,16 +3,15 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::courier::Outgoing;
-use super::lane::Report;
+use super::courier::{Outgoing, Read};
 use super::run::{Job, Runner, StepReport};
+use crate::Result;
 use crate::exec::STATUS_BYTES;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
 use crate::gpu::{Buffer, map};
 use crate::plan::AdapterClass;
-use crate::{Error, Result};
 
 /// How often a waiting lane looks after its device.
 const LOOK: Duration = Duration::from_micros(500);
@@ -35,10 +34,9 @@ impl Runner<'_> {
     ) {
         let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
         let (from, broadcast) = (self.lane.role.number, to.is_none());
-        let step = job.number();
-        let message = Message { from, to: to.unwrap_or(from), step, content };
-        let submission = self.last_submission.clone();
-        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival, submission });
+        let (run, step) = (self.manner.run, job.number());
+        let message = Message { run, from, to: to.unwrap_or(from), step, content };
+        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival });
     }
 
     /// Records the copy of what the stage before waits for: the gradient, and the scalars.
@@ -51,7 +49,7 @@ impl Runner<'_> {
     ) -> Result<Option<(Buffer, u64)>> {
         let slot_of = self.lane.slot(rows, batch, slot)?;
         let Some(dx) = slot_of.dx else { return Ok(None) };
-        let bytes = slot_of.executor.plan().info(dx).map_or(0, |info| info.shape.bytes() as u64);
+        let bytes = slot_of.bytes(dx);
         let scalar_bytes = self.lane.sum.scalars().size();
         let staging = self.staging(bytes + scalar_bytes)?;
         let slot_of = self.lane.slot(rows, batch, slot)?;
@@ -100,15 +98,14 @@ impl Runner<'_> {
             for (from, theirs) in blocks.iter().enumerate() {
                 let here = first;
                 first += theirs.len();
-                let bytes = self.lane.sum.bucket_bytes(bucket) as usize;
+                let bytes = self.lane.sum.bucket_bytes(bucket);
                 if from == own || theirs.is_empty() || bytes == 0 {
                     continue;
                 }
-                let content = Content::Sums(bucket);
-                let step = job.number();
-                let payload = self.wait(Message { from, to: own, step, content })?;
+                let blocks = theirs.len() as u64;
+                let payload = self.wait(job, from, Content::Sums(bucket), bytes * blocks)?;
                 let begun = Instant::now();
-                for (block, data) in (here..first).zip(payload.chunks(bytes)) {
+                for (block, data) in (here..first).zip(payload.chunks(bytes as usize)) {
                     self.lane.sum.write(block, bucket, data)?;
                 }
                 let bytes = payload.len() as u64;
@@ -131,80 +128,70 @@ impl Runner<'_> {
         let gpu = self.lane.gpu.clone();
         // Software drivers hold a submission back until the one before has run, and wgpu keeps the
         // courier from looking at the device meanwhile. So the wait is here.
-        let patience = self.manner.patience;
         if self.manner.lanes > 1 && gpu.target().class == AdapterClass::Software {
-            let last = self.last_submission.take();
-            if last.is_some() && !gpu.wait_for(last, patience)? {
-                let during = "the submission before".into();
-                return Err(Error::Timeout { during, seconds: patience.as_secs() });
-            }
+            self.courier.settle(self.step, self.manner.patience)?;
         }
         let begun = Instant::now();
         let submit = || {
             gpu.tally().submissions.add(1);
             gpu.queue().submit([encoder.finish()])
         };
-        self.last_submission = Some(pollster::block_on(gpu.scoped("a submission", submit))?);
+        let index = pollster::block_on(gpu.scoped("a submission", submit))?;
+        self.courier.submitted(index);
         self.recorder.submitted(&gpu, begun, self.manner.patience)
     }
 
-    /// Waits for a message.
-    pub(super) fn wait(&mut self, message: Message) -> Result<Payload> {
+    /// Waits for a message to this lane, of `bytes` bytes.
+    pub(super) fn wait(
+        &mut self,
+        job: &Job,
+        from: usize,
+        content: Content,
+        bytes: u64,
+    ) -> Result<Payload> {
         self.flush()?;
+        let (run, to, step) = (self.manner.run, self.lane.role.number, job.number());
+        let message = Message { run, from, to, step, content };
         let since = Instant::now();
         loop {
             self.courier.check()?;
             if let Some(payload) = self.manner.exchange.receive(message, LOOK)? {
+                message.check(&payload, bytes as usize)?;
                 return Ok(payload);
             }
             self.lane.gpu.check("waiting for another lane")?;
             if since.elapsed() > self.manner.patience {
-                return Err(Error::LaneTimeout {
-                    lane: message.from,
-                    waiting_for: message.content.to_string(),
-                    seconds: since.elapsed().as_secs_f64(),
-                });
+                return Err(message.timeout(since.elapsed().as_secs_f64()));
             }
         }
     }
 
     /// Takes reports in until at most `left` are under way.
     pub(super) fn take_reports(&mut self, left: usize) -> Result<()> {
-        while self.lane.reports.len() > left {
-            let since = Instant::now();
-            while self.lane.reports.front().is_some_and(|report| !report.arrival.is_ready()) {
-                self.courier.check()?;
-                self.lane.gpu.check("waiting for a step")?;
-                if since.elapsed() > self.manner.patience {
-                    let seconds = since.elapsed().as_secs();
-                    return Err(Error::Timeout { during: "a training step".into(), seconds });
-                }
-                std::thread::sleep((since.elapsed() / 20).clamp(LOOK / 20, 2 * LOOK));
-            }
-            let Some(report) = self.lane.reports.pop_front() else { break };
-            let Report { step, keeps_state, staging, arrival } = report;
-            pollster::block_on(arrival)?;
-            let begun = Instant::now();
-            let bytes = self.lane.gpu.mapped(&staging, staging.size())?;
-            let at = (step.saturating_sub(1), None);
-            self.recorder.scribe.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
-            self.lane.staging.push(staging);
-            let (status, rest) = bytes.split_at(STATUS_BYTES as usize);
-            let (scalars, state) = rest.split_at(self.lane.sum.scalars().size() as usize);
-            let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
-            self.outcome.reports.push(StepReport {
-                halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
-                scalars: bytemuck::pod_collect_to_vec(scalars),
-            });
-            if keeps_state {
-                self.outcome.states.push_back((step, state.to_vec()));
-                // Stages are at most one step apart, and a report one step behind.
-                if self.outcome.states.len() > 3 {
-                    self.outcome.states.pop_front();
-                }
-            }
+        while self.updates > self.outcome.reports.len() + left {
+            let step = self.first_step + self.outcome.reports.len() as u64;
+            let read = self.courier.next_report(step, self.manner.patience)?;
+            self.take_in(&read);
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, read: &Read) {
+        let (status, rest) = read.bytes.split_at(read.bytes.len().min(STATUS_BYTES as usize));
+        let scalars = self.lane.sum.scalars().size() as usize;
+        let (scalars, state) = rest.split_at(rest.len().min(scalars));
+        let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
+        self.outcome.reports.push(StepReport {
+            halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
+            scalars: bytemuck::pod_collect_to_vec(scalars),
+        });
+        if !state.is_empty() {
+            self.outcome.states.push_back((read.step, state.to_vec()));
+            // Stages are at most one step apart.
+            if self.outcome.states.len() > 3 {
+                self.outcome.states.pop_front();
+            }
+        }
     }
 
     /// Waits for everything that is under way.
@@ -212,5 +199,25 @@ impl Runner<'_> {
         self.flush()?;
         self.take_reports(0)?;
         self.courier.drain(self.manner.patience)
+    }
+
+    /// After an error: takes in the reports that can still come. A lane with all of the model also
+    /// says what state it is in, if its device lives: it may be the one with the last completed step.
+    pub(super) fn salvage(&mut self, patience: Duration) {
+        self.encoder = None;
+        for read in self.courier.salvage(patience) {
+            self.take_in(&read);
+        }
+        let completed = self.outcome.reports.len();
+        let step = self.first_step + completed as u64;
+        let known = self.outcome.states.back().is_some_and(|(known, _)| *known == step);
+        // Parameters move in steps whose reports are here, or nobody knows how far they came.
+        let certain = completed > 0 && completed == self.updates;
+        if known || !certain || self.manner.pipeline || self.lane.gpu.is_lost() {
+            return;
+        }
+        if let Ok(state) = pollster::block_on(self.lane.read_kept()) {
+            self.outcome.states.push_back((step, state));
+        }
     }
 }

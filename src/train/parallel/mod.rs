@@ -8,8 +8,10 @@ mod advice;
 mod courier;
 mod fit;
 mod lane;
+mod measure;
 mod messages;
 mod options;
+mod outcome;
 mod record;
 mod run;
 mod stage;
@@ -29,6 +31,7 @@ use super::graphs::{check_data, check_output};
 use super::model::Compile;
 use crate::data::Dataset;
 use crate::exec::Step;
+use crate::exec::exchange::RunId;
 use crate::exec::schedule::{self, Schedule};
 use crate::exec::timeline::{ClockSource, Timeline};
 use crate::exec::tree::{self, Block, Tree};
@@ -245,10 +248,11 @@ impl Parallel {
         }
         let jobs: Vec<Job> =
             batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
-        self.options.exchange.clear();
+        let run = RunId::next();
         let (mut recorders, clock) = self.recorders(&jobs)?;
         let manner = Manner {
-            exchange: &*self.options.exchange,
+            exchange: &self.options.exchange,
+            run,
             lanes: self.lanes.len(),
             pipeline: self.options.schedule.is_pipeline(),
             patience: self.options.patience,
@@ -270,6 +274,7 @@ impl Parallel {
                 })
                 .collect()
         });
+        self.options.exchange.clear(run);
         self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
         self.timeline = match clock {
             // After a fault a device may have no times to give.
@@ -307,7 +312,8 @@ impl Parallel {
         Ok(timeline)
     }
 
-    /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first. By the host's
+    /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first, and then a run
+    /// submits, dispatches and copies what one of a `Parallel` does that never recorded. By the host's
     /// clock ([`ClockSource::Host`]) a recorded run waits after each pass and is slower.
     pub fn record(&mut self, on: bool) {
         self.records = on;
@@ -316,58 +322,6 @@ impl Parallel {
     /// What ran when in the last run, if it was recorded and no lane failed.
     pub fn timeline(&self) -> Option<&Timeline> {
         self.timeline.as_ref()
-    }
-
-    /// Results of the steps, and the state after the last completed one.
-    fn settle(&mut self, jobs: &[Job], outcomes: Vec<Outcome>) -> Result<Vec<StepResult>> {
-        let before = self.state.step;
-        let keeping = || outcomes.iter().zip(&self.lanes).filter(|(_, l)| l.role.keeps_state);
-        let done = keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0)).min();
-        let done = done.unwrap_or(before);
-        for (outcome, lane) in keeping() {
-            if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
-                let numbers = lane.role.stage.parameters.clone();
-                self.state.read_from(&lane.parameters, numbers, bytes)?;
-            }
-        }
-        self.state.step = done;
-        let done = (self.state.step - before) as usize;
-        let last = outcomes.last();
-        let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
-        let results: Vec<StepResult> = reports
-            .iter()
-            .take(done)
-            .zip(jobs)
-            .map(|(report, job)| StepResult {
-                rows: job.rows.len(),
-                loss: report.scalars.first().copied().unwrap_or(f32::NAN),
-                sums: report.scalars.get(1..).unwrap_or_default().to_vec(),
-            })
-            .collect();
-        let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
-        self.stale = halted.is_some() || outcomes.iter().any(|o| o.error.is_some());
-        if let Some(step) = halted {
-            let behind = u64::from(step).saturating_sub(before) as usize;
-            let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
-            self.state.step = u64::from(step);
-            return Err(Error::NotFinite { step: step.into(), epoch: 0, loss });
-        }
-        // The lane that failed first made others stop: its error is the one to tell.
-        let mut errors: Vec<_> =
-            outcomes.into_iter().enumerate().filter_map(|(n, o)| Some((n, o.error?))).collect();
-        errors.sort_by_key(
-            |(own, (_, error))| matches!(error, Error::LaneStopped { lane, .. } if lane != own),
-        );
-        match errors.into_iter().next() {
-            Some((number, (step, error))) => {
-                let gpu = self.lanes.get(number).map(|lane| lane.gpu.clone());
-                Err(match gpu {
-                    Some(gpu) => named(number, &gpu, step, error),
-                    None => error,
-                })
-            }
-            None => Ok(results),
-        }
     }
 
     fn job(&self, ahead: u64, index: usize) -> Job {
@@ -466,22 +420,6 @@ impl Parallel {
     /// Bytes that crossed lanes so far.
     pub fn bytes_exchanged(&self) -> u64 {
         self.bytes_exchanged
-    }
-
-    /// What each lane holds.
-    pub fn memory(&self) -> Vec<LaneMemory> {
-        self.lanes
-            .iter()
-            .map(|lane| {
-                let (sums, parameters) = lane.parameter_bytes();
-                LaneMemory {
-                    micro_batches_in_flight: lane.role.in_flight.max(1),
-                    activations: lane.activation_bytes(),
-                    sums,
-                    parameters,
-                }
-            })
-            .collect()
     }
 }
 

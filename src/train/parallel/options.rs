@@ -21,12 +21,17 @@ pub struct ParallelOptions {
     pub residency: Residency,
     /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
     pub buckets: usize,
-    /// Whether every step copies parameters and optimizer state to the host, so that at most the
-    /// step at hand is lost with a device. Else the last step of each run does.
+    /// Whether every step copies parameters and optimizer state to the host. With it, a device that is
+    /// lost takes no completed step along: in a pipeline a step is completed when the copies of all
+    /// stages have arrived, and what is lost are the steps that some stage had not finished, one or
+    /// two. Without it, the last step of each run makes the copy, and a pipeline that loses a device
+    /// goes back to the state before the run. Replicas do not depend on it: each has everything, and
+    /// one that is left says what it holds.
     pub keep_state: bool,
     /// Longest wait for another lane.
     pub patience: Duration,
-    /// What carries messages from lane to lane.
+    /// What carries messages from lane to lane. Clones of these options share it; trainings at the same
+    /// time may, since [messages](crate::exec::exchange::Message) name the run that they belong to.
     pub exchange: Arc<dyn Exchange>,
 }
 
@@ -46,15 +51,30 @@ impl ParallelOptions {
     }
 }
 
-/// Memory of one lane, in bytes.
+/// Memory of one lane, in bytes: all that it has allocated on its device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneMemory {
     /// Micro-batches whose activations it holds at once, at most.
     pub micro_batches_in_flight: usize,
-    /// Intermediate tensors of those.
+    /// Inputs and intermediate tensors of those, for every size of micro-batch that occurs.
     pub activations: u64,
     /// Sums of gradients.
     pub sums: u64,
     /// Parameters, gradients and optimizer state.
     pub parameters: u64,
+    /// Rows of the data set, with the order in which they are drawn.
+    pub data: u64,
+    /// Records of steps, constants and sizes that kernels read, and the ring for results.
+    pub tables: u64,
+    /// Buffers that the host reads: reports, and messages to other lanes. More may come while lanes
+    /// run, as many as messages are under way at once.
+    pub staging: u64,
+}
+
+impl LaneMemory {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let Self { activations, sums, parameters, data, tables, staging, .. } = self;
+        activations + sums + parameters + data + tables + staging
+    }
 }

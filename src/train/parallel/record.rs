@@ -27,6 +27,11 @@ pub(super) struct Scribe {
 }
 
 impl Scribe {
+    /// One for somebody else who notes what the host does on this lane.
+    pub(super) fn another(&self) -> Self {
+        Self { spans: Vec::new(), ..self.clone() }
+    }
+
     /// Something the host did from `begun` until now, in a step and perhaps for a micro-batch.
     pub(super) fn note(
         &mut self,
@@ -103,12 +108,7 @@ impl Recorder {
         matches!(self.source, Source::Host)
     }
 
-    /// For someone else who notes what the host does on this lane.
-    pub(super) fn another_scribe(&self) -> Scribe {
-        Scribe { spans: Vec::new(), ..self.scribe.clone() }
-    }
-
-    /// Takes in what that one noted.
+    /// Takes in what another scribe noted.
     pub(super) fn take(&mut self, scribe: Scribe) {
         self.scribe.spans.extend(scribe.spans);
     }

@@ -1,24 +1,28 @@
 //! What a lane's thread does: the instructions of its schedule, step by step.
 //!
 //! Commands gather in one encoder until something must be submitted: a message to send, a write that
-//! must come after them, the end of a step. A [courier](super::courier) sends messages once the device
-//! is done with them; nothing but a missing message, and the reports of the step before last, is
-//! waited for.
+//! must come after them, the end of a step. A [courier](super::courier) waits for the device and sends
+//! messages once it is done with them; nothing but a missing message, and the report of the step before
+//! last, is waited for here.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::courier::Courier;
-use super::lane::{Lane, Report};
+use super::courier::{Courier, Report};
+use super::lane::Lane;
 use super::record::Recorder;
-use crate::exec::exchange::{Content, Exchange, Message};
+use crate::exec::exchange::{Content, Exchange, RunId};
 use crate::exec::schedule::{Instruction, program};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::{Block, Tree};
 use crate::exec::{STATUS_BYTES, Step, tree};
 use crate::gpu::map;
 use crate::{Error, Result};
+
+/// How long a lane whose device did not finish in time still waits for what it did finish.
+const LAST_WAIT: Duration = Duration::from_millis(100);
 
 /// Commands of so many micro-batches are submitted together at most.
 const MOST_PENDING: usize = 64;
@@ -45,7 +49,8 @@ impl Job {
 /// How a lane works with the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner<'a> {
-    pub(super) exchange: &'a dyn Exchange,
+    pub(super) exchange: &'a Arc<dyn Exchange>,
+    pub(super) run: RunId,
     pub(super) lanes: usize,
     pub(super) pipeline: bool,
     pub(super) patience: Duration,
@@ -78,12 +83,16 @@ pub(super) struct Runner<'a> {
     pub(super) lane: &'a mut Lane,
     pub(super) manner: Manner<'a>,
     pub(super) encoder: Option<wgpu::CommandEncoder>,
-    pub(super) last_submission: Option<wgpu::SubmissionIndex>,
     pub(super) pending: usize,
-    pub(super) courier: &'a Courier<'a>,
+    pub(super) courier: &'a Courier,
     pub(super) outcome: Outcome,
     pub(super) recorder: &'a mut Recorder,
     pub(super) tree: Tree,
+    /// Number of the first step of the run, and of the one at hand.
+    pub(super) first_step: u64,
+    pub(super) step: u64,
+    /// Steps whose update was submitted, or may have been.
+    pub(super) updates: usize,
     last_job: bool,
 }
 
@@ -98,22 +107,13 @@ impl Outcome {
 }
 
 /// Tells the other lanes if this one's thread panics.
-struct Alarm<'a>(&'a dyn Exchange, usize);
+struct Alarm<'a>(Manner<'a>, usize);
 
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.stop(self.1, "its thread panicked");
+            self.0.exchange.stop(self.0.run, self.1, "its thread panicked");
         }
-    }
-}
-
-/// Closes the courier, also if its lane's thread panics: nobody would end the wait for its thread.
-struct Closing<'a>(&'a Courier<'a>);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 
@@ -124,15 +124,21 @@ pub(super) fn run(
     jobs: &[Job],
     recorder: &mut Recorder,
 ) -> Outcome {
-    let _alarm = Alarm(manner.exchange, lane.role.number);
-    let scribe = recorder.another_scribe();
-    let courier = Courier::new(lane.gpu.clone(), manner.exchange, manner.lanes, scribe);
-    let mut outcome = std::thread::scope(|scope| {
-        let _until_the_end = Closing(&courier);
-        scope.spawn(|| courier.work());
-        run_with(&courier, lane, manner, jobs, recorder)
-    });
-    let delivered = courier.into_delivered();
+    let number = lane.role.number;
+    let _alarm = Alarm(manner, number);
+    let (gpu, exchange) = (lane.gpu.clone(), manner.exchange.clone());
+    let scribe = recorder.scribe.another();
+    let courier = match Courier::start(gpu, exchange, (number, manner.lanes), scribe) {
+        Ok(courier) => courier,
+        Err(error) => {
+            manner.exchange.stop(manner.run, number, &error.to_string());
+            let first = jobs.first().map_or(0, Job::number);
+            return Outcome { error: Some((first, error)), ..Outcome::default() };
+        }
+    };
+    let mut outcome = run_with(&courier, lane, manner, jobs, recorder);
+    let hangs = matches!(outcome.error, Some((_, Error::Timeout { .. })));
+    let delivered = courier.end(if hangs { LAST_WAIT } else { manner.patience });
     lane.staging.extend(delivered.free);
     recorder.take(delivered.scribe);
     outcome.bytes_sent = delivered.bytes_sent;
@@ -140,40 +146,41 @@ pub(super) fn run(
 }
 
 fn run_with(
-    courier: &Courier<'_>,
+    courier: &Courier,
     lane: &mut Lane,
     manner: Manner<'_>,
     jobs: &[Job],
     recorder: &mut Recorder,
 ) -> Outcome {
     let number = lane.role.number;
-    lane.reports.clear();
+    let first_step = jobs.first().map_or(0, Job::number);
     let mut runner = Runner {
         lane,
         manner,
         courier,
         encoder: None,
-        last_submission: None,
         pending: 0,
         outcome: Outcome::default(),
         recorder,
         tree: Tree::default(),
+        first_step,
+        step: first_step,
+        updates: 0,
         last_job: false,
     };
-    let mut current = jobs.first().map_or(0, Job::number);
     let mut all = || {
         for (index, job) in jobs.iter().enumerate() {
-            current = job.number();
+            runner.step = job.number();
             runner.last_job = index + 1 == jobs.len();
             runner.step(job)?;
         }
         runner.finish()
     };
     if let Err(error) = all() {
-        manner.exchange.stop(number, &error.to_string());
-        // Steps that this lane completed are not lost if its device can still say so.
-        let _ = runner.take_reports(0);
-        runner.outcome.error = Some((current, error));
+        manner.exchange.stop(manner.run, number, &error.to_string());
+        let hangs = matches!(error, Error::Timeout { .. });
+        runner.salvage(if hangs { LAST_WAIT } else { manner.patience });
+        runner.outcome.error = Some((runner.step, error));
     }
     runner.outcome
 }
@@ -231,21 +238,16 @@ impl Runner<'_> {
     fn forward(&mut self, job: &Job, m: usize, slot: usize, step: &Step) -> Result<()> {
         let number = self.lane.role.number;
         let (rows, batch) = sizes(job, m);
-        if self.lane.slot(rows, batch, slot)?.x.is_some() {
-            let payload = self.wait(Message {
-                from: number.wrapping_sub(1),
-                to: number,
-                step: job.number(),
-                content: Content::Activations(m),
-            })?;
+        let slot_of = self.lane.slot(rows, batch, slot)?;
+        if let Some(x) = slot_of.x {
+            let bytes = slot_of.bytes(x);
+            let content = Content::Activations(m);
+            let payload = self.wait(job, number.wrapping_sub(1), content, bytes)?;
             self.flush()?;
             let gpu = self.lane.gpu.clone();
             let begun = Instant::now();
-            let slot = self.lane.slot(rows, batch, slot)?;
-            if let Some(x) = slot.x {
-                gpu.write(slot.executor.buffer_of(x)?.0, 0, &payload)?;
-            }
-            let bytes = payload.len() as u64;
+            let slot_of = self.lane.slot(rows, batch, slot)?;
+            gpu.write(slot_of.executor.buffer_of(x)?.0, 0, &payload)?;
             let at = (job.number(), Some(m));
             self.recorder.scribe.note(Activity::Exchange, "activations in", at, begun, bytes);
         }
@@ -262,7 +264,7 @@ impl Runner<'_> {
         }
         let mut outgoing = None;
         if let Some(y) = slot_of.y {
-            let bytes = slot_of.executor.plan().info(y).map_or(0, |i| i.shape.bytes() as u64);
+            let bytes = slot_of.bytes(y);
             let staging = self.staging(bytes)?;
             let slot_of = self.lane.slot(rows, batch, slot)?;
             let (buffer, offset) = slot_of.executor.buffer_of(y)?;
@@ -291,24 +293,18 @@ impl Runner<'_> {
         let number = self.lane.role.number;
         let gpu = self.lane.gpu.clone();
         let (rows, batch) = sizes(job, m);
-        let has_scalars = self.lane.slot(rows, batch, slot)?.dy.is_none();
-        if !has_scalars {
-            let payload = self.wait(Message {
-                from: number + 1,
-                to: number,
-                step: job.number(),
-                content: Content::Gradients(m),
-            })?;
+        let slot_of = self.lane.slot(rows, batch, slot)?;
+        let has_scalars = slot_of.dy.is_none();
+        if let Some(dy) = slot_of.dy {
+            let bytes = slot_of.bytes(dy) + self.lane.sum.scalars().size();
+            let payload = self.wait(job, number + 1, Content::Gradients(m), bytes)?;
             self.flush()?;
             let begun = Instant::now();
             let scalar_bytes = self.lane.sum.scalars().size() as usize;
             let (gradient, scalars) = payload.split_at(payload.len().saturating_sub(scalar_bytes));
             let slot_of = self.lane.slot(rows, batch, slot)?;
-            if let Some(dy) = slot_of.dy {
-                gpu.write(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
-            }
+            gpu.write(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
             gpu.write(self.lane.sum.scalars(), 0, scalars)?;
-            let bytes = payload.len() as u64;
             let at = (job.number(), Some(m));
             self.recorder.scribe.note(Activity::Exchange, "gradients in", at, begun, bytes);
         }
@@ -441,11 +437,11 @@ impl Runner<'_> {
             offset += bytes;
         }
         self.encoder = Some(encoder);
+        self.updates += 1;
         self.flush()?;
         let gpu = self.lane.gpu.clone();
         let arrival = map(&gpu, &staging, bytes, "reading a step's report");
-        let step = job.number() + 1;
-        self.lane.reports.push_back(Report { step, keeps_state, staging, arrival });
+        self.courier.await_report(Report { step: job.number() + 1, staging, arrival });
         // One step may be under way while the next is recorded.
         self.take_reports(if self.manner.serial { 0 } else { 1 })
     }
