@@ -1,5 +1,6 @@
 // Runs compare/index.html in headless Chromium and prints its table; see ./run.
 import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { launch } from '../tests/lib/browser.mjs';
 import { serve } from '../tests/lib/server.mjs';
@@ -12,7 +13,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const server = await serve();
+const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
 const browser = await launch();
 try {
   const page = await browser.newPage();

@@ -182,7 +182,7 @@ async function start() {
   } catch (error) {
     return showPanel({
       title: 'The engine did not load',
-      lines: ['This page needs the package web/pkg beside it; the README says how to build it.', error.message],
+      lines: ['This page needs the package beside it, in pkg/; web/serve puts it there.', error.message],
     });
   }
   try {

@@ -9,7 +9,7 @@ let wgrad = null;
 
 /** Loads the engine's package. */
 export async function loadEngine() {
-  const loaded = await import('../pkg/wgrad.js');
+  const loaded = await import('./pkg/wgrad.js');
   await loaded.default();
   wgrad = loaded;
 }

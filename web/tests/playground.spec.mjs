@@ -16,9 +16,8 @@ const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 360, height: 780 };
 const MINUTE = 60_000;
 
-// The repository's root: the page fetches the digits from its data folder.
-const server = await serve({ root: fileURLToPath(new URL('../..', import.meta.url)) });
-const address = `${server.url}/web/playground/`;
+const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
+const address = `${server.url}/`;
 const browser = await launch();
 mkdirSync(SCREENSHOTS, { recursive: true });
 
@@ -342,7 +341,7 @@ test('a hidden tab pauses', async () => {
 test('models are given back', async () => {
   const page = await openPage();
   await page.evaluate(async () => {
-    const { Model, Trainer } = await import('../pkg/wgrad.js');
+    const { Model, Trainer } = await import('./pkg/wgrad.js');
     globalThis.freed = { models: 0, trainers: 0, made: 0 };
     const wrap = (type, key) => {
       const { free } = type.prototype;
