@@ -2,7 +2,7 @@
 
 import { Form, element } from './controls.js';
 import { Digits } from './digits.js';
-import { Device, adapterName, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
+import { Device, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
 import { Plane } from './plane.js';
 import { TABS, fromHash, toHash } from './state.js';
 
@@ -185,8 +185,9 @@ async function start() {
       lines: ['This page needs the package beside it, in pkg/; web/serve puts it there.', error.message],
     });
   }
+  device.onOpen = (gpu) => { find('adapter').textContent = gpu.adapter; };
   try {
-    find('adapter').textContent = await adapterName(await device.open());
+    await device.open();
   } catch (error) {
     return showPanel(whyNoDevice(error));
   }

@@ -131,7 +131,10 @@ export class Digits {
     await breathe();
     this.#drawFilters();
     this.#showMistakes(wrong, classes);
-    if (this.#drawn) this.#showChances(await model.predictProbabilities(this.#drawn));
+    const drawn = this.#drawn;
+    if (!drawn) return;
+    const chances = await model.predictProbabilities(drawn);
+    if (drawn === this.#drawn) this.#showChances(chances); // else it was cleared or drawn on meanwhile
   }
 
   // The drawing and what the net says of it.
