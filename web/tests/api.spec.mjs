@@ -151,6 +151,42 @@ test('the same seed gives the same bits; fit and trainer agree', async () => {
   for (const other of runs.slice(1)) assert.deepEqual(other, runs[0]);
 });
 
+test('the resident kernel trains to the same, in fewer dispatches', async () => {
+  const { runs, refused } = await run(async () => {
+    const { x, y } = articleData();
+    const runs = [];
+    for (const kernels of ['general', 'resident']) {
+      const model = await wgrad.Model.create(gpu, { ...articleConfig({ name: 'adam', learningRate: 0.01 }), kernels });
+      const trainer = await model.trainer(x, y, { seed: 7 });
+      await trainer.epoch();
+      const before = gpu.counters().dispatches;
+      const start = performance.now();
+      const { loss, metrics } = await trainer.steps(9 * trainer.batches);
+      const seconds = (performance.now() - start) / 1000;
+      const dispatches = gpu.counters().dispatches - before;
+      const evaluation = await model.evaluate(x, y);
+      const predictions = [...await model.predict(x.subarray(0, 100))];
+      runs.push({ loss, r_squared: metrics.r_squared, evaluation: evaluation.loss, predictions, dispatches, seconds, steps: model.steps });
+      trainer.free();
+      model.free();
+    }
+    const refused = await refusal(async () => {
+      const model = await wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 4000 }, { type: 'dense', units: 1 }], kernels: 'resident' });
+      await model.fit(x, y, { epochs: 1 });
+    });
+    return { runs, refused };
+  });
+  const [general, resident] = runs;
+  console.log(`  ${(288 / general.seconds).toFixed(0)} steps/s in ${general.dispatches} dispatches, resident ${(288 / resident.seconds).toFixed(0)} in ${resident.dispatches}`);
+  assert.equal(resident.steps, 320);
+  assert.ok(general.dispatches > 288 && resident.dispatches < 30, `${general.dispatches}, ${resident.dispatches}`);
+  close(resident.loss, general.loss, 1e-4, 'loss');
+  close(resident.evaluation, general.evaluation, 1e-4, 'loss of all rows');
+  resident.predictions.forEach((value, i) => assert.ok(Math.abs(value - general.predictions[i]) < 1e-4, `prediction ${i}`));
+  assert.equal(refused.name, 'Argument');
+  assert.match(refused.message, /kernels is resident; it must be auto or general here: each of \d+ lanes would hold/);
+});
+
 test('a trainer goes over the ends of epochs and counts', async () => {
   const found = await run(async () => {
     const { x, y } = articleData(100);

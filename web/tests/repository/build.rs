@@ -6,24 +6,22 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
+
 /// Files under `tests/` that do not run here, and why; all others do.
-const LEFT_OUT: [(&str, &str); 17] = [
+const LEFT_OUT: [(&str, &str); 16] = [
     ("blocking", "reads the sources; no device"),
     ("data", "reads and writes files; no device"),
     ("data_properties", "no device"),
     ("differentiation", "no device"),
-    ("errors", "wgpu's no-op device, which the browser's build leaves out; no other"),
-    ("errors_executor", "wgpu's no-op device, which the browser's build leaves out"),
+    ("errors", NOOP),
+    ("errors_executor", NOOP),
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
-    ("model_properties", "wgpu's no-op device, which the browser's build leaves out"),
-    ("noop", "wgpu's no-op device, which the browser's build leaves out"),
-    (
-        "resident",
-        "the resident kernel is made from a template, whose engine the browser's build leaves out",
-    ),
+    ("model_properties", NOOP),
+    ("noop", NOOP),
     ("shaders", "naga reads the shaders' texts; no device"),
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
@@ -31,7 +29,7 @@ const LEFT_OUT: [(&str, &str); 17] = [
 ];
 
 /// Tests left out of those files that do run, and why.
-const SKIPPED: [(&str, &str); 3] = [
+const SKIPPED: [(&str, &str); 6] = [
     (
         "losing_a_callers_device_is_an_error",
         "WebGPU makes buffers on a lost device without a word; only the device-lost callback tells, which is the caller's",
@@ -40,10 +38,10 @@ const SKIPPED: [(&str, &str); 3] = [
         "all_cases",
         "the folder with all of ONNX's cases is not the repository's; the 119 in the repository run",
     ),
-    (
-        "no_call_panics",
-        "builds and plans on wgpu's no-op device, which the browser's build leaves out",
-    ),
+    ("no_call_panics", NOOP),
+    ("ten_epochs_are_one_dispatch", NOOP),
+    ("dispatches_are_bounded", NOOP),
+    ("the_choice_is_said_and_refused_with_reasons", NOOP),
 ];
 
 fn main() {
