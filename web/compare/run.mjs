@@ -42,6 +42,9 @@ try {
     'loss wgrad': r.wgrad.loss.toPrecision(6),
     'loss TF.js': r.tensorflow.loss.toPrecision(6),
   }])));
+  for (const { net, resident } of result.nets.filter(({ resident }) => resident)) {
+    console.log(`${net} with the resident kernel: loop ${speed(resident.loop)}, fit ${speed(resident.fit)}`);
+  }
   for (const { net, ratio, wgrad, tensorflow } of result.nets) {
     const apart = Math.abs(wgrad.loss - tensorflow.loss) / Math.abs(tensorflow.loss);
     for (const way of ['loop', 'fit']) {
