@@ -630,6 +630,18 @@ test('with every loss, optimizer, activation and batch size the loss falls', asy
   await closePage(page);
 });
 
+test('the folder works under any address', async () => {
+  const other = await serve({ root: fileURLToPath(new URL('..', import.meta.url)) });
+  const page = await browser.newPage();
+  await page.goto(`${other.url}/dist/#digits`);
+  await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0, null, { timeout: MINUTE });
+  await atStart(page, 'digits');
+  await page.click('#tab-plane');
+  await atStart(page);
+  await closePage(Object.assign(page, { problems: [] }));
+  await other.close();
+});
+
 test('a browser without WebGPU sees what to do', async () => {
   const without = () => Object.defineProperty(Navigator.prototype, 'gpu', { value: undefined });
   const page = await openPage({ before: without, ready: false });
