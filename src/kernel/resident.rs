@@ -3,14 +3,10 @@
 //! template that is rendered for a [`Net`], since every weight is a variable with a name of
 //! its own.
 
-#[cfg(not(target_arch = "wasm32"))]
-#[path = "resident/template.rs"]
+mod jinja;
 mod template;
-#[cfg(target_arch = "wasm32")]
-#[path = "resident/absent.rs"]
-mod template;
-
-pub(crate) use template::IS_PRESENT;
+#[cfg(test)]
+mod tests;
 
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 

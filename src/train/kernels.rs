@@ -3,7 +3,7 @@
 
 use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
-use crate::kernel::resident::{self, Dense, Net};
+use crate::kernel::resident::{Dense, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, Target};
 use crate::{Error, Result};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kernels {
     /// The resident kernel where the net fits it and it is likely to be faster, else the general
-    /// ones.
+    /// ones. In the browser the general ones.
     #[default]
     Auto,
     /// A few dispatches per step, for any net and batch.
@@ -49,9 +49,6 @@ pub(super) fn resident_net(
     layout: &ArenaLayout,
     target: &Target,
 ) -> std::result::Result<Net, String> {
-    if !resident::IS_PRESENT {
-        return Err("there is no resident kernel in the browser".into());
-    }
     let mut layers: Vec<Dense> = Vec::new();
     let mut entries = layout.entries.iter();
     for (index, layer) in model.layers().iter().enumerate() {
@@ -166,6 +163,10 @@ pub(super) fn choose(
             Err(Error::argument("kernels", "resident", &rule))
         }
         (Kernels::Auto, Err(reason)) => general(reason),
+        // Seconds of the process that draws all pages, and its compilers differ widely.
+        (Kernels::Auto, Ok(_)) if cfg!(target_arch = "wasm32") => {
+            general("a browser may take seconds to compile the resident kernel".into())
+        }
         (Kernels::Auto, Ok(net))
             if target.class == AdapterClass::Gpu && net.multiply_adds(batch) > GPU_STEP =>
         {

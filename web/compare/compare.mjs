@@ -2,7 +2,7 @@
 import init, { Gpu, Model } from '../pkg/wgrad.js';
 
 const NETS = [
-  { net: '10-64-1', widths: [10, 64, 1], batch: 32, rows: 1000, rate: 0.05, loss: 'mean_squared_error' },
+  { net: '10-64-1', widths: [10, 64, 1], batch: 32, rows: 1000, rate: 0.05, loss: 'mean_squared_error', resident: true },
   { net: '784-128-10', widths: [784, 128, 10], batch: 128, rows: 1280, rate: 0.05, loss: 'softmax_cross_entropy' },
   { net: '32-64-64-64-64-16', widths: [32, 64, 64, 64, 64, 16], batch: 4096, rows: 8192, rate: 0.05, loss: 'mean_squared_error' },
 ];
@@ -31,6 +31,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
   const data = makeData(spec);
   status(`${spec.net}: compiling`);
   const ours = await makeWgrad(gpu, spec, data);
+  const resident = spec.resident && await makeWgrad(gpu, spec, data, 'resident');
   const theirs = makeTensorFlow(spec, data, await ours.weights());
   const batches = Math.ceil(spec.rows / spec.batch);
   const measured = { wgrad: {}, tensorflow: {} };
@@ -40,6 +41,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
     // Compiles; then finds how many epochs the slower one manages in time.
     await run.wgrad(1);
     await run.tensorflow(1);
+    await resident?.[way](1);
     const start = performance.now();
     await run.tensorflow(1);
     await run.wgrad(1);
@@ -52,12 +54,18 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
         await run[name](epochs);
         speeds[name].push((1000 * epochs * batches) / (performance.now() - begin));
       }
+      if (!resident) continue;
+      const begin = performance.now();
+      await resident[way](20 * epochs);
+      (speeds.resident ??= []).push((1000 * 20 * epochs * batches) / (performance.now() - begin));
     }
+    if (resident) measured.resident = { ...measured.resident, [way]: summary(speeds.resident) };
     for (const name of ['wgrad', 'tensorflow']) measured[name][way] = summary(speeds[name]);
     if (way === 'loop') losses = { wgrad: await ours.loss(), tensorflow: await theirs.loss() };
   }
   const steps = { wgrad: ours.steps() };
   ours.free();
+  resident?.free();
   theirs.free();
   const ratio = (way) => measured.wgrad[way].median / measured.tensorflow[way].median;
   return {
@@ -65,6 +73,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
     batch: spec.batch,
     steps: steps.wgrad,
     wgrad: { ...measured.wgrad, loss: losses.wgrad },
+    ...(resident && { resident: measured.resident }),
     tensorflow: { ...measured.tensorflow, loss: losses.tensorflow },
     ratio: {
       loop: ratio('loop'),
@@ -114,14 +123,14 @@ function makeData({ widths, rows, loss }) {
   return { x, y: labels, dense };
 }
 
-async function makeWgrad(gpu, { widths, batch, rate, loss }, { x, y }) {
+async function makeWgrad(gpu, { widths, batch, rate, loss }, { x, y }, kernels = 'general') {
   const layers = [];
   widths.slice(1).forEach((units, index) => {
     if (index) layers.push({ type: 'relu' });
     layers.push({ type: 'dense', units });
   });
   const model = await Model.create(gpu, {
-    inputs: widths[0], layers, loss, seed: 1, optimizer: { name: 'sgd', learningRate: rate },
+    inputs: widths[0], layers, loss, seed: 1, optimizer: { name: 'sgd', learningRate: rate }, kernels,
   });
   const trainer = await model.trainer(x, y, { batchSize: batch, shuffle: false });
   return {

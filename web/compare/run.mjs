@@ -1,8 +1,15 @@
-// Runs compare/index.html in headless Chromium and prints its table; see ./run.
+// Opens the comparison of the assembled pages in headless Chromium and prints its table; see ./run.
+// Exits with 1 where it does not show what the README claims.
 import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { launch } from '../tests/lib/browser.mjs';
 import { serve } from '../tests/lib/server.mjs';
+
+/** How much faster wgrad is to be, at least. */
+const RATIO = 3;
+/** How far final losses may be apart, of themselves: both sum in f32, in different orders. */
+const APART = 1e-4;
 
 const { values } = parseArgs({
   options: {
@@ -12,7 +19,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const server = await serve();
+const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
 const browser = await launch();
 try {
   const page = await browser.newPage();
@@ -35,8 +42,23 @@ try {
     'loss wgrad': r.wgrad.loss.toPrecision(6),
     'loss TF.js': r.tensorflow.loss.toPrecision(6),
   }])));
+  for (const { net, resident } of result.nets.filter(({ resident }) => resident)) {
+    console.log(`${net} with the resident kernel: loop ${speed(resident.loop)}, fit ${speed(resident.fit)}`);
+  }
+  for (const { net, ratio, wgrad, tensorflow } of result.nets) {
+    const apart = Math.abs(wgrad.loss - tensorflow.loss) / Math.abs(tensorflow.loss);
+    for (const way of ['loop', 'fit']) {
+      if (!(ratio[way] >= RATIO)) fail(`${net}: ${way} is ${ratio[way].toFixed(2)} times as fast, not ${RATIO}`);
+    }
+    if (!(apart <= APART)) fail(`${net}: the losses are ${apart.toExponential(1)} apart`);
+  }
   if (values.json) await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
 } finally {
   await browser.close();
   await server.close();
+}
+
+function fail(text) {
+  console.error(`FAIL  ${text}`);
+  process.exitCode = 1;
 }

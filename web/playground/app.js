@@ -2,7 +2,7 @@
 
 import { Form, element } from './controls.js';
 import { Digits } from './digits.js';
-import { Device, adapterName, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
+import { Device, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
 import { Plane } from './plane.js';
 import { TABS, fromHash, toHash } from './state.js';
 
@@ -182,11 +182,12 @@ async function start() {
   } catch (error) {
     return showPanel({
       title: 'The engine did not load',
-      lines: ['This page needs the package web/pkg beside it; the README says how to build it.', error.message],
+      lines: ['This page needs the package beside it, in pkg/; web/serve puts it there.', error.message],
     });
   }
+  device.onOpen = (gpu) => { find('adapter').textContent = gpu.adapter; };
   try {
-    find('adapter').textContent = await adapterName(await device.open());
+    await device.open();
   } catch (error) {
     return showPanel(whyNoDevice(error));
   }

@@ -17,14 +17,13 @@ const CLASSES = 10;
 const TEST_ROWS = 450;
 /** Mistakes shown. */
 const MISTAKES = 12;
-/** Where the digits are: in the repository, or in a copy beside this page. */
-const SOURCES = ['../../data/digits/', './digits/'].map((path) => new URL(path, import.meta.url));
+/** Where the digits are. */
+const SOURCE = new URL('./digits/', import.meta.url);
 
 /** The digits in two parts, `{ train, test }` of `{ x, y }`, pixels from 0 to 1. */
 async function loadDigits() {
-  const load = (source) => Promise.all(
-    ['images-idx3-ubyte', 'labels-idx1-ubyte'].map((name) => fetchIdx(new URL(name, source))));
-  const [images, labels] = await load(SOURCES[0]).catch(() => load(SOURCES[1]));
+  const [images, labels] = await Promise.all(
+    ['images-idx3-ubyte', 'labels-idx1-ubyte'].map((name) => fetchIdx(new URL(name, SOURCE))));
   const order = shuffle(Array.from({ length: labels.shape[0] }, (_, i) => i), uniform(8));
   const part = (rows) => ({
     x: Float32Array.from({ length: rows.length * PIXELS }, (_, i) =>
@@ -132,7 +131,10 @@ export class Digits {
     await breathe();
     this.#drawFilters();
     this.#showMistakes(wrong, classes);
-    if (this.#drawn) this.#showChances(await model.predictProbabilities(this.#drawn));
+    const drawn = this.#drawn;
+    if (!drawn) return;
+    const chances = await model.predictProbabilities(drawn);
+    if (drawn === this.#drawn) this.#showChances(chances); // else it was cleared or drawn on meanwhile
   }
 
   // The drawing and what the net says of it.

@@ -9,7 +9,7 @@ let wgrad = null;
 
 /** Loads the engine's package. */
 export async function loadEngine() {
-  const loaded = await import('../pkg/wgrad.js');
+  const loaded = await import('./pkg/wgrad.js');
   await loaded.default();
   wgrad = loaded;
 }
@@ -19,6 +19,8 @@ export const createModel = (gpu, config) => wgrad.Model.create(gpu, config);
 /** The device that everything runs on, one job at a time. */
 export class Device {
   gpu = null;
+  /** Called with every new device. */
+  onOpen = () => {};
   /** Called when a new device is waited for. */
   onWait = () => {};
   #last = Promise.resolve();
@@ -42,6 +44,7 @@ export class Device {
       try {
         this.gpu = await wgrad.Gpu.create();
         lost?.free();
+        this.onOpen(this.gpu);
         return this.gpu;
       } catch (error) {
         if (left === 1) throw error;
@@ -50,14 +53,6 @@ export class Device {
       }
     }
   }
-}
-
-/** What the device runs on, in words. */
-export async function adapterName(gpu) {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  const { vendor, architecture, description } = adapter?.info ?? {};
-  const words = description || [vendor, architecture].filter(Boolean).join(' ');
-  return words ? `${words} (WebGPU)` : gpu.adapter;
 }
 
 /** Why WebGPU is not to be had, as a heading and paragraphs to show; null if it seems to be there. */

@@ -239,7 +239,7 @@ export class Session {
     this.#gpu = await this.#device.open();
     const model = await createModel(this.#gpu, config);
     try {
-      if (saved) model.setWeights(saved.weights.map(({ data }) => data));
+      if (saved) await model.setWeights(saved.weights.map(({ data }) => data));
       const options = { batchSize: batch, shuffle: true, seed: seed + (saved?.steps ?? 0) };
       this.#trainer = await model.trainer(x, y, options);
     } catch (error) {

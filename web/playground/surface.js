@@ -111,17 +111,13 @@ export class Surface {
     const scale = side / (2 * EXTENT);
     const radius = Math.max(2.4, side / 120);
     const draw = (points, edge, width) => {
-      for (const label of [0, 1]) {
+      context.strokeStyle = edge;
+      context.lineWidth = width;
+      // One by one, so that a point covers those under it, their rims included.
+      for (const { x, y, label } of points) {
         context.beginPath();
-        for (const point of points) {
-          if (point.label !== label) continue;
-          const [x, y] = [(point.x + EXTENT) * scale, (EXTENT - point.y) * scale];
-          context.moveTo(x + radius, y);
-          context.arc(x, y, radius, 0, 2 * Math.PI);
-        }
+        context.arc((x + EXTENT) * scale, (EXTENT - y) * scale, radius, 0, 2 * Math.PI);
         context.fillStyle = label ? one : zero;
-        context.strokeStyle = edge;
-        context.lineWidth = width;
         context.fill();
         context.stroke();
       }

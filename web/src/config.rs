@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::Unary;
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::{Compile, Kernels};
 
 use crate::error::{Result, argument};
 use crate::options::{Options, choose, shown};
@@ -16,6 +16,9 @@ const LOSSES: [(&str, Loss); 5] = [
     ("softmax_cross_entropy", Loss::SoftmaxCrossEntropy),
     ("binary_cross_entropy", Loss::BinaryCrossEntropy),
 ];
+
+const KERNELS: [(&str, Kernels); 2] =
+    [("general", Kernels::General), ("resident", Kernels::Resident)];
 
 const METRICS: [(&str, Metric); 3] = [
     ("accuracy", Metric::Accuracy),
@@ -93,6 +96,9 @@ pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
             compile =
                 compile.metric(choose(&metric, &format!("config.metrics[{index}]"), &METRICS)?);
         }
+    }
+    if let Some(kernels) = config.choice("kernels", &KERNELS)? {
+        compile = compile.kernels(kernels);
     }
     config.finish()?;
     Ok((model, compile))

@@ -81,6 +81,14 @@ impl<T> std::ops::DerefMut for Loan<T> {
     }
 }
 
+/// A promise of work that is done already.
+pub fn settled(work: Result<()>) -> Promise {
+    match work {
+        Ok(()) => Promise::resolve(&JsValue::UNDEFINED),
+        Err(error) => Promise::reject(&error),
+    }
+}
+
 /// A promise of `work`, or one that is rejected already because `work` could not begin.
 pub fn promise<W>(work: Result<W>) -> Promise
 where

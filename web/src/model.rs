@@ -11,7 +11,7 @@ use crate::convert::{dataset, evaluation, floats, history};
 use crate::error::{Result, js};
 use crate::fit::{FitOptions, Order};
 use crate::gpu::{Device, Gpu};
-use crate::lock::{Loan, Lock, promise};
+use crate::lock::{Loan, Lock, promise, settled};
 use crate::options::Options;
 use crate::trainer::Trainer;
 use crate::weights;
@@ -159,12 +159,16 @@ impl Model {
     }
 
     /// Replaces all weights, given in the order of `weights()`.
-    #[wasm_bindgen(js_name = setWeights)]
+    #[wasm_bindgen(js_name = setWeights, unchecked_return_type = "Promise<void>")]
     pub fn set_weights(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Float32Array[]")] values: JsValue,
-    ) -> Result<()> {
-        weights::write(&mut *self.shared.take("setWeights")?, &values)
+    ) -> Promise {
+        settled(
+            self.shared
+                .take("setWeights")
+                .and_then(|mut model| weights::write(&mut model, &values)),
+        )
     }
 
     /// All weights as a safetensors file.
@@ -177,9 +181,16 @@ impl Model {
     }
 
     /// Replaces all weights by those of a safetensors file.
-    #[wasm_bindgen(js_name = importWeights)]
-    pub fn import_weights(&self, bytes: Vec<u8>) -> Result<()> {
-        weights::import(&mut *self.shared.take("importWeights")?, &bytes)
+    #[wasm_bindgen(js_name = importWeights, unchecked_return_type = "Promise<void>")]
+    pub fn import_weights(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] bytes: JsValue,
+    ) -> Promise {
+        settled(
+            self.shared
+                .take("importWeights")
+                .and_then(|mut model| weights::import(&mut model, &bytes)),
+        )
     }
 
     /// A training loop of your own over rows that stay on the device.

@@ -50,6 +50,11 @@ export interface ModelConfig {
   metrics?: ('accuracy' | 'mean_absolute_error' | 'r_squared')[];
   /** Of the initial weights: the same seed gives the same weights on every machine. Default: 0. */
   seed?: number;
+  /**
+   * What trains: a few dispatches per step (`general`, the default), or one for up to 1024 steps
+   * (`resident`), for small stacks of dense layers.
+   */
+  kernels?: 'general' | 'resident';
 }
 
 /** How rows are drawn. */

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use js_sys::{Array, Float32Array};
+use js_sys::{Array, Float32Array, Uint8Array};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wgrad::train::Model;
 
 use crate::convert::{Record, floats};
@@ -57,8 +57,12 @@ pub async fn export(model: &Model) -> Result<Vec<u8>> {
 }
 
 /// Replaces all parameters by those of a safetensors file, found by name.
-pub fn import(model: &mut Model, bytes: &[u8]) -> Result<()> {
-    let file = SafeTensors::deserialize(bytes)
+pub fn import(model: &mut Model, bytes: &JsValue) -> Result<()> {
+    let Some(array) = bytes.dyn_ref::<Uint8Array>() else {
+        return Err(argument("bytes", shown(bytes), "a Uint8Array"));
+    };
+    let bytes = array.to_vec();
+    let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| argument("bytes", error.to_string(), "a whole safetensors file"))?;
     let mut weights = Vec::new();
     for spec in model.architecture().parameters() {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -24,6 +25,15 @@ test('holds what it promises, within 300 KB gzipped', async () => {
   assert.ok(total <= 300_000, `${total} bytes`);
   const wasm = await readFile(`${web}/pkg/wgrad_bg.wasm`, 'latin1');
   assert.ok(!wasm.includes(process.env.HOME ?? '/home/'), "no paths of the builder's machine");
+});
+
+test('the README names every kind of error', async () => {
+  const [readme, kinds, lock] = await Promise.all(
+    ['README.md', 'src/error.rs', 'src/lock.rs'].map((file) => readFile(`${web}/${file}`, 'utf8')));
+  const section = readme.match(/## Errors\n([\s\S]*?)\n## /)[1];
+  const names = [...`${kinds}${lock}`.matchAll(/(?:=> |named\()"([A-Z]\w+)"/g)].map(([, name]) => name);
+  assert.ok(names.includes('Busy') && names.length > 10, `${names}`);
+  for (const name of names.filter((name) => name !== 'Error')) assert.ok(section.includes(`\`${name}\``), name);
 });
 
 test('npm packs it', () => {
@@ -60,5 +70,7 @@ test('from page load to the first training step', async () => {
   await server.close();
   times.sort((a, b) => a.step - b.step);
   console.log('  milliseconds since navigation, median of three fresh browsers:', JSON.stringify(times[1]));
-  assert.ok(times[1].step < 60_000);
+  // The processor plays the GPU; where other programs use it, too, that takes longer.
+  const busy = Math.max(1, loadavg()[0] / cpus().length);
+  assert.ok(times[1].step < 5000 * busy, `${times[1].step} ms; load ${loadavg()[0]}`);
 });

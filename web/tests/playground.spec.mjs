@@ -1,4 +1,5 @@
-// Clicks through the playground in the system's Chromium, on its software WebGPU adapter.
+// Clicks through the playground as ./site assembles it (dist), in the system's Chromium, on its
+// software WebGPU adapter.
 //
 //     node web/tests/playground.spec.mjs [words of test names]
 //
@@ -16,9 +17,8 @@ const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 360, height: 780 };
 const MINUTE = 60_000;
 
-// The repository's root: the page fetches the digits from its data folder.
-const server = await serve({ root: fileURLToPath(new URL('../..', import.meta.url)) });
-const address = `${server.url}/web/playground/`;
+const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
+const address = `${server.url}/`;
 const browser = await launch();
 mkdirSync(SCREENSHOTS, { recursive: true });
 
@@ -26,24 +26,16 @@ const tests = [];
 const test = (name, body) => tests.push({ name, body });
 const note = (text) => console.log(`      ${text}`);
 
-/** Watches for tasks of the main thread that are long, from the start of the page. */
-function watchTasks() {
-  globalThis.longTasks = [];
-  new PerformanceObserver((list) => {
-    globalThis.longTasks.push(...list.getEntries().map(({ duration }) => duration));
-  }).observe({ type: 'longtask', buffered: true });
-}
-
 /** A page that fails the test on an uncaught error or a request to another host. */
 async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
-  const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: viewport === PHONE });
+  const phone = viewport === PHONE;
+  const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error.stack)));
   page.on('request', (request) => {
     const url = request.url();
     if (!url.startsWith(server.url) && !url.startsWith('data:')) page.problems.push(`asked for ${url}`);
   });
-  await page.addInitScript(watchTasks);
   if (trace) await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
   if (before) await page.addInitScript(before);
   await page.goto(address + hash);
@@ -80,23 +72,80 @@ async function train(page, percent) {
 }
 
 /**
- * No task of the main thread over 100 ms. Here the processor also plays the GPU and takes the main
- * thread off its core at any moment, so a task is judged by its time on a core; its time by the clock
- * is printed beside it.
+ * Opens a page and does `work(page)` with it, in which no task of the page's main thread, from the
+ * page load on, may take over 100 ms by the clock. The processor also plays the GPU here, and other
+ * programs may take the main thread off its core: then the work is done again, up to three times.
+ * Resolves to the page.
  */
-async function checkTasks(page, what) {
-  const longest = Math.max(0, ...(await page.evaluate(() => globalThis.longTasks)));
-  const onCore = longestOnCore(JSON.parse((await browser.stopTracing()).toString()).traceEvents);
-  note(`${what}: longest task of the main thread ${longest ? `${longest.toFixed(0)} ms` : 'below 50 ms'}, on a core ${onCore.toFixed(0)} ms; load ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`);
-  assert.ok(onCore <= 100, `a task of ${longest} ms, ${onCore} ms on a core`);
+async function responsive(what, options, work) {
+  for (let left = 3; ; left--) {
+    const page = await openPage({ ...options, trace: true });
+    await work(page);
+    const { count, clock, core } = longestTask(JSON.parse((await browser.stopTracing()).toString()).traceEvents);
+    const load = `load ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`;
+    note(`${what}: the longest of ${count} tasks of the main thread took ${clock.toFixed(0)} ms by the clock, the one longest on a core ${core.toFixed(0)} ms; ${load}`);
+    if (clock <= 100) return page;
+    assert.ok(left > 1, `a task of ${clock} ms (${core} ms on a core), three times; ${load}`);
+    await closePage(page);
+  }
 }
 
-/** The longest task of the page's main thread in a trace, by its time on a core, in ms. */
-function longestOnCore(events) {
+/** How many tasks the page's main thread had in a trace, and the longest: by the clock and on a core, in ms. */
+function longestTask(events) {
   const page = events.find(({ name, args }) => name === 'ParseHTML' && args.beginData?.url?.startsWith(server.url));
-  const tasks = events.filter(({ name, pid, tid }) => pid === page.pid && tid === page.tid && name.endsWith('RunTask'));
-  assert.ok(tasks.length > 0, 'no tasks in the trace');
-  return tasks.reduce((most, { tdur = 0 }) => Math.max(most, tdur / 1000), 0);
+  const tasks = events.filter(({ name, pid, tid, ph }) => ph === 'X' && pid === page.pid && tid === page.tid && name.endsWith('RunTask'));
+  const timed = tasks.filter(({ dur, tdur }) => dur > 0 && tdur >= 0);
+  assert.ok(timed.length > 1000 && timed.length > 0.9 * tasks.length, `${timed.length} of ${tasks.length} tasks have a duration`);
+  const most = (key) => timed.reduce((longest, task) => Math.max(longest, task[key] / 1000), 0);
+  return { count: timed.length, clock: most('dur'), core: most('tdur') };
+}
+
+/** What a canvas shows: a digest of its pixels, and how many colours they have. */
+const picture = (page, id) => page.evaluate(async (id) => {
+  const canvas = document.getElementById(id);
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+  return { digest: [...digest].join(' '), colors: new Set(new Uint32Array(data.buffer)).size };
+}, id);
+
+/** Waits until an experiment has just begun: no step, and its losses are there. Resolves to its figures. */
+async function atStart(page, tab = 'plane') {
+  await page.waitForFunction((name) => {
+    const { session, figures } = globalThis.playground.tabs[name].view;
+    return session.steps === 0 && figures.testLoss !== null;
+  }, tab);
+  await page.waitForTimeout(50); // the frame that shows it
+  return figuresOf(page, tab);
+}
+
+const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
+  const { loss, testLoss, accuracy } = globalThis.playground.tabs[name].view.figures;
+  return { hash: location.hash, loss, testLoss, accuracy };
+}, tab);
+
+/** Pauses, and waits for the last look at the model. */
+async function pause(page) {
+  await page.click('#run');
+  await page.waitForFunction(() => !document.querySelector('#run').classList.contains('running'));
+  await page.waitForTimeout(400);
+}
+
+/** Draws strokes with a finger. */
+async function drawByTouch(page, ...strokes) {
+  await page.evaluate(() => document.querySelector('#pad').scrollIntoView({ block: 'center' }));
+  await page.waitForTimeout(100);
+  const { x, y, width, height } = await page.locator('#pad').boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, points) => session.send('Input.dispatchTouchEvent', {
+    type, touchPoints: points.map(([across, down]) => ({ x: x + across * width, y: y + down * height })),
+  });
+  for (const [first, ...rest] of strokes) {
+    await touch('touchStart', [first]);
+    for (const point of rest) await touch('touchMove', [point]);
+    await page.waitForTimeout(100); // a finger that leaves at full speed flings, and the next tap only stops that
+    await touch('touchEnd', []);
+  }
+  await session.detach();
 }
 
 async function shoot(page, name) {
@@ -139,7 +188,17 @@ const DRAWINGS = {
 };
 
 test('spirals reach 95 % within a minute', async () => {
-  const page = await openPage({ hash: '#plane?data=circles', trace: true });
+  const page = await responsive('spirals', { hash: '#plane?data=circles' }, learnSpirals);
+  await page.click('#run');
+  assert.ok((await picture(page, 'surface')).colors > 50);
+  await shoot(page, 'plane-light');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.waitForTimeout(300);
+  await shoot(page, 'plane-dark');
+  await closePage(page);
+});
+
+async function learnSpirals(page) {
   note(`ready ${(await page.evaluate(() => performance.getEntriesByName('ready')[0].startTime)).toFixed(0)} ms after the start of the page load; adapter: ${await textOf(page, 'adapter')}`);
   await page.click('label:has(input[value="spirals"])');
   await page.waitForFunction(() => location.hash.includes('data=spirals'));
@@ -151,31 +210,32 @@ test('spirals reach 95 % within a minute', async () => {
   note('and at full speed:');
   assert.ok(await train(page, 95) < 60);
   await page.waitForTimeout(1500);
-  await checkTasks(page, 'spirals');
-  await page.click('#run');
-  const colors = await page.evaluate(() => {
-    const canvas = document.querySelector('#surface');
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-    return new Set(new Uint32Array(data.buffer)).size;
-  });
-  assert.ok(colors > 50, `${colors} colours on the surface`);
-  await shoot(page, 'plane-light');
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await page.waitForTimeout(300);
-  await shoot(page, 'plane-dark');
-  await closePage(page);
-});
+}
 
 test('the largest net stays responsive', async () => {
-  const page = await openPage({ hash: '#plane?layers=32,32,32,32,32,32&features=x,y,x2,y2,xy,sinx,siny&rate=0.001&speed=0', trace: true });
-  await page.click('#run');
-  await page.waitForTimeout(6000);
-  await checkTasks(page, `six layers of 32, ${await textOf(page, 'rate')} steps/s`);
+  const hash = '#plane?layers=32,32,32,32,32,32&features=x,y,x2,y2,xy,sinx,siny&rate=0.001&speed=0';
+  const page = await responsive('six layers of 32', { hash }, async (page) => {
+    await page.click('#run');
+    await page.waitForTimeout(6000);
+    note(`${await textOf(page, 'rate')} steps/s`);
+  });
   await closePage(page);
 });
 
 test('digits reach 96 % within a minute, and drawings are read', async () => {
-  const page = await openPage({ trace: true });
+  const page = await responsive('digits', {}, learnDigits);
+  await draw(page, ...DRAWINGS[2]);
+  await looksLike(page, 2);
+  await shoot(page, 'digits-light');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.waitForTimeout(300);
+  await shoot(page, 'digits-dark');
+  await page.locator('#mistakes button').first().click();
+  await page.waitForFunction(() => document.querySelector('#guess').textContent.startsWith('Looks like'));
+  await closePage(page);
+});
+
+async function learnDigits(page) {
   await page.click('#tab-digits');
   await page.waitForFunction(() => location.hash.startsWith('#digits') && document.querySelector('#accuracy').textContent !== '–');
   assert.ok(await train(page, 96) < 60);
@@ -188,15 +248,153 @@ test('digits reach 96 % within a minute, and drawings are read', async () => {
     await draw(page, ...strokes);
     await looksLike(page, digit);
   }
-  await checkTasks(page, 'digits');
-  await draw(page, ...DRAWINGS[2]);
-  await looksLike(page, 2);
-  await shoot(page, 'digits-light');
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await page.waitForTimeout(300);
-  await shoot(page, 'digits-dark');
-  await page.locator('#mistakes button').first().click();
-  await page.waitForFunction(() => document.querySelector('#guess').textContent.startsWith('Looks like'));
+}
+
+test('every data set is learnt', async () => {
+  const page = await openPage({ hash: '#plane?data=spirals&speed=0' });
+  for (const [data, percent] of [['circles', 97], ['xor', 95], ['gaussians', 97], ['spirals', 95]]) {
+    await page.click(`label:has(input[value="${data}"])`);
+    await page.waitForFunction((part) => location.hash.includes(part), `data=${data}&`);
+    const before = await atStart(page);
+    assert.ok(before.accuracy < 0.9, `${data}: ${before.accuracy} before the first step`);
+    note(`${data}: ${(100 * before.accuracy).toFixed(1)} % at first`);
+    await train(page, percent);
+    await pause(page);
+    const { testLoss } = await figuresOf(page);
+    assert.ok(testLoss < before.testLoss / 2, `${data}: test loss ${before.testLoss} → ${testLoss}`);
+  }
+  await closePage(page);
+});
+
+test('the surface, the chart and the diagram show the training', async () => {
+  const page = await openPage();
+  const canvases = ['surface', 'plane-chart', 'network'];
+  const pictures = async () => {
+    await page.waitForTimeout(200);
+    const all = [];
+    for (const id of canvases) all.push(await picture(page, id));
+    return all;
+  };
+  const start = await pictures();
+  assert.deepEqual(await pictures(), start, 'nothing moves while nothing runs');
+  await page.click('#run');
+  await untilSteps(page, 60);
+  await pause(page);
+  const later = await pictures();
+  for (const [i, id] of canvases.entries()) {
+    assert.notEqual(later[i].digest, start[i].digest, `#${id} after 60 steps`);
+    assert.ok(later[i].colors > 20, `#${id} has ${later[i].colors} colours`);
+  }
+  // Test points, and a logarithmic loss: both can be switched, and back.
+  for (const [box, id] of [['show-test', 'surface'], ['plane-log', 'plane-chart']]) {
+    const before = await picture(page, id);
+    await page.click(`#${box}`);
+    await page.waitForTimeout(100);
+    assert.notEqual((await picture(page, id)).digest, before.digest, `#${box} changes #${id}`);
+    await page.click(`#${box}`);
+    await page.waitForTimeout(100);
+    assert.deepEqual(await picture(page, id), before, `#${box} and back`);
+  }
+  await page.click('#reset');
+  await atStart(page);
+  assert.equal((await pictures())[0].digest, start[0].digest, 'reset shows the initial net');
+  await closePage(page);
+});
+
+test('test share, seed and layers can be changed', async () => {
+  const page = await openPage();
+  const first = await atStart(page);
+  const share = page.locator('#plane [data-key="test"]');
+  // 400 points in batches of 32: with a tenth of them for tests an epoch has 12 steps, with 60 % 5.
+  for (const [percent, epoch] of [['10', '1'], ['60', '2']]) {
+    await share.locator('input').fill(percent);
+    await page.waitForFunction((part) => location.hash.includes(part), `test=${percent}&`);
+    assert.equal(await share.locator('output').textContent(), `${percent} %`);
+    await atStart(page);
+    for (let i = 1; i <= 6; i++) {
+      await page.click('#step');
+      await untilSteps(page, i);
+    }
+    assert.equal(await textOf(page, 'epoch'), epoch, `the epoch after 6 steps, ${percent} % for tests`);
+  }
+  await page.click('#plane .dice');
+  await page.waitForFunction(() => !location.hash.includes('seed=1&'));
+  const seeded = await atStart(page);
+  assert.match(seeded.hash, new RegExp(`seed=${await page.inputValue('#plane-seed')}&`));
+  assert.notEqual(seeded.testLoss, first.testLoss, 'other points and weights');
+  await page.click('#plane [aria-label="Remove layer 2"]');
+  await page.waitForFunction(() => location.hash.includes('layers=16&'));
+  await atStart(page);
+  assert.equal(await page.locator('#plane .layer').count(), 1);
+  assert.match(await page.evaluate(() => globalThis.playground.tabs.plane.view.session.model.summary()), /dense_2 /);
+  await page.click('#plane [aria-label="Remove layer 1"]');
+  await page.waitForFunction(() => location.hash.includes('layers=&'));
+  await atStart(page);
+  assert.doesNotMatch(await page.evaluate(() => globalThis.playground.tabs.plane.view.session.model.summary()), /dense_2 /);
+  await page.click('#step');
+  await untilSteps(page, 1);
+  assert.equal(await textOf(page, 'message'), '');
+  await closePage(page);
+});
+
+test('the link is copied, and said to be in the address where it cannot be', async () => {
+  const page = await openPage({ hash: '#plane?data=xor&seed=5' });
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+  await page.click('#share');
+  await page.waitForFunction(() => /on the clipboard/.test(document.querySelector('#message').textContent));
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(link, page.url());
+  assert.match(link, /#plane\?data=xor&.*seed=5&/);
+  await page.evaluate(() => { navigator.clipboard.writeText = async () => { throw new Error('not allowed'); }; });
+  await page.click('#share');
+  await page.waitForFunction(() => /address of this page is the link/.test(document.querySelector('#message').textContent));
+  await closePage(page);
+});
+
+test('a link shares a digit classifier, too', async () => {
+  const page = await openPage({ hash: '#digits' });
+  await page.click('#digits .add');
+  await page.locator('#digits .layer input').first().fill('24');
+  await page.selectOption('#digits [data-key="activation"] select', 'tanh');
+  await page.selectOption('#digits [data-key="optimizer"] select', 'nesterov');
+  await page.selectOption('#digits [data-key="batch"] select', '64');
+  await page.fill('#digits-seed', '9');
+  await page.waitForFunction(() => /layers=24,64&activation=tanh&optimizer=nesterov&.*batch=64&seed=9&/.test(location.hash));
+  const run = async (p) => {
+    await atStart(p, 'digits');
+    for (let i = 1; i <= 3; i++) {
+      await p.click('#step');
+      await untilSteps(p, i);
+    }
+    await p.waitForTimeout(300);
+    return figuresOf(p, 'digits');
+  };
+  const here = await run(page);
+  await closePage(page);
+  const other = await openPage({ hash: here.hash });
+  assert.equal(await other.locator('#digits .layer input').first().inputValue(), '24');
+  assert.equal(await other.inputValue('#digits-seed'), '9');
+  assert.deepEqual(await run(other), here);
+  await closePage(other);
+});
+
+test('on a phone: a tap runs it, and a finger draws', async () => {
+  const page = await openPage({ hash: '#plane?data=circles', viewport: PHONE });
+  assert.equal(await page.evaluate(() => innerWidth), 360);
+  await page.tap('#run');
+  await untilAccuracy(page, 95);
+  await page.tap('#run');
+  await page.tap('#tab-digits');
+  await atStart(page, 'digits');
+  await page.tap('#run');
+  await untilAccuracy(page, 96);
+  await page.tap('#run');
+  for (const digit of [1, 0, 7]) {
+    await page.tap('#clear');
+    await page.waitForFunction(() => document.querySelector('#guess').textContent === 'Nothing drawn yet.');
+    await drawByTouch(page, ...DRAWINGS[digit]);
+    await looksLike(page, digit);
+  }
   await closePage(page);
 });
 
@@ -216,10 +414,7 @@ test('a link shares an experiment: same settings, same bits', async () => {
       await untilSteps(p, i);
     }
     await p.waitForTimeout(300);
-    return p.evaluate(() => {
-      const { loss, testLoss, accuracy } = globalThis.playground.tabs.plane.view.figures;
-      return { hash: location.hash, loss, testLoss, accuracy };
-    });
+    return figuresOf(p);
   };
   const here = await run(page);
   note(here.hash);
@@ -249,6 +444,18 @@ test('everything works with the keyboard', async () => {
   await running(false);
   await page.keyboard.press('0');
   await page.waitForFunction(() => document.querySelector('#steps').textContent === '0');
+  await page.keyboard.press('n');
+  await page.waitForFunction(() => !location.hash.includes('seed=1&'));
+  await page.keyboard.press('2');
+  await page.waitForFunction(() => location.hash.startsWith('#digits'));
+  await atStart(page, 'digits');
+  await page.locator('#pad').click();
+  await page.waitForFunction(() => document.querySelector('#guess').textContent !== 'Nothing drawn yet.');
+  await page.keyboard.press('c');
+  await page.waitForFunction(() => document.querySelector('#guess').textContent === 'Nothing drawn yet.');
+  await page.keyboard.press('1');
+  await page.waitForFunction(() => location.hash.startsWith('#plane'));
+  assert.ok(await page.locator('#surface').isVisible());
   await page.keyboard.press('?');
   assert.ok(await page.locator('#shortcuts').isVisible());
   await page.keyboard.press('Escape');
@@ -295,11 +502,25 @@ test('everything works with the keyboard', async () => {
   await closePage(page);
 });
 
-test('a lost device is noticed, and training goes on from the last weights', async () => {
-  const page = await openPage();
+/** Keeps the page's last device for a test, which can also rename its adapter. */
+function keepDevice() {
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...rest) {
+    return (globalThis.lastDevice = await request.apply(this, rest));
+  };
+  Object.defineProperty(GPUAdapterInfo.prototype, 'description', { get: () => globalThis.adapterCalled ?? '' });
+}
+
+const LOSSES = {
+  'by the package': () => globalThis.playground.device.gpu.destroy(),
+  'behind its back': () => globalThis.lastDevice.destroy(), // as when a driver resets it
+};
+for (const [how, lose] of Object.entries(LOSSES)) test(`a device lost ${how} is noticed, and training goes on from the last weights`, async () => {
+  const page = await openPage({ before: keepDevice });
   await train(page, 90);
   const before = await stepsOf(page);
-  await page.evaluate(() => globalThis.playground.device.gpu.destroy());
+  await page.evaluate(() => { globalThis.adapterCalled = 'Another adapter'; });
+  await page.evaluate(lose);
   await page.waitForFunction(() => /lost/.test(document.querySelector('#message').textContent), null, { timeout: 20_000 });
   const message = await textOf(page, 'message');
   note(message);
@@ -307,17 +528,22 @@ test('a lost device is noticed, and training goes on from the last weights', asy
   assert.ok(from > before * 0.5, `from step ${from}, after ${before}`);
   await untilSteps(page, before + 50);
   assert.ok(await accuracyOf(page) >= 85, `${await accuracyOf(page)} %`);
+  assert.match(await textOf(page, 'adapter'), /^Another adapter/);
   // And while it is paused.
   await page.click('#run');
   await page.waitForTimeout(500);
+  const paused = await stepsOf(page);
   await page.evaluate(() => {
     document.querySelector('#message').textContent = '';
-    globalThis.playground.device.gpu.destroy();
+    globalThis.adapterCalled = 'A third adapter';
   });
+  await page.evaluate(lose);
   await page.waitForFunction(() => /lost/.test(document.querySelector('#message').textContent), null, { timeout: 20_000 });
-  const at = await stepsOf(page);
+  assert.match(await textOf(page, 'adapter'), /^A third adapter/);
+  assert.equal(await stepsOf(page), paused);
   await page.click('#step');
-  await untilSteps(page, at + 1);
+  await untilSteps(page, paused + 1);
+  assert.ok(await accuracyOf(page) >= 85, `${await accuracyOf(page)} %`);
   await closePage(page);
 });
 
@@ -342,7 +568,7 @@ test('a hidden tab pauses', async () => {
 test('models are given back', async () => {
   const page = await openPage();
   await page.evaluate(async () => {
-    const { Model, Trainer } = await import('../pkg/wgrad.js');
+    const { Model, Trainer } = await import('./pkg/wgrad.js');
     globalThis.freed = { models: 0, trainers: 0, made: 0 };
     const wrap = (type, key) => {
       const { free } = type.prototype;
@@ -376,29 +602,44 @@ test('a loss that is not finite stops training and is said', async () => {
   await closePage(page);
 });
 
-test('every loss and optimizer trains', async () => {
-  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4' });
-  await page.click('#run');
+test('with every loss, optimizer, activation and batch size the loss falls', async () => {
+  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4&rate=0.03&speed=0' });
   for (const [key, choices] of [
-    ['loss', ['binary_cross_entropy', 'softmax_cross_entropy', 'mean_squared_error', 'mean_absolute_error', 'huber']],
-    ['optimizer', ['sgd', 'momentum', 'nesterov', 'adam', 'adamw']],
+    ['loss', ['softmax_cross_entropy', 'mean_squared_error', 'mean_absolute_error', 'huber', 'binary_cross_entropy']],
+    ['optimizer', ['sgd', 'momentum', 'nesterov', 'adamw', 'adam']],
     ['activation', ['relu', 'leaky_relu', 'sigmoid', 'gelu', 'tanh']],
     ['batch', ['1', '0', '16']],
   ]) {
     for (const choice of choices) {
       await page.selectOption(`#plane [data-key="${key}"] select`, choice);
       await page.waitForFunction((part) => location.hash.includes(part), `${key}=${choice}`);
-      await page.waitForTimeout(200);
-      const from = await stepsOf(page);
-      await page.waitForFunction((n) => {
-        const steps = Number(document.querySelector('#steps').textContent.replaceAll(',', ''));
-        return steps >= n || steps < n - 20;
-      }, from + 20, { timeout: MINUTE });
+      await page.waitForTimeout(300);
+      await page.click('#reset');
+      const before = await atStart(page);
+      await page.click('#run');
+      await untilSteps(page, 100);
+      await pause(page);
+      const after = await figuresOf(page);
+      const fall = 1 - after.testLoss / before.testLoss;
+      note(`${choice}: test loss ${before.testLoss.toFixed(4)} → ${after.testLoss.toFixed(4)} in ${await textOf(page, 'steps')} steps`);
+      assert.ok(fall > 0.1, `${key}=${choice}: test loss ${before.testLoss} → ${after.testLoss}`);
     }
   }
-  await untilAccuracy(page, 95);
+  assert.ok(await accuracyOf(page) >= 95);
   assert.equal(await textOf(page, 'message'), '');
   await closePage(page);
+});
+
+test('the folder works under any address', async () => {
+  const other = await serve({ root: fileURLToPath(new URL('..', import.meta.url)) });
+  const page = await browser.newPage();
+  await page.goto(`${other.url}/dist/#digits`);
+  await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0, null, { timeout: MINUTE });
+  await atStart(page, 'digits');
+  await page.click('#tab-plane');
+  await atStart(page);
+  await closePage(Object.assign(page, { problems: [] }));
+  await other.close();
 });
 
 test('a browser without WebGPU sees what to do', async () => {
@@ -424,7 +665,7 @@ test('phones and both themes: no sideways scrolling, enough contrast', async () 
       await page.waitForTimeout(200);
       for (const width of [360, 412, 768, 1024]) {
         await page.setViewportSize({ width, height: 780 });
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        const over = await page.evaluate((width) => document.documentElement.scrollWidth - width, width);
         assert.ok(over <= 0, `${tab} scrolls by ${over} px at ${width}`);
       }
       await page.setViewportSize(PHONE);

@@ -22,6 +22,7 @@ const config: ModelConfig = {
   optimizer: { name: 'adamw', learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 },
   metrics: ['accuracy'],
   seed: 1,
+  kernels: 'resident',
 };
 // @ts-expect-error: no such loss
 const wrong: ModelConfig = { ...config, loss: 'mse' };
@@ -49,9 +50,11 @@ const outputs: Float32Array = await model.predict(x);
 const probabilities: Float32Array = await model.predictProbabilities(x);
 const classes: Uint32Array = await model.predictClasses(x);
 const weights: Weight[] = await model.weights();
-model.setWeights(weights.map(({ data }) => data));
+const done: void = await model.setWeights(weights.map(({ data }) => data));
 const file: Uint8Array = await model.exportWeights();
-model.importWeights(file);
+await model.importWeights(file);
+// @ts-expect-error: bytes are a Uint8Array
+await model.importWeights(file.buffer);
 const trainer: Trainer = await model.trainer(x, y, { batchSize: 16 });
 const result: StepsResult = await trainer.steps(trainer.batches);
 const epoch: StepsResult = await trainer.epoch();
@@ -61,4 +64,4 @@ model.free();
 gpu.destroy();
 gpu.free();
 console.log(adapter, lost, counters, wrong, wrongLayer, summary, losses, loss, rows, metrics, outputs,
-  probabilities, classes, result, epoch, steps);
+  probabilities, classes, result, epoch, steps, done);

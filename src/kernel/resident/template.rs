@@ -1,20 +1,15 @@
 //! Rendering the resident kernel for a net.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Value, context};
-
+use super::jinja::{self, Value};
 use super::{Dense, MOST_STEPS, Net};
 use crate::graph::{Count, Unary, UpdateRule};
 use crate::kernel::reflect::{self, Binding};
 use crate::kernel::{PRELUDE, Part, elementwise, part};
 use crate::{Error, Result};
 
-const TEMPLATE: &Part =
+pub(super) const TEMPLATE: &Part =
     &Part { name: "resident", source: include_str!("../../../shaders/resident.wgsl.jinja") };
-const LOSS: &str = include_str!("../../../shaders/resident_loss.wgsl.jinja");
-
-/// Whether there is a template to render.
-pub(crate) const IS_PRESENT: bool = true;
+pub(super) const LOSS: &str = include_str!("../../../shaders/resident_loss.wgsl.jinja");
 
 impl Net {
     /// The bindings that the kernel declares.
@@ -31,23 +26,25 @@ impl Net {
     /// # Errors
     /// [`Error::Shape`] if the net has no layer.
     pub fn source(&self) -> Result<String> {
-        let error = |error: minijinja::Error| Error::shape("resident kernel", format!("{error:#}"));
-        let Some((last, hidden)) = self.layers.len().checked_sub(1).map(|last| (last, 0..last))
-        else {
+        let text = jinja::render(TEMPLATE.source, &[("resident_loss", LOSS)], self.given()?)
+            .map_err(|error| Error::shape("resident kernel", error))?;
+        // Slopes are literals here; as a constant to be overridden, the file's would have the whole
+        // module validated twice.
+        let activation = elementwise::ACTIVATION.source.replace("override SLOPE", "const SLOPE");
+        let parts = [PRELUDE.source, part!("log1p").source, &activation, &text];
+        Ok(reflect::announced(&parts))
+    }
+
+    /// What the template is given.
+    pub(super) fn given(&self) -> Result<Vec<(&'static str, Value)>> {
+        let layers = self.widths().enumerate();
+        let layers: Vec<Value> =
+            layers.map(|(l, (inputs, layer))| self.layer(l, inputs, layer)).collect();
+        let Some((out, hidden)) = layers.split_last() else {
             return Err(Error::shape("resident kernel", "a net without layers"));
         };
-        let mut templates = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        templates.set_syntax(syntax.map_err(error)?);
-        templates.add_template("resident", TEMPLATE.source).map_err(error)?;
-        templates.add_template("resident_loss", LOSS).map_err(error)?;
-        let layers: Vec<Value> = self
-            .widths()
-            .enumerate()
-            .map(|(l, (inputs, layer))| self.layer(l, inputs, layer))
-            .collect();
         let names: Vec<String> = (0..self.layers.len()).flat_map(|l| self.names(l)).collect();
-        let replicated = format!("{last}_b_");
+        let replicated = format!("{}_b_", hidden.len());
         let own_names: Vec<String> =
             names.iter().filter(|name| !name.starts_with(&replicated)).cloned().collect();
         let (rule, variant) = match self.rule {
@@ -57,41 +54,31 @@ impl Net {
         };
         let classes = self.loss.takes_classes();
         let masks: Vec<usize> = (0..self.lanes.trailing_zeros()).map(|bit| 1 << bit).collect();
-        let text = templates
-            .get_template("resident")
-            .and_then(|template| {
-                template.render(context! {
-                    lanes => self.lanes,
-                    subgroups => self.subgroups,
-                    samples => self.samples,
-                    inputs => self.inputs,
-                    input_slots => self.slots(self.inputs),
-                    target_width => if classes { 1 } else { self.output_width() },
-                    classes,
-                    hidden => layers.get(hidden).unwrap_or_default().to_vec(),
-                    out => layers.get(last).cloned().unwrap_or_default(),
-                    layers,
-                    own_names,
-                    names,
-                    loss => self.loss.name(),
-                    counts => self.counts.iter().map(|&c| count_name(c)).collect::<Vec<_>>(),
-                    rule,
-                    variant,
-                    states => self.rule.states(),
-                    clip => self.clip,
-                    masks,
-                    exchange => self.exchange() / 4,
-                    tree => tree(0, self.lanes, ""),
-                    tree_of => tree(0, self.lanes, "[c]"),
-                    most_steps => MOST_STEPS,
-                })
-            })
-            .map_err(error)?;
-        // Slopes are literals here; as a constant to be overridden, the file's would have the whole
-        // module validated twice.
-        let activation = elementwise::ACTIVATION.source.replace("override SLOPE", "const SLOPE");
-        let parts = [PRELUDE.source, part!("log1p").source, &activation, &text];
-        Ok(reflect::announced(&parts))
+        Ok(vec![
+            ("lanes", self.lanes.into()),
+            ("subgroups", self.subgroups.into()),
+            ("samples", self.samples.into()),
+            ("inputs", self.inputs.into()),
+            ("input_slots", self.slots(self.inputs).into()),
+            ("target_width", if classes { 1 } else { self.output_width() }.into()),
+            ("classes", classes.into()),
+            ("hidden", hidden.to_vec().into()),
+            ("out", out.clone()),
+            ("layers", layers.into()),
+            ("own_names", own_names.into()),
+            ("names", names.into()),
+            ("loss", self.loss.name().into()),
+            ("counts", self.counts.iter().map(|&c| count_name(c)).collect::<Vec<_>>().into()),
+            ("rule", rule.into()),
+            ("variant", variant.into()),
+            ("states", self.rule.states().into()),
+            ("clip", self.clip.into()),
+            ("masks", masks.into()),
+            ("exchange", (self.exchange() / 4).into()),
+            ("tree", tree(0, self.lanes, "").into()),
+            ("tree_of", tree(0, self.lanes, "[c]").into()),
+            ("most_steps", MOST_STEPS.into()),
+        ])
     }
 
     /// The names of a lane's parameters of layer `l`, row by row, then the biases; without what tells
@@ -110,22 +97,27 @@ impl Net {
             (_, false) => "z",
             (_, true) => "y",
         };
-        context! {
-            l,
-            inputs,
-            units => layer.units,
-            slots => self.slots(layer.units),
-            input_slots => self.slots(inputs),
-            weights_at => layer.weights_at,
-            bias_at => layer.bias_at,
-            rows => self.held(l).0,
-            columns => self.held(l).1,
-            names => self.names(l),
-            activated => layer.activation.is_some(),
-            function => layer.activation.map(|f| formulas(f).0),
-            derivative => layer.activation.map(|f| formulas(f).1),
-            saved,
-        }
+        let (rows, columns) = self.held(l);
+        let (function, derivative) = layer.activation.map(formulas).unzip();
+        Value::Record(
+            [
+                ("l", l.into()),
+                ("inputs", inputs.into()),
+                ("units", layer.units.into()),
+                ("slots", self.slots(layer.units).into()),
+                ("input_slots", self.slots(inputs).into()),
+                ("weights_at", layer.weights_at.into()),
+                ("bias_at", layer.bias_at.into()),
+                ("rows", rows.into()),
+                ("columns", columns.into()),
+                ("names", self.names(l).into()),
+                ("activated", layer.activation.is_some().into()),
+                ("function", function.into()),
+                ("derivative", derivative.into()),
+                ("saved", saved.into()),
+            ]
+            .into(),
+        )
     }
 }
 

@@ -1,7 +1,7 @@
-// A static server for the files under web/, on a port of the system's choice.
+// A static server for the files under a folder.
 import { createServer } from 'node:http';
 import { readFile, stat } from 'node:fs/promises';
-import { extname, join, normalize, sep } from 'node:path';
+import { extname, join, normalize, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const WEB = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,7 +17,7 @@ const TYPES = {
   '.wasm': 'application/wasm',
 };
 
-/** Serves `root`; resolves to `{ url, close }`. */
+/** Serves `root`, on a port of the system's choice unless told; resolves to `{ url, close }`. */
 export async function serve({ root = WEB, port = 0 } = {}) {
   const base = normalize(root);
   const server = createServer(async (request, response) => {
@@ -42,15 +42,21 @@ export async function serve({ root = WEB, port = 0 } = {}) {
       response.end('not found');
     }
   });
-  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await new Promise((done, failed) => server.once('error', failed).listen(port, '127.0.0.1', done));
   return {
     url: `http://localhost:${server.address().port}`,
-    close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); }),
+    close: () => new Promise((done) => { server.closeAllConnections(); server.close(done); }),
   };
 }
 
-// node tests/lib/server.mjs [PORT]
+// node tests/lib/server.mjs PORT FOLDER
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { url } = await serve({ port: Number(process.argv[2] ?? 8000) });
-  console.log(url);
+  const [port, root] = process.argv.slice(2);
+  try {
+    const { url } = await serve({ port: Number(port), root: resolve(root) });
+    console.log(`${url}/`);
+  } catch (error) {
+    console.error(error.code === 'EADDRINUSE' ? `serve: port ${port} is taken; name another` : `serve: ${error.message}`);
+    process.exit(1);
+  }
 }

@@ -1,6 +1,6 @@
 //! The blocking calls that wgrad and the standard library have natively, as traits.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use pollster::block_on;
@@ -124,6 +124,15 @@ impl<T> BlockingReceiver<T> for Receiver<T> {
         }
         Err(RecvTimeoutError::Timeout)
     }
+}
+
+/// Maps a buffer for reading, and waits for it, which `Device::poll` does not do in a browser.
+pub fn map(buffer: &wgpu::Buffer) {
+    let (sender, receiver) = channel();
+    buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+        let _ = sender.send(result);
+    });
+    receiver.recv_within(Duration::from_secs(60)).expect("an answer").expect("mapped");
 }
 
 async fn pause(milliseconds: i32) {

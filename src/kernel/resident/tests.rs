@@ -1,0 +1,145 @@
+//! The few lines of Jinja, by themselves and beside minijinja.
+
+use super::jinja::{Value, render};
+use super::template::{LOSS, TEMPLATE};
+use super::{Dense, Net};
+use crate::graph::{Count, Loss, Unary, UpdateRule};
+
+fn shown(text: &str) -> String {
+    let names = vec![
+        ("n", 3usize.into()),
+        ("words", vec!["a", "b"].into()),
+        ("none", None::<String>.into()),
+    ];
+    render(text, &[("other", "<{{ n }}>")], names).unwrap_or_else(|error| error)
+}
+
+#[test]
+fn what_templates_are_made_of() {
+    for (text, expected) in [
+        ("{ {{ n }} {{ n * 2 + 1 }} {{ 7 // 2 }}{{ 7 % 4 }} }", "{ 3 7 33 }"),
+        ("{{ 'no' }}", "line 1: a name is missing"),
+        ("{{ \"x\" ~ n + 1 ~ \"y\" }}", "Text(\"x3\") is no number"),
+        ("{{ \"x\" ~ (n + 1) ~ n // 2 }}", "x41"),
+        ("{{ 1 if n == 3 and not none else 2 }}{{ 1 if n < 3 or none }}", "1"),
+        ("{% for w in words | reverse %}{{ w }}{{ \", \" if not loop.last }}{% endfor %}", "b, a"),
+        (
+            "{% for i in range(1, 6) | batch(2) %}{{ i | length }}{{ loop.index }};{% endfor %}",
+            "21;22;13;",
+        ),
+        ("{% set x = 1 %}{% for i in range(2) %}{% set x = i %}{% endfor %}{{ x }}", "1"),
+        (
+            "{% macro m(a, b) %}{{ a }}-{{ n }}-{{ b }}{% endmacro %}{{ m(1, words | length) }}",
+            "1-3-2",
+        ),
+        (
+            "a\n  {% if n > 2 %}\n  b\n  {% elif n %}\nc\n  {% endif %}\nd {# e #} f\n",
+            "a\n  b\nd  f",
+        ),
+        ("{% include \"other\" %}{{ \"xyz\"[n - 1] }}{{ none }}", "<3>z"),
+        ("\n{% if n %}", "line 2: a block has no end"),
+        ("{{ m }}", "nothing is named m"),
+        ("{{ words.x }}", "List([Text(\"a\"), Text(\"b\")]) has no fields"),
+        ("{{ f(1) }}", "no function f of 1 values"),
+        ("{% while n %}", "line 1: no such tag"),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+    }
+}
+
+impl From<&Value> for minijinja::Value {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::None => ().into(),
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => (*value).into(),
+            Value::Text(text) => (&**text).into(),
+            Value::List(values) => values.iter().map(Self::from).collect(),
+            Value::Record(fields) => {
+                Self::from_pairs(fields.iter().map(|(name, value)| (*name, Self::from(value))))
+            }
+        }
+    }
+}
+
+/// What minijinja makes of the same.
+fn reference(text: &str, others: &[(&str, &str)], names: &[(&'static str, Value)]) -> String {
+    let mut templates = minijinja::Environment::new();
+    let mut syntax = minijinja::syntax::SyntaxConfig::builder();
+    templates.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).build().unwrap());
+    for &(name, text) in others {
+        templates.add_template_owned(name.to_string(), text.to_string()).unwrap();
+    }
+    let names = names.iter().map(|(name, value)| (*name, minijinja::Value::from(value)));
+    let names = minijinja::Value::from_pairs(names);
+    templates.render_str(text, names).unwrap()
+}
+
+fn net(lanes: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
+    let (inputs, units) = widths.split_first().unwrap();
+    let functions = [Some(Unary::Tanh), None, Some(Unary::LeakyRelu { slope: 0.1 })];
+    let layer = |(l, &units): (usize, &usize)| Dense {
+        units,
+        activation: functions[(l + units) % 3],
+        weights_at: 64 * l as u64,
+        bias_at: 64 * l as u64 + 32,
+    };
+    let counts = match loss {
+        Loss::SoftmaxCrossEntropy => vec![Count::Correct],
+        Loss::SoftmaxCrossEntropyProbabilities => vec![Count::CorrectProbabilities],
+        Loss::BinaryCrossEntropy => vec![Count::CorrectBinary],
+        _ => vec![Count::AbsoluteError, Count::SquaredError],
+    };
+    let rules = [
+        UpdateRule::Sgd { weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        UpdateRule::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decoupled: widths.len() > 2,
+        },
+    ];
+    Net {
+        lanes,
+        subgroups,
+        samples: 1 + widths.len() % 2,
+        inputs: *inputs,
+        layers: units.iter().enumerate().map(layer).collect(),
+        loss,
+        counts,
+        rule: rules[(lanes + widths.len() + *inputs) % 4],
+        clip: inputs % 2 == 0,
+    }
+}
+
+/// Our few lines of Jinja make of the template what minijinja makes of it.
+#[test]
+fn the_kernel_is_what_minijinja_renders() {
+    let losses = [
+        Loss::MeanSquaredError,
+        Loss::MeanAbsoluteError,
+        Loss::Huber { delta: 1.0 },
+        Loss::SoftmaxCrossEntropy,
+        Loss::SoftmaxCrossEntropyProbabilities,
+        Loss::BinaryCrossEntropy,
+    ];
+    let stacks: [&[usize]; 6] =
+        [&[3, 1], &[10, 64, 1], &[4, 5, 3], &[9, 4, 7, 2], &[70, 2], &[2, 16, 9, 5, 3]];
+    let mut kernels = std::collections::BTreeSet::new();
+    for (n, widths) in stacks.into_iter().enumerate() {
+        for (m, loss) in losses.into_iter().enumerate() {
+            for subgroups in [false, true] {
+                let net = net([4, 8, 32][(n + m) % 3], subgroups, widths, loss);
+                let (others, given) = ([("resident_loss", LOSS)], net.given().unwrap());
+                let expected = reference(TEMPLATE.source, &others, &given);
+                let found = render(TEMPLATE.source, &others, given).unwrap();
+                assert!(found == expected, "{net:?}: {found}, not {expected}");
+                kernels.insert(found);
+            }
+        }
+    }
+    assert_eq!(kernels.len(), 6 * 6 * 2);
+}
