@@ -68,7 +68,6 @@ counters! {
     /// Pipelines created; each compiles a shader.
     pipelines,
     /// Times the host waited for the device: for results that were not there when they were asked
-    /// for, for values read back, and, training over lanes, for submissions (each look at one that is
-    /// under way counts).
+    /// for, for values read back, and, training over lanes, for submissions.
     host_waits,
 }

@@ -74,6 +74,7 @@ impl Gpu {
         // these are ready at once, and run to their end here.
         #[cfg(not(target_arch = "wasm32"))]
         {
+            use std::sync::{Mutex, PoisonError};
             static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
             let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
             pollster::block_on(Self::make(choice))
