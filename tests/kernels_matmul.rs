@@ -89,11 +89,11 @@ fn every_tiling() {
         |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
     );
     let target = common::gpu().target();
-    // Up to four bands of 4 and of 8 columns, and in halves; in words or not.
+    let without_words = if target.words { 2 } else { 0 };
     let expected = match target.subgroup {
         None => 0,
-        Some(8) => 12 * (1 + usize::from(target.words)),
-        Some(_) => 8 * (1 + usize::from(target.words)),
+        Some(8) => 7 + without_words,
+        Some(_) => 6 + without_words,
     };
     assert_eq!(with_subgroups.count(), expected);
     for tiling in tilings {

@@ -150,23 +150,34 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
     Run::default().run(graph, outputs, values)
 }
 
-/// All tilings of matrix products that the device can run.
+/// Tilings of matrix products that the device can run: all that the rule may choose, and what else puts
+/// the parts of the shader together in another way.
 pub fn tilings() -> Vec<Tiling> {
     tilings_of(&gpu().target())
 }
 
 fn tilings_of(target: &Target) -> Vec<Tiling> {
+    let &Target { subgroup, words, .. } = target;
+    let registers = |subgroup, strips, columns, halves, words| Tiling::Registers {
+        subgroup,
+        strips,
+        columns,
+        halves,
+        words,
+    };
     let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
-    for subgroup in [None].into_iter().chain(target.subgroup.map(Some)) {
-        for words in [false, true] {
-            for strips in [1, 2, 3, 4] {
-                for (columns, halves) in [(4, false), (8, false), (4, true)] {
-                    all.push(Tiling::Registers { subgroup, strips, columns, halves, words });
-                }
-            }
+    all.extend([false, true].map(|words| registers(None, 1, 4, false, words)));
+    if subgroup.is_some() {
+        for (strips, columns) in [(1, 4), (2, 4), (4, 4), (2, 8), (3, 8), (4, 8)] {
+            all.push(registers(subgroup, strips, columns, false, words));
+        }
+        all.push(registers(subgroup, 2, 4, true, words));
+        if words {
+            all.push(registers(subgroup, 1, 4, false, false));
+            all.push(registers(subgroup, 2, 8, false, false));
         }
     }
-    all.retain(|tiling| tiling.runs_with(target.subgroup, target.words));
+    all.retain(|tiling| tiling.runs_with(subgroup, words));
     all
 }
 
