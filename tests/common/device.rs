@@ -95,7 +95,8 @@ impl Run {
         let of_gpu = gpu().target();
         let max_workgroups = self.max_workgroups.unwrap_or(of_gpu.max_workgroups);
         let busy = self.busy.unwrap_or(of_gpu.busy);
-        let target = Target { tiling: self.tiling, max_workgroups, busy, ..of_gpu };
+        let tiling = self.tiling.or(of_gpu.tiling);
+        let target = Target { tiling, max_workgroups, busy, ..of_gpu };
         Plan::with(graph, &options, &target).expect("a plan")
     }
 
