@@ -68,6 +68,7 @@ counters! {
     /// Pipelines created; each compiles a shader.
     pipelines,
     /// Times the host waited for the device: for results that were not there when they were asked
-    /// for, for values read back, and, training over lanes, for submissions.
+    /// for, for values read back, and, training over lanes, for submissions and reports that a lane
+    /// could not go on without.
     host_waits,
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::courier::{Outgoing, Read};
-use super::run::{Job, Runner, StepReport};
+use super::run::{Job, Kept, Runner, StepReport};
 use crate::Result;
 use crate::exec::STATUS_BYTES;
 use crate::exec::exchange::{Content, Message, Payload};
@@ -171,12 +171,12 @@ impl Runner<'_> {
         while self.updates > self.outcome.reports.len() + left {
             let step = self.first_step + self.outcome.reports.len() as u64;
             let read = self.courier.next_report(step, self.manner.patience)?;
-            self.take_in(&read);
+            self.take_in(read);
         }
         Ok(())
     }
 
-    fn take_in(&mut self, read: &Read) {
+    fn take_in(&mut self, read: Read) {
         let (status, rest) = read.bytes.split_at(read.bytes.len().min(STATUS_BYTES as usize));
         let scalars = self.lane.sum.scalars().size() as usize;
         let (scalars, state) = rest.split_at(rest.len().min(scalars));
@@ -186,7 +186,9 @@ impl Runner<'_> {
             scalars: bytemuck::pod_collect_to_vec(scalars),
         });
         if !state.is_empty() {
-            self.outcome.states.push_back((read.step, state.to_vec()));
+            // It may be large: it stays where it is.
+            let begin = read.bytes.len() - state.len();
+            self.outcome.states.push_back(Kept { step: read.step, bytes: read.bytes, begin });
             // Stages are at most one step apart.
             if self.outcome.states.len() > 3 {
                 self.outcome.states.pop_front();
@@ -206,18 +208,18 @@ impl Runner<'_> {
     pub(super) fn salvage(&mut self, patience: Duration) {
         self.encoder = None;
         for read in self.courier.salvage(patience) {
-            self.take_in(&read);
+            self.take_in(read);
         }
         let completed = self.outcome.reports.len();
         let step = self.first_step + completed as u64;
-        let known = self.outcome.states.back().is_some_and(|(known, _)| *known == step);
+        let known = self.outcome.states.back().is_some_and(|kept| kept.step == step);
         // Parameters move in steps whose reports are here, or nobody knows how far they came.
         let certain = completed > 0 && completed == self.updates;
         if known || !certain || self.manner.pipeline || self.lane.gpu.is_lost() {
             return;
         }
-        if let Ok(state) = pollster::block_on(self.lane.read_kept()) {
-            self.outcome.states.push_back((step, state));
+        if let Ok(bytes) = pollster::block_on(self.lane.read_kept()) {
+            self.outcome.states.push_back(Kept { step, bytes, begin: 0 });
         }
     }
 }

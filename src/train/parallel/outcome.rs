@@ -15,14 +15,15 @@ impl Parallel {
         let before = self.state.step;
         let keeping = || outcomes.iter().zip(&self.lanes);
         // A step is done when all stages are, or when a replica is.
-        let latest = || keeping().map(|(o, _)| o.states.back().map_or(before, |s| s.0));
+        let latest = || keeping().map(|(o, _)| o.states.back().map_or(before, |kept| kept.step));
         let done = match self.options.schedule.is_pipeline() {
             true => latest().min(),
             false => latest().max(),
         };
         let done = done.unwrap_or(before);
         for (outcome, lane) in keeping() {
-            if let Some((_, bytes)) = outcome.states.iter().find(|(step, _)| *step == done) {
+            if let Some(kept) = outcome.states.iter().find(|kept| kept.step == done) {
+                let bytes = kept.bytes.get(kept.begin..).unwrap_or_default();
                 let numbers = lane.role.stage.parameters.clone();
                 self.state.read_from(&lane.parameters, numbers, bytes)?;
             }

@@ -68,12 +68,22 @@ pub(super) struct StepReport {
     pub(super) scalars: Vec<f32>,
 }
 
+/// What a lane's arenas held after a step.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Steps completed.
+    pub(super) step: u64,
+    pub(super) bytes: Vec<u8>,
+    /// Where they begin in `bytes`.
+    pub(super) begin: usize,
+}
+
 /// What is left when a lane's thread ends.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) reports: Vec<StepReport>,
-    /// Training states after the steps of these numbers, the latest few.
-    pub(super) states: VecDeque<(u64, Vec<u8>)>,
+    /// Training states, the latest few.
+    pub(super) states: VecDeque<Kept>,
     pub(super) bytes_sent: u64,
     /// The error, with the step in which it happened.
     pub(super) error: Option<(u64, Error)>,
