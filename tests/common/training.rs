@@ -11,11 +11,9 @@ use wgrad::train::{Compile, Fit, History, Kernels, Model, Residency};
 
 use super::gpu;
 
-/// The kernels that train: one dispatch per operation, and one for many steps, which the browser's
-/// package leaves out.
+/// The kernels that train: one dispatch per operation, and one for many steps.
 pub fn kinds() -> impl Iterator<Item = Kernels> {
-    let count = if cfg!(target_arch = "wasm32") { 1 } else { 2 };
-    [Kernels::General, Kernels::Resident].into_iter().take(count)
+    [Kernels::General, Kernels::Resident].into_iter()
 }
 
 /// The README's data: rows of 10 features, and what there is to learn of them.

@@ -9,7 +9,7 @@ use std::{env, fs};
 const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
 /// Files under `tests/` that do not run here, and why; all others do.
-const LEFT_OUT: [(&str, &str); 16] = [
+const LEFT_OUT: [(&str, &str); 17] = [
     ("blocking", "reads the sources; no device"),
     ("data", "reads and writes files; no device"),
     ("data_properties", "no device"),
@@ -19,6 +19,7 @@ const LEFT_OUT: [(&str, &str); 16] = [
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
+    ("lanes_measured", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
     ("model_properties", NOOP),
     ("noop", NOOP),
