@@ -161,8 +161,8 @@ pub fn all(scale: usize) -> Vec<Workload> {
     };
     let mut list = vec![
         fit("W1", article(32), 10),
-        steps("W2", classifier(), 16),
-        steps("W3", narrow(), 32),
+        steps("W2", classifier(), 32),
+        steps("W3", narrow(), 64),
         ("W4 peak".into(), Task::Peak { multiply_adds: (1 << 33) * scale as u64 }),
     ];
     for (layout, m, n, k) in [
