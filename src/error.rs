@@ -108,7 +108,8 @@ pub enum Error {
         step: u64,
         /// The epoch, from 1; 0 in a loop that has none.
         epoch: usize,
-        /// The loss as computed; finite if a parameter's new value was not.
+        /// The loss as computed; finite if a parameter's new value was not. NaN, too, where a plan of
+        /// one's own does not have its loss among its results.
         loss: f32,
     },
     /// A lane failed in the middle of training; the others stopped with it. The parameters of the
