@@ -42,7 +42,7 @@ use pipeline::Pipelines;
 #[derive(Clone, Debug)]
 pub struct Gpu {
     shared: Arc<Shared>,
-    target: Target,
+    target: Arc<Target>,
 }
 
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Gpu {
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults });
-        Self { shared, target }
+        Self { shared, target: Arc::new(target) }
     }
 
     /// The device.
@@ -164,14 +164,14 @@ impl Gpu {
 
     /// What plans need to know of the device.
     pub fn target(&self) -> Target {
-        self.target.clone()
+        Target::clone(&self.target)
     }
 
     /// The same device, for which every plan tiles its matrix products by `tiling` rather than as the
     /// rule has it: for tests and measurements. A plan with a tiling that the device cannot run is
     /// refused.
     pub fn tiled(mut self, tiling: Option<Tiling>) -> Self {
-        self.target.tiling = tiling;
+        Arc::make_mut(&mut self.target).tiling = tiling;
         self
     }
 
