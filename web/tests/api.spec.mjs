@@ -452,7 +452,7 @@ test('errors name the thing, the value and the rule', async () => {
     halfInputs: /config.inputs is 1.5; it must be a whole number/,
     noLayers: /layers is 0; it must be at least one dense layer/,
     layersNot: /config.layers is 'dense'; it must be an array of layers/,
-    zeroUnits: /units of layer 0 is 0; it must be from 1 to 4294967295/,
+    zeroUnits: /units of layer 0 \(dense\) is 0; it must be at least 1/,
     noUnits: /config.layers\[0\].units is missing/,
     layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'relu'/,
     layerField: /config.layers\[0\].units is missing/,
