@@ -64,7 +64,11 @@ fn the_next_batch_is_uploaded_while_the_device_computes() {
         });
         // A busy machine may keep the host from it for once.
         let early = early.count();
-        assert_eq!(early > 0, schedule == Schedule::Overlapped, "{schedule:?}: {early}\n{timeline}");
+        assert_eq!(
+            early > 0,
+            schedule == Schedule::Overlapped,
+            "{schedule:?}: {early}\n{timeline}"
+        );
     }
 }
 
