@@ -1,5 +1,5 @@
-// Reads four neighbours along a row of A, whose length is a multiple of four, as two words. Past an edge there
-// are zeros.
+// Reads four neighbours along a row of A, whose length is a multiple of four, as two words. Past an
+// edge there are zeros.
 @group(0) @binding(1) var<storage, read> a: array<vec2<u64>>;
 
 fn load_a(row: u32, column: u32) -> vec4<f32> {

@@ -1,5 +1,5 @@
-// Reads four neighbours along a row of B, whose length is a multiple of four, as two words. Past an edge there
-// are zeros.
+// Reads four neighbours along a row of B, whose length is a multiple of four, as two words. Past an
+// edge there are zeros.
 @group(0) @binding(2) var<storage, read> b: array<vec2<u64>>;
 
 fn load_b(row: u32, column: u32) -> vec4<f32> {

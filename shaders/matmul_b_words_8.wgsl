@@ -11,6 +11,7 @@ fn load_b_pair(row: u32, column: u32) -> Pair {
     );
 }
 
+// Four of them, for `block_of_b`.
 fn load_b(row: u32, column: u32) -> vec4<f32> {
     let pair = load_b_pair(row, column / 8u * 8u);
     return select(pair.left, pair.right, column % 8u >= 4u);

@@ -1,7 +1,7 @@
 // A matrix product from registers: every invocation adds up STRIPS bands of 8 rows × COLUMNS columns
 // of C in named variables, so that a value of B is used 8·STRIPS times, one of A COLUMNS times or,
-// where lanes share it, COLUMNS times by each. For software adapters, on which a load costs thirty multiply-adds and
-// workgroup memory is no faster than any other.
+// where lanes share it, COLUMNS times by each. For software adapters, on which a load costs thirty
+// multiply-adds and workgroup memory is no faster than any other.
 override LANES: u32 = 8u;
 // Lanes side by side; the others are 8·STRIPS rows further down.
 override ACROSS: u32 = 8u;

@@ -38,7 +38,7 @@ pub struct Choice {
 /// Multiply-adds from which two bands pay for their compilation within a thousand steps.
 const MEDIUM: usize = 1 << 20;
 
-/// Multiply-adds from which twice as many sums per lane do.
+/// Multiply-adds from which more sums per lane than that do.
 const LARGE: usize = 1 << 23;
 
 /// Bands of 8 rows from which hardly any are computed in vain with three to a tile.
