@@ -1,4 +1,5 @@
-//! A worker process and the questions it is asked.
+//! A worker process and the questions it is asked. Between its answers it is halted, so that what a
+//! library's threads do while they have nothing to do (polling, mostly) is not paid for by the next.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -56,6 +57,7 @@ impl Worker {
 
     fn ask(&mut self, request: &Request) -> Result<Reply, String> {
         let text = serde_json::to_string(request).map_err(|error| error.to_string())?;
+        self.halt(false)?;
         writeln!(self.requests, "{text}")
             .and_then(|()| self.requests.flush())
             .map_err(|error| format!("{} does not listen: {error}", self.peer))?;
@@ -63,6 +65,7 @@ impl Worker {
             .replies
             .recv_timeout(PATIENCE)
             .map_err(|_| format!("{} ended, or took more than {PATIENCE:?}", self.peer))?;
+        self.halt(true)?;
         match serde_json::from_str(&line) {
             Ok(Reply::Failed(why)) => Err(format!("{} failed: {why}", self.peer)),
             Ok(reply) => Ok(reply),
@@ -91,6 +94,20 @@ impl Worker {
             Reply::Measured(measured) => Ok(measured),
             other => Err(self.strange(&other)),
         }
+    }
+
+    /// Halts the process, or lets it go on. Where there are no signals, all stay awake.
+    fn halt(&self, halt: bool) -> Result<(), String> {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, Signal, kill_process};
+            let signal = if halt { Signal::STOP } else { Signal::CONT };
+            kill_process(Pid::from_child(&self.child), signal)
+                .map_err(|error| format!("{} cannot be halted or go on: {error}", self.peer))?;
+        }
+        #[cfg(not(unix))]
+        let _ = halt;
+        Ok(())
     }
 
     fn strange(&self, reply: &Reply) -> String {
