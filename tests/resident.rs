@@ -1,35 +1,23 @@
-//! The resident training kernel: against f64 loops and the general kernels, over random nets, with and
-//! without subgroup operations; and what it asks of a device.
+//! The resident training kernels, with numbers in registers and in memory: against f64 loops and the
+//! general kernels, over random nets, with and without subgroup operations.
 
 mod common;
 mod support;
 
 use common::gpu;
 use common::random::Random;
+use support::article::{article, article_data, article_net};
 use support::net::{Net, Unary};
-use support::{bits, close, f64s};
+use support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Schedule, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, Fit, History, Kernels, Model, Residency, Signal, epoch_order,
 };
-use wgrad::{Counters, Error, Gpu};
+use wgrad::{Error, Gpu};
 
-fn article_data(rows: usize) -> Dataset {
-    let features: Vec<f32> =
-        (0..rows * 10).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
-    let targets = features.chunks(10).map(|row| row.iter().sum::<f32>().tanh()).collect();
-    Dataset::regression(features, 10, targets, 1).unwrap()
-}
-
-fn article_net() -> Sequential {
-    Sequential::new(10).dense(64).relu().dense(1).seed(42)
-}
-
-fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
-    let compile = Compile::new(Loss::MeanSquaredError, optimizer).kernels(kernels);
-    article_net().compile_blocking(gpu, compile).unwrap()
-}
+/// Both.
+const RESIDENT: [Kernels; 2] = [Kernels::Resident, Kernels::ResidentInMemory];
 
 fn weights(model: &Model) -> Vec<f32> {
     model.weights_blocking().unwrap().into_iter().flat_map(|(_, values)| values).collect()
@@ -198,25 +186,32 @@ fn follows(seeds: impl Iterator<Item = u64>) {
         let task = Task::draw(seed);
         let label = format!("seed {seed}: {task:.0?}").chars().take(600).collect::<String>();
         let (losses, parameters) = task.reference();
-        let (history, found) = task.train(&with, Kernels::Resident);
-        close(&label, &history.batch_losses, &losses, BOUND, BOUND);
-        close(&label, &found, &parameters, BOUND, BOUND);
-        // Twice the same bits, and the same with the other exchange.
-        for gpu in [&with, &without] {
-            let (again, same) = task.train(gpu, Kernels::Resident);
-            assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
-            assert_eq!(bits(&same), bits(&found), "{label}");
-        }
         let (general, of_general) = task.train(&with, Kernels::General);
-        close(&label, &history.batch_losses, &f64s(&general.batch_losses), BOUND, BOUND);
-        close(&label, &found, &f64s(&of_general), BOUND, BOUND);
-        for metric in &task.metrics {
-            let (found, expected) = (history.values(metric.name()), general.values(metric.name()));
-            for (found, expected) in found.iter().zip(&expected) {
-                let off = (found - expected).abs();
-                assert!(off <= 1e-4 * (1.0 + expected.abs()), "{label}: {found}, not {expected}");
+        close(&label, &general.batch_losses, &losses, BOUND, BOUND);
+        close(&label, &of_general, &parameters, BOUND, BOUND);
+        for kernels in RESIDENT {
+            let label = format!("{kernels:?}, {label}");
+            let (history, found) = task.train(&with, kernels);
+            close(&label, &history.batch_losses, &losses, BOUND, BOUND);
+            close(&label, &found, &parameters, BOUND, BOUND);
+            // Twice the same bits, and the same with the other exchange.
+            for gpu in [&with, &without] {
+                let (again, same) = task.train(gpu, kernels);
+                assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
+                assert_eq!(bits(&same), bits(&found), "{label}");
             }
-            assert_eq!(found.len(), task.epochs);
+            for metric in &task.metrics {
+                let (found, expected) =
+                    (history.values(metric.name()), general.values(metric.name()));
+                for (found, expected) in found.iter().zip(&expected) {
+                    let off = (found - expected).abs();
+                    assert!(
+                        off <= 1e-4 * (1.0 + expected.abs()),
+                        "{label}: {found}, not {expected}"
+                    );
+                }
+                assert_eq!(found.len(), task.epochs);
+            }
         }
     }
 }
@@ -235,19 +230,71 @@ fn more_random_nets_follow_the_reference() {
 fn the_article_net_follows_the_reference() {
     let data = article_data(1000);
     for optimizer in [Optimizer::sgd(0.05), Optimizer::adam(1e-3)] {
-        let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
-        let expected = net.train(&data, 10, 32);
-        let mut model = article(&gpu(), optimizer.clone(), Kernels::Resident);
-        let history = model.fit_blocking(&data, Fit::new(10).batch_size(32).in_order()).unwrap();
-        close("losses", &history.batch_losses, &expected, 1e-5, 1e-6);
-        close("weights", &weights(&model), net.parameters(), 1e-5, 1e-5);
         // 1000 rows in one batch: the longest sums.
-        let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
-        let expected = net.train(&data, 20, 1000);
-        let mut model = article(&gpu(), optimizer, Kernels::Resident);
-        let history = model.fit_blocking(&data, Fit::new(20).full_batch().in_order()).unwrap();
-        close("losses", &history.batch_losses, &expected, 1e-5, 1e-6);
-        close("weights", &weights(&model), net.parameters(), 1e-5, 1e-5);
+        for (batch, epochs) in [(32, 10), (1000, 20)] {
+            let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
+            let expected = net.train(&data, epochs, batch);
+            for kernels in RESIDENT {
+                let mut model = article(&gpu(), optimizer.clone(), kernels);
+                let fit = Fit::new(epochs).batch_size(batch).in_order();
+                let history = model.fit_blocking(&data, fit).unwrap();
+                let label = format!("{kernels:?}, batch {batch}");
+                close(&label, &history.batch_losses, &expected, 1e-5, 1e-6);
+                close(&label, &weights(&model), net.parameters(), 1e-5, 1e-5);
+            }
+        }
+    }
+}
+
+/// Widths and batches at and beyond the edges of tiles, more than fit registers.
+#[test]
+fn wide_nets_follow_the_reference() {
+    let (with, without) = (gpu(), without_subgroups());
+    for (widths, loss, optimizer, batch) in [
+        (vec![70, 130, 65, 3], Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.02), 33),
+        (vec![33, 257, 1], Loss::MeanSquaredError, Optimizer::adam(1e-3).clip_norm(0.5), 31),
+        (vec![32, 64, 64, 32], Loss::Huber { delta: 0.5 }, Optimizer::nesterov(0.02, 0.9), 64),
+        (vec![5, 129, 36], Loss::BinaryCrossEntropy, Optimizer::sgd(0.1).weight_decay(0.01), 97),
+    ] {
+        let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
+        let mut net = Sequential::new(inputs).seed(9);
+        for (l, &units) in widths[1..].iter().enumerate() {
+            net = net.dense(units);
+            if l + 2 < widths.len() {
+                net = if l == 0 { net.activation(Unary::Square) } else { net.tanh() };
+            }
+        }
+        let mut random = Random::new(batch as u64);
+        let rows = 130;
+        let features = random.many(rows * inputs, |r| r.uniform(-1.0, 1.0));
+        let data = match loss {
+            Loss::SoftmaxCrossEntropy => {
+                let labels = (0..rows).map(|_| random.below(outputs) as u32).collect();
+                Dataset::classification(features, inputs, labels, outputs).unwrap()
+            }
+            _ => {
+                let targets = random.many(rows * outputs, |r| r.below(2) as f32);
+                Dataset::regression(features, inputs, targets, outputs).unwrap()
+            }
+        };
+        let task = Task {
+            net,
+            loss,
+            optimizer,
+            metrics: vec![],
+            data,
+            batch,
+            epochs: 3,
+            shuffle: Some(4),
+        };
+        let label = format!("{widths:?}, batch {batch}");
+        let (losses, parameters) = task.reference();
+        let (history, found) = task.train(&with, Kernels::ResidentInMemory);
+        close(&label, &history.batch_losses, &losses, BOUND, BOUND);
+        close(&label, &found, &parameters, BOUND, BOUND);
+        let (again, same) = task.train(&without, Kernels::ResidentInMemory);
+        assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
+        assert_eq!(bits(&same), bits(&found), "{label}");
     }
 }
 
@@ -258,9 +305,11 @@ fn epochs_together_are_epochs_alone() {
     impl Callback for Quiet {}
     let data = article_data(75);
     // More epochs than orders fit a submission: 1024 steps of 19 batches each.
-    for (epochs, batch) in [(3, 32), (60, 4)] {
+    for (kernels, epochs, batch) in
+        RESIDENT.into_iter().flat_map(|kernels| [(kernels, 3, 32), (kernels, 60, 4)])
+    {
         let run = |alone: bool, residency| {
-            let mut model = article(&gpu(), Optimizer::adam(1e-3), Kernels::Resident);
+            let mut model = article(&gpu(), Optimizer::adam(1e-3), kernels);
             let mut quiet = Quiet;
             let fit = Fit::new(epochs).batch_size(batch).shuffle(5).residency(residency);
             let fit = if alone { fit.callback(&mut quiet) } else { fit };
@@ -274,26 +323,28 @@ fn epochs_together_are_epochs_alone() {
     }
 }
 
-/// What goes out of registers comes back into them: weights, state, steps.
+/// What goes out of registers or memory comes back into them: weights, state, steps.
 #[test]
 fn calls_of_fit_and_of_the_general_kernels_take_turns() {
     let data = article_data(100);
     let optimizer = || Optimizer::adam(1e-2).schedule(Schedule::cosine(30, 0.1));
     let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
-    let mut whole = article(&gpu(), optimizer(), Kernels::Resident);
-    whole.fit_blocking(&data, fit(5)).unwrap();
-    let mut parts = article(&gpu(), optimizer(), Kernels::Resident);
-    for epochs in [2, 1, 2] {
-        parts.fit_blocking(&data, fit(epochs)).unwrap();
-        // Looking moves nothing.
-        parts.evaluate_blocking(&data).unwrap();
-    }
-    assert_eq!(bits(&weights(&parts)), bits(&weights(&whole)));
-    let evaluation = parts.evaluate_blocking(&data).unwrap();
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer());
     net.train(&data, 5, 32);
     let expected = net.loss_and_gradient(&data, &(0..100).collect::<Vec<_>>()).0;
-    assert!((evaluation.loss - expected).abs() <= 1e-5 * expected);
+    for kernels in RESIDENT {
+        let mut whole = article(&gpu(), optimizer(), kernels);
+        whole.fit_blocking(&data, fit(5)).unwrap();
+        let mut parts = article(&gpu(), optimizer(), kernels);
+        for epochs in [2, 1, 2] {
+            parts.fit_blocking(&data, fit(epochs)).unwrap();
+            // Looking moves nothing.
+            parts.evaluate_blocking(&data).unwrap();
+        }
+        assert_eq!(bits(&weights(&parts)), bits(&weights(&whole)));
+        let evaluation = parts.evaluate_blocking(&data).unwrap();
+        assert!((evaluation.loss - expected).abs() <= 1e-5 * expected);
+    }
 }
 
 /// One target overflows the loss: that step and those after it, in the same dispatch and in later
@@ -309,16 +360,19 @@ fn nothing_moves_from_the_first_bad_step_on() {
         Optimizer::momentum(0.05, 0.9).clip_norm(1.0),
         Optimizer::adam(1e-2),
     ];
-    for gpu in [gpu(), without_subgroups()] {
+    for (gpu, kernels) in [gpu(), without_subgroups()]
+        .into_iter()
+        .flat_map(|gpu| RESIDENT.map(|kernels| (gpu.clone(), kernels)))
+    {
         for optimizer in rules.clone() {
-            let mut model = article(&gpu, optimizer.clone(), Kernels::Resident);
+            let mut model = article(&gpu, optimizer.clone(), kernels);
             let fit = Fit::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
             let Error::NotFinite { step: 2, epoch: 1, loss } = error else { panic!("{error:?}") };
             assert_eq!(loss, f32::INFINITY);
             assert_eq!(model.steps(), 2);
             let (first, _) = data.split_at(64).unwrap();
-            let mut good = article(&gpu, optimizer.clone(), Kernels::Resident);
+            let mut good = article(&gpu, optimizer.clone(), kernels);
             good.fit_blocking(&first, Fit::new(1).batch_size(32).in_order()).unwrap();
             assert_eq!(bits(&weights(&model)), bits(&weights(&good)), "{optimizer:?}");
             // Training goes on once the data is in order.
@@ -346,9 +400,11 @@ fn overflowing_parameters_stop_training_alike() {
             weights(&model).iter().zip(&start).map(|(w, s)| w == s && *s != 0.0).collect();
         (step, epoch, stayed)
     };
-    let resident = run(Kernels::Resident);
-    assert!(resident.2.iter().any(|&stayed| stayed));
-    assert_eq!(resident, run(Kernels::General));
+    let general = run(Kernels::General);
+    assert!(general.2.iter().any(|&stayed| stayed));
+    for kernels in RESIDENT {
+        assert_eq!(run(kernels), general, "{kernels:?}");
+    }
 }
 
 #[test]
@@ -367,81 +423,4 @@ fn a_callback_stops_training() {
     assert!(history.stopped_early);
     // What is under way, the rest of the epoch, is finished.
     assert_eq!(model.steps(), 6);
-}
-
-fn noop() -> Gpu {
-    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-    Gpu::from_device(&device, &queue)
-}
-
-/// Ten epochs of 32 batches are one dispatch; further ones create nothing.
-#[test]
-fn ten_epochs_are_one_dispatch() {
-    let data = article_data(1000);
-    let fit = |gpu: &Gpu, epochs: usize, shuffled: bool| {
-        let mut model = article(gpu, Optimizer::sgd(0.05), Kernels::Resident);
-        let before = gpu.counters();
-        let fit = Fit::new(epochs).batch_size(32);
-        let fit = if shuffled { fit.shuffle(1) } else { fit.in_order() };
-        let history = model.fit_blocking(&data, fit).unwrap();
-        assert_eq!(history.batch_losses.len(), 32 * epochs);
-        gpu.counters() - before
-    };
-    for gpu in [noop(), gpu()] {
-        for shuffled in [false, true] {
-            let (one, ten) = (fit(&gpu, 1, shuffled), fit(&gpu, 10, shuffled));
-            assert_eq!((ten.submissions, ten.dispatches, ten.bind_groups), (1, 1, 1));
-            assert_eq!((one.submissions, one.dispatches, one.bind_groups), (1, 1, 1));
-            assert_eq!(ten.buffers, one.buffers);
-            let orders = if shuffled { 9 * 4000 } else { 0 };
-            let more = Counters { pipelines: one.pipelines, ..ten };
-            assert_eq!(more.bytes_uploaded - one.bytes_uploaded, 9 * 32 * 32 + orders);
-            assert_eq!(more.bytes_read_back - one.bytes_read_back, 9 * 32 * 4);
-            // 40 epochs have 1280 steps, and a dispatch at most 1024: 32 epochs, then 8.
-            let forty = fit(&gpu, 40, shuffled);
-            assert_eq!((forty.submissions, forty.dispatches), (2, 2));
-        }
-    }
-}
-
-#[test]
-fn dispatches_are_bounded() {
-    let data = article_data(1000);
-    let most = |batch: usize| {
-        let model = article(&noop(), Optimizer::sgd(0.05), Kernels::Resident);
-        let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident)).unwrap();
-        trainer.batches_per_submission()
-    };
-    assert_eq!(most(32), 1024);
-    // 501 turns each of the 60,000 that a driver lets a shader make, but for loading and storing.
-    assert_eq!(most(1000), 119);
-    assert_eq!(most(1), 1024);
-}
-
-#[test]
-fn the_choice_is_said_and_refused_with_reasons() {
-    let gpu = noop();
-    let data = article_data(100);
-    let kernels = |net: Sequential, kernels: Kernels| {
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).kernels(kernels);
-        let model = net.compile_blocking(&gpu, compile)?;
-        let trainer = pollster::block_on(model.trainer(&data, 32, Residency::Auto))?;
-        Ok::<String, Error>(trainer.kernels().into())
-    };
-    let said = kernels(article_net(), Kernels::Auto).unwrap();
-    assert!(said.starts_with("resident: 97 parameters in each of 8 lanes"), "{said}");
-    let said = kernels(article_net(), Kernels::General).unwrap();
-    assert_eq!(said, "general: as asked for");
-    let wide = || Sequential::new(10).dense(512).relu().dense(1);
-    let softmax = || Sequential::new(10).dense(4).softmax().dense(1);
-    let first = || Sequential::new(10).relu().dense(1);
-    for (net, reason) in
-        [(wide(), "769 parameters"), (softmax(), "layer 1 (softmax)"), (first(), "layer 0 (relu)")]
-    {
-        let said = kernels(net.clone(), Kernels::Auto).unwrap();
-        assert!(said.starts_with("general: ") && said.contains(reason), "{said}");
-        let error = kernels(net, Kernels::Resident).expect_err(reason);
-        assert!(matches!(error, Error::Argument { .. }), "{error:?}");
-        assert!(error.to_string().contains(reason), "{error}");
-    }
 }

@@ -11,7 +11,7 @@ use wgrad::graph::{Binary, Count, Graph, Layout, Loss, Reduction, Tensor, Unary,
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
-use wgrad::kernel::resident::{Dense, Net};
+use wgrad::kernel::resident::{Dense, Held, Net};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
     GRADIENT_SUM, Launch, Operand, Part, Shapes, elementwise, loss, matmul, reduce, rows, softmax,
@@ -421,7 +421,8 @@ fn every_file_is_launched() {
     let launched: BTreeSet<String> = launched.into_iter().chain(sum).collect();
     assert_eq!(launched, files);
     // Rendered by `resident_kernels_are_valid`.
-    let expected = ["resident.wgsl.jinja", "resident_loss.wgsl.jinja"].map(String::from);
+    let expected = ["", "_loss", "_memory", "_memory_loss", "_run", "_sums", "_update"]
+        .map(|name| format!("resident{name}.wgsl.jinja"));
     assert_eq!(templates, BTreeSet::from(expected));
 }
 
@@ -456,9 +457,11 @@ fn resident_nets() -> Vec<Net> {
                     Loss::BinaryCrossEntropy => vec![Count::CorrectBinary],
                     _ => vec![Count::AbsoluteError, Count::SquaredError],
                 };
-                nets.push(Net {
+                let in_registers = Net {
                     lanes,
                     subgroups,
+                    held: Held::Registers,
+                    words: false,
                     samples: 1 + at % 2,
                     inputs: [1, 10, 13][at % 3],
                     layers: layers.collect(),
@@ -466,7 +469,11 @@ fn resident_nets() -> Vec<Net> {
                     counts,
                     rule: rules[at % 5],
                     clip: at % 2 == 1,
-                });
+                };
+                for words in [false, true] {
+                    nets.push(Net { held: Held::Memory, words, ..in_registers.clone() });
+                }
+                nets.push(in_registers);
             }
         }
     }
@@ -484,8 +491,9 @@ fn resident_kernels_are_valid() {
         let name = format!("{net:?}");
         let module = naga::front::wgsl::parse_str(&text)
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
-        let capabilities =
-            if net.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let mut capabilities = Capabilities::empty();
+        capabilities.set(Capabilities::SUBGROUP, net.subgroups);
+        capabilities.set(Capabilities::SHADER_INT64, net.words);
         Validator::new(ValidationFlags::all(), capabilities)
             .validate(&module)
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));

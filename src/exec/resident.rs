@@ -1,4 +1,4 @@
-//! Runs the training kernel for small nets, `resident.wgsl.jinja`: a range of batches in one dispatch.
+//! Runs the training kernels for small nets, `resident*.wgsl.jinja`: a range of batches in one dispatch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use super::ring::Ring;
 use super::{Parameters, Step};
 use crate::gpu::{Buffer, Gpu, Pipeline};
-use crate::kernel::resident::{MOST_STEPS, Net};
+use crate::kernel::resident::{Held, MOST_STEPS, Memory, Net};
 use crate::kernel::{Arena, word};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(crate) struct Figures {
     pub(crate) epsilon: f32,
     pub(crate) clip_norm: f32,
     pub(crate) delta: f32,
-    pub(crate) unused: u32,
+    pub(crate) layers: u32,
 }
 
 /// `struct Record`.
@@ -71,13 +71,14 @@ pub(crate) struct Resident {
 }
 
 impl Resident {
-    /// Compiles the kernel, if this device has not yet, and binds it.
+    /// Compiles the kernel, if this device has not yet, and binds it, for batches of up to `batch` rows.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] and the other errors of the device.
     pub(crate) async fn new(
         gpu: &Gpu,
         net: Net,
+        batch: usize,
         figures: Figures,
         parameters: &Parameters,
         data: Bindings<'_>,
@@ -88,7 +89,22 @@ impl Resident {
         let run =
             gpu.buffer_for("records", run_bytes as u64, Usage::UNIFORM | Usage::COPY_DST).await?;
         let columns = net.columns();
-        let results = gpu.buffer("results", (MOST_STEPS * columns * 4) as u64).await?;
+        let memory = (net.held == Held::Memory).then(|| net.memory(batch));
+        // A memory begins with the results.
+        let results = match &memory {
+            Some(memory) => gpu.buffer("memory", memory.bytes).await?,
+            None => gpu.buffer("results", (MOST_STEPS * columns * 4) as u64).await?,
+        };
+        let layers = match &memory {
+            Some(Memory { places, .. }) => {
+                let bytes: &[u8] = bytemuck::cast_slice(places);
+                let usage = Usage::UNIFORM | Usage::COPY_DST;
+                let layers = gpu.buffer_for("layers", bytes.len() as u64, usage).await?;
+                gpu.write(&layers, 0, bytes)?;
+                Some(layers)
+            }
+            None => None,
+        };
         let ring = Ring::new(gpu, columns, MOST_STEPS).await?;
         let mut entries = Vec::new();
         for binding in &pipeline.bindings {
@@ -100,7 +116,8 @@ impl Resident {
                 "values" => parameters.buffer(Arena::Values, 0)?,
                 "state1" => parameters.buffer(Arena::State1, 0)?,
                 "state2" => parameters.buffer(Arena::State2, 0)?,
-                "results" => &results,
+                "results" | "memory" => &results,
+                "layers" if layers.is_some() => layers.as_deref().unwrap_or(&run),
                 "status" => parameters.status(),
                 other => {
                     let detail = format!("binding '{other}' has no operand");
@@ -155,7 +172,11 @@ impl Resident {
                 None => break,
             }
         }
-        let figures = Figures { steps: word(steps.len()), ..self.figures };
+        let figures = Figures {
+            steps: word(steps.len()),
+            layers: word(self.net.layers.len()),
+            ..self.figures
+        };
         self.bytes.clear();
         self.bytes.extend_from_slice(bytemuck::bytes_of(&figures));
         for &(step, rows) in steps {

@@ -140,6 +140,11 @@ impl Loss {
         matches!(self, Loss::SoftmaxCrossEntropy)
     }
 
+    /// Whether its items are those of single elements, not of whole rows.
+    pub(crate) fn is_elementwise(self) -> bool {
+        !matches!(self, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities)
+    }
+
     /// The name in tables and errors.
     pub fn name(self) -> &'static str {
         match self {

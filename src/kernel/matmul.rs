@@ -242,7 +242,7 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let (main, rows, constants) = tiling.parts();
     let mut launch = Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("matmul_dims")],
+        parts: vec![PRELUDE, part!("matmul_dims"), part!("matmul_block")],
         constants,
         dims: [m, n, k, across, down, share].map(word).to_vec(),
         operands: vec![

@@ -1,17 +1,29 @@
-//! The training kernel for small nets, `resident.wgsl.jinja`: many mini-batches in one dispatch,
-//! weights, gradients and the optimizer's state in the registers of one workgroup's lanes. A
-//! template that is rendered for a [`Net`], since every weight is a variable with a name of
-//! its own.
+//! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
+//! gradients and the optimizer's state stay in the registers of its lanes (`resident.wgsl.jinja`), or
+//! in memory if they are too many (`resident_memory.wgsl.jinja`). Both are templates that are rendered
+//! for a [`Net`]; in the former every weight is a variable with a name of its own.
 
 mod jinja;
+mod memory;
 mod template;
 #[cfg(test)]
 mod tests;
+
+pub use memory::{Memory, Place};
 
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 
 /// Steps in one dispatch, at most; the table of records is a uniform of 32 KiB.
 pub const MOST_STEPS: usize = 1024;
+
+/// Where a net's numbers are while it trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// In the lanes' registers.
+    Registers,
+    /// In a buffer.
+    Memory,
+}
 
 /// What the kernel is rendered for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +33,11 @@ pub struct Net {
     /// Whether the lanes are one subgroup that exchanges numbers by subgroup operations, rather than
     /// through workgroup memory. The bits are the same.
     pub subgroups: bool,
-    /// Rows that a turn of the loop over a batch takes.
+    /// Where the numbers are.
+    pub held: Held,
+    /// Whether memory is read in integers of 64 bits, as [`Target`](crate::plan::Target) has it.
+    pub words: bool,
+    /// Rows that a turn of the loop over a batch takes, if they are in registers.
     pub samples: usize,
     /// Features per row.
     pub inputs: usize,
@@ -66,7 +82,7 @@ impl Net {
     /// Parameters that a lane holds, each a variable of the kernel.
     pub fn variables(&self) -> usize {
         let of_layer = |l| {
-            let (rows, columns) = self.held(l);
+            let (rows, columns) = self.own(l);
             (rows + 1) * columns
         };
         (0..self.layers.len()).map(of_layer).sum()
@@ -90,18 +106,27 @@ impl Net {
         (1.0 / (rows * per_row).max(1) as f64) as f32
     }
 
-    /// Turns of the kernel's loops for a step of `rows` rows.
+    /// Turns of the kernel's loops for a step of `rows` rows, at most.
     pub fn turns_of_step(&self, rows: usize) -> usize {
-        rows.div_ceil(self.samples.max(1)) + 1
+        match self.held {
+            Held::Registers => rows.div_ceil(self.samples.max(1)) + 2,
+            Held::Memory => self.turns_of_step_from_memory(rows),
+        }
     }
 
     /// Turns of the loops that load and store everything.
     pub fn turns_of_dispatch(&self) -> usize {
-        2 * self.variables()
+        match self.held {
+            Held::Registers => 2 * self.variables(),
+            Held::Memory => self.turns_of_moving(),
+        }
     }
 
     /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each lane.
     pub fn exchange(&self) -> usize {
+        if self.held == Held::Memory {
+            return 4 * self.lanes;
+        }
         let last = self.layers.len().saturating_sub(1);
         let of_layer = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
             let spread = self.samples * self.slots(inputs).div_ceil(4);
@@ -131,7 +156,7 @@ impl Net {
     }
 
     /// Rows and columns of the weights that a lane holds of layer `l`.
-    fn held(&self, l: usize) -> (usize, usize) {
+    fn own(&self, l: usize) -> (usize, usize) {
         let Some((inputs, layer)) = self.widths().nth(l) else { return (0, 0) };
         match l + 1 == self.layers.len() {
             true => (self.slots(inputs), layer.units),

@@ -1,4 +1,4 @@
-//! What runs a trainer's batches: executors of plans, or the resident kernel.
+//! What runs a trainer's batches: executors of plans, or a resident kernel.
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
@@ -17,10 +17,10 @@ use crate::plan::{AdapterClass, Plan};
 /// fraction of a second, so that no watchdog fires and progress can be shown.
 const SOFTWARE_BUDGET: u64 = 1 << 31;
 const GPU_BUDGET: u64 = 1 << 38;
-/// The same for the resident kernel, which has one core of a processor or of a GPU.
+/// The same for the resident kernels, which have one core of a processor or of a GPU.
 const RESIDENT_BUDGET: u64 = 1 << 28;
 /// Software drivers end an invocation's loops after 65,535 turns, silently.
-const MOST_TURNS: usize = 60_000;
+pub(super) const MOST_TURNS: usize = 60_000;
 
 /// What came of a submission.
 pub(super) struct Outcome {
@@ -107,14 +107,20 @@ impl Engine {
     }
 
     /// The resident kernel of `net`.
-    pub(super) async fn resident<D>(model: &Model, feed: &Feed<D>, net: Net) -> Result<Self> {
+    pub(super) async fn resident<D>(
+        model: &Model,
+        feed: &Feed<D>,
+        net: Net,
+        batch: usize,
+    ) -> Result<Self> {
         let data = Bindings {
             features: &feed.buffers.features,
             targets: &feed.buffers.targets,
             order: &feed.buffers.order,
         };
         let figures = figures(model.loss(), model.optimizer());
-        let kernel = Resident::new(model.gpu(), net, figures, model.parameters(), data).await?;
+        let kernel =
+            Resident::new(model.gpu(), net, batch, figures, model.parameters(), data).await?;
         Ok(Engine::Resident(Box::new(kernel)))
     }
 

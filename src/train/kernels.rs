@@ -1,9 +1,17 @@
-//! Which kernels a model trains with: those of its plan, one dispatch per operation, or the resident
-//! kernel, which runs many steps in one dispatch.
+//! Which kernels a model trains with: those of its plan, one dispatch per operation, or a resident
+//! kernel, which runs many steps in one dispatch. A small rule, no timing:
+//!
+//! | device | net | step | kernels |
+//! | --- | --- | --- | --- |
+//! | software | fits registers | any | resident |
+//! | | another stack of dense layers | fewer than 2²²·c/(c-1) multiply-adds, c cores | resident, in memory |
+//! | GPU | fits registers | fewer than 2¹⁸ multiply-adds | resident |
+//! | any | any other | | general |
 
+use super::engine::MOST_TURNS;
 use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
-use crate::kernel::resident::{Dense, Net};
+use crate::kernel::resident::{Dense, Held, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, Target};
 use crate::{Error, Result};
@@ -11,7 +19,7 @@ use crate::{Error, Result};
 /// Which kernels train a model. The results differ by rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kernels {
-    /// The resident kernel where the net fits it and it is likely to be faster, else the general
+    /// A resident kernel where the net fits it and it is likely to be faster, else the general
     /// ones. In the browser the general ones.
     #[default]
     Auto,
@@ -20,6 +28,9 @@ pub enum Kernels {
     /// One dispatch for many steps, in which parameters, gradients and the optimizer's state stay in
     /// registers: for small stacks of dense layers.
     Resident,
+    /// One dispatch for many steps, too, but with all numbers in memory: for any stack of dense layers.
+    /// It has one core of a processor, or of a GPU, for itself, so that it pays while steps are small.
+    ResidentInMemory,
 }
 
 /// Parameters per lane, at most. Each is a variable of the kernel's code with its gradient, and stands
@@ -40,8 +51,37 @@ const MOST_ROWS: usize = 16_384;
 /// some 20 µs of one subgroup.
 const GPU_STEP: u64 = 1 << 18;
 
-/// The net as the resident kernel takes it, or why it cannot.
-pub(super) fn resident_net(
+/// Multiply-adds that one core of a processor does from memory while the host starts the dispatches of a
+/// step of the general kernels.
+const MEMORY_STEP: u64 = 1 << 22;
+
+/// A net as the resident kernels take it, with the numbers in registers and in memory, or why not.
+pub(super) struct Nets {
+    registers: std::result::Result<Net, String>,
+    memory: std::result::Result<Net, String>,
+}
+
+/// The net as the resident kernels take it.
+pub(super) fn resident_nets(
+    model: &Sequential,
+    loss: Loss,
+    metrics: &[Metric],
+    optimizer: &Optimizer,
+    layout: &ArenaLayout,
+    target: &Target,
+) -> Nets {
+    let net = stack(model, loss, metrics, optimizer, layout, target);
+    let memory = net.clone().map(|net| Net {
+        held: Held::Memory,
+        words: target.reads_words(),
+        samples: 1,
+        ..net
+    });
+    Nets { registers: net.and_then(in_registers), memory }
+}
+
+/// The net, if it is a stack of dense layers.
+fn stack(
     model: &Sequential,
     loss: Loss,
     metrics: &[Metric],
@@ -82,9 +122,11 @@ pub(super) fn resident_net(
     let subgroup = target.subgroup.filter(fits);
     let lanes = subgroup.or(target.width.filter(fits)).unwrap_or(usual) as usize;
     let counts = metrics.iter().map(|metric| metric.count(loss)).collect::<Result<Vec<_>>>();
-    let mut net = Net {
+    Ok(Net {
         lanes,
         subgroups: subgroup.is_some(),
+        held: Held::Registers,
+        words: false,
         samples: 2,
         inputs: model.input_width(),
         layers,
@@ -92,8 +134,12 @@ pub(super) fn resident_net(
         counts: counts.map_err(|error| error.to_string())?,
         rule: optimizer.rule(),
         clip: optimizer.clip().is_some(),
-    };
-    let variables = net.variables();
+    })
+}
+
+/// The net with its numbers in registers, if they fit.
+fn in_registers(mut net: Net) -> std::result::Result<Net, String> {
+    let (lanes, variables) = (net.lanes, net.variables());
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
     if variables > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2 {
@@ -141,50 +187,155 @@ pub(super) struct Choice {
     pub(super) why: String,
 }
 
-/// The choice. `net` is what [`resident_net`] says.
+/// The choice for `nets` in batches of `batch` rows.
 ///
 /// # Errors
-/// [`Error::Argument`] if the resident kernel is asked for and cannot be.
+/// [`Error::Argument`] if a resident kernel is asked for and cannot be.
 pub(super) fn choose(
     kernels: Kernels,
-    net: std::result::Result<Net, String>,
+    nets: Nets,
     batch: usize,
     target: &Target,
 ) -> Result<Choice> {
-    let net = net.and_then(|net| match batch {
+    let bounded = |net: Net| match batch {
         ..=MOST_ROWS => Ok(net),
         _ => Err(format!("a batch has {batch} rows, at most {MOST_ROWS} fit")),
-    });
-    let general = |why: String| Ok(Choice { net: None, why: format!("general: {why}") });
-    match (kernels, net) {
-        (Kernels::General, _) => general("as asked for".into()),
-        (Kernels::Resident, Err(reason)) => {
-            let rule = format!("auto or general here: {reason}");
-            Err(Error::argument("kernels", "resident", &rule))
+    };
+    let (registers, memory) = (nets.registers.and_then(bounded), nets.memory.and_then(bounded));
+    let memory = memory.and_then(|net| bounded_in_memory(net, batch, target));
+    let refused = |what: &str, reason: &str| {
+        let rule = format!("auto or general here: {reason}");
+        Err(Error::argument("kernels", what, &rule))
+    };
+    let reason = match (kernels, registers, memory) {
+        (Kernels::General, ..) => "as asked for".into(),
+        (Kernels::Resident, Ok(net), _) | (Kernels::ResidentInMemory, _, Ok(net)) => {
+            return Ok(resident(net));
         }
-        (Kernels::Auto, Err(reason)) => general(reason),
+        (Kernels::Resident, Err(reason), _) => return refused("resident", &reason),
+        (Kernels::ResidentInMemory, _, Err(reason)) => {
+            return refused("resident in memory", &reason);
+        }
         // Seconds of the process that draws all pages, and its compilers differ widely.
-        (Kernels::Auto, Ok(_)) if cfg!(target_arch = "wasm32") => {
-            general("a browser may take seconds to compile the resident kernel".into())
+        (Kernels::Auto, ..) if cfg!(target_arch = "wasm32") => {
+            "a browser may take seconds to compile the resident kernel".into()
         }
-        (Kernels::Auto, Ok(net))
-            if target.class == AdapterClass::Gpu && net.multiply_adds(batch) > GPU_STEP =>
-        {
-            general(format!(
-                "a step of {} multiply-adds is better shared out over the GPU",
-                net.multiply_adds(batch)
-            ))
+        (Kernels::Auto, Ok(net), _) => match (target.class, net.multiply_adds(batch)) {
+            (AdapterClass::Gpu, work @ GPU_STEP..) => {
+                format!("a step of {work} multiply-adds is better shared out over the GPU")
+            }
+            _ => return Ok(resident(net)),
+        },
+        (Kernels::Auto, Err(reason), Ok(net)) if target.class == AdapterClass::Software => {
+            match net.multiply_adds(batch) {
+                work if work >= memory_step(target.busy) => {
+                    format!("{reason}; a step of {work} multiply-adds is better shared out")
+                }
+                _ => return Ok(resident(net)),
+            }
         }
-        (_, Ok(net)) => {
-            let how = if net.subgroups { "subgroup operations" } else { "workgroup memory" };
+        (Kernels::Auto, Err(reason), _) => reason,
+    };
+    Ok(Choice { net: None, why: format!("general: {reason}") })
+}
+
+/// Multiply-adds from which a step is faster with the general kernels, which start their dispatches for
+/// as long as one core takes for [`MEMORY_STEP`], but have `cores` of them.
+fn memory_step(cores: usize) -> u64 {
+    match cores {
+        ..=1 => u64::MAX,
+        _ => MEMORY_STEP + MEMORY_STEP / (cores as u64 - 1),
+    }
+}
+
+fn resident(net: Net) -> Choice {
+    let how = if net.subgroups { "subgroup operations" } else { "workgroup memory" };
+    let lanes = net.lanes;
+    let why = match net.held {
+        Held::Registers => {
             let rows = if net.samples == 1 { "row" } else { "rows" };
-            let why = format!(
-                "resident: {} parameters in each of {} lanes, which exchange by {how}, {} {rows} at a time",
+            format!(
+                "resident: {} parameters in each of {lanes} lanes, which exchange by {how}, {} {rows} at a time",
                 net.variables(),
-                net.lanes,
                 net.samples
-            );
-            Ok(Choice { net: Some(net), why })
+            )
         }
+        Held::Memory => {
+            format!("resident: numbers in memory, {lanes} lanes, which exchange by {how}")
+        }
+    };
+    Choice { net: Some(net), why }
+}
+
+/// Whether the memory of batches of `batch` rows fits the device, and a step a dispatch.
+fn bounded_in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
+    let (bytes, most) = (net.memory(batch).bytes, target.max_tensor_bytes());
+    if bytes > most {
+        return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
+    }
+    let turns = net.turns_of_step(batch).saturating_add(net.turns_of_dispatch());
+    if turns > MOST_TURNS {
+        return Err(format!(
+            "a step takes {turns} turns of loops, at most {MOST_TURNS} fit a dispatch"
+        ));
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What trains 32-h-h-1 in batches of `batch` rows.
+    fn said(kernels: Kernels, h: usize, batch: usize, target: &Target) -> Result<String> {
+        let activation = None;
+        let dense = |units| Dense { units, activation, weights_at: 0, bias_at: 0 };
+        let net = Net {
+            lanes: 8,
+            subgroups: true,
+            held: Held::Registers,
+            words: false,
+            samples: 2,
+            inputs: 32,
+            layers: vec![dense(h), dense(h), dense(1)],
+            loss: Loss::MeanSquaredError,
+            counts: vec![],
+            rule: UpdateRule::Sgd { weight_decay: 0.0 },
+            clip: false,
+        };
+        let memory = Ok(Net { held: Held::Memory, ..net.clone() });
+        let nets = Nets { registers: in_registers(net), memory };
+        choose(kernels, nets, batch, target).map(|choice| choice.why)
+    }
+
+    #[test]
+    fn small_steps_are_one_cores_and_large_ones_are_shared_out() {
+        let software = |busy| Target { class: AdapterClass::Software, busy, ..Target::default() };
+        let auto = |h, batch, target: &Target| said(Kernels::Auto, h, batch, target).unwrap();
+        let two = software(2);
+        assert!(auto(32, 512, &two).starts_with("resident: 269 parameters in each of 8 lanes"));
+        assert!(auto(64, 32, &two).starts_with("resident: numbers in memory, 8 lanes"));
+        // 16,576 multiply-adds a row: on two cores 2²³ a step, on five 5·2²⁰.
+        assert!(auto(64, 506, &two).starts_with("resident"));
+        let shared = auto(64, 507, &two);
+        assert!(shared.starts_with("general: ") && shared.contains("shared out"), "{shared}");
+        assert!(auto(64, 316, &software(5)).starts_with("resident"));
+        assert!(auto(64, 317, &software(5)).starts_with("general"));
+        assert!(auto(64, 2000, &software(1)).starts_with("resident"));
+        assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 lanes"));
+    }
+
+    #[test]
+    fn what_memory_cannot_hold_is_refused() {
+        let refused = |h, batch, target: &Target| {
+            said(Kernels::ResidentInMemory, h, batch, target).unwrap_err().to_string()
+        };
+        let error = refused(2048, 1000, &Target::default());
+        assert!(error.contains("turns of loops, at most 60000 fit a dispatch"), "{error}");
+        let small = Target { max_binding_bytes: 1 << 16, ..Target::default() };
+        let error = refused(64, 32, &small);
+        assert!(error.contains("bytes, at most 65536 fit a buffer"), "{error}");
+        let error = refused(64, 20_000, &Target::default());
+        assert!(error.contains("a batch has 20000 rows"), "{error}");
     }
 }

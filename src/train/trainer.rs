@@ -81,7 +81,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         let feed = Feed::new(&gpu, data, batch, residency, orders).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
-            Some(net) => Engine::resident(model, &feed, net).await?,
+            Some(net) => Engine::resident(model, &feed, net, batch).await?,
             None => Engine::general(model, &feed, (graph, plan.clone()), batch, trains).await?,
         };
         Ok(Self {

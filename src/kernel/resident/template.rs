@@ -1,23 +1,49 @@
 //! Rendering the resident kernel for a net.
 
 use super::jinja::{self, Value};
-use super::{Dense, MOST_STEPS, Net};
+use super::{Dense, Held, MOST_STEPS, Net};
 use crate::graph::{Count, Unary, UpdateRule};
 use crate::kernel::reflect::{self, Binding};
 use crate::kernel::{PRELUDE, Part, elementwise, part};
 use crate::{Error, Result};
 
-pub(super) const TEMPLATE: &Part =
-    &Part { name: "resident", source: include_str!("../../../shaders/resident.wgsl.jinja") };
-pub(super) const LOSS: &str = include_str!("../../../shaders/resident_loss.wgsl.jinja");
+macro_rules! template {
+    ($name:literal) => {
+        &Part {
+            name: $name,
+            source: include_str!(concat!("../../../shaders/", $name, ".wgsl.jinja")),
+        }
+    };
+}
+
+/// The templates that others include.
+pub(super) const INCLUDED: [&Part; 5] = [
+    template!("resident_run"),
+    template!("resident_sums"),
+    template!("resident_update"),
+    template!("resident_loss"),
+    template!("resident_memory_loss"),
+];
 
 impl Net {
+    /// The file that is rendered.
+    pub(super) fn template(&self) -> &'static Part {
+        match self.held {
+            Held::Registers => template!("resident"),
+            Held::Memory => template!("resident_memory"),
+        }
+    }
+
     /// The bindings that the kernel declares.
     pub fn bindings(&self) -> Vec<Binding> {
-        let mut bindings = reflect::bindings(&[TEMPLATE]);
-        // The template declares targets for both of their types.
+        let mut parts = vec![self.template()];
+        parts.extend(INCLUDED);
+        let mut bindings = reflect::bindings(&parts);
+        // The results lie in the memory, if there is one. Targets are declared for both of their types.
+        bindings.retain(|binding| self.held == Held::Registers || binding.name != "results");
         bindings.dedup_by_key(|binding| binding.index);
-        bindings.retain(|binding| binding.index < 7 + self.rule.states() as u32);
+        let last_state = 6 + self.rule.states() as u32;
+        bindings.retain(|binding| !(last_state + 1..9).contains(&binding.index));
         bindings
     }
 
@@ -26,17 +52,88 @@ impl Net {
     /// # Errors
     /// [`Error::Shape`] if the net has no layer.
     pub fn source(&self) -> Result<String> {
-        let text = jinja::render(TEMPLATE.source, &[("resident_loss", LOSS)], self.given()?)
+        let included = INCLUDED.map(|part| (part.name, part.source));
+        let text = jinja::render(self.template().source, &included, self.given()?)
             .map_err(|error| Error::shape("resident kernel", error))?;
         // Slopes are literals here; as a constant to be overridden, the file's would have the whole
         // module validated twice.
         let activation = elementwise::ACTIVATION.source.replace("override SLOPE", "const SLOPE");
-        let parts = [PRELUDE.source, part!("log1p").source, &activation, &text];
+        let mut parts = vec![PRELUDE.source, part!("log1p").source, &activation];
+        if self.held == Held::Memory {
+            let rows: &Part = match self.lanes {
+                _ if !self.subgroups => part!("matmul_rows_alone"),
+                4 => part!("matmul_rows_subgroup_4"),
+                _ => part!("matmul_rows_subgroup_8"),
+            };
+            parts.extend([part!("matmul_block").source, rows.source]);
+            if self.words {
+                parts.push(part!("matmul_words").source);
+            }
+        }
+        parts.push(&text);
         Ok(reflect::announced(&parts))
     }
 
     /// What the template is given.
     pub(super) fn given(&self) -> Result<Vec<(&'static str, Value)>> {
+        let mut given = self.given_to_both();
+        given.extend(match self.held {
+            Held::Registers => self.given_to_registers()?,
+            Held::Memory => self.given_to_memory(),
+        });
+        Ok(given)
+    }
+
+    fn given_to_both(&self) -> Vec<(&'static str, Value)> {
+        let (rule, variant) = match self.rule {
+            UpdateRule::Sgd { .. } => ("sgd", false),
+            UpdateRule::Momentum { nesterov, .. } => ("momentum", nesterov),
+            UpdateRule::Adam { decoupled, .. } => ("adam", decoupled),
+        };
+        let masks: Vec<usize> = (0..self.lanes.trailing_zeros()).map(|bit| 1 << bit).collect();
+        vec![
+            ("in_memory", (self.held == Held::Memory).into()),
+            ("lanes", self.lanes.into()),
+            ("subgroups", self.subgroups.into()),
+            ("inputs", self.inputs.into()),
+            ("classes", self.loss.takes_classes().into()),
+            ("loss", self.loss.name().into()),
+            ("counts", self.counts.iter().map(|&c| count_name(c)).collect::<Vec<_>>().into()),
+            ("rule", rule.into()),
+            ("variant", variant.into()),
+            ("states", self.rule.states().into()),
+            ("clip", self.clip.into()),
+            ("masks", masks.into()),
+            ("exchange", (self.exchange() / 4).into()),
+            ("tree", tree(0, self.lanes, "").into()),
+            ("most_steps", MOST_STEPS.into()),
+        ]
+    }
+
+    fn given_to_memory(&self) -> Vec<(&'static str, Value)> {
+        let function = |&function: &Unary| {
+            let (forward, derivative) = formulas(function);
+            let fields = [("function", forward.into()), ("derivative", derivative.into())];
+            Value::Record(fields.into())
+        };
+        vec![
+            ("words", self.words.into()),
+            ("functions", self.functions().iter().map(function).collect::<Vec<_>>().into()),
+            (
+                "saves_inputs",
+                self.functions().iter().any(|function| !function.grad_from_output()).into(),
+            ),
+            ("layers", self.layers.len().into()),
+            ("outputs", self.output_width().into()),
+            ("parameters", self.parameter_fours().into()),
+            ("first_parameter", self.first_parameter().into()),
+            ("strips", self.strips().into()),
+            ("across", self.across().into()),
+            ("elementwise", self.loss.is_elementwise().into()),
+        ]
+    }
+
+    fn given_to_registers(&self) -> Result<Vec<(&'static str, Value)>> {
         let layers = self.widths().enumerate();
         let layers: Vec<Value> =
             layers.map(|(l, (inputs, layer))| self.layer(l, inputs, layer)).collect();
@@ -47,44 +144,26 @@ impl Net {
         let replicated = format!("{}_b_", hidden.len());
         let own_names: Vec<String> =
             names.iter().filter(|name| !name.starts_with(&replicated)).cloned().collect();
-        let (rule, variant) = match self.rule {
-            UpdateRule::Sgd { .. } => ("sgd", false),
-            UpdateRule::Momentum { nesterov, .. } => ("momentum", nesterov),
-            UpdateRule::Adam { decoupled, .. } => ("adam", decoupled),
-        };
-        let classes = self.loss.takes_classes();
-        let masks: Vec<usize> = (0..self.lanes.trailing_zeros()).map(|bit| 1 << bit).collect();
         Ok(vec![
-            ("lanes", self.lanes.into()),
-            ("subgroups", self.subgroups.into()),
             ("samples", self.samples.into()),
-            ("inputs", self.inputs.into()),
             ("input_slots", self.slots(self.inputs).into()),
-            ("target_width", if classes { 1 } else { self.output_width() }.into()),
-            ("classes", classes.into()),
+            (
+                "target_width",
+                if self.loss.takes_classes() { 1 } else { self.output_width() }.into(),
+            ),
             ("hidden", hidden.to_vec().into()),
             ("out", out.clone()),
             ("layers", layers.into()),
             ("own_names", own_names.into()),
             ("names", names.into()),
-            ("loss", self.loss.name().into()),
-            ("counts", self.counts.iter().map(|&c| count_name(c)).collect::<Vec<_>>().into()),
-            ("rule", rule.into()),
-            ("variant", variant.into()),
-            ("states", self.rule.states().into()),
-            ("clip", self.clip.into()),
-            ("masks", masks.into()),
-            ("exchange", (self.exchange() / 4).into()),
-            ("tree", tree(0, self.lanes, "").into()),
             ("tree_of", tree(0, self.lanes, "[c]").into()),
-            ("most_steps", MOST_STEPS.into()),
         ])
     }
 
     /// The names of a lane's parameters of layer `l`, row by row, then the biases; without what tells
     /// weights, gradients and states apart.
     fn names(&self, l: usize) -> Vec<String> {
-        let (rows, columns) = self.held(l);
+        let (rows, columns) = self.own(l);
         let of_row = |row: String| (0..columns).map(move |column| format!("{l}_{row}_{column}"));
         (0..rows).map(|row| row.to_string()).chain(["b".into()]).flat_map(of_row).collect()
     }
@@ -97,7 +176,7 @@ impl Net {
             (_, false) => "z",
             (_, true) => "y",
         };
-        let (rows, columns) = self.held(l);
+        let (rows, columns) = self.own(l);
         let (function, derivative) = layer.activation.map(formulas).unzip();
         Value::Record(
             [

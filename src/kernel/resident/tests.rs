@@ -1,8 +1,8 @@
 //! The few lines of Jinja, by themselves and beside minijinja.
 
 use super::jinja::{Value, render};
-use super::template::{LOSS, TEMPLATE};
-use super::{Dense, Net};
+use super::template::INCLUDED;
+use super::{Dense, Held, Net};
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 
 fn shown(text: &str) -> String {
@@ -11,7 +11,7 @@ fn shown(text: &str) -> String {
         ("words", vec!["a", "b"].into()),
         ("none", None::<String>.into()),
     ];
-    render(text, &[("other", "<{{ n }}>")], names).unwrap_or_else(|error| error)
+    render(text, &[("other", "<{{ n }}>\n")], names).unwrap_or_else(|error| error)
 }
 
 #[test]
@@ -105,6 +105,8 @@ fn net(lanes: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
     Net {
         lanes,
         subgroups,
+        held: Held::Registers,
+        words: subgroups,
         samples: 1 + widths.len() % 2,
         inputs: *inputs,
         layers: units.iter().enumerate().map(layer).collect(),
@@ -132,14 +134,45 @@ fn the_kernel_is_what_minijinja_renders() {
     for (n, widths) in stacks.into_iter().enumerate() {
         for (m, loss) in losses.into_iter().enumerate() {
             for subgroups in [false, true] {
-                let net = net([4, 8, 32][(n + m) % 3], subgroups, widths, loss);
-                let (others, given) = ([("resident_loss", LOSS)], net.given().unwrap());
-                let expected = reference(TEMPLATE.source, &others, &given);
-                let found = render(TEMPLATE.source, &others, given).unwrap();
-                assert!(found == expected, "{net:?}: {found}, not {expected}");
-                kernels.insert(found);
+                for held in [Held::Registers, Held::Memory] {
+                    let net = net([4, 8, 32][(n + m) % 3], subgroups, widths, loss);
+                    let net = Net { held, ..net };
+                    let (text, given) = (net.template().source, net.given().unwrap());
+                    let others = INCLUDED.map(|part| (part.name, part.source));
+                    let expected = reference(text, &others, &given);
+                    let found = render(text, &others, given).unwrap();
+                    assert!(found == expected, "{net:?}: {found}, not {expected}");
+                    kernels.insert(found);
+                }
             }
         }
     }
-    assert_eq!(kernels.len(), 6 * 6 * 2);
+    assert_eq!(kernels.len(), 6 * 6 * 2 * 2);
+}
+
+/// Steps after which Mesa 22.3's driver, which ends a shader after 65,535 turns of loops, was seen to end
+/// this one.
+#[test]
+fn turns_are_those_that_the_driver_counts() {
+    let seen: [(&[usize], usize, usize); 12] = [
+        (&[10, 64, 1], 8, 249),
+        (&[10, 64, 1], 32, 209),
+        (&[10, 64, 1], 64, 139),
+        (&[10, 64, 1], 128, 83),
+        (&[10, 128, 1], 32, 131),
+        (&[10, 256, 1], 32, 75),
+        (&[10, 64, 8], 32, 182),
+        (&[10, 64, 16], 32, 153),
+        (&[64, 1], 32, 307),
+        (&[128, 1], 32, 188),
+        (&[64, 64, 1], 32, 121),
+        (&[64, 64, 64, 1], 32, 73),
+    ];
+    for (widths, rows, steps) in seen {
+        let net = net(8, true, widths, Loss::MeanSquaredError);
+        let net = Net { held: Held::Memory, clip: false, ..net };
+        let (moving, turns) = (net.turns_of_dispatch() / 2, net.turns_of_step(rows));
+        let (before, after) = (moving + (steps - 1) * turns, moving + (steps + 1) * turns);
+        assert!(before <= 65_535 && 65_535 <= after, "{widths:?}, {rows} rows: {turns} turns");
+    }
 }

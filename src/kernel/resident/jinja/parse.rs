@@ -186,6 +186,7 @@ impl<'t> Parser<'t> {
                 else {
                     return self.wrong("there is no such template");
                 };
+                let text = text.strip_suffix('\n').unwrap_or(text); // as Jinja does
                 let (outer, at) = (std::mem::replace(&mut self.text, text), self.at);
                 self.at = 0;
                 let (body, _) = self.nodes(&[])?;

@@ -1,0 +1,173 @@
+//! Where the numbers of a net lie that trains from memory, `resident_memory.wgsl.jinja`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{MOST_STEPS, Net};
+use crate::graph::{Loss, Unary};
+use crate::kernel::word;
+
+/// `struct Layer`. Places are in fours of numbers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Place {
+    inputs: u32,
+    units: u32,
+    weights_at: u32,
+    bias_at: u32,
+    weights: u32,
+    below: u32,
+    saved_below: u32,
+    above: u32,
+    saved: u32,
+    error: u32,
+    error_below: u32,
+    function: u32,
+    function_below: u32,
+    unused: [u32; 3],
+}
+
+/// The memory of a net for batches of up to so many rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// One entry per layer.
+    pub places: Vec<Place>,
+    /// Bytes of the whole.
+    pub bytes: u64,
+}
+
+fn fours(numbers: usize) -> usize {
+    numbers.div_ceil(4)
+}
+
+impl Net {
+    /// Where everything lies, for batches of up to `rows` rows.
+    pub fn memory(&self, rows: usize) -> Memory {
+        let functions = self.functions();
+        let number = |activation: Option<Unary>| {
+            let at = functions.iter().position(|&function| Some(function) == activation);
+            word(at.unwrap_or(functions.len()))
+        };
+        let rows = 4 * fours(rows);
+        let mut end = self.first_parameter() + self.parameter_fours() * (2 + self.rule.states());
+        let mut take = |count: usize| {
+            let start = end;
+            end = end.saturating_add(count);
+            word(start)
+        };
+        let mut weights = self.first_parameter();
+        let mut before = Place { above: take(rows * fours(self.inputs)), ..Place::default() };
+        (before.saved, before.function) = (before.above, number(None));
+        let mut places = Vec::new();
+        for (inputs, layer) in self.widths() {
+            let outputs = rows * fours(layer.units);
+            let above = take(outputs);
+            let from_output = layer.activation.is_none_or(Unary::grad_from_output);
+            let place = Place {
+                inputs: word(inputs),
+                units: word(layer.units),
+                weights_at: word(layer.weights_at as usize),
+                bias_at: word(layer.bias_at as usize),
+                weights: word(weights),
+                below: before.above,
+                saved_below: before.saved,
+                above,
+                saved: if from_output { above } else { take(outputs) },
+                error: take(outputs),
+                error_below: before.error,
+                function: number(layer.activation),
+                function_below: before.function,
+                unused: [0; 3],
+            };
+            weights += layer_fours(inputs, layer.units);
+            places.push(place);
+            before = place;
+        }
+        Memory { places, bytes: 16 * end as u64 }
+    }
+
+    /// The activations of all layers, each once.
+    pub(super) fn functions(&self) -> Vec<Unary> {
+        let mut functions = Vec::new();
+        for function in self.layers.iter().filter_map(|layer| layer.activation) {
+            if !functions.contains(&function) {
+                functions.push(function);
+            }
+        }
+        functions
+    }
+
+    /// Fours of numbers before the parameters: the results.
+    pub(super) fn first_parameter(&self) -> usize {
+        fours(MOST_STEPS * self.columns())
+    }
+
+    /// Fours of numbers that the parameters take, filled up.
+    pub(super) fn parameter_fours(&self) -> usize {
+        self.widths().map(|(inputs, layer)| layer_fours(inputs, layer.units)).sum()
+    }
+
+    /// Strips of 8 rows that a lane adds up. Without others to load for it, more would be no faster, and
+    /// take longer to compile.
+    pub(super) fn strips(&self) -> usize {
+        if self.subgroups { 4 } else { 1 }
+    }
+
+    /// Lanes side by side in a tile.
+    pub(super) fn across(&self) -> usize {
+        // Lanes that share what they loaded must have the same rows.
+        if self.subgroups { self.lanes } else { self.lanes.min(8) }
+    }
+
+    /// Turns of the loops of a step over `rows` rows, as Mesa's software driver counts them: it runs the
+    /// code of a branch that is not taken too, and after the last turn of a loop once more its body, all
+    /// with no lane active. There each loop makes one turn.
+    pub(super) fn turns_of_step_from_memory(&self, rows: usize) -> usize {
+        let rows = 4 * fours(rows);
+        let by_lane = |count: usize| count.div_ceil(self.lanes);
+        let tile_rows = 8 * self.strips() * (self.lanes / self.across());
+        let tile_columns = 4 * self.across();
+        // Over rows of tiles, tiles, and one after another terms and the 8 rows to store.
+        let product = |m: usize, n: usize, k: usize| {
+            let tile = 1 + (fours(k) + 1) + (8 + 1);
+            let tiles = n.div_ceil(tile_columns) * tile + 3;
+            m.div_ceil(tile_rows) * (1 + tiles) + IDLE_PRODUCT
+        };
+        // Over rows, and so many times over fours of outputs and over each of them.
+        let passes = match self.loss {
+            Loss::SoftmaxCrossEntropy => 3,
+            Loss::SoftmaxCrossEntropyProbabilities => 4,
+            _ => 1,
+        };
+        let outputs = 2 * fours(self.output_width()) + self.output_width() + 2;
+        let idle_loss = 1 + 2 * passes;
+        let loss = by_lane(rows) * (1 + passes * outputs) + idle_loss;
+        let layers = self.widths().enumerate().map(|(l, (inputs, layer))| {
+            let forward = product(rows, layer.units, inputs);
+            let weight_gradient = product(4 * fours(inputs), layer.units, rows);
+            let error_below =
+                if l == 0 { IDLE_PRODUCT } else { product(rows, inputs, layer.units) };
+            2 + forward + IDLE_PRODUCT + weight_gradient + error_below + 2 * idle_loss
+        });
+        let up_and_down = layers.sum::<usize>() + loss + 1 + 2 * IDLE_PRODUCT;
+        let update = by_lane(self.parameter_fours()) + 1;
+        let loading = by_lane(rows * fours(self.inputs)) + 1;
+        1 + loading + up_and_down + update * if self.clip { 2 } else { 1 }
+    }
+
+    /// Turns of the loops that load and store the parameters, and of the last turn of all.
+    pub(super) fn turns_of_moving(&self) -> usize {
+        let layers = self.widths().map(|(inputs, dense)| {
+            let across = fours(dense.units).div_ceil(self.lanes) + 1;
+            1 + (4 * fours(inputs) + 1) * (1 + across) + 2
+        });
+        2 * (layers.sum::<usize>() + 3) + 32
+    }
+}
+
+/// Turns of a product's loops with no lane active.
+const IDLE_PRODUCT: usize = 4;
+
+/// Fours of a layer's weights and biases, filled up.
+fn layer_fours(inputs: usize, units: usize) -> usize {
+    (4 * fours(inputs) + 1) * fours(units)
+}
