@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""W1 to W5 in PyTorch, JAX and Keras on the processor, for honesty: where the adapter is the processor
-itself, these are what a person would otherwise use. Same data, first weights and arithmetic as the
-workers of bench/; see bench/README.md for what the clock holds.
+"""W1 to W5 in PyTorch, JAX and Keras (on TensorFlow, its default, and on JAX) on the processor, for
+honesty: where the adapter is the processor itself, these are what a person would otherwise use. Same
+data, first weights and arithmetic as the workers of bench/; see bench/README.md for what the clock holds.
 
-    python3 -m venv venv && venv/bin/pip install numpy "jax[cpu]" keras
+    python3 -m venv venv && venv/bin/pip install numpy "jax[cpu]" keras tensorflow-cpu
     venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
     venv/bin/python bench/cpu/run.py --rounds 7 --json FILE
 """
@@ -16,7 +16,7 @@ import statistics
 import sys
 
 INSTALL = """Install what is missing, in an environment of its own:
-    pip install numpy "jax[cpu]" keras
+    pip install numpy "jax[cpu]" keras tensorflow-cpu
     pip install torch --index-url https://download.pytorch.org/whl/cpu   (or from PyPI: larger)"""
 
 try:
@@ -79,12 +79,13 @@ def main():
     arguments = parser.parse_args()
 
     present = []
-    for framework in (frameworks.Torch, frameworks.Jax, frameworks.Keras):
+    wanted = (frameworks.Torch, frameworks.Jax, frameworks.KerasOnTensorFlow, frameworks.KerasOnJax)
+    for framework in wanted:
         try:
             present.append(framework())
         except ImportError as error:
             print(f"{framework.name} is missing ({error}).", file=sys.stderr)
-    if len(present) < 3:
+    if len(present) < len(wanted):
         print(INSTALL, file=sys.stderr)
     if not present:
         sys.exit(1)
