@@ -3,7 +3,7 @@
 //! | device | product | tiling |
 //! | --- | --- | --- |
 //! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 192 rows, or 4 of 4 columns; rows shared |
-//! | | from 2²⁰ on, 16 columns or fewer, subgroups of 8 | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
+//! | | 16 columns or fewer, 2¹⁴ terms in a column or more, subgroups of 8 | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
@@ -37,6 +37,10 @@ pub struct Choice {
 
 /// Multiply-adds from which two bands pay for their compilation within a thousand steps.
 const MEDIUM: usize = 1 << 20;
+
+/// Multiply-adds per column from which few columns pay for tiles of their own: in tiles of 32 columns,
+/// most of what they take is in vain.
+const NARROW: usize = 1 << 14;
 
 /// Multiply-adds from which more sums per lane than that do.
 const LARGE: usize = 1 << 23;
@@ -96,9 +100,12 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             // What lies past the last row or column is computed in vain.
             let rows = m.div_ceil(8);
             let wide = n > 4 * lanes as usize;
-            if multiply_adds >= MEDIUM && n <= 16 && rows >= 4 && halves.runs_with(subgroup, words)
+            if m.saturating_mul(k) >= NARROW
+                && n <= 16
+                && rows >= 4
+                && halves.runs_with(subgroup, words)
             {
-                (halves, "software adapter, 2^20 multiply-adds or more, 16 columns or fewer")
+                (halves, "software adapter, 16 columns or fewer, 2^14 terms in each or more")
             } else if multiply_adds >= LARGE && rows > 1 {
                 let tiling = match (wide, rows) {
                     (true, MANY_ROWS..) => bands(3, 8),
@@ -173,6 +180,8 @@ mod tests {
         assert_eq!(software([16, 1024, 4096]), bands(2, 8));
         let in_halves = |tiling| matches!(tiling, Tiling::Registers { halves: true, .. });
         assert!(in_halves(software([4096, 16, 64])));
+        assert!(in_halves(software([256, 1, 64])));
+        assert!(!in_halves(software([255, 1, 64])));
         assert!(!in_halves(software([4096, 17, 64])));
         assert!(!in_halves(of(AdapterClass::Software, Some(4), [4096, 16, 64])));
         let gpu = |sizes| of(AdapterClass::Gpu, Some(32), sizes);
