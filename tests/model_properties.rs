@@ -141,6 +141,7 @@ fn compile() -> impl Strategy<Value = Compile> {
         6 => Just(Kernels::General),
         1 => Just(Kernels::Auto),
         1 => Just(Kernels::Resident),
+        1 => Just(Kernels::ResidentInMemory),
     ];
     (loss, optimizer(), metric, kernels).prop_map(|(loss, optimizer, metric, kernels)| {
         let compile = Compile::new(loss, optimizer).kernels(kernels);

@@ -6,7 +6,7 @@ mod support;
 
 use common::gpu;
 use common::random::Random;
-use support::article::{article, article_data, article_net};
+use common::training::{article_data, article_net, compile_on, weights};
 use support::net::{Net, Unary};
 use support::{bits, close};
 use wgrad::data::{Dataset, Targets};
@@ -16,11 +16,11 @@ use wgrad::train::{
 };
 use wgrad::{Error, Gpu};
 
-/// Both.
+/// Both kernels.
 const RESIDENT: [Kernels; 2] = [Kernels::Resident, Kernels::ResidentInMemory];
 
-fn weights(model: &Model) -> Vec<f32> {
-    model.weights_blocking().unwrap().into_iter().flat_map(|(_, values)| values).collect()
+fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
+    compile_on(kernels, gpu, article_net(), Loss::MeanSquaredError, optimizer)
 }
 
 /// The same adapter without optional features: lanes exchange through workgroup memory.
@@ -96,7 +96,9 @@ impl Task {
         let regression =
             matches!(loss, Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. });
         if regression && random.below(2) == 0 {
-            net = net.tanh();
+            // Derivatives from the output, and from the input.
+            let function = [Unary::Tanh, Unary::GeluTanh, Unary::Square][random.below(3)];
+            net = net.activation(function);
         }
         let rows = 20 + random.below(30);
         let features = random.many(rows * inputs, |r| r.uniform(-1.0, 1.0));
@@ -416,11 +418,13 @@ fn a_callback_stops_training() {
         }
     }
     let data = article_data(80);
-    let mut model = article(&gpu(), Optimizer::sgd(0.05), Kernels::Resident);
-    let mut stopper = Stopper(4);
-    let fit = Fit::new(5).batch_size(32).in_order().callback(&mut stopper);
-    let history = model.fit_blocking(&data, fit).unwrap();
-    assert!(history.stopped_early);
-    // What is under way, the rest of the epoch, is finished.
-    assert_eq!(model.steps(), 6);
+    for kernels in RESIDENT {
+        let mut model = article(&gpu(), Optimizer::sgd(0.05), kernels);
+        let mut stopper = Stopper(4);
+        let fit = Fit::new(5).batch_size(32).in_order().callback(&mut stopper);
+        let history = model.fit_blocking(&data, fit).unwrap();
+        assert!(history.stopped_early);
+        // What is under way, the rest of the epoch, is finished.
+        assert_eq!(model.steps(), 6);
+    }
 }

@@ -1,13 +1,16 @@
 //! What the resident training kernels ask of a device: dispatches, their bounds, and the choice.
 
 mod common;
-mod support;
 
 use common::gpu;
-use support::article::{article, article_data, article_net};
+use common::training::{article_data, article_net, compile_on};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels, Residency};
+use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Counters, Error, Gpu};
+
+fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
+    compile_on(kernels, gpu, article_net(), Loss::MeanSquaredError, optimizer)
+}
 
 fn noop() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
@@ -73,7 +76,7 @@ fn turns_of_loops_in_memory_are_bounded() {
     };
     assert_eq!(kernels(&[64], 32).unwrap(), 77);
     assert_eq!(kernels(&[64, 64], 1000).unwrap(), 1);
-    let error = kernels(&[2048, 2048], 1000).expect_err("two million turns");
+    let error = kernels(&[2048, 2048], 1000).expect_err("thirteen million turns");
     assert!(error.to_string().contains("turns of loops, at most 60000"), "{error}");
 }
 

@@ -125,10 +125,14 @@ class Keras:
         self.requests, theirs = multiprocessing.Pipe()
         spawn = multiprocessing.get_context("spawn")
         spawn.Process(target=serve_keras, args=(theirs,), daemon=True).start()
+        theirs.close()  # so that the pipe ends with the process
         self.version = self.answer()
 
     def answer(self):
-        answer = self.requests.recv()
+        try:
+            answer = self.requests.recv()
+        except EOFError:
+            raise ImportError(f"its process ended without a word; KERAS_BACKEND={os.environ['KERAS_BACKEND']}")
         if isinstance(answer, Exception):
             raise answer
         return answer

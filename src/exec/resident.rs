@@ -63,6 +63,8 @@ pub(crate) struct Resident {
     group: wgpu::BindGroup,
     /// Figures and records. One is enough: a write waits for the submissions before it.
     run: Buffer,
+    /// The table of layers, kept for as long as it is bound; none if the numbers are in registers.
+    _layers: Option<Buffer>,
     results: Buffer,
     ring: Ring,
     /// Bytes of `run` under construction, kept so that steps allocate nothing.
@@ -108,18 +110,18 @@ impl Resident {
         let ring = Ring::new(gpu, columns, MOST_STEPS).await?;
         let mut entries = Vec::new();
         for binding in &pipeline.bindings {
-            let buffer: &wgpu::Buffer = match binding.name {
-                "run" => &run,
-                "features" => data.features,
-                "targets" => data.targets,
-                "order" => data.order,
-                "values" => parameters.buffer(Arena::Values, 0)?,
-                "state1" => parameters.buffer(Arena::State1, 0)?,
-                "state2" => parameters.buffer(Arena::State2, 0)?,
-                "results" | "memory" => &results,
-                "layers" if layers.is_some() => layers.as_deref().unwrap_or(&run),
-                "status" => parameters.status(),
-                other => {
+            let buffer: &wgpu::Buffer = match (binding.name, &layers) {
+                ("run", _) => &run,
+                ("features", _) => data.features,
+                ("targets", _) => data.targets,
+                ("order", _) => data.order,
+                ("values", _) => parameters.buffer(Arena::Values, 0)?,
+                ("state1", _) => parameters.buffer(Arena::State1, 0)?,
+                ("state2", _) => parameters.buffer(Arena::State2, 0)?,
+                ("results" | "memory", _) => &results,
+                ("layers", Some(layers)) => layers,
+                ("status", _) => parameters.status(),
+                (other, _) => {
                     let detail = format!("binding '{other}' has no operand");
                     return Err(Error::shape("resident kernel", detail));
                 }
@@ -145,6 +147,7 @@ impl Resident {
             pipeline,
             group,
             run,
+            _layers: layers,
             results,
             ring,
             bytes: Vec::new(),

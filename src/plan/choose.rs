@@ -2,8 +2,8 @@
 //!
 //! | device | product | tiling |
 //! | --- | --- | --- |
+//! | software, subgroups of 8 lanes | 16 columns or fewer of 2¹⁴ terms or more, 25 rows or more | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
 //! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 192 rows, or 4 of 4 columns; rows shared |
-//! | | 16 columns or fewer, 2¹⁴ terms in a column or more, subgroups of 8 | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |

@@ -106,7 +106,7 @@ impl Engine {
         Ok(Engine::General(Box::new(General { batch, full, tail, under_way: VecDeque::new() })))
     }
 
-    /// The resident kernel of `net`.
+    /// The resident kernel that `net` is for.
     pub(super) async fn resident<D>(
         model: &Model,
         feed: &Feed<D>,

@@ -4,7 +4,7 @@
 //! | device | net | step | kernels |
 //! | --- | --- | --- | --- |
 //! | software | fits registers | any | resident |
-//! | | another stack of dense layers | fewer than 5·2²⁰·c/(c-1) multiply-adds, c cores | resident, in memory |
+//! | | another stack of dense layers | fits a dispatch, fewer than 5·2²⁰·c/(c-1) multiply-adds, c cores | resident, in memory |
 //! | GPU | fits registers | fewer than 2¹⁸ multiply-adds | resident |
 //! | any | any other | | general |
 
@@ -234,6 +234,7 @@ pub(super) fn choose(
                 _ => return Ok(resident(net)),
             }
         }
+        (Kernels::Auto, Err(reason), Err(other)) if other != reason => format!("{reason}; {other}"),
         (Kernels::Auto, Err(reason), _) => reason,
     };
     Ok(Choice { net: None, why: format!("general: {reason}") })

@@ -108,7 +108,7 @@ impl Sequential {
             epochs: 0,
             predictors: VecDeque::new(),
         };
-        // Says early that the resident kernel cannot be, if it is asked for.
+        // Says early that a resident kernel cannot be, if it is asked for.
         model.choose_kernels(1)?;
         Ok(model)
     }

@@ -110,7 +110,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         self.rows.saturating_sub(index.saturating_mul(self.batch)).min(self.batch)
     }
 
-    /// The plan of a full batch, to print or to count. The resident kernel computes the same in one
+    /// The plan of a full batch, to print or to count. A resident kernel computes the same in one
     /// dispatch for many steps; [`Trainer::kernels`] says whether it does.
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -1,7 +1,6 @@
 //! What the tests on goldens share: files, JSON numbers, and plain runs of a graph.
 #![allow(dead_code)]
 
-pub mod article;
 pub mod net;
 pub mod optimizer;
 #[cfg(not(target_arch = "wasm32"))]

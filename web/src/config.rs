@@ -17,8 +17,11 @@ const LOSSES: [(&str, Loss); 5] = [
     ("binary_cross_entropy", Loss::BinaryCrossEntropy),
 ];
 
-const KERNELS: [(&str, Kernels); 2] =
-    [("general", Kernels::General), ("resident", Kernels::Resident)];
+const KERNELS: [(&str, Kernels); 3] = [
+    ("general", Kernels::General),
+    ("resident", Kernels::Resident),
+    ("resident_in_memory", Kernels::ResidentInMemory),
+];
 
 const METRICS: [(&str, Metric); 3] = [
     ("accuracy", Metric::Accuracy),

@@ -52,9 +52,9 @@ export interface ModelConfig {
   seed?: number;
   /**
    * What trains: a few dispatches per step (`general`, the default), or one for up to 1024 steps
-   * (`resident`), for small stacks of dense layers.
+   * (`resident`), for small stacks of dense layers; `resident_in_memory` for larger ones.
    */
-  kernels?: 'general' | 'resident';
+  kernels?: 'general' | 'resident' | 'resident_in_memory';
 }
 
 /** How rows are drawn. */

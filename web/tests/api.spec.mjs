@@ -155,7 +155,7 @@ test('the resident kernel trains to the same, in fewer dispatches', async () => 
   const { runs, refused } = await run(async () => {
     const { x, y } = articleData();
     const runs = [];
-    for (const kernels of ['general', 'resident']) {
+    for (const kernels of ['general', 'resident', 'resident_in_memory']) {
       const model = await wgrad.Model.create(gpu, { ...articleConfig({ name: 'adam', learningRate: 0.01 }), kernels });
       const trainer = await model.trainer(x, y, { seed: 7 });
       await trainer.epoch();

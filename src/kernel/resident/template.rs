@@ -1,4 +1,4 @@
-//! Rendering the resident kernel for a net.
+//! Rendering the resident kernels for a net.
 
 use super::jinja::{self, Value};
 use super::{Dense, Held, MOST_STEPS, Net};
@@ -76,6 +76,9 @@ impl Net {
 
     /// What the template is given.
     pub(super) fn given(&self) -> Result<Vec<(&'static str, Value)>> {
+        if self.layers.is_empty() {
+            return Err(Error::shape("resident kernel", "a net without layers"));
+        }
         let mut given = self.given_to_both();
         given.extend(match self.held {
             Held::Registers => self.given_to_registers()?,

@@ -30,7 +30,7 @@ const LEFT_OUT: [(&str, &str); 17] = [
 ];
 
 /// Tests left out of those files that do run, and why.
-const SKIPPED: [(&str, &str); 6] = [
+const SKIPPED: [(&str, &str); 7] = [
     (
         "losing_a_callers_device_is_an_error",
         "WebGPU makes buffers on a lost device without a word; only the device-lost callback tells, which is the caller's",
@@ -42,6 +42,7 @@ const SKIPPED: [(&str, &str); 6] = [
     ("no_call_panics", NOOP),
     ("ten_epochs_are_one_dispatch", NOOP),
     ("dispatches_are_bounded", NOOP),
+    ("turns_of_loops_in_memory_are_bounded", NOOP),
     ("the_choice_is_said_and_refused_with_reasons", NOOP),
 ];
 
