@@ -55,33 +55,8 @@ const GPU_STEP: u64 = 1 << 18;
 /// step of the general kernels.
 const MEMORY_STEP: u64 = 5 << 20;
 
-/// A net as the resident kernels take it, with the numbers in registers and in memory, or why not.
-pub(super) struct Nets {
-    registers: std::result::Result<Net, String>,
-    memory: std::result::Result<Net, String>,
-}
-
-/// The net as the resident kernels take it.
-pub(super) fn resident_nets(
-    model: &Sequential,
-    loss: Loss,
-    metrics: &[Metric],
-    optimizer: &Optimizer,
-    layout: &ArenaLayout,
-    target: &Target,
-) -> Nets {
-    let net = stack(model, loss, metrics, optimizer, layout, target);
-    let memory = net.clone().map(|net| Net {
-        held: Held::Memory,
-        words: target.reads_words(),
-        samples: 1,
-        ..net
-    });
-    Nets { registers: net.and_then(in_registers), memory }
-}
-
-/// The net, if it is a stack of dense layers.
-fn stack(
+/// The net as the resident kernels take it, or why it is none that they take: a stack of dense layers.
+pub(super) fn resident_net(
     model: &Sequential,
     loss: Loss,
     metrics: &[Metric],
@@ -187,57 +162,59 @@ pub(super) struct Choice {
     pub(super) why: String,
 }
 
-/// The choice for `nets` in batches of `batch` rows.
+/// The choice in batches of `batch` rows. `net` is what [`resident_net`] says.
 ///
 /// # Errors
 /// [`Error::Argument`] if a resident kernel is asked for and cannot be.
 pub(super) fn choose(
     kernels: Kernels,
-    nets: Nets,
+    net: std::result::Result<Net, String>,
     batch: usize,
     target: &Target,
 ) -> Result<Choice> {
-    let bounded = |net: Net| match batch {
+    let net = net.and_then(|net| match batch {
         ..=MOST_ROWS => Ok(net),
         _ => Err(format!("a batch has {batch} rows, at most {MOST_ROWS} fit")),
+    });
+    let refused = |what: &str, reason: String| {
+        Error::argument("kernels", what, &format!("auto or general here: {reason}"))
     };
-    let (registers, memory) = (nets.registers.and_then(bounded), nets.memory.and_then(bounded));
-    let memory = memory.and_then(|net| bounded_in_memory(net, batch, target));
-    let refused = |what: &str, reason: &str| {
-        let rule = format!("auto or general here: {reason}");
-        Err(Error::argument("kernels", what, &rule))
-    };
-    let reason = match (kernels, registers, memory) {
-        (Kernels::General, ..) => "as asked for".into(),
-        (Kernels::Resident, Ok(net), _) | (Kernels::ResidentInMemory, _, Ok(net)) => {
-            return Ok(resident(net));
+    let chosen = match kernels {
+        Kernels::General => Err("as asked for".into()),
+        Kernels::Resident => {
+            Ok(net.and_then(in_registers).map_err(|reason| refused("resident", reason))?)
         }
-        (Kernels::Resident, Err(reason), _) => return refused("resident", &reason),
-        (Kernels::ResidentInMemory, _, Err(reason)) => {
-            return refused("resident in memory", &reason);
-        }
+        Kernels::ResidentInMemory => Ok(net
+            .and_then(|net| in_memory(net, batch, target))
+            .map_err(|reason| refused("resident in memory", reason))?),
         // Seconds of the process that draws all pages, and its compilers differ widely.
-        (Kernels::Auto, ..) if cfg!(target_arch = "wasm32") => {
-            "a browser may take seconds to compile the resident kernel".into()
+        Kernels::Auto if cfg!(target_arch = "wasm32") => {
+            Err("a browser may take seconds to compile the resident kernel".into())
         }
-        (Kernels::Auto, Ok(net), _) => match (target.class, net.multiply_adds(batch)) {
-            (AdapterClass::Gpu, work @ GPU_STEP..) => {
-                format!("a step of {work} multiply-adds is better shared out over the GPU")
-            }
-            _ => return Ok(resident(net)),
-        },
-        (Kernels::Auto, Err(reason), Ok(net)) if target.class == AdapterClass::Software => {
-            match net.multiply_adds(batch) {
-                work if work >= memory_step(target.busy) => {
-                    format!("{reason}; a step of {work} multiply-adds is better shared out")
-                }
-                _ => return Ok(resident(net)),
-            }
-        }
-        (Kernels::Auto, Err(reason), Err(other)) if other != reason => format!("{reason}; {other}"),
-        (Kernels::Auto, Err(reason), _) => reason,
+        Kernels::Auto => net.and_then(|net| likely_faster(net, batch, target)),
     };
-    Ok(Choice { net: None, why: format!("general: {reason}") })
+    Ok(match chosen {
+        Ok(net) => Choice { why: said_of(&net), net: Some(net) },
+        Err(reason) => Choice { net: None, why: format!("general: {reason}") },
+    })
+}
+
+/// The resident kernel that is likely to be faster than the general ones, or why none is.
+fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
+    let work = net.multiply_adds(batch);
+    match (in_registers(net.clone()), target.class) {
+        (Ok(_), AdapterClass::Gpu) if work > GPU_STEP => {
+            Err(format!("a step of {work} multiply-adds is better shared out over the GPU"))
+        }
+        (Ok(net), _) => Ok(net),
+        (Err(reason), AdapterClass::Gpu) => Err(reason),
+        (Err(reason), AdapterClass::Software) if work >= memory_step(target.busy) => {
+            Err(format!("{reason}; a step of {work} multiply-adds is better shared out"))
+        }
+        (Err(reason), AdapterClass::Software) => {
+            in_memory(net, batch, target).map_err(|other| format!("{reason}; {other}"))
+        }
+    }
 }
 
 /// Multiply-adds from which a step is faster with the general kernels, which start their dispatches for
@@ -249,10 +226,10 @@ fn memory_step(cores: usize) -> u64 {
     }
 }
 
-fn resident(net: Net) -> Choice {
+fn said_of(net: &Net) -> String {
     let how = if net.subgroups { "subgroup operations" } else { "workgroup memory" };
     let lanes = net.lanes;
-    let why = match net.held {
+    match net.held {
         Held::Registers => {
             let rows = if net.samples == 1 { "row" } else { "rows" };
             format!(
@@ -264,12 +241,12 @@ fn resident(net: Net) -> Choice {
         Held::Memory => {
             format!("resident: numbers in memory, {lanes} lanes, which exchange by {how}")
         }
-    };
-    Choice { net: Some(net), why }
+    }
 }
 
-/// Whether the memory of batches of `batch` rows fits the device, and a step a dispatch.
-fn bounded_in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
+/// The net with its numbers in memory, if that of `batch` rows fits the device, and a step a dispatch.
+fn in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
+    let net = Net { held: Held::Memory, words: target.reads_words(), samples: 1, ..net };
     let (bytes, most) = (net.memory(batch).bytes, target.max_tensor_bytes());
     if bytes > most {
         return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
@@ -304,9 +281,7 @@ mod tests {
             rule: UpdateRule::Sgd { weight_decay: 0.0 },
             clip: false,
         };
-        let memory = Ok(Net { held: Held::Memory, ..net.clone() });
-        let nets = Nets { registers: in_registers(net), memory };
-        choose(kernels, nets, batch, target).map(|choice| choice.why)
+        choose(kernels, Ok(net), batch, target).map(|choice| choice.why)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::feed::Residency;
 use super::graphs::check_output;
-use super::kernels::{Choice, Kernels, choose, resident_nets};
+use super::kernels::{Choice, Kernels, choose, resident_net};
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
@@ -202,7 +202,7 @@ impl Model {
     pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
         let (compile, target) = (&self.compile, self.gpu.target());
         let layout = self.parameters.layout();
-        let nets = resident_nets(
+        let net = resident_net(
             &self.architecture,
             compile.loss,
             &compile.metrics,
@@ -210,7 +210,7 @@ impl Model {
             layout,
             &target,
         );
-        choose(compile.kernels, nets, batch, &target)
+        choose(compile.kernels, net, batch, &target)
     }
 
     /// Says that `steps` more steps of training are done.
