@@ -6,7 +6,7 @@ mod support;
 
 use common::gpu;
 use common::random::Random;
-use common::training::{article_data, article_net, compile_on, weights};
+use common::training::{article_data, article_net, compile_on, weights, without_subgroups};
 use support::net::{Net, Unary};
 use support::{bits, close};
 use wgrad::data::{Dataset, Targets};
@@ -21,18 +21,6 @@ const RESIDENT: [Kernels; 2] = [Kernels::Resident, Kernels::ResidentInMemory];
 
 fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
     compile_on(kernels, gpu, article_net(), Loss::MeanSquaredError, optimizer)
-}
-
-/// The same adapter without optional features: lanes exchange through workgroup memory.
-fn without_subgroups() -> Gpu {
-    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    let instance = wgpu::Instance::new(descriptor);
-    let name = gpu().info().name.clone();
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == name).unwrap();
-    let (device, queue) =
-        pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
-    Gpu::from_device(&device, &queue)
 }
 
 /// A training task drawn at random.

@@ -65,18 +65,20 @@ fn dispatches_are_bounded() {
 #[test]
 fn turns_of_loops_in_memory_are_bounded() {
     let data = article_data(1000);
-    let kernels = |widths: &[usize], batch: usize| {
+    let kernels = |widths: &[usize], batch: usize, busy: usize| {
         let net = widths.iter().fold(Sequential::new(10), |net, &units| net.dense(units).relu());
         let optimizer = Optimizer::sgd(0.05);
         let compile =
             Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::ResidentInMemory);
-        let model = net.dense(1).compile_blocking(&noop(), compile)?;
+        let model = net.dense(1).compile_blocking(&noop().busy(busy), compile)?;
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident))?;
         Ok::<_, Error>(trainer.batches_per_submission())
     };
-    assert_eq!(kernels(&[64], 32).unwrap(), 77);
-    assert_eq!(kernels(&[64, 64], 1000).unwrap(), 1);
-    let error = kernels(&[2048, 2048], 1000).expect_err("thirteen million turns");
+    assert_eq!(kernels(&[64], 32, 1).unwrap(), 74);
+    assert_eq!(kernels(&[64, 64], 1000, 1).unwrap(), 1);
+    // A dispatch per step: what bounds a submission is the time, of 13,760 multiply-adds a row.
+    assert_eq!(kernels(&[64, 64], 1000, 2).unwrap(), (2 << 28) / 13_760_000);
+    let error = kernels(&[2048, 2048], 1000, 1).expect_err("thirteen million turns");
     assert!(error.to_string().contains("turns of loops, at most 60000"), "{error}");
 }
 

@@ -463,6 +463,7 @@ fn resident_nets() -> Vec<Net> {
                     held: Held::Registers,
                     words: false,
                     samples: 1 + at % 2,
+                    workgroups: 1,
                     inputs: [1, 10, 13][at % 3],
                     layers: layers.collect(),
                     loss,

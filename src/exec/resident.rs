@@ -160,8 +160,8 @@ impl Resident {
         &self.net
     }
 
-    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one dispatch and one
-    /// submission. Does not wait for the device unless four submissions' results are under way.
+    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one submission; in one
+    /// dispatch, or if workgroups share the rows, in one more than there are steps. Does not wait for the device unless four submissions' results are under way.
     ///
     /// # Errors
     /// [`Error::Argument`] if there are none or too many; the errors of the device.
@@ -197,13 +197,17 @@ impl Resident {
         }
         self.gpu.write(&self.run, 0, &self.bytes)?;
         let gpu = self.gpu.clone();
+        let workgroups = self.net.workgroups;
         gpu.submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&self.pipeline.pipeline);
             pass.set_bind_group(0, &self.group, &[]);
-            pass.dispatch_workgroups(1, 1, 1);
+            let dispatches = if workgroups == 1 { 1 } else { steps.len() + 1 };
+            for _ in 0..dispatches {
+                pass.dispatch_workgroups(word(workgroups), 1, 1);
+            }
             drop(pass);
-            gpu.tally().dispatches.add(1);
+            gpu.tally().dispatches.add(dispatches as u64);
             let status = self.parameters.status();
             self.ring.record(encoder, &self.results, 0, status, steps.len());
             Ok(())

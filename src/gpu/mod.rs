@@ -175,6 +175,14 @@ impl Gpu {
         self
     }
 
+    /// The same device, for which plans and resident kernels share their work out over so many workgroups
+    /// (0 counts as 1) rather than, on a software adapter, over as many as its host has processors: for the
+    /// same bits as on another host.
+    pub fn busy(mut self, workgroups: usize) -> Self {
+        Arc::make_mut(&mut self.target).busy = workgroups.max(1);
+        self
+    }
+
     /// Adapter, driver and API in one line.
     pub fn describe(&self) -> String {
         adapter::label(self.info())

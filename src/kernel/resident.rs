@@ -39,6 +39,9 @@ pub struct Net {
     pub words: bool,
     /// Rows that a turn of the loop over a batch takes, if they are in registers.
     pub samples: usize,
+    /// Workgroups that share the rows of a batch. Not part of the code. One alone runs many steps in a
+    /// dispatch; more, only with numbers in memory, a step.
+    pub workgroups: usize,
     /// Features per row.
     pub inputs: usize,
     /// Dense layers, the output's last.
@@ -148,7 +151,8 @@ impl Net {
     /// What tells kernels apart, without rendering them.
     pub(crate) fn key(&self) -> String {
         let rule = self.rule.name();
-        format!("{:?}", Self { rule: UpdateRule::Sgd { weight_decay: 0.0 }, ..self.clone() }) + rule
+        let rule_of_any_figures = UpdateRule::Sgd { weight_decay: 0.0 };
+        format!("{:?}", Self { rule: rule_of_any_figures, workgroups: 1, ..self.clone() }) + rule
     }
 
     fn output_width(&self) -> usize {

@@ -17,7 +17,7 @@ use crate::plan::{AdapterClass, Plan};
 /// fraction of a second, so that no watchdog fires and progress can be shown.
 const SOFTWARE_BUDGET: u64 = 1 << 31;
 const GPU_BUDGET: u64 = 1 << 38;
-/// The same for the resident kernels, which have one core of a processor or of a GPU.
+/// The same for the resident kernels, of which each workgroup has one core of a processor or of a GPU.
 const RESIDENT_BUDGET: u64 = 1 << 28;
 /// Software drivers end an invocation's loops after 65,535 turns, silently.
 pub(super) const MOST_TURNS: usize = 60_000;
@@ -145,8 +145,12 @@ impl Engine {
             Engine::Resident(kernel) => {
                 let net = kernel.net();
                 let turns = MOST_TURNS.saturating_sub(net.turns_of_dispatch());
-                affordable(RESIDENT_BUDGET, net.multiply_adds(batch))
-                    .min((turns / net.turns_of_step(batch)).max(1))
+                let of_turns = match net.workgroups {
+                    1 => (turns / net.turns_of_step(batch)).max(1),
+                    _ => MOST_STEPS,
+                };
+                affordable(RESIDENT_BUDGET * net.workgroups as u64, net.multiply_adds(batch))
+                    .min(of_turns)
                     .min(MOST_STEPS)
             }
         }

@@ -4,9 +4,12 @@
 //! | device | net | step | kernels |
 //! | --- | --- | --- | --- |
 //! | software | fits registers | any | resident |
-//! | | another stack of dense layers | fits a dispatch, fewer than 5·2²⁰·c/(c-1) multiply-adds, c cores | resident, in memory |
+//! | | another stack of dense layers | fits a dispatch, cheaper so: [`cost_from_memory`], [`cost_of_general`] | resident, in memory |
 //! | GPU | fits registers | fewer than 2¹⁸ multiply-adds | resident |
 //! | any | any other | | general |
+//!
+//! On two cores, nets in memory are one core's up to a million multiply-adds a step, then both cores'
+//! up to some twenty million.
 
 use super::engine::MOST_TURNS;
 use crate::exec::Figures;
@@ -29,7 +32,8 @@ pub enum Kernels {
     /// registers: for small stacks of dense layers.
     Resident,
     /// One dispatch for many steps, too, but with all numbers in memory: for any stack of dense layers.
-    /// It has one core of a processor, or of a GPU, for itself, so that it pays while steps are small.
+    /// It has one core of a processor, or of a GPU, for itself. Larger steps take a dispatch each, in which
+    /// cores share the rows of the batch.
     ResidentInMemory,
 }
 
@@ -51,9 +55,12 @@ const MOST_ROWS: usize = 16_384;
 /// some 20 µs of one subgroup.
 const GPU_STEP: u64 = 1 << 18;
 
-/// Multiply-adds that one core of a processor does from memory while the host starts the dispatches of a
-/// step of the general kernels.
-const MEMORY_STEP: u64 = 5 << 20;
+/// Multiply-adds that one core of a processor does from memory while a dispatch starts: some 40 µs.
+const START: u64 = 1 << 18;
+/// Rows of a workgroup that shares a batch, at least: those of a tile.
+const LEAST_ROWS: usize = 32;
+/// Workgroups that share a batch, at most: each reads the gradients of all.
+const MOST_WORKGROUPS: usize = 8;
 
 /// The net as the resident kernels take it, or why it is none that they take: a stack of dense layers.
 pub(super) fn resident_net(
@@ -103,6 +110,7 @@ pub(super) fn resident_net(
         held: Held::Registers,
         words: false,
         samples: 2,
+        workgroups: 1,
         inputs: model.input_width(),
         layers,
         loss,
@@ -208,22 +216,34 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
         }
         (Ok(net), _) => Ok(net),
         (Err(reason), AdapterClass::Gpu) => Err(reason),
-        (Err(reason), AdapterClass::Software) if work >= memory_step(target.busy) => {
-            Err(format!("{reason}; a step of {work} multiply-adds is better shared out"))
-        }
-        (Err(reason), AdapterClass::Software) => {
-            in_memory(net, batch, target).map_err(|other| format!("{reason}; {other}"))
-        }
+        (Err(reason), AdapterClass::Software) => in_memory(net, batch, target)
+            .and_then(|net| match cost_from_memory(work, net.workgroups) {
+                cost if cost < cost_of_general(work, &net, target.busy) => Ok(net),
+                _ => Err(format!("a step of {work} multiply-adds is better shared out")),
+            })
+            .map_err(|other| format!("{reason}; {other}")),
     }
 }
 
-/// Multiply-adds from which a step is faster with the general kernels, which start their dispatches for
-/// as long as one core takes for [`MEMORY_STEP`], but have `cores` of them.
-fn memory_step(cores: usize) -> u64 {
-    match cores {
-        ..=1 => u64::MAX,
-        _ => MEMORY_STEP + MEMORY_STEP / (cores as u64 - 1),
+/// What a step of `work` multiply-adds costs from memory, in multiply-adds of one core. If workgroups
+/// share it, it is a dispatch by itself, and each of them updates all parameters.
+fn cost_from_memory(work: u64, workgroups: usize) -> u64 {
+    match workgroups {
+        ..=1 => work,
+        _ => work / workgroups as u64 + 2 * START,
     }
+}
+
+/// The same with the general kernels: somewhat faster, but a dispatch each for gathering, the loss, the
+/// update, and for forward, error and weight gradient of each layer.
+fn cost_of_general(work: u64, net: &Net, cores: usize) -> u64 {
+    work / cores.max(1) as u64 / 5 * 4 + (3 * net.layers.len() as u64 + 2) * START
+}
+
+/// Workgroups that share a batch: as many as there are cores, if that pays, or one.
+fn workgroups(work: u64, batch: usize, cores: usize) -> usize {
+    let most = cores.min(batch / LEAST_ROWS).clamp(1, MOST_WORKGROUPS);
+    if cost_from_memory(work, most) < work { most } else { 1 }
 }
 
 fn said_of(net: &Net) -> String {
@@ -239,14 +259,20 @@ fn said_of(net: &Net) -> String {
             )
         }
         Held::Memory => {
-            format!("resident: numbers in memory, {lanes} lanes, which exchange by {how}")
+            let shared = match net.workgroups {
+                1 => String::new(),
+                workgroups => format!(", {workgroups} workgroups, which share the rows"),
+            };
+            format!("resident: numbers in memory, {lanes} lanes, which exchange by {how}{shared}")
         }
     }
 }
 
 /// The net with its numbers in memory, if that of `batch` rows fits the device, and a step a dispatch.
 fn in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
-    let net = Net { held: Held::Memory, words: target.reads_words(), samples: 1, ..net };
+    let workgroups = workgroups(net.multiply_adds(batch), batch, target.busy);
+    let words = target.reads_words();
+    let net = Net { held: Held::Memory, words, samples: 1, workgroups, ..net };
     let (bytes, most) = (net.memory(batch).bytes, target.max_tensor_bytes());
     if bytes > most {
         return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
@@ -274,6 +300,7 @@ mod tests {
             held: Held::Registers,
             words: false,
             samples: 2,
+            workgroups: 1,
             inputs: 32,
             layers: vec![dense(h), dense(h), dense(1)],
             loss: Loss::MeanSquaredError,
@@ -291,13 +318,18 @@ mod tests {
         let two = software(2);
         assert!(auto(32, 512, &two).starts_with("resident: 269 parameters in each of 8 lanes"));
         assert!(auto(64, 32, &two).starts_with("resident: numbers in memory, 8 lanes"));
-        // 16,576 multiply-adds a row: on two cores 10·2²⁰ a step, on six 6·2²⁰.
-        assert!(auto(64, 632, &two).starts_with("resident"));
-        let shared = auto(64, 633, &two);
+        // 16,576 multiply-adds a row: from 2²⁰ a step on, two cores share it.
+        assert!(!auto(64, 63, &two).contains("workgroups"));
+        assert!(auto(64, 64, &two).ends_with(", 2 workgroups, which share the rows"));
+        assert!(auto(64, 96, &software(6)).ends_with(", 3 workgroups, which share the rows"));
+        assert!(auto(64, 512, &software(64)).ends_with(", 8 workgroups, which share the rows"));
+        // And the general kernels from 9·10·2¹⁸ on.
+        assert!(auto(64, 1423, &two).starts_with("resident"));
+        let shared = auto(64, 1424, &two);
         assert!(shared.starts_with("general: ") && shared.contains("shared out"), "{shared}");
-        assert!(auto(64, 379, &software(6)).starts_with("resident"));
-        assert!(auto(64, 380, &software(6)).starts_with("general"));
-        assert!(auto(64, 2000, &software(1)).starts_with("resident"));
+        let alone = auto(64, 800, &software(1));
+        assert!(alone.starts_with("resident") && !alone.contains("workgroups"), "{alone}");
+        assert!(auto(64, 1000, &software(1)).starts_with("general"));
         assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 lanes"));
     }
 
@@ -306,7 +338,8 @@ mod tests {
         let refused = |h, batch, target: &Target| {
             said(Kernels::ResidentInMemory, h, batch, target).unwrap_err().to_string()
         };
-        let error = refused(2048, 1000, &Target::default());
+        let one_core = Target { busy: 1, ..Target::default() };
+        let error = refused(2048, 1000, &one_core);
         assert!(error.contains("turns of loops, at most 60000 fit a dispatch"), "{error}");
         let small = Target { max_binding_bytes: 1 << 16, ..Target::default() };
         let error = refused(64, 32, &small);

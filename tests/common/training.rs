@@ -56,6 +56,18 @@ pub fn article(kernels: Kernels, optimizer: Optimizer) -> Model {
     compile_on(kernels, &gpu(), article_net(), Loss::MeanSquaredError, optimizer)
 }
 
+/// The same adapter without optional features: lanes exchange through workgroup memory.
+pub fn without_subgroups() -> Gpu {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let instance = wgpu::Instance::new(descriptor);
+    let name = gpu().info().name.clone();
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == name).unwrap();
+    let (device, queue) =
+        pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    Gpu::from_device(&device, &queue)
+}
+
 /// All parameters, one after another.
 pub fn weights(model: &Model) -> Vec<f32> {
     model.weights_blocking().unwrap().into_iter().flat_map(|(_, values)| values).collect()

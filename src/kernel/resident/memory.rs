@@ -29,14 +29,19 @@ pub struct Place {
 /// The memory of a net for batches of up to so many rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
-    /// One entry per layer.
+    /// One entry per layer, of any workgroup.
     pub places: Vec<Place>,
-    /// Bytes of the whole.
+    /// Bytes of the whole, as many for each workgroup.
     pub bytes: u64,
 }
 
 fn fours(numbers: usize) -> usize {
     numbers.div_ceil(4)
+}
+
+/// `fours` filled up to whole cache lines of 64 bytes: rows that straddle two take a quarter longer.
+fn in_lines(fours: usize) -> usize {
+    fours.next_multiple_of(4)
 }
 
 impl Net {
@@ -47,11 +52,12 @@ impl Net {
             let at = functions.iter().position(|&function| Some(function) == activation);
             word(at.unwrap_or(functions.len()))
         };
-        let rows = 4 * fours(rows);
-        let mut end = self.first_parameter() + self.parameter_fours() * (2 + self.rule.states());
+        let rows = self.rows_of_each(rows);
+        let own = self.parameter_fours() * (1 + self.rule.states());
+        let mut end = self.first_parameter() + own + 2 * self.totals();
         let mut take = |count: usize| {
-            let start = end;
-            end = end.saturating_add(count);
+            let start = in_lines(end);
+            end = start.saturating_add(count);
             word(start)
         };
         let mut weights = self.first_parameter();
@@ -82,7 +88,12 @@ impl Net {
             places.push(place);
             before = place;
         }
-        Memory { places, bytes: 16 * end as u64 }
+        Memory { places, bytes: 16 * in_lines(end) as u64 * self.workgroups as u64 }
+    }
+
+    /// Rows of each workgroup, in whole fours.
+    fn rows_of_each(&self, rows: usize) -> usize {
+        4 * fours(rows).div_ceil(self.workgroups.max(1))
     }
 
     /// The activations of all layers, each once.
@@ -96,9 +107,14 @@ impl Net {
         functions
     }
 
-    /// Fours of numbers before the parameters: the results.
+    /// Fours of numbers before the parameters: the results, and how far the turns have come.
     pub(super) fn first_parameter(&self) -> usize {
-        fours(MOST_STEPS * self.columns())
+        in_lines(fours(MOST_STEPS * self.columns()) + 1)
+    }
+
+    /// Fours of numbers that the workgroups add up: the gradients, the loss and the metrics' sums.
+    pub(super) fn totals(&self) -> usize {
+        in_lines(self.parameter_fours() + fours(self.columns()))
     }
 
     /// Fours of numbers that the parameters take, filled up.
@@ -122,7 +138,7 @@ impl Net {
     /// code of a branch that is not taken too, and after the last turn of a loop once more its body, all
     /// with no lane active. There each loop makes one turn.
     pub(super) fn turns_of_step_from_memory(&self, rows: usize) -> usize {
-        let rows = 4 * fours(rows);
+        let rows = self.rows_of_each(rows);
         let by_lane = |count: usize| count.div_ceil(self.lanes);
         let tile_rows = 8 * self.strips() * (self.lanes / self.across());
         let tile_columns = 4 * self.across();
@@ -133,11 +149,7 @@ impl Net {
             m.div_ceil(tile_rows) * (1 + tiles) + IDLE_PRODUCT
         };
         // Over rows, and so many times over fours of outputs and over each of them.
-        let passes = match self.loss {
-            Loss::SoftmaxCrossEntropy => 3,
-            Loss::SoftmaxCrossEntropyProbabilities => 4,
-            _ => 1,
-        };
+        let passes = self.passes_of_loss();
         let outputs = 2 * fours(self.output_width()) + self.output_width() + 2;
         let idle_loss = 1 + 2 * passes;
         let loss = by_lane(rows) * (1 + passes * outputs) + idle_loss;
@@ -149,18 +161,36 @@ impl Net {
             2 + forward + IDLE_PRODUCT + weight_gradient + error_below + 2 * idle_loss
         });
         let up_and_down = layers.sum::<usize>() + loss + 1 + 2 * IDLE_PRODUCT;
-        let update = by_lane(self.parameter_fours()) + 1;
         let loading = by_lane(rows * fours(self.inputs)) + 1;
-        1 + loading + up_and_down + update * if self.clip { 2 } else { 1 }
+        // Each four is added up over the workgroups.
+        let update = by_lane(self.parameter_fours()) * (self.workgroups + 1) + 2;
+        let sums = fours(self.columns()) * self.workgroups;
+        1 + loading + up_and_down + sums + update * self.passes_of_update()
     }
 
-    /// Turns of the loops that load and store the parameters, and of the last turn of all.
+    fn passes_of_loss(&self) -> usize {
+        match self.loss {
+            Loss::SoftmaxCrossEntropy => 3,
+            Loss::SoftmaxCrossEntropyProbabilities => 4,
+            _ => 1,
+        }
+    }
+
+    /// The norm comes first.
+    fn passes_of_update(&self) -> usize {
+        if self.clip { 2 } else { 1 }
+    }
+
+    /// Turns of the loops that load and store the parameters, of the turn without an update, that without
+    /// gradients, and the one with neither that ends a dispatch.
     pub(super) fn turns_of_moving(&self) -> usize {
         let layers = self.widths().map(|(inputs, dense)| {
             let across = fours(dense.units).div_ceil(self.lanes) + 1;
             1 + (4 * fours(inputs) + 1) * (1 + across) + 2
         });
-        2 * (layers.sum::<usize>() + 3) + 32
+        let idle_gradients = 1 + (1 + 2 * IDLE_PRODUCT) + (1 + 2 * self.passes_of_loss());
+        let idle_update = fours(self.columns()) + 2 * self.passes_of_update();
+        2 * (layers.sum::<usize>() + 3) + 2 + 2 * (idle_gradients + idle_update)
     }
 }
 

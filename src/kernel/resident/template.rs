@@ -130,6 +130,7 @@ impl Net {
             ("outputs", self.output_width().into()),
             ("parameters", self.parameter_fours().into()),
             ("first_parameter", self.first_parameter().into()),
+            ("totals", self.totals().into()),
             ("strips", self.strips().into()),
             ("across", self.across().into()),
             ("elementwise", self.loss.is_elementwise().into()),

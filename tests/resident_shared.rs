@@ -1,0 +1,143 @@
+//! The resident kernel in memory where workgroups share the rows of a batch: against f64 loops, with more
+//! workgroups than this machine has cores, and than a batch has rows.
+
+mod common;
+mod support;
+
+use common::gpu;
+use common::random::Random;
+use common::training::{weights, without_subgroups};
+use support::net::{Net, Unary};
+use support::{bits, close};
+use wgrad::data::{Dataset, Targets};
+use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
+use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
+use wgrad::{Error, Gpu};
+
+const INPUTS: usize = 20;
+const CLASSES: usize = 3;
+/// Two full batches and one of five rows.
+const ROWS: usize = 2 * BATCH + 5;
+const BATCH: usize = 260;
+
+fn net() -> Sequential {
+    let net = Sequential::new(INPUTS).dense(70).activation(Unary::Square).dense(64).tanh();
+    net.dense(CLASSES).seed(3)
+}
+
+fn features() -> Vec<f32> {
+    Random::new(1).many(ROWS * INPUTS, |r| r.uniform(-1.0, 1.0))
+}
+
+fn classes() -> Dataset {
+    let mut random = Random::new(2);
+    let labels = (0..ROWS).map(|_| random.below(CLASSES) as u32).collect();
+    Dataset::classification(features(), INPUTS, labels, CLASSES).unwrap()
+}
+
+fn values() -> Dataset {
+    let targets = Random::new(2).many(ROWS * CLASSES, |r| r.uniform(-1.0, 1.0));
+    Dataset::regression(features(), INPUTS, targets, CLASSES).unwrap()
+}
+
+fn compiled(gpu: &Gpu, loss: Loss, optimizer: &Optimizer) -> Model {
+    let metric = match loss {
+        Loss::SoftmaxCrossEntropy => Metric::Accuracy,
+        _ => Metric::MeanAbsoluteError,
+    };
+    let compile = Compile::new(loss, optimizer.clone()).kernels(Kernels::ResidentInMemory);
+    net().compile_blocking(gpu, compile.metric(metric)).unwrap()
+}
+
+fn batches() -> Fit<'static> {
+    Fit::new(2).batch_size(BATCH).in_order()
+}
+
+/// The workgroups that the rule of kernels has a batch shared by.
+fn workgroups(model: &Model, data: &Dataset) -> usize {
+    let trainer = pollster::block_on(model.trainer(data, BATCH, Residency::Resident)).unwrap();
+    let said = trainer.kernels();
+    let number = said.split(", ").find_map(|part| part.strip_suffix(" workgroups"));
+    number.map_or(1, |number| number.parse().unwrap())
+}
+
+#[test]
+fn shared_rows_follow_the_reference() {
+    let with = gpu();
+    let without = without_subgroups();
+    for (loss, data, optimizer) in [
+        (Loss::SoftmaxCrossEntropy, classes(), Optimizer::sgd(0.05)),
+        (Loss::MeanSquaredError, values(), Optimizer::adam(1e-3).clip_norm(0.1)),
+        (Loss::Huber { delta: 0.5 }, values(), Optimizer::nesterov(0.02, 0.9).weight_decay(0.1)),
+    ] {
+        let mut reference = Net::new(&net(), loss, &optimizer);
+        let losses = reference.train(&data, 2, BATCH);
+        let mut metric = Vec::new();
+        for busy in [1, 2, 3, 8] {
+            let label = format!("{loss:?}, {busy} workgroups");
+            let run = |gpu: Gpu| {
+                let mut model = compiled(&gpu.busy(busy), loss, &optimizer);
+                assert_eq!(workgroups(&model, &data), busy, "{label}");
+                let history = model.fit_blocking(&data, batches()).unwrap();
+                (history, weights(&model))
+            };
+            let (history, found) = run(with.clone());
+            // Sums of at most 260 terms near 1, six steps; Adam divides by roots of small squares.
+            close(&label, &history.batch_losses, &losses, 1e-5, 1e-6);
+            close(&label, &found, reference.parameters(), 5e-5, 5e-5);
+            // Twice the same bits, and the same with the other exchange.
+            for gpu in [&with, &without] {
+                let (again, same) = run(gpu.clone());
+                assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
+                assert_eq!(bits(&same), bits(&found), "{label}");
+            }
+            let name = history.epochs[0].metrics[0].0.name();
+            metric.push(history.values(name));
+        }
+        for other in &metric[1..] {
+            for (found, alone) in other.iter().zip(&metric[0]) {
+                assert!((found - alone).abs() <= 1e-5 * alone.abs(), "{loss:?}: {metric:?}");
+            }
+        }
+    }
+}
+
+/// One target overflows the loss: that step and those after it, in dispatches of the same submission and
+/// in later ones, move nothing, in whichever workgroup its row is.
+#[test]
+fn nothing_moves_from_the_first_bad_step_on() {
+    let optimizer = Optimizer::momentum(0.02, 0.9);
+    for row in [BATCH, 2 * BATCH - 1] {
+        let (features, width, targets) = values().into_parts();
+        let Targets::Values { data: mut targets, .. } = targets else { panic!("values") };
+        targets[row * CLASSES] = 1e30;
+        let data = Dataset::regression(features, width, targets, CLASSES).unwrap();
+        let mut model = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
+        let error = model.fit_blocking(&data, batches()).expect_err("a square of 1e60");
+        let Error::NotFinite { step: 1, epoch: 1, loss } = error else { panic!("{error:?}") };
+        assert_eq!(loss, f32::INFINITY);
+        let (first, _) = data.split_at(BATCH).unwrap();
+        let once = Fit::new(1).batch_size(BATCH).in_order();
+        let mut good = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
+        good.fit_blocking(&first, once).unwrap();
+        assert_eq!(bits(&weights(&model)), bits(&weights(&good)));
+        // Training goes on once the data is in order.
+        let once = Fit::new(1).batch_size(BATCH).in_order();
+        model.fit_blocking(&first, once).unwrap();
+        assert_ne!(bits(&weights(&model)), bits(&weights(&good)));
+    }
+}
+
+/// A dispatch per step, and one for the last update; all of an epoch, or of several, in one submission.
+#[test]
+fn a_step_is_a_dispatch() {
+    let data = values();
+    for (busy, dispatches) in [(1, 1), (2, 6 + 1)] {
+        let gpu = gpu().busy(busy);
+        let mut model = compiled(&gpu, Loss::MeanSquaredError, &Optimizer::sgd(0.01));
+        let before = gpu.counters();
+        model.fit_blocking(&data, batches()).unwrap();
+        let counted = gpu.counters() - before;
+        assert_eq!((counted.submissions, counted.dispatches), (1, dispatches), "{busy}");
+    }
+}
