@@ -1,4 +1,4 @@
-//! Runs the training kernels for small nets, `resident*.wgsl.jinja`: a range of batches in one dispatch.
+//! Runs the training kernels for small nets, `resident*.wgsl.jinja`: a range of batches in one submission.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

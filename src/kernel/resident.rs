@@ -1,7 +1,8 @@
 //! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
 //! gradients and the optimizer's state stay in the registers of its lanes (`resident.wgsl.jinja`), or
-//! in memory if they are too many (`resident_memory.wgsl.jinja`). Both are templates that are rendered
-//! for a [`Net`]; in the former every weight is a variable with a name of its own.
+//! in memory if they are too many (`resident_memory.wgsl.jinja`), where several workgroups may share the
+//! rows of a mini-batch and take a dispatch for each. Both are templates that are rendered for a [`Net`];
+//! in the former every weight is a variable with a name of its own.
 
 mod jinja;
 mod memory;

@@ -31,8 +31,9 @@ pub struct Target {
     pub width: Option<u32>,
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,
-    /// Workgroups that keep the device busy: long sums are split until there are as many. On a software
-    /// adapter, the processors of its host, where they are known.
+    /// Workgroups that keep the device busy: long sums are split until there are as many, and as many
+    /// share the rows of a batch in a resident kernel. On a software adapter, the processors of its host,
+    /// where they are known.
     pub busy: usize,
     /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
     /// tests and measurements. A plan with a tiling that the device cannot run is refused.
