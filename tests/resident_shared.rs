@@ -1,8 +1,13 @@
 //! The resident kernel in memory where workgroups share the rows of a batch: against f64 loops, with more
 //! workgroups than this machine has cores, and than a batch has rows.
 
+// A submission is a range of batches.
+#![allow(clippy::single_range_in_vec_init)]
+
 mod common;
 mod support;
+
+use std::ops::Range;
 
 use common::gpu;
 use common::random::Random;
@@ -11,7 +16,7 @@ use support::net::{Net, Unary};
 use support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
+use wgrad::train::{Callback, Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Error, Gpu};
 
 const INPUTS: usize = 20;
@@ -102,30 +107,117 @@ fn shared_rows_follow_the_reference() {
     }
 }
 
+/// Trains through submissions of so many batches; what the last weights are, and the first error.
+fn through(
+    model: &mut Model,
+    data: &Dataset,
+    submissions: &[Range<usize>],
+) -> (Vec<u32>, Option<Error>) {
+    let order = (0..ROWS as u32).collect();
+    let mut error = None;
+    pollster::block_on(async {
+        let mut trainer = model.trainer(data, BATCH, Residency::Resident).await.unwrap();
+        trainer.set_order(order).unwrap();
+        let mut ahead = 0;
+        for batches in submissions {
+            let step = |batch: usize| model.next_step((ahead + batch - batches.start) as u64);
+            trainer.submit(batches.clone(), step).await.unwrap();
+            ahead += batches.len();
+        }
+        while trainer.is_busy() {
+            error = error.take().or(trainer.results().await.err());
+        }
+    });
+    (bits(&weights(model)), error)
+}
+
+/// Every submission begins with the parameters of the last one and the first turn, whether an even or an
+/// odd number of steps came before.
+#[test]
+fn submissions_follow_one_another() {
+    let (optimizer, data) = (Optimizer::adam(1e-3).clip_norm(0.1), values());
+    let trained = |submissions: &[Range<usize>]| {
+        let mut model = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
+        let (found, error) = through(&mut model, &data, submissions);
+        assert!(error.is_none(), "{error:?}");
+        found
+    };
+    let whole = trained(&[0..3, 0..2]);
+    assert_eq!(trained(&[0..1, 1..3, 0..1, 1..2]), whole);
+    assert_eq!(trained(&[0..2, 2..3, 0..2]), whole);
+    assert_ne!(trained(&[0..3, 0..1]), whole);
+    // A callback has each epoch in a submission of its own; streamed rows lie elsewhere.
+    struct Quiet;
+    impl Callback for Quiet {}
+    let fitted = |callback: Option<&mut Quiet>, residency, parts: &[usize]| {
+        let mut model = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
+        let fit = |epochs| Fit::new(epochs).batch_size(BATCH).shuffle(1).residency(residency);
+        match callback {
+            Some(callback) => {
+                model.fit_blocking(&data, fit(parts[0]).callback(callback)).unwrap();
+            }
+            None => {
+                for &epochs in parts {
+                    model.fit_blocking(&data, fit(epochs)).unwrap();
+                }
+            }
+        }
+        bits(&weights(&model))
+    };
+    let whole = fitted(None, Residency::Resident, &[3]);
+    assert_eq!(fitted(Some(&mut Quiet), Residency::Resident, &[3]), whole);
+    assert_eq!(fitted(None, Residency::Streamed, &[3]), whole);
+    assert_eq!(fitted(None, Residency::Resident, &[1, 2]), whole);
+}
+
 /// One target overflows the loss: that step and those after it, in dispatches of the same submission and
-/// in later ones, move nothing, in whichever workgroup its row is.
+/// of later ones, move nothing, in whichever workgroup its row is.
 #[test]
 fn nothing_moves_from_the_first_bad_step_on() {
     let optimizer = Optimizer::momentum(0.02, 0.9);
+    let compiled = || compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
+    let (good, _) = through(&mut compiled(), &values(), &[0..1]);
     for row in [BATCH, 2 * BATCH - 1] {
         let (features, width, targets) = values().into_parts();
         let Targets::Values { data: mut targets, .. } = targets else { panic!("values") };
         targets[row * CLASSES] = 1e30;
         let data = Dataset::regression(features, width, targets, CLASSES).unwrap();
-        let mut model = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
-        let error = model.fit_blocking(&data, batches()).expect_err("a square of 1e60");
-        let Error::NotFinite { step: 1, epoch: 1, loss } = error else { panic!("{error:?}") };
-        assert_eq!(loss, f32::INFINITY);
-        let (first, _) = data.split_at(BATCH).unwrap();
-        let once = Fit::new(1).batch_size(BATCH).in_order();
-        let mut good = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
-        good.fit_blocking(&first, once).unwrap();
-        assert_eq!(bits(&weights(&model)), bits(&weights(&good)));
-        // Training goes on once the data is in order.
-        let once = Fit::new(1).batch_size(BATCH).in_order();
-        model.fit_blocking(&first, once).unwrap();
-        assert_ne!(bits(&weights(&model)), bits(&weights(&good)));
+        let submissions: [&[Range<usize>]; 3] = [&[0..3], &[0..1, 1..2, 2..3, 0..1], &[0..2, 2..3]];
+        for submissions in submissions {
+            let mut model = compiled();
+            let (found, error) = through(&mut model, &data, submissions);
+            let Some(Error::NotFinite { step: 1, loss, .. }) = error else { panic!("{error:?}") };
+            assert_eq!(loss, f32::INFINITY);
+            assert_eq!(found, good, "{submissions:?}");
+            // Training goes on once the data is in order.
+            let (found, error) = through(&mut model, &values(), &[0..1]);
+            assert!(error.is_none(), "{error:?}");
+            assert_ne!(found, good);
+        }
     }
+}
+
+/// The same parameters keep their values as with one workgroup, in the same step.
+#[test]
+fn overflowing_parameters_stop_training_alike() {
+    let (features, width, targets) = values().into_parts();
+    let Targets::Values { data: targets, .. } = targets else { panic!("values") };
+    let targets = targets.iter().map(|t| 1000.0 * t).collect();
+    let data = Dataset::regression(features, width, targets, CLASSES).unwrap();
+    let run = |busy| {
+        let optimizer = Optimizer::momentum(3e38, 0.5);
+        let mut model = compiled(&gpu().busy(busy), Loss::MeanSquaredError, &optimizer);
+        let start = weights(&model);
+        let (_, error) = through(&mut model, &data, &[0..1, 1..3]);
+        let Some(Error::NotFinite { step, loss, .. }) = error else { panic!("{error:?}") };
+        assert!(loss.is_finite());
+        let stayed: Vec<bool> =
+            weights(&model).iter().zip(&start).map(|(w, s)| w == s && *s != 0.0).collect();
+        (step, stayed)
+    };
+    let alone = run(1);
+    assert!(alone.1.contains(&true) && alone.1.contains(&false));
+    assert_eq!(run(3), alone);
 }
 
 /// A dispatch per step, and one for the last update; all of an epoch, or of several, in one submission.

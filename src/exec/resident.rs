@@ -160,8 +160,9 @@ impl Resident {
         &self.net
     }
 
-    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one submission; in one
-    /// dispatch, or if workgroups share the rows, in one more than there are steps. Does not wait for the device unless four submissions' results are under way.
+    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one submission: in one
+    /// dispatch, or if workgroups share the rows, in one per step and one for the last update. Does not
+    /// wait for the device unless four submissions' results are under way.
     ///
     /// # Errors
     /// [`Error::Argument`] if there are none or too many; the errors of the device.

@@ -14,7 +14,7 @@ pub use memory::{Memory, Place};
 
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 
-/// Steps in one dispatch, at most; the table of records is a uniform of 32 KiB.
+/// Steps in one submission, at most; the table of records is a uniform of 32 KiB.
 pub const MOST_STEPS: usize = 1024;
 
 /// Where a net's numbers are while it trains.
@@ -29,7 +29,7 @@ pub enum Held {
 /// What the kernel is rendered for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Net {
-    /// Lanes of the one workgroup; a power of two from 4 to 64.
+    /// Lanes of a workgroup; a power of two from 4 to 64.
     pub lanes: usize,
     /// Whether the lanes are one subgroup that exchanges numbers by subgroup operations, rather than
     /// through workgroup memory. The bits are the same.
@@ -96,9 +96,9 @@ impl Net {
     pub fn multiply_adds(&self, rows: usize) -> u64 {
         let products = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
             // Forward, weight gradient, and but for the first layer the gradient of the inputs.
-            inputs * layer.units * if l == 0 { 2 } else { 3 }
+            (inputs * layer.units * if l == 0 { 2 } else { 3 }) as u64
         };
-        (rows * self.widths().enumerate().map(products).sum::<usize>()) as u64
+        self.widths().enumerate().map(products).sum::<u64>().saturating_mul(rows as u64)
     }
 
     /// 1 / items of a batch of `rows` rows: losses are means over them.

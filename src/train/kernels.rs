@@ -1,5 +1,6 @@
 //! Which kernels a model trains with: those of its plan, one dispatch per operation, or a resident
-//! kernel, which runs many steps in one dispatch. A small rule, no timing:
+//! kernel, which runs many steps in one dispatch, or if they are larger, each in one. A small rule, no
+//! timing:
 //!
 //! | device | net | step | kernels |
 //! | --- | --- | --- | --- |
@@ -31,9 +32,9 @@ pub enum Kernels {
     /// One dispatch for many steps, in which parameters, gradients and the optimizer's state stay in
     /// registers: for small stacks of dense layers.
     Resident,
-    /// One dispatch for many steps, too, but with all numbers in memory: for any stack of dense layers.
-    /// It has one core of a processor, or of a GPU, for itself. Larger steps take a dispatch each, in which
-    /// cores share the rows of the batch.
+    /// The same with all numbers in memory: for any stack of dense layers. Small steps have one core of a
+    /// processor, or of a GPU, for themselves; larger ones take a dispatch each, in which several cores
+    /// share the rows of the batch.
     ResidentInMemory,
 }
 
@@ -225,8 +226,8 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
     }
 }
 
-/// What a step of `work` multiply-adds costs from memory, in multiply-adds of one core. If workgroups
-/// share it, it is a dispatch by itself, and each of them updates all parameters.
+/// What a step of `work` multiply-adds costs from memory, in multiply-adds of one core, but for the update.
+/// If workgroups share it, it is a dispatch by itself, and each of them updates all parameters.
 fn cost_from_memory(work: u64, workgroups: usize) -> u64 {
     match workgroups {
         ..=1 => work,
@@ -238,12 +239,6 @@ fn cost_from_memory(work: u64, workgroups: usize) -> u64 {
 /// update, and for forward, error and weight gradient of each layer.
 fn cost_of_general(work: u64, net: &Net, cores: usize) -> u64 {
     work / cores.max(1) as u64 / 5 * 4 + (3 * net.layers.len() as u64 + 2) * START
-}
-
-/// Workgroups that share a batch: as many as there are cores, if that pays, or one.
-fn workgroups(work: u64, batch: usize, cores: usize) -> usize {
-    let most = cores.min(batch / LEAST_ROWS).clamp(1, MOST_WORKGROUPS);
-    if cost_from_memory(work, most) < work { most } else { 1 }
 }
 
 fn said_of(net: &Net) -> String {
@@ -268,11 +263,24 @@ fn said_of(net: &Net) -> String {
     }
 }
 
-/// The net with its numbers in memory, if that of `batch` rows fits the device, and a step a dispatch.
+/// The net with its numbers in memory, with as many workgroups as cost least of those that fit.
 fn in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
-    let workgroups = workgroups(net.multiply_adds(batch), batch, target.busy);
     let words = target.reads_words();
-    let net = Net { held: Held::Memory, words, samples: 1, workgroups, ..net };
+    let shared_by = |workgroups| {
+        let net = Net { held: Held::Memory, words, samples: 1, workgroups, ..net.clone() };
+        fitting(net, batch, target)
+    };
+    let most = target.busy.min(batch / LEAST_ROWS).clamp(1, MOST_WORKGROUPS);
+    let work = net.multiply_adds(batch);
+    let fitting_nets = (1..=most).filter_map(|workgroups| shared_by(workgroups).ok());
+    match fitting_nets.min_by_key(|net| cost_from_memory(work, net.workgroups)) {
+        Some(net) => Ok(net),
+        None => shared_by(1),
+    }
+}
+
+/// The net with its numbers in memory, if memory for `batch` rows fits the device, and a step a dispatch.
+fn fitting(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
     let (bytes, most) = (net.memory(batch).bytes, target.max_tensor_bytes());
     if bytes > most {
         return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
@@ -327,6 +335,11 @@ mod tests {
         assert!(auto(64, 1423, &two).starts_with("resident"));
         let shared = auto(64, 1424, &two);
         assert!(shared.starts_with("general: ") && shared.contains("shared out"), "{shared}");
+        // Eight workgroups that update 142,000 parameters each take more turns, or more memory, than fit.
+        let wide = |target: &Target| said(Kernels::ResidentInMemory, 360, 256, target).unwrap();
+        assert!(wide(&software(8)).ends_with(", 6 workgroups, which share the rows"));
+        let small = Target { max_binding_bytes: 8 << 20, ..software(8) };
+        assert!(wide(&small).ends_with(", 3 workgroups, which share the rows"));
         let alone = auto(64, 800, &software(1));
         assert!(alone.starts_with("resident") && !alone.contains("workgroups"), "{alone}");
         assert!(auto(64, 1000, &software(1)).starts_with("general"));
@@ -338,8 +351,7 @@ mod tests {
         let refused = |h, batch, target: &Target| {
             said(Kernels::ResidentInMemory, h, batch, target).unwrap_err().to_string()
         };
-        let one_core = Target { busy: 1, ..Target::default() };
-        let error = refused(2048, 1000, &one_core);
+        let error = refused(2048, 1000, &Target::default());
         assert!(error.contains("turns of loops, at most 60000 fit a dispatch"), "{error}");
         let small = Target { max_binding_bytes: 1 << 16, ..Target::default() };
         let error = refused(64, 32, &small);

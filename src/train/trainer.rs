@@ -111,7 +111,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 
     /// The plan of a full batch, to print or to count. A resident kernel computes the same in one
-    /// dispatch for many steps; [`Trainer::kernels`] says whether it does.
+    /// dispatch for many steps, or for each; [`Trainer::kernels`] says whether it does.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }

@@ -41,7 +41,7 @@ fn fours(numbers: usize) -> usize {
 
 /// `fours` filled up to whole cache lines of 64 bytes: rows that straddle two take a quarter longer.
 fn in_lines(fours: usize) -> usize {
-    fours.next_multiple_of(4)
+    fours.div_ceil(4).saturating_mul(4)
 }
 
 impl Net {
@@ -88,7 +88,8 @@ impl Net {
             places.push(place);
             before = place;
         }
-        Memory { places, bytes: 16 * in_lines(end) as u64 * self.workgroups as u64 }
+        let bytes = (in_lines(end) as u64).saturating_mul(16 * self.workgroups as u64);
+        Memory { places, bytes }
     }
 
     /// Rows of each workgroup, in whole fours.
@@ -163,8 +164,8 @@ impl Net {
         let up_and_down = layers.sum::<usize>() + loss + 1 + 2 * IDLE_PRODUCT;
         let loading = by_lane(rows * fours(self.inputs)) + 1;
         // Each four is added up over the workgroups.
-        let update = by_lane(self.parameter_fours()) * (self.workgroups + 1) + 2;
-        let sums = fours(self.columns()) * self.workgroups;
+        let update = by_lane(self.parameter_fours()) * (self.workgroups + 2) + 2;
+        let sums = fours(self.columns()) * (self.workgroups + 1);
         1 + loading + up_and_down + sums + update * self.passes_of_update()
     }
 
