@@ -472,7 +472,9 @@ fn resident_nets() -> Vec<Net> {
                     clip: at % 2 == 1,
                 };
                 for words in [false, true] {
-                    nets.push(Net { held: Held::Memory, words, ..in_registers.clone() });
+                    let workgroups = 1 + (at + usize::from(words)) % 2;
+                    let held = Held::Memory;
+                    nets.push(Net { held, words, workgroups, ..in_registers.clone() });
                 }
                 nets.push(in_registers);
             }

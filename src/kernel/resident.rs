@@ -40,8 +40,8 @@ pub struct Net {
     pub words: bool,
     /// Rows that a turn of the loop over a batch takes, if they are in registers.
     pub samples: usize,
-    /// Workgroups that share the rows of a batch. Not part of the code. One alone runs many steps in a
-    /// dispatch; more, only with numbers in memory, a step.
+    /// Workgroups that share the rows of a batch. One alone runs many steps in a dispatch; more, only with
+    /// numbers in memory, a step. Their number is not part of the code.
     pub workgroups: usize,
     /// Features per row.
     pub inputs: usize,
@@ -153,7 +153,8 @@ impl Net {
     pub(crate) fn key(&self) -> String {
         let rule = self.rule.name();
         let rule_of_any_figures = UpdateRule::Sgd { weight_decay: 0.0 };
-        format!("{:?}", Self { rule: rule_of_any_figures, workgroups: 1, ..self.clone() }) + rule
+        let workgroups = self.workgroups.min(2);
+        format!("{:?}", Self { rule: rule_of_any_figures, workgroups, ..self.clone() }) + rule
     }
 
     fn output_width(&self) -> usize {

@@ -163,10 +163,20 @@ impl Net {
         });
         let up_and_down = layers.sum::<usize>() + loss + 1 + 2 * IDLE_PRODUCT;
         let loading = by_lane(rows * fours(self.inputs)) + 1;
-        // Each four is added up over the workgroups.
-        let update = by_lane(self.parameter_fours()) * (self.workgroups + 2) + 2;
-        let sums = fours(self.columns()) * (self.workgroups + 1);
+        let total = self.turns_of_total(self.workgroups);
+        let update = by_lane(self.parameter_fours()) * (1 + total) + self.idle_update();
+        let sums = fours(self.columns()) * total;
         1 + loading + up_and_down + sums + update * self.passes_of_update()
+    }
+
+    /// Turns of the loop that adds up a four of `workgroups`, of which there are more than one.
+    fn turns_of_total(&self, workgroups: usize) -> usize {
+        if self.workgroups > 1 { workgroups + 1 } else { 0 }
+    }
+
+    /// Turns of the loop over the parameters with no lane active.
+    fn idle_update(&self) -> usize {
+        1 + self.turns_of_total(0)
     }
 
     fn passes_of_loss(&self) -> usize {
@@ -190,7 +200,8 @@ impl Net {
             1 + (4 * fours(inputs) + 1) * (1 + across) + 2
         });
         let idle_gradients = 1 + (1 + 2 * IDLE_PRODUCT) + (1 + 2 * self.passes_of_loss());
-        let idle_update = fours(self.columns()) + 2 * self.passes_of_update();
+        let idle_update = fours(self.columns()) * self.turns_of_total(0)
+            + self.idle_update() * self.passes_of_update();
         2 * (layers.sum::<usize>() + 3) + 2 + 2 * (idle_gradients + idle_update)
     }
 }

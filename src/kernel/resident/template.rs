@@ -121,6 +121,7 @@ impl Net {
         };
         vec![
             ("words", self.words.into()),
+            ("shared", (self.workgroups > 1).into()),
             ("functions", self.functions().iter().map(function).collect::<Vec<_>>().into()),
             (
                 "saves_inputs",

@@ -135,9 +135,11 @@ fn the_kernel_is_what_minijinja_renders() {
     for (n, widths) in stacks.into_iter().enumerate() {
         for (m, loss) in losses.into_iter().enumerate() {
             for subgroups in [false, true] {
-                for held in [Held::Registers, Held::Memory] {
+                for (held, workgroups) in
+                    [(Held::Registers, 1), (Held::Memory, 1), (Held::Memory, 2)]
+                {
                     let net = net([4, 8, 32][(n + m) % 3], subgroups, widths, loss);
-                    let net = Net { held, ..net };
+                    let net = Net { held, workgroups, ..net };
                     let (text, given) = (net.template().source, net.given().unwrap());
                     let others = INCLUDED.map(|part| (part.name, part.source));
                     let expected = reference(text, &others, &given);
@@ -148,7 +150,7 @@ fn the_kernel_is_what_minijinja_renders() {
             }
         }
     }
-    assert_eq!(kernels.len(), 6 * 6 * 2 * 2);
+    assert_eq!(kernels.len(), 6 * 6 * 2 * 3);
 }
 
 /// Steps after which Mesa 22.3's driver, which ends a shader after 65,535 turns of loops, was seen to end
@@ -156,18 +158,18 @@ fn the_kernel_is_what_minijinja_renders() {
 #[test]
 fn turns_are_those_that_the_driver_counts() {
     let seen: [(&[usize], usize, [usize; 2]); 12] = [
-        (&[10, 64, 1], 8, [195, 148]),
-        (&[10, 64, 1], 32, [169, 132]),
-        (&[10, 64, 1], 64, [119, 100]),
-        (&[10, 64, 1], 128, [75, 67]),
-        (&[10, 128, 1], 32, [101, 77]),
-        (&[10, 256, 1], 32, [56, 41]),
-        (&[10, 64, 8], 32, [146, 113]),
-        (&[10, 64, 16], 32, [119, 90]),
-        (&[64, 1], 32, [279, 248]),
-        (&[128, 1], 32, [169, 149]),
-        (&[64, 64, 1], 32, [80, 53]),
-        (&[64, 64, 64, 1], 32, [45, 29]),
+        (&[10, 64, 1], 8, [249, 219]),
+        (&[10, 64, 1], 32, [208, 187]),
+        (&[10, 64, 1], 64, [138, 128]),
+        (&[10, 64, 1], 128, [82, 79]),
+        (&[10, 128, 1], 32, [130, 114]),
+        (&[10, 256, 1], 32, [74, 64]),
+        (&[10, 64, 8], 32, [181, 162]),
+        (&[10, 64, 16], 32, [153, 134]),
+        (&[64, 1], 32, [306, 293]),
+        (&[128, 1], 32, [187, 178]),
+        (&[64, 64, 1], 32, [121, 96]),
+        (&[64, 64, 64, 1], 32, [73, 56]),
     ];
     for (widths, rows, steps) in seen {
         let net = net(8, true, widths, Loss::MeanSquaredError);
