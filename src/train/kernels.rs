@@ -335,6 +335,9 @@ mod tests {
         assert!(auto(64, 1423, &two).starts_with("resident"));
         let shared = auto(64, 1424, &two);
         assert!(shared.starts_with("general: ") && shared.contains("shared out"), "{shared}");
+        // A GPU takes as many, if asked to.
+        let asked = said(Kernels::ResidentInMemory, 64, 512, &Target::default()).unwrap();
+        assert!(asked.ends_with(", 8 workgroups, which share the rows"), "{asked}");
         // Eight workgroups that update 142,000 parameters each take more turns, or more memory, than fit.
         let wide = |target: &Target| said(Kernels::ResidentInMemory, 360, 256, target).unwrap();
         assert!(wide(&software(8)).ends_with(", 6 workgroups, which share the rows"));
