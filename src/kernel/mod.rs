@@ -13,6 +13,7 @@ pub mod reflect;
 pub mod resident;
 pub mod rows;
 pub mod softmax;
+pub(crate) mod source;
 pub mod update;
 
 use crate::graph::{Shape, Tensor, TensorInfo};
@@ -37,7 +38,7 @@ macro_rules! part {
     ($name:literal) => {
         &$crate::kernel::Part {
             name: $name,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+            source: $crate::kernel::source::source!(concat!($name, ".wgsl")),
         }
     };
 }

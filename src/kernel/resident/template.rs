@@ -4,15 +4,13 @@ use super::jinja::{self, Value};
 use super::{Dense, Held, MOST_STEPS, Net};
 use crate::graph::{Count, Unary, UpdateRule};
 use crate::kernel::reflect::{self, Binding};
+use crate::kernel::source::source;
 use crate::kernel::{PRELUDE, Part, elementwise, part};
 use crate::{Error, Result};
 
 macro_rules! template {
     ($name:literal) => {
-        &Part {
-            name: $name,
-            source: include_str!(concat!("../../../shaders/", $name, ".wgsl.jinja")),
-        }
+        &Part { name: $name, source: source!(concat!($name, ".wgsl.jinja")) }
     };
 }
 

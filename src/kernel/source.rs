@@ -1,0 +1,71 @@
+//! The text of the shaders in `shaders/`.
+
+/// The text of a file in `shaders/`.
+#[cfg(not(target_arch = "wasm32"))]
+macro_rules! source {
+    ($file:expr) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file))
+    };
+}
+
+/// The text of a file in `shaders/`. Pages download it, so it comes without the lines of comment, which are
+/// a third.
+#[cfg(target_arch = "wasm32")]
+macro_rules! source {
+    ($file:expr) => {{
+        use $crate::kernel::source::{first, without_comments};
+        const WHOLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file));
+        const KEPT: ([u8; WHOLE.len()], usize) = without_comments(WHOLE);
+        const BYTES: [u8; KEPT.1] = first(&KEPT.0);
+        const TEXT: &str = match std::str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => WHOLE,
+        };
+        TEXT
+    }};
+}
+pub(crate) use source;
+
+/// `text` without the lines that hold nothing but a comment, and its length in bytes. `N` is that of the
+/// whole.
+#[cfg(any(test, target_arch = "wasm32"))]
+pub(crate) const fn without_comments<const N: usize>(text: &str) -> ([u8; N], usize) {
+    let text = text.as_bytes();
+    let (mut kept, mut length, mut at) = ([0; N], 0, 0);
+    while at < N {
+        let mut first = at;
+        while first < N && text[first] == b' ' {
+            first += 1;
+        }
+        let is_comment = first + 1 < N && text[first] == b'/' && text[first + 1] == b'/';
+        let mut is_end = false;
+        while at < N && !is_end {
+            is_end = text[at] == b'\n';
+            if !is_comment {
+                kept[length] = text[at];
+                length += 1;
+            }
+            at += 1;
+        }
+    }
+    (kept, length)
+}
+
+/// The first `N` bytes.
+#[cfg(any(test, target_arch = "wasm32"))]
+pub(crate) const fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let (mut taken, mut at) = ([0; N], 0);
+    while at < N {
+        taken[at] = bytes[at];
+        at += 1;
+    }
+    taken
+}
+
+#[test]
+fn lines_of_comment_are_left_out() {
+    const WHOLE: &str = "// What.\n  // ×\nlet a = 7 // 2;\n\n//\n  b // c\n// end";
+    const KEPT: ([u8; WHOLE.len()], usize) = without_comments(WHOLE);
+    const BYTES: [u8; KEPT.1] = first(&KEPT.0);
+    assert_eq!(std::str::from_utf8(&BYTES), Ok("let a = 7 // 2;\n\n  b // c\n"));
+}
