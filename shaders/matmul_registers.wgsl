@@ -30,7 +30,6 @@ fn main(
     let column = (place.y * ACROSS + lane % ACROSS) * COLUMNS;
     let first = part * dims.share;
     let last = min(first + dims.share, dims.k);
-    if first >= dims.k { return; }
     var c0 = Band();
     var c1 = Band();
     var c2 = Band();

@@ -171,6 +171,27 @@ fn sums_in_parts_in_every_tiling() {
     }
 }
 
+/// As many parts as there are terms for are not always as many as multiples of a slab make: what no
+/// part wrote must not be added, here what is left of a tensor in whose memory the parts lie.
+#[test]
+fn no_part_is_without_terms() {
+    for tiling in common::tilings() {
+        let run = Run { tiling: Some(tiling), busy: Some(128), ..Run::default() };
+        let (m, k, n) = (3, 4609, 4);
+        let mut net = Net::new(8);
+        let (x, dy) = (net.drawn([k, m], Random::unit), net.drawn([k, n], Random::unit));
+        let large = net.graph.scale(x, 1000.0).unwrap();
+        let small = net.graph.scale(large, 0.001).unwrap();
+        let dw = net.graph.matmul_layout(Layout::TN, small, dy).unwrap();
+        let sums = net.graph.sum(dy, 0).unwrap();
+        let executor = run.executor(&net.graph, &[dw, sums], &net.values);
+        let plan = executor.plan();
+        let parts: Vec<usize> = plan.choices().iter().map(|choice| choice.parts).collect();
+        assert_eq!(parts, [17], "of 272 terms, though 18 would have 256 or more:\n{plan}");
+        common::check_run(&run, &format!("{tiling}"), &net.graph, &[dw, sums], &net.values);
+    }
+}
+
 /// A tiling that the device cannot run is refused, and one that there is not.
 #[test]
 fn impossible_tilings_are_refused() {

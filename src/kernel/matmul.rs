@@ -185,6 +185,16 @@ pub fn matmul(shapes: Shapes<'_>, tiling: Tiling, product: Product) -> Launch {
     launch
 }
 
+/// Terms of each part of a sum over `k`: whole slabs. The last part may have fewer.
+fn share(k: usize, parts: usize) -> usize {
+    k.div_ceil(parts.max(1)).next_multiple_of(SLAB)
+}
+
+/// The number of parts, at most `wanted`, in which a sum over `k` is split so that none is empty.
+pub fn parts(k: usize, wanted: usize) -> usize {
+    k.div_ceil(share(k.max(1), wanted)).max(1)
+}
+
 /// `product` in two dispatches: `parts` summands, then their sum. `products` has room for `parts`
 /// times `out`, `sums` for `parts` times the column sums, if those are wanted.
 pub fn matmul_in_parts(
@@ -233,7 +243,7 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let [m, n, k] = sizes(shapes, layout, a, b);
     let [tile_rows, tile_columns] = tiling.tile();
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
-    let share = k.div_ceil(parts.max(1)).next_multiple_of(SLAB);
+    let share = share(k, parts);
     let (of_layout, name): (&Part, _) = match layout {
         Layout::NN => (part!("matmul_nn"), "matmul_nn"),
         Layout::NT => (part!("matmul_nt"), "matmul_nt"),
@@ -405,4 +415,21 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
         }
     }
     launch.parts.push(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parts, share};
+
+    #[test]
+    fn no_part_of_a_sum_is_empty() {
+        for k in (1..=5000).chain([65_536, 1 << 24]) {
+            for wanted in 0..=130 {
+                let parts = parts(k, wanted);
+                assert!((1..=wanted.max(1)).contains(&parts), "{k} in {wanted}: {parts}");
+                let share = share(k, parts);
+                assert!((parts - 1) * share < k && k <= parts * share, "{k} in {parts} of {share}");
+            }
+        }
+    }
 }

@@ -22,7 +22,7 @@
 //! become too long for software drivers.
 
 use super::{AdapterClass, Target};
-use crate::kernel::matmul::Tiling;
+use crate::kernel::matmul::{self, Tiling};
 
 /// A matrix product's variant, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
     };
     let [rows, columns] = tiling.tile();
     let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    let parts = busy_parts(tiles, target.busy, k).max(k.div_ceil(LONGEST_SHARE)).max(1);
+    let parts = matmul::parts(k, busy_parts(tiles, target.busy, k).max(k.div_ceil(LONGEST_SHARE)));
     Choice { tiling, parts, why }
 }
 
