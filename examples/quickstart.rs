@@ -60,6 +60,7 @@ fn run(args: &Args) -> Outcome {
     let optimizer = Optimizer::adamw(6e-3, 0.1).schedule(Schedule::cosine(steps as u64, 0.0));
     let how = Compile::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
+    println!("kernels: {}", model.kernels(BATCH)?);
 
     let mut progress = Progress::new(epochs);
     let mut first = FirstStep { start: Instant::now(), seconds: None };

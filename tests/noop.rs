@@ -98,13 +98,28 @@ fn the_plan_prints_as_a_table() {
     let columns = lines[0].split_whitespace().collect::<Vec<_>>();
     assert_eq!(columns, ["level", "pass", "kernel", "reads", "writes", "to", "groups", "bytes"]);
     // The columns start where their titles do.
-    for line in &lines[1..lines.len() - 2] {
+    for line in &lines[1..=trainer.plan().dispatches().len()] {
         for title in &columns {
             let start = lines[0].find(title).unwrap();
             let before = line.chars().nth(start - start.min(1)).unwrap();
             assert!(start == 0 || before == ' ', "'{title}' in {line}");
         }
     }
+}
+
+/// And it says why sums are split, and what trains in place of its dispatches.
+#[test]
+fn the_plan_says_why() {
+    let (gpu, data) = (noop().busy(16), article_data());
+    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let net = Sequential::new(10).dense(64).relu().dense(1);
+    let model = pollster::block_on(net.compile(&gpu, how)).unwrap();
+    let trainer = pollster::block_on(model.trainer(&data, 1000, Residency::Resident)).unwrap();
+    let printed = trainer.plan().to_string();
+    let last: Vec<&str> = printed.lines().rev().take(2).collect();
+    assert!(last[0].starts_with("kernels: resident: 97 parameters in each of "), "{printed}");
+    assert_eq!(last[0], format!("kernels: {}", model.kernels(1000).unwrap()));
+    assert_eq!(last[1], "sums in 3 parts: fewer tiles than keep the device busy", "{printed}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! | device | product | tiling |
 //! | --- | --- | --- |
 //! | software, subgroups of 8 lanes | 16 columns or fewer of 2¹⁴ terms or more, 25 rows or more | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
-//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 192 rows, or 4 of 4 columns; rows shared |
+//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 185 rows, or 4 of 4 columns; rows shared |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
@@ -33,6 +33,8 @@ pub struct Choice {
     pub parts: usize,
     /// The row of the rule that applied.
     pub why: &'static str,
+    /// Why the sum is split, if it is.
+    pub split: Option<&'static str>,
 }
 
 /// Multiply-adds from which two bands pay for their compilation within a thousand steps.
@@ -63,8 +65,13 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
     };
     let [rows, columns] = tiling.tile();
     let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    let parts = matmul::parts(k, busy_parts(tiles, target.busy, k).max(k.div_ceil(LONGEST_SHARE)));
-    Choice { tiling, parts, why }
+    let (busy, long) = (busy_parts(tiles, target.busy, k), k.div_ceil(LONGEST_SHARE));
+    let parts = matmul::parts(k, busy.max(long));
+    let reason = match busy > long {
+        true => "fewer tiles than keep the device busy",
+        false => "more than 2^15 terms",
+    };
+    Choice { tiling, parts, why, split: (parts > 1).then_some(reason) }
 }
 
 fn busy_parts(tiles: usize, busy: usize, k: usize) -> usize {

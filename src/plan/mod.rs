@@ -139,6 +139,8 @@ pub struct Plan {
     /// For each input of class labels, the number of classes.
     classes: Vec<(Tensor, usize)>,
     choices: Vec<Choice>,
+    /// Whether these dispatches train or a resident kernel does in their place, and why.
+    trains_with: Option<String>,
 }
 
 impl Plan {
@@ -219,6 +221,7 @@ impl Plan {
                 .and_then(|update| options.results.iter().position(|&t| t == update.loss)),
             classes: labels::classes(graph),
             choices: lowered.choices,
+            trains_with: None,
         })
     }
 
@@ -285,6 +288,11 @@ impl Plan {
     /// The different choices for its matrix products, in the order in which they first occur.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
+    }
+
+    /// The same plan, which prints that `kernels` train.
+    pub(crate) fn trains_with(self, kernels: &str) -> Self {
+        Self { trains_with: Some(kernels.into()), ..self }
     }
 
     /// Columns of the results table.

@@ -31,8 +31,8 @@ impl Plan {
 }
 
 /// One line per dispatch: level, pass, kernel, shapes read and written, where the result lies,
-/// workgroups, and bytes read and written; then the memory, and why matrix products are tiled as
-/// they are.
+/// workgroups, and bytes read and written; then the memory, why matrix products are tiled and their
+/// sums split as they are, and, if it is a trainer's, which kernels train in fact.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = ["level", "pass", "kernel", "reads", "writes", "to", "groups", "bytes"];
@@ -97,6 +97,17 @@ impl fmt::Display for Plan {
         if !reasons.is_empty() {
             writeln!(f, "matrix products in tiles of {}", reasons.join("; "))?;
         }
-        Ok(())
+        let mut splits: Vec<String> = Vec::new();
+        for choice in self.choices() {
+            let split = choice.split.map(|why| format!("{} parts: {why}", choice.parts));
+            splits.extend(split.filter(|split| !splits.contains(split)));
+        }
+        if !splits.is_empty() {
+            writeln!(f, "sums in {}", splits.join("; "))?;
+        }
+        match &self.trains_with {
+            Some(kernels) => writeln!(f, "kernels: {kernels}"),
+            None => Ok(()),
+        }
     }
 }

@@ -4,13 +4,14 @@
 //!
 //! | device | net | step | kernels |
 //! | --- | --- | --- | --- |
-//! | software | fits registers | any | resident |
-//! | | another stack of dense layers | fits a dispatch, cheaper so: [`cost_from_memory`], [`cost_of_general`] | resident, in memory |
-//! | GPU | fits registers | fewer than 2¹⁸ multiply-adds | resident |
+//! | software | fits registers | cheapest so: [`cost_of_resident`], [`cost_of_general`] | resident |
+//! | | any stack of dense layers | fits a dispatch, cheapest so | resident, in memory |
+//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer | resident |
 //! | any | any other | | general |
 //!
-//! On two cores, nets in memory are one core's up to a million multiply-adds a step, then both cores'
-//! up to some twenty million.
+//! On two cores, all nets that fit registers stay there; others are one core's up to a million
+//! multiply-adds a step, then both cores' up to some twenty million. Both costs were fitted on two
+//! cores, for more of them they are taken to hold.
 
 use super::engine::MOST_TURNS;
 use crate::exec::Figures;
@@ -211,27 +212,36 @@ pub(super) fn choose(
 /// The resident kernel that is likely to be faster than the general ones, or why none is.
 fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
     let work = net.multiply_adds(batch);
-    match (in_registers(net.clone()), target.class) {
-        (Ok(_), AdapterClass::Gpu) if work > GPU_STEP => {
-            Err(format!("a step of {work} multiply-adds is better shared out over the GPU"))
+    let shared_out =
+        |over: &str| Err(format!("a step of {work} multiply-adds is better shared out{over}"));
+    let registers = in_registers(net.clone());
+    if target.class == AdapterClass::Gpu {
+        return match registers {
+            Ok(_) if work > GPU_STEP => shared_out(" over the GPU"),
+            other => other,
+        };
+    }
+    let general = cost_of_general(work, &net, target.busy);
+    match (registers, in_memory(net, batch, target)) {
+        (Err(reason), Err(other)) => Err(format!("{reason}; {other}")),
+        (registers, memory) => {
+            let fitting = registers.into_iter().chain(memory);
+            match fitting.min_by_key(|net| cost_of_resident(work, net)) {
+                Some(net) if cost_of_resident(work, &net) < general => Ok(net),
+                _ => shared_out(""),
+            }
         }
-        (Ok(net), _) => Ok(net),
-        (Err(reason), AdapterClass::Gpu) => Err(reason),
-        (Err(reason), AdapterClass::Software) => in_memory(net, batch, target)
-            .and_then(|net| match cost_from_memory(work, net.workgroups) {
-                cost if cost < cost_of_general(work, &net, target.busy) => Ok(net),
-                _ => Err(format!("a step of {work} multiply-adds is better shared out")),
-            })
-            .map_err(|other| format!("{reason}; {other}")),
     }
 }
 
-/// What a step of `work` multiply-adds costs from memory, in multiply-adds of one core, but for the update.
-/// If workgroups share it, it is a dispatch by itself, and each of them updates all parameters.
-fn cost_from_memory(work: u64, workgroups: usize) -> u64 {
-    match workgroups {
-        ..=1 => work,
-        _ => work / workgroups as u64 + 2 * START,
+/// What a step of `work` multiply-adds costs in a resident kernel, in multiply-adds that one core does
+/// from memory, but for the update. From registers it does three times as many. If workgroups share a
+/// step, it is a dispatch by itself, and each of them updates all parameters.
+fn cost_of_resident(work: u64, net: &Net) -> u64 {
+    match (net.held, net.workgroups as u64) {
+        (Held::Registers, _) => work / 3,
+        (Held::Memory, ..=1) => work,
+        (Held::Memory, workgroups) => work / workgroups + 2 * START,
     }
 }
 
@@ -273,7 +283,7 @@ fn in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net
     let most = target.busy.min(batch / LEAST_ROWS).clamp(1, MOST_WORKGROUPS);
     let work = net.multiply_adds(batch);
     let fitting_nets = (1..=most).filter_map(|workgroups| shared_by(workgroups).ok());
-    match fitting_nets.min_by_key(|net| cost_from_memory(work, net.workgroups)) {
+    match fitting_nets.min_by_key(|net| cost_of_resident(work, net)) {
         Some(net) => Ok(net),
         None => shared_by(1),
     }
@@ -347,6 +357,22 @@ mod tests {
         assert!(alone.starts_with("resident") && !alone.contains("workgroups"), "{alone}");
         assert!(auto(64, 1000, &software(1)).starts_with("general"));
         assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 lanes"));
+    }
+
+    /// A net in registers has one core of however many there are.
+    #[test]
+    fn large_steps_leave_registers_where_cores_are_many() {
+        let software = |busy| Target { class: AdapterClass::Software, busy, ..Target::default() };
+        let auto = |batch, cores| said(Kernels::Auto, 32, batch, &software(cores)).unwrap();
+        // 5,216 multiply-adds a row.
+        for cores in [1, 2] {
+            assert!(auto(16_384, cores).starts_with("resident: 269 parameters"), "{cores}");
+        }
+        for cores in [3, 4, 16, 64] {
+            assert!(auto(256, cores).starts_with("resident: 269 parameters"), "{cores}");
+        }
+        assert!(auto(1024, 16).ends_with(", 8 workgroups, which share the rows"));
+        assert!(auto(16_384, 16).starts_with("general: a step of 85458944 multiply-adds"));
     }
 
     #[test]

@@ -198,6 +198,14 @@ impl Model {
         Trainer::new(self, data, batch, true, residency).await
     }
 
+    /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`] will say.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a resident kernel is asked for and cannot be.
+    pub fn kernels(&self, batch: usize) -> Result<String> {
+        Ok(self.choose_kernels(batch)?.why)
+    }
+
     /// What trains in batches of `batch` rows.
     pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
         let (compile, target) = (&self.compile, self.gpu.target());

@@ -88,7 +88,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             gpu,
             feed,
             engine,
-            plan,
+            plan: plan.trains_with(&why),
             kernels: why,
             rows,
             batch,
@@ -111,7 +111,8 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 
     /// The plan of a full batch, to print or to count. A resident kernel computes the same in one
-    /// dispatch for many steps, or for each; [`Trainer::kernels`] says whether it does.
+    /// dispatch for many steps, or for each; the last line in print says whether it does, as
+    /// [`Trainer::kernels`] does.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
