@@ -183,6 +183,15 @@ impl Gpu {
         self
     }
 
+    /// The same device, for which plans and resident kernels are chosen as on a GPU, whatever it is: for
+    /// tests and measurements.
+    pub fn planned_as_gpu(mut self) -> Self {
+        let Target { class, busy, .. } = Target::default();
+        let target = Arc::make_mut(&mut self.target);
+        (target.class, target.busy) = (class, busy);
+        self
+    }
+
     /// Adapter, driver and API in one line.
     pub fn describe(&self) -> String {
         adapter::label(self.info())

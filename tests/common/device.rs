@@ -18,17 +18,7 @@ pub fn gpu() -> Gpu {
     thread_local! {
         // Never dropped: wgpu wants thread-locals of its own then, which may be gone already.
         static GPU: &'static Gpu = {
-            let gpu = match std::env::var("WGRAD_TEST_DEVICE").as_deref() {
-                Ok("default-limits") => {
-                    let (device, queue) = plain_device();
-                    Gpu::from_device(&device, &queue)
-                }
-                Ok(other) => panic!("WGRAD_TEST_DEVICE is '{other}'; 'default-limits' is all there is"),
-                Err(_) => match Gpu::new_blocking() {
-                    Ok(gpu) => gpu,
-                    Err(error) => panic!("these tests need a WebGPU adapter (lavapipe will do): {error}"),
-                },
-            };
+            let gpu = make();
             let tiling = asked_for(&gpu.target());
             let gpu = gpu.tiled(tiling);
             ANNOUNCE.call_once(|| {
@@ -39,6 +29,26 @@ pub fn gpu() -> Gpu {
         };
     }
     GPU.with(|gpu| (*gpu).clone())
+}
+
+/// A device of the kind that `WGRAD_TEST_DEVICE` names: `default-limits` for one as WebGPU guarantees it,
+/// `gpu-plans` for one whose kernels are chosen as on a GPU.
+fn make() -> Gpu {
+    let best = || match Gpu::new_blocking() {
+        Ok(gpu) => gpu,
+        Err(error) => panic!("these tests need a WebGPU adapter (lavapipe will do): {error}"),
+    };
+    match std::env::var("WGRAD_TEST_DEVICE").as_deref() {
+        Ok("default-limits") => {
+            let (device, queue) = plain_device();
+            Gpu::from_device(&device, &queue)
+        }
+        Ok("gpu-plans") => best().planned_as_gpu(),
+        Ok(other) => {
+            panic!("WGRAD_TEST_DEVICE is '{other}', neither 'default-limits' nor 'gpu-plans'")
+        }
+        Err(_) => best(),
+    }
 }
 
 /// A device with WebGPU's default limits and no optional feature, as an app might own it.
@@ -304,12 +314,6 @@ pub fn lanes(count: usize) -> Vec<Gpu> {
 
 /// A new device.
 pub fn fresh() -> Gpu {
-    gpu(); // announces, and checks the kind that is asked for
-    match std::env::var("WGRAD_TEST_DEVICE") {
-        Ok(_) => {
-            let (device, queue) = plain_device();
-            Gpu::from_device(&device, &queue)
-        }
-        Err(_) => Gpu::new_blocking().expect("an adapter"),
-    }
+    gpu(); // announces the kind
+    make()
 }

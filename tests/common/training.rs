@@ -65,7 +65,7 @@ pub fn without_subgroups() -> Gpu {
     let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == name).unwrap();
     let (device, queue) =
         pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
-    Gpu::from_device(&device, &queue)
+    Gpu::from_device(&device, &queue).busy(gpu().target().busy)
 }
 
 /// All parameters, one after another.
