@@ -1,6 +1,6 @@
 """PyTorch, JAX and Keras on the processor. Each has `train(net, batches, epochs)`, a function that
 starts from the first weights, and returns the seconds of all epochs and the last epoch's mean loss;
-PyTorch and JAX also have `multiply(a, b, times)`, in seconds."""
+PyTorch and JAX also have `multiply(layout, a, b, times)`, in seconds."""
 
 import multiprocessing
 import os
@@ -46,8 +46,10 @@ class Torch:
                 total = total + loss.detach() * (len(x) / rows)
         return perf_counter() - start, float(total)
 
-    def multiply(self, a, b, times):
+    def multiply(self, layout, a, b, times):
         a, b = self.torch.tensor(a), self.torch.tensor(b)
+        a = a.T if layout == "AtB" else a
+        b = b.T if layout == "ABt" else b
         start = perf_counter()
         for _ in range(times):
             a @ b
@@ -63,7 +65,7 @@ class Jax:
         self.jax, self.version = jax, jax.__version__
         self.epoch = jax.jit(self._epoch, static_argnums=0)
         self.step = jax.jit(self._step, static_argnums=0)
-        self.product = jax.jit(jax.numpy.matmul)
+        self.product = jax.jit(self._product, static_argnums=0)
 
     def _loss(self, classes, parameters, x, t):
         jnp = self.jax.numpy
@@ -106,11 +108,14 @@ class Jax:
         self.jax.block_until_ready(parameters)
         return perf_counter() - start, total
 
-    def multiply(self, a, b, times):
+    def _product(self, layout, a, b):
+        return (a.T if layout == "AtB" else a) @ (b.T if layout == "ABt" else b)
+
+    def multiply(self, layout, a, b, times):
         a, b = self.jax.numpy.asarray(a), self.jax.numpy.asarray(b)
         self.jax.block_until_ready((a, b))
         start = perf_counter()
-        results = [self.product(a, b) for _ in range(times)]
+        results = [self.product(layout, a, b) for _ in range(times)]
         self.jax.block_until_ready(results)
         return perf_counter() - start
 

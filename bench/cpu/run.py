@@ -5,7 +5,7 @@ data, first weights and arithmetic as the workers of bench/; see bench/README.md
 
     python3 -m venv venv && venv/bin/pip install numpy "jax[cpu]" keras tensorflow-cpu
     venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
-    venv/bin/python bench/cpu/run.py --rounds 7 --json FILE
+    venv/bin/python bench/cpu/run.py --rounds 7 --json FILE --beside bench/results/mesa-22.3.json
 """
 
 import argparse
@@ -34,11 +34,19 @@ def net(name, widths, rows, batch, classes=False):
 
 NETS = [  # with the number of epochs inside the clock
     (net("W1", [10, 64, 1], 1000, 32), 10),
-    (net("W2", [784, 512, 512, 10], 8 * 256, 256, classes=True), 2),
-    (net("W3", [32, 64, 64, 64, 64, 16], 4 * 4096, 4096), 8),
+    (net("W2", [784, 512, 512, 10], 8 * 256, 256, classes=True), 4),
+    (net("W3", [32, 64, 64, 64, 64, 16], 4 * 4096, 4096), 16),
     (net("W5", [10, 64, 1], 1000, 1000), 100),
 ]
-PRODUCTS = [(256, 256, 256), (1024, 1024, 1024), (4096, 64, 64), (784, 512, 256)]  # m, n, k
+PRODUCTS = [  # which factor lies transposed; m, n, k
+    ("AB", 256, 256, 256),
+    ("AB", 1024, 1024, 1024),
+    ("AB", 4096, 64, 64),
+    ("AB", 784, 512, 256),
+    ("ABt", 784, 512, 256),
+    ("AtB", 784, 512, 256),
+]
+TOLERANCE = 1e-3  # relative, of last losses, as between the workers of bench/
 
 
 def batches(net):
@@ -53,10 +61,12 @@ def train(framework, net, epochs):
     return (seconds * 1e3 if net["name"] == "W1" else steps / seconds), loss
 
 
-def multiply(framework, m, n, k):
+def multiply(framework, layout, m, n, k):
     times = min(max((1 << 29) // (m * n * k), 2), 64)
     a, b = data.uniform(data.FEATURES, m * k), data.uniform(data.NOISE, k * n)
-    seconds = framework.multiply(a.reshape(m, k), b.reshape(k, n), times)
+    a = a.reshape(k, m) if layout == "AtB" else a.reshape(m, k)
+    b = b.reshape(n, k) if layout == "ABt" else b.reshape(k, n)
+    seconds = framework.multiply(layout, a, b, times)
     return 2e-9 * m * n * k * times / seconds, None
 
 
@@ -66,17 +76,41 @@ def workloads(all_frameworks):
         unit = "ms" if one["name"] == "W1" else "steps/s"
         runs = {f: (lambda f=f: train(f, one, epochs)) for f in all_frameworks}
         yield one["name"], unit, runs
-    for m, n, k in PRODUCTS:
+    for layout, m, n, k in PRODUCTS:
         able = [f for f in all_frameworks if hasattr(f, "multiply")]
-        runs = {f: (lambda f=f: multiply(f, m, n, k)) for f in able}
-        yield f"W4 AB {m}x{n}x{k}", "GFLOP/s", runs
+        runs = {f: (lambda f=f: multiply(f, layout, m, n, k)) for f in able}
+        yield f"W4 {layout} {m}x{n}x{k}", "GFLOP/s", runs
+
+
+def wgrads(file):
+    """wgrad's rows in a file of `bench/run --json`, by workload."""
+    with open(file) as text:
+        return {row["workload"]: row for row in json.load(text) if row["peer"] == "wgrad"}
+
+
+def ahead(wgrad, row):
+    """How many times better wgrad does, as the workers' table has it."""
+    ratio = wgrad["median"] / row["median"]
+    return ratio if row["unit"].endswith("/s") else 1 / ratio
+
+
+def agree(name, losses):
+    """Whether last losses do, which are the means of the last epoch."""
+    first, *others = losses
+    apart = [abs(other - first) / abs(first) for other in others]
+    if all(one <= TOLERANCE for one in apart):
+        return True
+    print(f"{name}: last losses DISAGREE: {losses}")
+    return False
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--beside", metavar="FILE", help="wgrad's figures, as bench/run --json wrote them")
     arguments = parser.parse_args()
+    beside = wgrads(arguments.beside) if arguments.beside else {}
 
     present = []
     wanted = (frameworks.Torch, frameworks.Jax, frameworks.KerasOnTensorFlow, frameworks.KerasOnJax)
@@ -91,8 +125,10 @@ def main():
         sys.exit(1)
     place = f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors"
     print(place, *(f"{f.name} {f.version}" for f in present), sep="; ")
+    print(f"{'workload':<24}{'framework':<12}{'median':>11}{'min':>11}{'max':>11}  {'unit':<8}"
+          + (f"{'wgrad x':>9}" if beside else ""))
 
-    rows = []
+    rows, same = [], True
     for name, unit, runs in workloads(present):
         values, losses = {f: [] for f in runs}, {}
         for round in range(-1, arguments.rounds):  # the first compiles, and does not count
@@ -111,11 +147,19 @@ def main():
                 row["check"] = loss
             rows.append(row)
             shown = "" if loss is None else f"   last loss {loss:.6f}"
-            print(f"{name:<24}{framework.name:<11}{row['median']:>11.4g}{row['min']:>11.4g}"
-                  f"{row['max']:>11.4g}  {unit}{shown}", flush=True)
+            wgrad = beside.get(name)
+            ratio = f"{ahead(wgrad, row):>9.2f}" if wgrad else ""
+            print(f"{name:<24}{framework.name:<12}{row['median']:>11.4g}{row['min']:>11.4g}"
+                  f"{row['max']:>11.4g}  {unit:<8}{ratio}{shown}", flush=True)
+        found = [loss for loss in losses.values() if loss is not None]
+        # wgrad's check of W2 and W3 is the loss of the last step alone.
+        if name in ("W1", "W5") and name in beside:
+            found.append(beside[name]["check"])
+        same &= not found or agree(name, found)
     if arguments.json:
         with open(arguments.json, "w") as file:
             file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    sys.exit(not same)
 
 
 if __name__ == "__main__":

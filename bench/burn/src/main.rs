@@ -31,7 +31,7 @@ impl Peer for Burn {
             Task::Steps { training, steps } => {
                 Box::new(training::Steps::new(device(), training, *steps)?)
             }
-            Task::HostSteps { .. } => {
+            Task::HostFit { .. } => {
                 return Err(Refusal::Unsupported("its wgpu is built without the noop device"));
             }
             Task::Product { layout, m, n, k, times } => {

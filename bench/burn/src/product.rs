@@ -1,6 +1,6 @@
 //! A matrix product alone.
 
-use bench_common::data::{factors, mean_magnitude};
+use bench_common::data::{factors, weighted_mean};
 use bench_common::protocol::Measured;
 use bench_common::worker::{Trial, timed, words};
 use bench_common::workload::Layout;
@@ -48,7 +48,7 @@ impl Trial for Product {
             Ok(0.0)
         })?;
         let c = c.ok_or("no product")?.into_data().try_to_vec::<f32>();
-        measured.check = mean_magnitude(&c.map_err(|error| format!("{error:?}"))?);
+        measured.check = weighted_mean(&c.map_err(|error| format!("{error:?}"))?);
         Ok(measured)
     }
 }

@@ -42,6 +42,8 @@ pub fn uniform(stream: u64, count: usize) -> Vec<f32> {
 const FEATURES: u64 = 0;
 const NOISE: u64 = 1;
 const WEIGHTS: u64 = 2;
+/// The stream of the numbers that outputs are weighted with.
+const OUTPUTS: u64 = 1 << 16;
 
 /// Glorot's uniform weights (2010) and biases of 0.
 pub fn layers(net: &Net) -> Vec<Layer> {
@@ -121,14 +123,26 @@ pub fn factors(m: usize, n: usize, k: usize) -> (Vec<f32>, Vec<f32>) {
     (uniform(FEATURES, m * k), uniform(NOISE, k * n))
 }
 
-/// Mean of the magnitudes, in f64: what two peers' outputs are compared by.
-pub fn mean_magnitude(values: &[f32]) -> f64 {
-    values.iter().map(|&value| f64::from(value.abs())).sum::<f64>() / values.len().max(1) as f64
+/// Mean of the values, each times a number in [0.5, 1.5) that depends on its place alone, in f64: what two
+/// peers' outputs are compared by. Another order comes to another mean, and so does another sign.
+pub fn weighted_mean(values: &[f32]) -> f64 {
+    let weights = uniform(OUTPUTS, values.len());
+    let terms =
+        values.iter().zip(weights).map(|(&value, w)| f64::from(value) * (1.0 + f64::from(w) / 2.0));
+    terms.sum::<f64>() / values.len().max(1) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_and_a_sign_make_a_difference() {
+        let of = weighted_mean;
+        assert!((of(&[1.0; 1000]) - 1.0).abs() < 0.03);
+        assert!((of(&[1.0, -2.0]) - of(&[-2.0, 1.0])).abs() > 0.01);
+        assert!((of(&[1.0, -2.0]) - of(&[1.0, 2.0])).abs() > 0.01);
+    }
 
     /// The same numbers stand in `bench/cpu/data.py`.
     #[test]

@@ -37,6 +37,6 @@ pub struct Description {
 pub struct Measured {
     /// What the clock showed: once, or for a prediction once per call.
     pub seconds: Vec<f64>,
-    /// What came out, for comparison between peers: the last loss, or the mean magnitude of outputs.
+    /// What came out, for comparison between peers: the last loss, or the weighted mean of outputs.
     pub check: f64,
 }

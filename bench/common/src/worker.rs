@@ -77,7 +77,7 @@ pub fn timed_each(
         outputs = run()?;
         seconds.push(clock.elapsed().as_secs_f64());
     }
-    Ok(Measured { seconds, check: crate::data::mean_magnitude(&outputs) })
+    Ok(Measured { seconds, check: crate::data::weighted_mean(&outputs) })
 }
 
 /// Answers requests until standard input ends.

@@ -10,8 +10,8 @@ pub enum Task {
     Fit { training: Training, epochs: usize },
     /// `steps` steps on data that lies on the device, to the last step's loss on the host.
     Steps { training: Training, steps: usize },
-    /// As `Steps`, on a device that accepts every call and computes nothing.
-    HostSteps { training: Training, steps: usize },
+    /// As `Fit`, on a device that accepts every call and computes nothing.
+    HostFit { training: Training, epochs: usize },
     /// C (m×n) = A·B over a length of k, `times` times, to the end of the last one.
     Product { layout: Layout, m: usize, n: usize, k: usize, times: usize },
     /// `calls` predictions of `rows` rows, each from host features to host outputs, timed one by one.
@@ -178,14 +178,15 @@ pub fn all(scale: usize) -> Vec<Workload> {
         list.push((name, Task::Product { layout, m, n, k, times }));
     }
     list.push(fit("W5", article(1000), 100 * scale));
-    for (rows, calls) in [(1, 200), (1024, 10)] {
+    for (rows, calls) in [(1, 200), (1024, 100)] {
         let task = Task::Predict { net: classifier().net, rows, calls: calls * scale };
         list.push((format!("W6 batch {rows}"), task));
     }
     list.push(fit("W7 10-64-1", adam(article(32)), 5));
     list.push(fit("W7 digits", digits, 2));
-    for (name, training) in [("host W1", article(32)), ("host W2", classifier())] {
-        list.push((name.into(), Task::HostSteps { training, steps: 2048 }));
+    for (name, training, epochs) in [("host W1", article(32), 100), ("host W2", classifier(), 400)]
+    {
+        list.push((name.into(), Task::HostFit { training, epochs }));
     }
     list.into_iter().map(|(name, task)| Workload { name, task }).collect()
 }

@@ -20,7 +20,9 @@ pub fn figures(task: &Task, seconds: &[f64]) -> Vec<Figure> {
             }
         },
         Task::Steps { steps, .. } => vec![("", *steps as f64 / total, "steps/s")],
-        Task::HostSteps { steps, .. } => vec![("", total * 1e6 / *steps as f64, "us/step")],
+        Task::HostFit { training, epochs } => {
+            vec![("", total * 1e6 / (epochs * training.batches()) as f64, "us/step")]
+        }
         Task::Product { m, n, k, times, .. } => {
             vec![("", 2e-9 * (m * n * k * times) as f64 / total, "GFLOP/s")]
         }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use process::Worker;
-use report::{Place, Row, SUBJECT};
+use report::{Place, Row};
 use rounds::Peer;
 
 /// Compares wgrad with its peers on one adapter
@@ -151,8 +151,13 @@ fn place(peers: &[Peer]) -> Result<Place, String> {
         let (one, two) = (&first.adapter, &other.adapter);
         return Err(format!("{peer} runs on '{two}', {} on '{one}'", told[0].0));
     }
-    let drivers = || told.iter().filter(|(_, d)| d.driver.is_some());
-    let driver = drivers().find(|(peer, _)| *peer == SUBJECT).or_else(|| drivers().next());
-    let driver = driver.and_then(|(_, d)| d.driver.clone()).unwrap_or_else(|| "unknown".into());
+    let mut drivers = told.iter().filter_map(|(peer, d)| Some((peer, d.driver.as_ref()?)));
+    let driver = drivers.next();
+    if let Some((one, driver)) = driver
+        && let Some((peer, other)) = drivers.find(|(_, other)| *other != driver)
+    {
+        return Err(format!("{peer} runs on the driver '{other}', {one} on '{driver}'"));
+    }
+    let driver = driver.map_or_else(|| "unknown".into(), |(_, driver)| driver.clone());
     Ok(Place { adapter: first.adapter.clone(), driver })
 }

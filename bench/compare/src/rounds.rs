@@ -51,7 +51,7 @@ pub fn measure(
     for ((worker, description), runs) in peers.iter().zip(&runs) {
         let Some(last) = runs.last() else { continue };
         let check = has_check(task).then_some(last.check);
-        checks.extend(check);
+        checks.extend(runs.iter().filter(|_| has_check(task)).map(|run| run.check));
         let by_round: Vec<_> = runs.iter().map(|run| figures(task, &run.seconds)).collect();
         for (number, &(suffix, _, unit)) in by_round[0].iter().enumerate() {
             let values: Vec<f64> = by_round.iter().map(|figures| figures[number].1).collect();
@@ -61,27 +61,41 @@ pub fn measure(
         }
     }
     rows.sort_by(|a, b| a.workload.cmp(&b.workload));
-    Ok((rows, agree(&workload.name, &checks)))
+    let Some(apart) = apart(&checks) else { return Ok((rows, true)) };
+    let agree = apart <= TOLERANCE;
+    println!(
+        "{:<24}results {}: {:.6}, apart by {apart:.1e} of at most {TOLERANCE:.0e}",
+        workload.name,
+        if agree { "agree" } else { "DISAGREE" },
+        checks[0],
+    );
+    Ok((rows, agree))
 }
 
 /// Nothing is computed on the noop device, and the peak has nothing to compare.
 fn has_check(task: &Task) -> bool {
-    !matches!(task, Task::HostSteps { .. } | Task::Peak { .. })
+    !matches!(task, Task::HostFit { .. } | Task::Peak { .. })
 }
 
-/// Says how far the checks lie apart, if there are two.
-fn agree(name: &str, checks: &[f64]) -> bool {
-    let [first, others @ ..] = checks else { return true };
-    if others.is_empty() {
-        return true;
-    }
+/// How far the checks of all peers and rounds lie apart, relative to the first, if there are two: NaN if
+/// one is.
+fn apart(checks: &[f64]) -> Option<f64> {
+    let (first, others) = checks.split_first()?;
     let apart = others.iter().map(|other| ((other - first) / first).abs());
-    // A NaN must not pass.
-    let apart = apart.fold(0.0, |most: f64, next| if next <= most { most } else { next });
-    let agree = apart <= TOLERANCE;
-    let verdict = if agree { "agree" } else { "DISAGREE" };
-    println!(
-        "{name:<24}results {verdict}: {first:.6}, apart by {apart:.1e} of at most {TOLERANCE:.0e}"
-    );
-    agree
+    apart.reduce(|most, next| if most.is_nan() || next <= most { most } else { next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_and_no_round_may_be_apart() {
+        let agree = |checks: &[f64]| apart(checks).is_none_or(|apart| apart <= TOLERANCE);
+        assert!(agree(&[]) && agree(&[f64::NAN]));
+        assert!(agree(&[-2.0, -2.001, -1.999]));
+        assert!(!agree(&[2.0, 2.003, 2.0]) && !agree(&[2.0, 2.0, 1.997]) && !agree(&[2.0, -2.0]));
+        let nan = f64::NAN;
+        assert!(!agree(&[2.0, nan, 2.0]) && !agree(&[nan, 2.0, 2.0]) && !agree(&[2.0, 2.0, nan]));
+    }
 }

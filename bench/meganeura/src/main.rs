@@ -36,7 +36,7 @@ impl Peer for Meganeura {
             Task::Steps { training, steps } => {
                 Box::new(training::Loop::new(training, *steps, training::Report::Step)?)
             }
-            Task::HostSteps { .. } => {
+            Task::HostFit { .. } => {
                 return Err(Refusal::Unsupported("its graphics library has no noop device"));
             }
             Task::Product { layout, m, n, k, times } => {

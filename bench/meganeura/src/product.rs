@@ -1,6 +1,6 @@
 //! A matrix product alone, in the manner of its example `matmul_throughput`.
 
-use bench_common::data::{factors, mean_magnitude};
+use bench_common::data::{factors, weighted_mean};
 use bench_common::protocol::Measured;
 use bench_common::worker::{Trial, timed};
 use bench_common::workload::Layout;
@@ -52,7 +52,7 @@ impl Trial for Product {
             self.session.wait();
             Ok(0.0)
         })?;
-        measured.check = mean_magnitude(&self.session.read_output(self.elements));
+        measured.check = weighted_mean(&self.session.read_output(self.elements));
         Ok(measured)
     }
 }

@@ -46,10 +46,10 @@ impl Peer for Wgrad {
         Ok(match task {
             Task::Fit { training, epochs } => Box::new(fit::Fitting::new(gpu, training, *epochs)?),
             Task::Steps { training, steps } => Box::new(steps::Steps::new(gpu, training, *steps)?),
-            Task::HostSteps { training, steps } => {
+            Task::HostFit { training, epochs } => {
                 let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
                 let noop = Gpu::from_device(&device, &queue);
-                Box::new(steps::Steps::new(noop, training, *steps)?)
+                Box::new(fit::Fitting::new(noop, training, *epochs)?)
             }
             Task::Product { layout, m, n, k, times } => {
                 Box::new(product::Product::new(&gpu, *layout, [*m, *n, *k], *times)?)

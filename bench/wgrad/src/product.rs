@@ -1,6 +1,6 @@
 //! A matrix product alone: a graph of one operation.
 
-use bench_common::data::{factors, mean_magnitude};
+use bench_common::data::{factors, weighted_mean};
 use bench_common::protocol::Measured;
 use bench_common::worker::{Trial, timed, words};
 use bench_common::workload::Layout;
@@ -48,7 +48,7 @@ impl Trial for Product {
             self.executor.run_blocking(&steps).map_err(words)?;
             Ok(0.0)
         })?;
-        measured.check = mean_magnitude(&self.executor.read_blocking(self.c).map_err(words)?);
+        measured.check = weighted_mean(&self.executor.read_blocking(self.c).map_err(words)?);
         Ok(measured)
     }
 }
