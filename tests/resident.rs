@@ -216,6 +216,30 @@ fn more_random_nets_follow_the_reference() {
     follows(12..24);
 }
 
+/// Lanes as GPUs have them. Without subgroup operations any device runs them.
+#[test]
+fn more_lanes_follow_the_reference() {
+    for lanes in [16, 32, 64] {
+        let gpu = without_subgroups().planned_as_gpu(lanes);
+        for seed in 24..26 {
+            let task = Task::draw(seed);
+            let (losses, parameters) = task.reference();
+            for kernels in RESIDENT {
+                let label = format!("{lanes} lanes, {kernels:?}, seed {seed}");
+                let compile = Compile::new(task.loss, task.optimizer.clone()).kernels(kernels);
+                let model = task.net.clone().compile_blocking(&gpu, compile).unwrap();
+                let said = model.kernels(task.batch).unwrap();
+                assert!(
+                    said.contains(&format!(" {lanes} lanes, which exchange by workgroup memory"))
+                );
+                let (history, found) = task.train(&gpu, kernels);
+                close(&label, &history.batch_losses, &losses, BOUND, BOUND);
+                close(&label, &found, &parameters, BOUND, BOUND);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_article_net_follows_the_reference() {
     let data = article_data(1000);

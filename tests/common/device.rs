@@ -43,7 +43,7 @@ fn make() -> Gpu {
             let (device, queue) = plain_device();
             Gpu::from_device(&device, &queue)
         }
-        Ok("gpu-plans") => best().planned_as_gpu(),
+        Ok("gpu-plans") => best().planned_as_gpu(32),
         Ok(other) => {
             panic!("WGRAD_TEST_DEVICE is '{other}', neither 'default-limits' nor 'gpu-plans'")
         }
