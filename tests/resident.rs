@@ -240,6 +240,19 @@ fn more_lanes_follow_the_reference() {
     }
 }
 
+/// The longest sums over rows.
+#[test]
+fn a_batch_of_many_rows_follows_the_reference() {
+    let (data, optimizer) = (article_data(32_768), Optimizer::sgd(0.05));
+    let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
+    let expected = net.train(&data, 3, 32_768);
+    let mut model = article(&gpu(), optimizer, Kernels::Resident);
+    let fit = Fit::new(3).batch_size(32_768).in_order();
+    let history = model.fit_blocking(&data, fit).unwrap();
+    close("losses", &history.batch_losses, &expected, 1e-5, 1e-6);
+    close("weights", &weights(&model), net.parameters(), 1e-5, 1e-5);
+}
+
 #[test]
 fn the_article_net_follows_the_reference() {
     let data = article_data(1000);
