@@ -30,6 +30,8 @@ fn main(
     let column = (place.y * ACROSS + lane % ACROSS) * COLUMNS;
     let first = part * dims.share;
     let last = min(first + dims.share, dims.k);
+    // No part is without terms, but a surplus workgroup is: see `flat_workgroup`.
+    if first >= dims.k { return; }
     var c0 = Band();
     var c1 = Band();
     var c2 = Band();

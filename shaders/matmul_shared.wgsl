@@ -65,11 +65,14 @@ fn main(
         }
         workgroupBarrier();
     }
-    store_column_sums(part, tile_row + row, tile_column + column, sums);
-    let beside = aside(tile_column + column);
-    // In a loop: see `matmul_registers`.
-    for (var i = 0u; i < 8u; i += 1u) {
-        store(part, tile_row + row + i, tile_column + column, c.c0, beside);
-        c = moved_up(c);
+    // No part is without terms, but a surplus workgroup is: see `flat_workgroup`.
+    if first < dims.k {
+        store_column_sums(part, tile_row + row, tile_column + column, sums);
+        let beside = aside(tile_column + column);
+        // In a loop: see `matmul_registers`.
+        for (var i = 0u; i < 8u; i += 1u) {
+            store(part, tile_row + row + i, tile_column + column, c.c0, beside);
+            c = moved_up(c);
+        }
     }
 }
