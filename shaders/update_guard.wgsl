@@ -30,5 +30,5 @@ fn halted() -> bool {
 
 // Which of four numbers are finite.
 fn finite(x: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(x) & vec4(0x7f800000u)) != vec4(0x7f800000u);
+    return (bitcast<vec4<u32>>(x) << vec4(1u)) < vec4(0xff000000u);
 }

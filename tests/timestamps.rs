@@ -88,7 +88,12 @@ fn seconds_since(origin: Instant) -> f64 {
 fn timed(gpu: &Gpu, origin: Instant, passes: u32) -> Option<(DeviceClock, Timestamps)> {
     let clock = block_on(DeviceClock::calibrate(gpu, origin)).expect("a calibration");
     let timestamps = block_on(Timestamps::new(gpu, passes)).expect("room");
-    assert_eq!(clock.is_some(), has_timestamps(gpu), "timestamps that cannot be times");
+    // Metal writes none for the empty passes by which the clock is set.
+    let metal = gpu.info().backend == wgpu::Backend::Metal;
+    assert!(
+        clock.is_some() == has_timestamps(gpu) || clock.is_none() && metal,
+        "timestamps that cannot be times"
+    );
     assert_eq!(timestamps.is_some(), has_timestamps(gpu));
     clock.zip(timestamps)
 }

@@ -78,6 +78,32 @@ impl Faults {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl Faults {
+    /// Runs `poll`. If the driver says meanwhile that the device is lost, wgpu 30 panics rather than
+    /// returns; here that is a fault, on a caller's device too, whose callback is not ours.
+    fn catch<T>(&self, poll: impl FnOnce() -> T) {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        // Nothing of ours is changed by a poll, and wgpu's own locks are not poisoned.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(poll)) {
+            let reason = match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+                (Some(reason), _) => reason.clone(),
+                (None, Some(reason)) => (*reason).into(),
+                (None, None) => "polling the device panicked".into(),
+            };
+            self.report(Fault::Lost(reason));
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl crate::Gpu {
+    /// Lets the device make progress, or waits for it. What goes wrong is a fault for the next check.
+    pub(crate) fn poll(&self, how: wgpu::PollType) {
+        self.shared.faults.catch(|| self.device().poll(how));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,11 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_poll_that_panics_is_a_loss() {
+        let faults = Faults::default();
+        faults.catch(|| Err::<(), _>("a timeout is none"));
+        assert!(!faults.is_lost());
+        faults.catch(|| {
+            if faults.0.lock().is_ok() {
+                panic!("Error in {}: Lost", "Device::poll")
+            }
+        });
+        let error = faults.check("a step").expect_err("lost");
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
+        assert!(error.to_string().contains("Error in Device::poll: Lost"), "{error}");
+    }
+
+    #[test]
     fn a_lost_device_stays_lost() {
         let gpu = own();
         assert!(!gpu.is_lost());
         gpu.device().destroy();
-        let _ = gpu.device().poll(wgpu::PollType::Poll);
+        gpu.poll(wgpu::PollType::Poll);
         assert!(gpu.is_lost());
         for _ in 0..2 {
             let error = pollster::block_on(gpu.buffer("one more", 4)).map(drop).expect_err("lost");

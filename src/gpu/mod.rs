@@ -92,6 +92,8 @@ impl Gpu {
                     | wgpu::Features::SHADER_INT64
                     | wgpu::Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
+            // A lane each of several, or beside a browser and games: not 128 MiB from the start.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = adapter::open(&adapter, &descriptor).await?;
@@ -127,7 +129,8 @@ impl Gpu {
         };
         let target = Target {
             class,
-            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            // Shaders count bytes in 32 bits, also where the limit is larger (Metal).
+            max_binding_bytes: limits.max_storage_buffer_binding_size.min(u32::MAX.into()),
             max_buffer_bytes: limits.max_buffer_size,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             alignment: limits
@@ -271,7 +274,7 @@ impl Gpu {
             Some(reason) => {
                 // A device that is gone says so when it is polled; then that is the reason.
                 #[cfg(not(target_arch = "wasm32"))]
-                let _ = self.device().poll(wgpu::PollType::Poll);
+                self.poll(wgpu::PollType::Poll);
                 self.check("writing to the device")?;
                 Err(Error::Validation { during: "writing to the device".into(), reason })
             }

@@ -64,7 +64,7 @@ impl Arrival {
     /// Whether awaiting would return at once. Lets the device make progress where it needs that.
     pub(crate) fn is_ready(&self) -> bool {
         #[cfg(not(target_arch = "wasm32"))]
-        let _ = self.gpu.device().poll(wgpu::PollType::Poll);
+        self.gpu.poll(wgpu::PollType::Poll);
         self.state.lock().unwrap_or_else(PoisonError::into_inner).result.is_some()
     }
 
@@ -121,7 +121,7 @@ impl Arrival {
                 *self.waiting_since.insert(Instant::now())
             }
         };
-        let _ = self.gpu.device().poll(wgpu::PollType::Poll);
+        self.gpu.poll(wgpu::PollType::Poll);
         self.gpu.check(self.during)?;
         if self.state.lock().unwrap_or_else(PoisonError::into_inner).result.is_some() {
             return Ok(());

@@ -19,7 +19,7 @@ impl Gpu {
     pub(crate) fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
         // A submission that failed is not waited for, and says so elsewhere.
-        let _ = self.device().poll(wait);
+        self.poll(wait);
         self.check("a submission")
     }
 
@@ -34,7 +34,7 @@ impl Gpu {
         self.tally().host_waits.add(1);
         let since = Instant::now();
         while !done.load(Ordering::Acquire) {
-            let _ = self.device().poll(wgpu::PollType::Poll);
+            self.poll(wgpu::PollType::Poll);
             self.check(during)?;
             if since.elapsed() > patience {
                 let seconds = since.elapsed().as_secs();

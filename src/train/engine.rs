@@ -16,7 +16,7 @@ use crate::plan::{AdapterClass, Plan};
 /// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
 /// fraction of a second, so that no watchdog fires and progress can be shown.
 const SOFTWARE_BUDGET: u64 = 1 << 31;
-const GPU_BUDGET: u64 = 1 << 38;
+const GPU_BUDGET: u64 = 1 << 34;
 /// The same for the resident kernels, of which each workgroup has one core of a processor or of a GPU.
 const RESIDENT_BUDGET: u64 = 1 << 28;
 /// Software drivers end an invocation's loops after 65,535 turns, silently.
