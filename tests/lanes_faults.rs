@@ -73,7 +73,11 @@ impl Exchange for Faulty {
                         mapped_at_creation: false,
                     });
                 }
-                Some(Fault::Fail(error)) => return Err(error()),
+                Some(Fault::Fail(error)) => {
+                    // Late: the lane is in a later step by then.
+                    std::thread::sleep(Duration::from_millis(200));
+                    return Err(error());
+                }
                 Some(Fault::Drop) => return Ok(()),
                 Some(Fault::Resize(by)) => {
                     let mut bytes = payload.to_vec();

@@ -92,6 +92,8 @@ struct Desk {
     closed: bool,
     ended: bool,
     error: Option<Error>,
+    /// The step of the first message or report that failed.
+    failed_in: Option<u64>,
     delivered: Delivered,
 }
 
@@ -118,6 +120,7 @@ impl Courier {
             closed: false,
             ended: false,
             error: None,
+            failed_in: None,
             delivered: Delivered { free: Vec::new(), bytes_sent: 0, scribe },
         };
         let (desk, changed) = (Mutex::new(desk), Condvar::new());
@@ -170,6 +173,11 @@ impl Courier {
     /// That error.
     pub(super) fn check(&self) -> Result<()> {
         self.0.desk().error.take().map_or(Ok(()), Err)
+    }
+
+    /// The step of the first message or report that failed. The first thread may be in a later one.
+    pub(super) fn failed_in(&self) -> Option<u64> {
+        self.0.desk().failed_in
     }
 
     /// Waits until the device is done with everything submitted before this, in `step`.
@@ -351,6 +359,10 @@ impl Shared {
                     Task::Read(_) => None,
                 };
                 drop(desk);
+                let step = match &task {
+                    Task::Send(outgoing) => outgoing.message.step,
+                    Task::Read(report) => report.step.saturating_sub(1),
+                };
                 let result = match task {
                     Task::Send(outgoing) => self.send(outgoing),
                     Task::Read(report) => self.read(report),
@@ -361,6 +373,7 @@ impl Shared {
                     // What comes after a message that is missing is of no use to anybody.
                     desk.mute = true;
                     desk.error.get_or_insert(error);
+                    desk.failed_in.get_or_insert(step);
                 }
                 self.changed.notify_all();
             } else if let Some((number, index)) = desk.watched.pop_front() {

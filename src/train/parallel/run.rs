@@ -190,7 +190,8 @@ fn run_with(
         manner.exchange.stop(manner.run, number, &error.to_string());
         let hangs = matches!(error, Error::Timeout { .. });
         runner.salvage(if hangs { LAST_WAIT } else { manner.patience });
-        runner.outcome.error = Some((runner.step, error));
+        let step = runner.step.min(runner.courier.failed_in().unwrap_or(u64::MAX));
+        runner.outcome.error = Some((step, error));
     }
     runner.outcome
 }
