@@ -28,7 +28,7 @@ fn halted() -> bool {
     return false;
 }
 
-// Which of four numbers are finite.
+// Which of four numbers are finite, found as in `is_finite`.
 fn finite(x: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(x) << vec4(1u)) < vec4(0xff000000u);
 }
