@@ -3,7 +3,7 @@
 //! | device | product | tiling |
 //! | --- | --- | --- |
 //! | software, subgroups of 8 lanes | 16 columns or fewer of 2¹⁴ terms or more, 25 rows or more | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
-//! | software, subgroups of 4 or 8·i lanes | from 2²³ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 185 rows, or 4 of 4 columns; rows shared |
+//! | software, subgroups of 4 or 8·i lanes | from 2²¹ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 185 rows, or 4 of 4 columns; rows shared |
 //! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
@@ -14,9 +14,10 @@
 //! On software adapters a load costs thirty multiply-adds and workgroup memory is no faster, so a
 //! value should be used often once it is in a register; but the code grows with every band, the first
 //! step of a new process has to wait for its compilation, and with more than three bands of 8 columns
-//! it leaves the processor's instruction cache. Where shaders have integers of 64 bits, memory is read
-//! in them. `docs/rejected.md` has the figures. The rule for GPUs is that of the textbooks; it was
-//! never timed on one.
+//! it leaves the processor's instruction cache. Multiply-adds are counted with 16 more for each sum, for
+//! what it takes to store it. Where shaders have integers of 64 bits, memory is read in them.
+//! `docs/rejected.md` has the figures. The rule for GPUs is that of the textbooks; it was never timed on
+//! one.
 //!
 //! Sums are split where a product has too few tiles to keep a device busy, and where a loop would
 //! become too long for software drivers.
@@ -40,12 +41,15 @@ pub struct Choice {
 /// Multiply-adds from which two bands pay for their compilation within a thousand steps.
 const MEDIUM: usize = 1 << 20;
 
+/// Multiply-adds that take about as long as storing a sum and what the epilogue does to it before.
+const STORE: usize = 16;
+
 /// Multiply-adds per column from which few columns pay for tiles of their own: in tiles of 32 columns,
 /// most of what they take is in vain.
 const NARROW: usize = 1 << 14;
 
 /// Multiply-adds from which more sums per lane than that do.
-const LARGE: usize = 1 << 23;
+const LARGE: usize = 1 << 21;
 
 /// Bands of 8 rows from which hardly any are computed in vain with three to a tile.
 const MANY_ROWS: usize = 24;
@@ -79,7 +83,7 @@ fn busy_parts(tiles: usize, busy: usize, k: usize) -> usize {
 }
 
 fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
-    let multiply_adds = m.saturating_mul(n).saturating_mul(k);
+    let multiply_adds = m.saturating_mul(n).saturating_mul(k.saturating_add(STORE));
     match target.class {
         AdapterClass::Software => {
             let Target { subgroup, words, .. } = *target;
@@ -120,9 +124,9 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
                     (false, 2) => bands(2, 4),
                     (false, _) => bands(4, 4),
                 };
-                (tiling, "software adapter, 2^23 multiply-adds or more")
+                (tiling, "software adapter, 2^21 multiply-adds and stores or more")
             } else if multiply_adds >= MEDIUM && rows > 1 {
-                (bands(2, 4), "software adapter, 2^20 multiply-adds or more")
+                (bands(2, 4), "software adapter, 2^20 multiply-adds and stores or more")
             } else {
                 (bands(1, 4), "software adapter, a small product")
             }
@@ -174,10 +178,11 @@ mod tests {
     fn tiles_grow_with_the_product() {
         let bands = |strips, columns| registers(Some(8), strips, columns);
         let software = |sizes| of(AdapterClass::Software, Some(8), sizes);
-        assert_eq!(software([128, 128, 63]), bands(1, 4));
-        assert_eq!(software([128, 128, 64]), bands(2, 4));
-        assert_eq!(software([4096, 64, 31]), bands(2, 4));
-        assert_eq!(software([4096, 64, 32]), bands(3, 8));
+        assert_eq!(software([128, 128, 47]), bands(1, 4));
+        assert_eq!(software([128, 128, 48]), bands(2, 4));
+        assert_eq!(software([1024, 64, 15]), bands(2, 4));
+        assert_eq!(software([1024, 64, 16]), bands(3, 8));
+        assert_eq!(software([8192, 64, 1]), bands(3, 8));
         assert_eq!(software([4096, 33, 64]), bands(3, 8));
         assert_eq!(software([185, 1024, 64]), bands(3, 8));
         assert_eq!(software([184, 1024, 64]), bands(2, 8));
