@@ -1,5 +1,6 @@
 // gradient = scale · upstream · ∂ Σ item(i) / ∂ predictions. A loss_*.wgsl before this file says
-// what an item is. An item has LINE_LANES invocations; scale is 1 / items, since losses are means.
+// what an item is. An item has LINE_LANES invocations; scale is 1 / the number of elements or of rows,
+// since losses are means.
 
 struct Dims {
     items: u32,
@@ -9,11 +10,11 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(4) var<storage, read> upstream: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(5) var<storage, read_write> gradient: array<Piece>;
 
 const EMITS: bool = true;
 
-fn emit(index: u32, value: f32) {
+fn emit(index: u32, value: Piece) {
     gradient[index] = value;
 }
 

@@ -1,14 +1,11 @@
-// Item i of the Huber loss: e²/2 of element i where |e| ≤ δ, else δ·(|e| - δ/2),
-// e = prediction - target; gradient: e, cut off at ±δ.
-
-@group(0) @binding(2) var<storage, read> predictions: array<f32>;
-@group(0) @binding(3) var<storage, read> targets: array<f32>;
+// The Huber loss of an element, from its prediction p and its target t: e²/2 where |e| ≤ δ, else
+// δ·(|e| - δ/2), e = p - t; gradient: e, cut off at ±δ.
 
 override DELTA: f32 = 1.0;
 
-fn element(i: u32, scale: f32) -> f32 {
-    let e = predictions[i] - targets[i];
-    emit(i, clamp(e, -DELTA, DELTA) * scale);
+fn element(p: f32, t: f32) -> Found {
+    let e = p - t;
     let size = abs(e);
-    return select(DELTA * (size - 0.5 * DELTA), 0.5 * e * e, size <= DELTA);
+    let value = select(DELTA * (size - 0.5 * DELTA), 0.5 * e * e, size <= DELTA);
+    return Found(value, clamp(e, -DELTA, DELTA));
 }

@@ -1,11 +1,7 @@
-// Item i of the mean absolute error: |e| of element i, e = prediction - target; gradient: the sign
-// of e, 0 at 0.
+// The mean absolute error of an element, from its prediction p and its target t: |e|, e = p - t;
+// gradient: the sign of e, 0 at 0.
 
-@group(0) @binding(2) var<storage, read> predictions: array<f32>;
-@group(0) @binding(3) var<storage, read> targets: array<f32>;
-
-fn element(i: u32, scale: f32) -> f32 {
-    let e = predictions[i] - targets[i];
-    emit(i, sign(e) * scale);
-    return abs(e);
+fn element(p: f32, t: f32) -> Found {
+    let e = p - t;
+    return Found(abs(e), sign(e));
 }

@@ -18,7 +18,7 @@ struct Dims {
 // No gradient is wanted.
 const EMITS: bool = false;
 
-fn emit(index: u32, gradient: f32) {}
+fn emit(index: u32, gradient: Piece) {}
 
 @compute @workgroup_size(LANES)
 fn main(

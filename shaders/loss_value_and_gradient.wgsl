@@ -1,5 +1,5 @@
 // loss_value.wgsl and loss_gradient.wgsl in one dispatch: value = factor · Σ item(i), and
-// gradient = scale · ∂ Σ item(i) / ∂ predictions, where scale is a constant: upstream / items.
+// gradient = scale · ∂ Σ item(i) / ∂ predictions, where scale is a constant.
 // Workgroup g takes share items from g·share on and writes its sum to
 // value[g + result_row · result_stride + result_column].
 
@@ -16,11 +16,11 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(4) var<storage, read_write> value: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(5) var<storage, read_write> gradient: array<Piece>;
 
 const EMITS: bool = true;
 
-fn emit(index: u32, value: f32) {
+fn emit(index: u32, value: Piece) {
     gradient[index] = value;
 }
 

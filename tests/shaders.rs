@@ -177,23 +177,34 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
 }
 
 fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    // With 30 elements they are looked at one by one, with 24 in fours.
     let [p, values, gradient] = [(); 3].map(|()| tensors.f32([6, 5]));
+    let [p4, values4, gradient4] = [(); 3].map(|()| tensors.f32([6, 4]));
     let (labels, partials) = (tensors.u32([6]), tensors.f32([3]));
     let upstream = tensors.f32([]);
     let shapes = tensors.shapes();
     let table = Destination { operand: Operand::Results, stride: 4, column: 1 };
     let scratch = Destination::tensor(partials);
     let mut launches = Vec::new();
-    for kind in LOSSES {
-        let t = if kind.takes_classes() { labels } else { values };
-        launches.push(loss::value(shapes, kind, p, t, table, 1));
-        launches.push(loss::value(shapes, kind, p, t, scratch, 3));
-        launches.push(loss::gradient(shapes, kind, p, t, upstream, gradient));
-        launches.push(loss::value_and_gradient(shapes, kind, p, t, 1.0, gradient, table, 1));
-    }
-    for count in COUNTS {
-        let t = if count == Count::Correct { labels } else { values };
-        launches.push(loss::count(shapes, count, p, t, table, 1));
+    for (p, values, gradient, long) in [
+        (p, values, gradient, false),
+        (p4, values4, gradient4, false),
+        (p4, values4, gradient4, true),
+    ] {
+        for kind in LOSSES {
+            let t = if kind.takes_classes() { labels } else { values };
+            let items = loss::loss_items(shapes, kind, p, long);
+            launches.push(loss::value(shapes, kind, items, p, t, table, 1));
+            launches.push(loss::value(shapes, kind, items, p, t, scratch, 3));
+            launches.push(loss::gradient(shapes, kind, items, p, t, upstream, gradient));
+            let both = loss::value_and_gradient;
+            launches.push(both(shapes, kind, items, p, t, 1.0, gradient, table, 1));
+        }
+        for count in COUNTS {
+            let t = if count == Count::Correct { labels } else { values };
+            let items = loss::count_items(shapes, count, p, long);
+            launches.push(loss::count(shapes, count, items, p, t, table, 1));
+        }
     }
     launches.push(loss::sum_partials(partials, 3, table));
     launches.push(loss::emit(upstream, table));
@@ -291,7 +302,7 @@ fn valid(launch: &Launch) -> Module {
         ))
     );
     let words = text.contains("u64");
-    let by_part = |p: &&Part| p.name == "matmul_words" || p.name.ends_with("_8");
+    let by_part = |p: &&Part| p.name == "words" || p.name.ends_with("_8");
     assert!(!words || launch.parts.iter().any(by_part), "{}", launch.name);
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, subgroups);

@@ -1,7 +1,8 @@
 //! Losses and counts: what an item is (`loss_*.wgsl` and `count_*.wgsl`, one per loss or count) and
 //! what is done with all items (`loss_value.wgsl`, `loss_gradient.wgsl`,
-//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`) or rows, which
-//! `line.wgsl` shares out among invocations. Besides, `sum_partials.wgsl` and `emit_result.wgsl`.
+//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`), four of them
+//! (`items_are_fours.wgsl`) or rows, which `line.wgsl` shares out among invocations. Besides,
+//! `sum_partials.wgsl` and `emit_result.wgsl`.
 //!
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: [`partials`]
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
@@ -17,7 +18,6 @@ const SHARE: usize = 8192;
 const GROUPS: usize = 256;
 
 pub(super) const TREE_SUM: &Part = part!("tree_sum");
-const ELEMENTS: &Part = part!("items_are_elements");
 const LOG1P: &Part = part!("log1p");
 const SOFTMAX_ROW: &Part = part!("softmax_row");
 
@@ -43,20 +43,52 @@ impl Destination {
 /// What a sum runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Items {
-    /// Number of items: elements, or rows for what looks at whole rows.
+    /// Number of items: elements, pieces of four, or rows for what looks at whole rows.
     pub count: usize,
     /// Elements in all items together.
     pub elements: usize,
+    /// What a mean divides by: the number of elements, or of rows.
+    averaged: usize,
+    piece: Piece,
 }
 
-/// The items of a loss.
-pub fn loss_items(shapes: Shapes<'_>, loss: Loss, predictions: Tensor) -> Items {
-    items(shapes, loss_of_rows(loss), predictions)
+/// What an item is, and how it is accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Row,
+    Element,
+    Four,
+    /// Four elements as two integers of 64 bits.
+    Words,
 }
 
-/// The items of a count.
-pub fn count_items(shapes: Shapes<'_>, count: Count, predictions: Tensor) -> Items {
-    items(shapes, count_of_rows(count), predictions)
+impl Piece {
+    /// The files that define `Piece`, and `item` but for rows.
+    fn parts(self) -> &'static [&'static Part] {
+        match self {
+            Piece::Row => &[part!("loss_piece_1"), LINE],
+            Piece::Element => {
+                &[part!("loss_piece_1"), part!("loss_found"), part!("items_are_elements")]
+            }
+            Piece::Four => &[part!("loss_piece_4"), part!("loss_found"), part!("items_are_fours")],
+            Piece::Words => &[
+                part!("words"),
+                part!("loss_piece_words"),
+                part!("loss_found"),
+                part!("items_are_fours"),
+            ],
+        }
+    }
+}
+
+/// The items of a loss. With `long`, memory is read in integers of 64 bits where it can be.
+pub fn loss_items(shapes: Shapes<'_>, loss: Loss, predictions: Tensor, long: bool) -> Items {
+    items(shapes, loss_of_rows(loss), predictions, long)
+}
+
+/// The items of a count. With `long`, memory is read in integers of 64 bits where it can be.
+pub fn count_items(shapes: Shapes<'_>, count: Count, predictions: Tensor, long: bool) -> Items {
+    items(shapes, count_of_rows(count), predictions, long)
 }
 
 fn loss_of_rows(loss: Loss) -> bool {
@@ -67,35 +99,42 @@ fn count_of_rows(count: Count) -> bool {
     matches!(count, Count::Correct | Count::CorrectProbabilities)
 }
 
-fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor) -> Items {
+fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor, long: bool) -> Items {
     let shape = shapes.of(predictions);
     let elements = shape.elements();
-    Items { count: if rows { shape.rows() } else { elements }, elements }
+    let fours = elements.is_multiple_of(4);
+    let (count, averaged, piece) = match rows {
+        true => (shape.rows(), shape.rows(), Piece::Row),
+        false if fours && long => (elements / 4, elements, Piece::Words),
+        false if fours => (elements / 4, elements, Piece::Four),
+        false => (elements, elements, Piece::Element),
+    };
+    Items { count, elements, averaged, piece }
 }
 
-/// Number of workgroups that a sum over `items` is given: about one per 8192 elements, at most 256,
-/// and each has an item, by which the kernels tell it from the surplus of a dispatch. If it is 1, no
-/// second dispatch is needed.
-pub fn partials(items: Items) -> usize {
-    let groups = items.elements.div_ceil(SHARE).min(GROUPS).min(items.count).max(1);
-    items.count.div_ceil((share(items.count, groups) as usize).max(1)).max(1)
+/// Number of workgroups that a sum over `count` items is given, which have so many `elements`: about one
+/// per 8192 of those, at most 256, and each has an item, by which the kernels tell it from the surplus
+/// of a dispatch. If it is 1, no second dispatch is needed.
+pub fn partials(count: usize, elements: usize) -> usize {
+    let groups = elements.div_ceil(SHARE).min(GROUPS).min(count).max(1);
+    count.div_ceil((share(count, groups) as usize).max(1)).max(1)
 }
 
 /// Writes the loss, or with `groups` > 1 the parts of it that [`sum_partials`] adds up.
 pub fn value(
     shapes: Shapes<'_>,
     loss: Loss,
+    items: Items,
     predictions: Tensor,
     targets: Tensor,
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let items = loss_items(shapes, loss, predictions);
     Launch {
         name: loss.name().into(),
-        parts: with_main(parts_of_loss(loss), &[TREE_SUM, part!("loss_value")]),
+        parts: parts_of_loss(loss, items.piece, &[TREE_SUM, part!("loss_value")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
-        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.count)),
+        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.averaged)),
         operands: value_operands(predictions, targets, to),
         workgroups: groups_of(groups),
     }
@@ -107,6 +146,7 @@ pub fn value(
 pub fn value_and_gradient(
     shapes: Shapes<'_>,
     loss: Loss,
+    items: Items,
     predictions: Tensor,
     targets: Tensor,
     upstream: f32,
@@ -114,19 +154,18 @@ pub fn value_and_gradient(
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let items = loss_items(shapes, loss, predictions);
-    let scale = (f64::from(upstream) / items.count as f64) as f32;
+    let scale = (f64::from(upstream) / items.averaged as f64) as f32;
     let mut operands = value_operands(predictions, targets, to);
     operands.push(("gradient", Operand::Tensor(gradient)));
     Launch {
         name: format!("{} + gradient", loss.name()),
-        parts: with_main(parts_of_loss(loss), &[TREE_SUM, part!("loss_value_and_gradient")]),
+        parts: parts_of_loss(loss, items.piece, &[TREE_SUM, part!("loss_value_and_gradient")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
         dims: vec![
             word(items.count),
             word(shapes.of(predictions).columns()),
             share(items.count, groups),
-            reciprocal(items.count).to_bits(),
+            reciprocal(items.averaged).to_bits(),
             scale.to_bits(),
             to.stride,
             to.column,
@@ -140,26 +179,26 @@ pub fn value_and_gradient(
 pub fn gradient(
     shapes: Shapes<'_>,
     loss: Loss,
+    items: Items,
     predictions: Tensor,
     targets: Tensor,
     upstream: Tensor,
     out: Tensor,
 ) -> Launch {
-    let items = loss_items(shapes, loss, predictions).count;
     let columns = shapes.of(predictions).columns();
     let lanes = if loss_of_rows(loss) { line_lanes(columns) } else { 1 };
     Launch {
         name: format!("{}_grad", loss.name()),
-        parts: with_main(parts_of_loss(loss), &[part!("loss_gradient")]),
+        parts: parts_of_loss(loss, items.piece, &[part!("loss_gradient")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
-        dims: vec![word(items), word(columns), reciprocal(items).to_bits()],
+        dims: vec![word(items.count), word(columns), reciprocal(items.averaged).to_bits()],
         operands: vec![
             ("predictions", Operand::Tensor(predictions)),
             ("targets", Operand::Tensor(targets)),
             ("upstream", Operand::Tensor(upstream)),
             ("gradient", Operand::Tensor(out)),
         ],
-        workgroups: items.div_ceil(INVOCATIONS / lanes),
+        workgroups: items.count.div_ceil(INVOCATIONS / lanes),
     }
 }
 
@@ -167,12 +206,12 @@ pub fn gradient(
 pub fn count(
     shapes: Shapes<'_>,
     count: Count,
+    items: Items,
     predictions: Tensor,
     targets: Tensor,
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let items = count_items(shapes, count, predictions);
     let (name, part) = match count {
         Count::Correct => ("count_correct", part!("count_correct")),
         Count::CorrectBinary => ("count_correct_binary", part!("count_correct_binary")),
@@ -183,16 +222,12 @@ pub fn count(
         Count::AbsoluteError => ("sum_absolute_error", part!("loss_mean_absolute_error")),
         Count::SquaredError => ("sum_squared_error", part!("loss_mean_squared_error")),
     };
-    let (sharing, constants) = if count_of_rows(count) {
-        let lanes = line_lanes(shapes.of(predictions).columns());
-        (LINE, vec![("LINE_LANES", lanes as f64)])
-    } else {
-        (ELEMENTS, vec![])
-    };
+    let columns = shapes.of(predictions).columns();
+    let rows = count_of_rows(count).then(|| ("LINE_LANES", line_lanes(columns) as f64));
     Launch {
         name: name.into(),
-        parts: vec![PRELUDE, sharing, part, TREE_SUM, part!("loss_value")],
-        constants,
+        parts: [&[PRELUDE], items.piece.parts(), &[part, TREE_SUM, part!("loss_value")]].concat(),
+        constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
         workgroups: groups_of(groups),
@@ -223,28 +258,19 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
     }
 }
 
-/// The prelude and the files that define `item` for a loss.
-fn parts_of_loss(loss: Loss) -> Vec<&'static Part> {
-    let part = match loss {
-        Loss::MeanSquaredError => part!("loss_mean_squared_error"),
-        Loss::MeanAbsoluteError => part!("loss_mean_absolute_error"),
-        Loss::Huber { .. } => part!("loss_huber"),
-        Loss::SoftmaxCrossEntropy => part!("loss_softmax_cross_entropy"),
-        Loss::SoftmaxCrossEntropyProbabilities => part!("loss_softmax_cross_entropy_probabilities"),
-        Loss::BinaryCrossEntropy => {
-            return vec![PRELUDE, LOG1P, ELEMENTS, part!("loss_binary_cross_entropy")];
+/// The prelude, the files that define `item` for a loss, and the `main` ones.
+fn parts_of_loss(loss: Loss, piece: Piece, main: &[&'static Part]) -> Vec<&'static Part> {
+    let of_loss: &[&Part] = match loss {
+        Loss::MeanSquaredError => &[part!("loss_mean_squared_error")],
+        Loss::MeanAbsoluteError => &[part!("loss_mean_absolute_error")],
+        Loss::Huber { .. } => &[part!("loss_huber")],
+        Loss::BinaryCrossEntropy => &[LOG1P, part!("loss_binary_cross_entropy")],
+        Loss::SoftmaxCrossEntropy => &[LOG1P, SOFTMAX_ROW, part!("loss_softmax_cross_entropy")],
+        Loss::SoftmaxCrossEntropyProbabilities => {
+            &[LOG1P, SOFTMAX_ROW, part!("loss_softmax_cross_entropy_probabilities")]
         }
     };
-    if loss_of_rows(loss) {
-        vec![PRELUDE, LOG1P, LINE, SOFTMAX_ROW, part]
-    } else {
-        vec![PRELUDE, ELEMENTS, part]
-    }
-}
-
-fn with_main(mut parts: Vec<&'static Part>, rest: &[&'static Part]) -> Vec<&'static Part> {
-    parts.extend_from_slice(rest);
-    parts
+    [&[PRELUDE], piece.parts(), of_loss, main].concat()
 }
 
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {

@@ -324,7 +324,7 @@ fn access(
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
     if words {
-        parts.push(part!("matmul_words"));
+        parts.push(part!("words"));
     }
     parts.push(match a.is_multiple_of(4) {
         true if words => part!("matmul_a_words"),

@@ -3,7 +3,7 @@
 //! the norm that clipping needs, `norm_partials.wgsl`.
 
 use super::elementwise::workgroups;
-use super::loss::{self, Destination, Items, TREE_SUM};
+use super::loss::{self, Destination, TREE_SUM};
 use super::{Arena, Launch, Operand, PRELUDE, Part, part, word};
 use crate::graph::{Tensor, UpdateRule};
 
@@ -78,7 +78,7 @@ pub fn update(
 
 /// Number of partial sums that [`norm_partials`] makes of a chunk of `count` values.
 pub fn norm_groups(count: usize) -> usize {
-    loss::partials(Items { count, elements: count })
+    loss::partials(count, count)
 }
 
 /// Sums the squares of the first `count` gradients of `chunk` into `groups` numbers of `scratch`,

@@ -158,6 +158,11 @@ impl<'a> Lowering<'a> {
         tensor
     }
 
+    /// Whether memory is read in integers of 64 bits where it can be.
+    fn long(&self) -> bool {
+        self.target.reads_words()
+    }
+
     pub(super) fn shapes(&self) -> Shapes<'_> {
         Shapes(&self.lowered.tensors)
     }
@@ -230,12 +235,14 @@ impl<'a> Lowering<'a> {
                 return self.loss(kind, predictions, targets, out);
             }
             (Op::LossGrad(kind), &[predictions, targets, upstream]) => {
-                loss::gradient(self.shapes(), kind, predictions, targets, upstream, out)
+                let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
+                loss::gradient(self.shapes(), kind, items, predictions, targets, upstream, out)
             }
             (Op::Count(count), &[predictions, targets]) => {
-                let items = loss::count_items(self.shapes(), count, predictions);
+                let items = loss::count_items(self.shapes(), count, predictions, self.long());
                 let make = |lowering: &Self, to, groups| {
-                    loss::count(lowering.shapes(), count, predictions, targets, to, groups)
+                    let shapes = lowering.shapes();
+                    loss::count(shapes, count, items, predictions, targets, to, groups)
                 };
                 return self.in_groups(out, items, pass, make);
             }
@@ -330,7 +337,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn batch(&mut self, x: Tensor, order: Tensor, out: Tensor) -> Launch {
-        let long = self.target.reads_words();
+        let long = self.long();
         let rows = self.shapes().of(out).dims().first().copied();
         let same_rows = |node: &Node| {
             node.op == Op::Batch
@@ -350,7 +357,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn loss(&mut self, kind: Loss, predictions: Tensor, targets: Tensor, out: Tensor) {
-        let items = loss::loss_items(self.shapes(), kind, predictions);
+        let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
         let gradient = self.companion(predictions, |node| {
             node.op == Op::LossGrad(kind)
                 && node.inputs.get(..2) == Some(&[predictions, targets])
@@ -366,6 +373,7 @@ impl<'a> Lowering<'a> {
                 loss::value_and_gradient(
                     shapes,
                     kind,
+                    items,
                     predictions,
                     targets,
                     upstream,
@@ -374,7 +382,7 @@ impl<'a> Lowering<'a> {
                     groups,
                 )
             }
-            None => loss::value(lowering.shapes(), kind, predictions, targets, to, groups),
+            None => loss::value(lowering.shapes(), kind, items, predictions, targets, to, groups),
         };
         self.in_groups(out, items, Pass::Forward, make);
     }
@@ -394,7 +402,7 @@ impl<'a> Lowering<'a> {
         pass: Pass,
         make: impl Fn(&Self, Destination, usize) -> Launch,
     ) {
-        let groups = loss::partials(items);
+        let groups = loss::partials(items.count, items.elements);
         let to = self.destination(out);
         if groups == 1 {
             let launch = make(self, to, 1);

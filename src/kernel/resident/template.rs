@@ -65,7 +65,7 @@ impl Net {
             };
             parts.extend([part!("matmul_block").source, rows.source]);
             if self.words {
-                parts.push(part!("matmul_words").source);
+                parts.push(part!("words").source);
             }
         }
         parts.push(&text);
