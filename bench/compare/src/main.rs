@@ -9,6 +9,7 @@ mod rounds;
 mod size;
 mod start;
 mod sweep;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,6 +43,9 @@ struct Args {
     /// Draw the figures as bars (or the sweep as a map) into a PNG
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
+    /// Leave lavapipe's compute threads to the scheduler, instead of holding each to a core
+    #[arg(long)]
+    unpinned: bool,
     /// Steps per second over hidden widths and batch sizes instead
     #[arg(long)]
     sweep: bool,
@@ -80,6 +84,9 @@ fn run(args: &Args) -> Result<bool, String> {
     let mut peers = up(&args.workers, &names)?;
     let place = place(&peers)?;
     println!("adapter: {} ({})", place.adapter, place.driver);
+    if !args.unpinned {
+        hold_threads(&peers)?;
+    }
     for (worker, description) in &peers {
         println!("{:<11}{}", worker.peer, description.version);
     }
@@ -140,6 +147,20 @@ fn up(workers: &Path, names: &[String]) -> Result<Vec<Peer>, String> {
         Ok((worker, description))
     };
     names.iter().map(up).collect()
+}
+
+/// Holds the compute threads of all workers to a core each, where the driver is lavapipe.
+fn hold_threads(peers: &[Peer]) -> Result<(), String> {
+    let held: Vec<usize> =
+        peers.iter().map(|(worker, _)| worker.hold_threads()).collect::<Result<_, _>>()?;
+    let [first, others @ ..] = held.as_slice() else { return Ok(()) };
+    if others.iter().any(|other| other != first) {
+        return Err(format!("lavapipe's threads differ in number: {held:?}; try --unpinned"));
+    }
+    if *first > 0 {
+        println!("threads: each of lavapipe's {first} compute threads is held to a core");
+    }
+    Ok(())
 }
 
 /// The adapter and driver, which must be the same for all.

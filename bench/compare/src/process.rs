@@ -96,6 +96,11 @@ impl Worker {
         }
     }
 
+    /// Holds the driver's compute threads to a core each; returns how many there are.
+    pub fn hold_threads(&self) -> Result<usize, String> {
+        crate::threads::hold(self.child.id())
+    }
+
     /// Halts the process, or lets it go on. Where there are no signals, all stay awake.
     fn halt(&self, halt: bool) -> Result<(), String> {
         #[cfg(unix)]

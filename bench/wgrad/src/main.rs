@@ -62,7 +62,7 @@ impl Peer for Wgrad {
     }
 }
 
-/// The net on a device, with the weights that every peer starts from.
+/// The net on a device, with the first weights.
 fn model(gpu: &Gpu, net: &Net, optimizer: Optimizer, rate: f32) -> Result<Model, String> {
     let last = net.widths.len() - 2;
     let layers = net.widths[1..].iter().enumerate();
@@ -80,10 +80,13 @@ fn model(gpu: &Gpu, net: &Net, optimizer: Optimizer, rate: f32) -> Result<Model,
     };
     let mut model =
         sequential.compile_blocking(gpu, Compile::new(loss, optimizer)).map_err(words)?;
-    let layers = bench_common::data::layers(net);
-    let weights: Vec<_> = layers.into_iter().flat_map(|l| [l.weight, l.bias]).collect();
-    model.set_weights(&weights).map_err(words)?;
+    model.set_weights(&weights(net)).map_err(words)?;
     Ok(model)
+}
+
+/// The weights and biases that every peer starts from.
+fn weights(net: &Net) -> Vec<Vec<f32>> {
+    bench_common::data::layers(net).into_iter().flat_map(|l| [l.weight, l.bias]).collect()
 }
 
 /// The data of a training.
