@@ -4,7 +4,7 @@ mod common;
 
 use common::cases::{LOSSES, Net, probabilities};
 use common::random::Random;
-use common::{Run, check, gpu, step_from, twin, write};
+use common::{Run, check_run, gpu, step_from, twin, write};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Count, Graph, Loss, Tensor};
 use wgrad::plan::{Plan, PlanOptions};
@@ -57,6 +57,21 @@ fn targets(net: &mut Net, loss: Loss, shape: &[usize]) -> Tensor {
         }
         Loss::BinaryCrossEntropy => net.drawn(shape, Random::unit),
         _ => net.input(shape),
+    }
+}
+
+/// The numbers over and over, `n` of them: elements are looked at in fours where their number allows it.
+fn over_and_over(values: &[f32], n: usize) -> Vec<f32> {
+    values.iter().copied().cycle().take(n).collect()
+}
+
+/// [`common::check`] as the device is, and without integers of 64 bits if it has them.
+fn check(name: &str, graph: &Graph, outputs: &[Tensor], values: &twin::Values) {
+    for words in [None, Some(false)] {
+        if words.is_none() || gpu().target().words {
+            let name = format!("{name}, words {words:?}");
+            check_run(&Run { words, ..Run::default() }, &name, graph, outputs, values);
+        }
     }
 }
 
@@ -140,12 +155,13 @@ fn extreme_logits() {
         let loss = Loss::SoftmaxCrossEntropyProbabilities;
         check_loss(&name, &mut net, loss, predictions, targets);
     }
-    for target in [0.0, 0.25, 1.0] {
+    for (target, n) in [0.0, 0.25, 1.0].into_iter().flat_map(|target| [(target, 10), (target, 20)])
+    {
         let mut net = Net::new(1);
         let logits = [0.0, -0.0, 1e4, -1e4, 88.0, -88.0, 30.0, -30.0, 0.5, -2.0];
-        let predictions = net.holding([10], &logits);
-        let targets = net.holding([10], &[target; 10]);
-        let name = format!("target {target}");
+        let predictions = net.holding([n], &over_and_over(&logits, n));
+        let targets = net.holding([n], &vec![target; n]);
+        let name = format!("target {target}, {n}");
         check_loss(&name, &mut net, Loss::BinaryCrossEntropy, predictions, targets);
     }
 }
@@ -159,10 +175,12 @@ fn small_losses_keep_their_digits() {
         let labels = net.indices([2], &[0, 0]);
         let value = net.graph.loss(Loss::SoftmaxCrossEntropy, logits, labels).unwrap();
         check(&format!("softmax, {gap} ahead"), &net.graph, &[value], &net.values);
-        let z = net.holding([2], &[gap, gap]);
-        let t = net.holding([2], &[1.0, 1.0]);
-        let value = net.graph.loss(Loss::BinaryCrossEntropy, z, t).unwrap();
-        check(&format!("binary, {gap} ahead"), &net.graph, &[value], &net.values);
+        for n in [2, 4] {
+            let z = net.holding([n], &vec![gap; n]);
+            let t = net.holding([n], &vec![1.0; n]);
+            let value = net.graph.loss(Loss::BinaryCrossEntropy, z, t).unwrap();
+            check(&format!("binary, {n}, {gap} ahead"), &net.graph, &[value], &net.values);
+        }
     }
 }
 
@@ -185,18 +203,22 @@ fn corners() {
         Loss::Huber { delta: 1.0 },
         Loss::Huber { delta: 1e-3 },
     ] {
-        let mut net = Net::new(1);
         let errors = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 0.500_000_1, -1.000_000_1, 1e-3, 40.0];
-        let predictions = net.holding([10], &errors);
-        let targets = net.holding([10], &[0.0; 10]);
-        check_loss(&format!("{loss:?}"), &mut net, loss, predictions, targets);
+        for n in [10, 20] {
+            let mut net = Net::new(1);
+            let predictions = net.holding([n], &over_and_over(&errors, n));
+            let targets = net.holding([n], &vec![0.0; n]);
+            check_loss(&format!("{loss:?}, {n}"), &mut net, loss, predictions, targets);
+        }
     }
-    let mut net = Net::new(1);
-    let predictions = net.holding([3], &[2.0; 3]);
-    let value = net.graph.loss(Loss::MeanAbsoluteError, predictions, predictions).unwrap();
-    let gradient = net.graph.gradients(value, &[predictions]).unwrap()[0];
-    let found = common::run(&net.graph, &[value, gradient], &net.values);
-    assert_eq!(found, [vec![0.0], vec![0.0; 3]]);
+    for n in [3, 8] {
+        let mut net = Net::new(1);
+        let predictions = net.holding([n], &vec![2.0; n]);
+        let value = net.graph.loss(Loss::MeanAbsoluteError, predictions, predictions).unwrap();
+        let gradient = net.graph.gradients(value, &[predictions]).unwrap()[0];
+        let found = common::run(&net.graph, &[value, gradient], &net.values);
+        assert_eq!(found, [vec![0.0], vec![0.0; n]]);
+    }
 }
 
 /// Both sides of a symmetric loss are differentiated.
@@ -214,14 +236,16 @@ fn gradients_by_targets() {
 /// Millions of items: 256 workgroups for the sum, and more than 65,535 for the gradient.
 #[test]
 fn many_items() {
-    let n = 65_535 * 64 + 1;
-    let mut net = Net::new(1);
-    let (p, t) = (net.input([n]), net.input([n]));
-    let value = net.graph.loss(Loss::MeanSquaredError, p, t).unwrap();
-    let factor = net.holding([1], &[2.5]);
-    let scaled = net.graph.mul(value, factor).unwrap();
-    let gradient = net.graph.gradients(scaled, &[p]).unwrap()[0];
-    check("mean_squared_error", &net.graph, &[value, gradient], &net.values);
+    for n in [65_535 * 64 + 1, 65_535 * 64 + 4] {
+        let mut net = Net::new(1);
+        let (p, t) = (net.input([n]), net.input([n]));
+        let value = net.graph.loss(Loss::MeanSquaredError, p, t).unwrap();
+        let factor = net.holding([1], &[2.5]);
+        let scaled = net.graph.mul(value, factor).unwrap();
+        let gradient = net.graph.gradients(scaled, &[p]).unwrap()[0];
+        let name = format!("mean_squared_error of {n}");
+        common::check(&name, &net.graph, &[value, gradient], &net.values);
+    }
 
     let mut net = Net::new(2);
     let logits = net.drawn([300_007, 3], |r| r.uniform(-2.0, 2.0));
@@ -229,7 +253,7 @@ fn many_items() {
     let value = net.graph.loss(Loss::SoftmaxCrossEntropy, logits, labels).unwrap();
     let gradient = net.graph.gradients(value, &[logits]).unwrap()[0];
     let count = net.graph.count(Count::Correct, logits, labels).unwrap();
-    check("softmax_cross_entropy", &net.graph, &[value, gradient, count], &net.values);
+    common::check("softmax_cross_entropy", &net.graph, &[value, gradient, count], &net.values);
 }
 
 /// More than 65,535 workgroups of 256 items, too many for the twin: the gradients are signs.
@@ -281,11 +305,13 @@ fn counts() {
 /// A logit of 0 is not on the side of 1, and a target of ½ is not either.
 #[test]
 fn counts_at_the_threshold() {
-    let mut net = Net::new(1);
-    let z = net.holding([6], &[0.0, 0.0, 1.0, 1.0, -1.0, -0.0]);
-    let t = net.holding([6], &[0.5, 1.0, 0.5, 0.51, 0.49, 0.0]);
-    let count = net.graph.count(Count::CorrectBinary, z, t).unwrap();
-    assert_eq!(common::run(&net.graph, &[count], &net.values), [[4.0]]);
+    for (n, right) in [(6, 4.0), (12, 8.0)] {
+        let mut net = Net::new(1);
+        let z = net.holding([n], &over_and_over(&[0.0, 0.0, 1.0, 1.0, -1.0, -0.0], n));
+        let t = net.holding([n], &over_and_over(&[0.5, 1.0, 0.5, 0.51, 0.49, 0.0], n));
+        let count = net.graph.count(Count::CorrectBinary, z, t).unwrap();
+        assert_eq!(common::run(&net.graph, &[count], &net.values), [[right]]);
+    }
 }
 
 /// Losses and counts as results: a row per step, in the order that was asked for.

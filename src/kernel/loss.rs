@@ -43,35 +43,37 @@ impl Destination {
 /// What a sum runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Items {
-    /// Number of items: elements, pieces of four, or rows for what looks at whole rows.
+    /// Number of items: elements, groups of four, or rows for what looks at whole rows.
     pub count: usize,
     /// Elements in all items together.
     pub elements: usize,
     /// What a mean divides by: the number of elements, or of rows.
-    averaged: usize,
-    piece: Piece,
+    mean_over: usize,
+    kind: ItemKind,
 }
 
 /// What an item is, and how it is accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+enum ItemKind {
     Row,
     Element,
     Four,
     /// Four elements as two integers of 64 bits.
-    Words,
+    FourInWords,
 }
 
-impl Piece {
+impl ItemKind {
     /// The files that define `Piece`, and `item` but for rows.
     fn parts(self) -> &'static [&'static Part] {
         match self {
-            Piece::Row => &[part!("loss_piece_1"), LINE],
-            Piece::Element => {
+            ItemKind::Row => &[part!("loss_piece_1"), LINE],
+            ItemKind::Element => {
                 &[part!("loss_piece_1"), part!("loss_found"), part!("items_are_elements")]
             }
-            Piece::Four => &[part!("loss_piece_4"), part!("loss_found"), part!("items_are_fours")],
-            Piece::Words => &[
+            ItemKind::Four => {
+                &[part!("loss_piece_4"), part!("loss_found"), part!("items_are_fours")]
+            }
+            ItemKind::FourInWords => &[
                 part!("words"),
                 part!("loss_piece_words"),
                 part!("loss_found"),
@@ -103,17 +105,17 @@ fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor, long: bool) -> Ite
     let shape = shapes.of(predictions);
     let elements = shape.elements();
     let fours = elements.is_multiple_of(4);
-    let (count, averaged, piece) = match rows {
-        true => (shape.rows(), shape.rows(), Piece::Row),
-        false if fours && long => (elements / 4, elements, Piece::Words),
-        false if fours => (elements / 4, elements, Piece::Four),
-        false => (elements, elements, Piece::Element),
+    let (count, mean_over, kind) = match rows {
+        true => (shape.rows(), shape.rows(), ItemKind::Row),
+        false if fours && long => (elements / 4, elements, ItemKind::FourInWords),
+        false if fours => (elements / 4, elements, ItemKind::Four),
+        false => (elements, elements, ItemKind::Element),
     };
-    Items { count, elements, averaged, piece }
+    Items { count, elements, mean_over, kind }
 }
 
-/// Number of workgroups that a sum over `count` items is given, which have so many `elements`: about one
-/// per 8192 of those, at most 256, and each has an item, by which the kernels tell it from the surplus
+/// Number of workgroups that a sum over `count` items, together `elements` elements, is given: about one
+/// per 8192 elements, at most 256, and each has an item, by which the kernels tell it from the surplus
 /// of a dispatch. If it is 1, no second dispatch is needed.
 pub fn partials(count: usize, elements: usize) -> usize {
     let groups = elements.div_ceil(SHARE).min(GROUPS).min(count).max(1);
@@ -132,9 +134,9 @@ pub fn value(
 ) -> Launch {
     Launch {
         name: loss.name().into(),
-        parts: parts_of_loss(loss, items.piece, &[TREE_SUM, part!("loss_value")]),
+        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
-        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.averaged)),
+        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.mean_over)),
         operands: value_operands(predictions, targets, to),
         workgroups: groups_of(groups),
     }
@@ -154,18 +156,18 @@ pub fn value_and_gradient(
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let scale = (f64::from(upstream) / items.averaged as f64) as f32;
+    let scale = (f64::from(upstream) / items.mean_over as f64) as f32;
     let mut operands = value_operands(predictions, targets, to);
     operands.push(("gradient", Operand::Tensor(gradient)));
     Launch {
         name: format!("{} + gradient", loss.name()),
-        parts: parts_of_loss(loss, items.piece, &[TREE_SUM, part!("loss_value_and_gradient")]),
+        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value_and_gradient")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
         dims: vec![
             word(items.count),
             word(shapes.of(predictions).columns()),
             share(items.count, groups),
-            reciprocal(items.averaged).to_bits(),
+            reciprocal(items.mean_over).to_bits(),
             scale.to_bits(),
             to.stride,
             to.column,
@@ -189,9 +191,9 @@ pub fn gradient(
     let lanes = if loss_of_rows(loss) { line_lanes(columns) } else { 1 };
     Launch {
         name: format!("{}_grad", loss.name()),
-        parts: parts_of_loss(loss, items.piece, &[part!("loss_gradient")]),
+        parts: parts_of_loss(loss, items.kind, &[part!("loss_gradient")]),
         constants: constants_of(loss, shapes.of(predictions).columns()),
-        dims: vec![word(items.count), word(columns), reciprocal(items.averaged).to_bits()],
+        dims: vec![word(items.count), word(columns), reciprocal(items.mean_over).to_bits()],
         operands: vec![
             ("predictions", Operand::Tensor(predictions)),
             ("targets", Operand::Tensor(targets)),
@@ -226,7 +228,7 @@ pub fn count(
     let rows = count_of_rows(count).then(|| ("LINE_LANES", line_lanes(columns) as f64));
     Launch {
         name: name.into(),
-        parts: [&[PRELUDE], items.piece.parts(), &[part, TREE_SUM, part!("loss_value")]].concat(),
+        parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss_value")]].concat(),
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
@@ -259,7 +261,7 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
 }
 
 /// The prelude, the files that define `item` for a loss, and the `main` ones.
-fn parts_of_loss(loss: Loss, piece: Piece, main: &[&'static Part]) -> Vec<&'static Part> {
+fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'static Part> {
     let of_loss: &[&Part] = match loss {
         Loss::MeanSquaredError => &[part!("loss_mean_squared_error")],
         Loss::MeanAbsoluteError => &[part!("loss_mean_absolute_error")],
@@ -270,7 +272,7 @@ fn parts_of_loss(loss: Loss, piece: Piece, main: &[&'static Part]) -> Vec<&'stat
             &[LOG1P, SOFTMAX_ROW, part!("loss_softmax_cross_entropy_probabilities")]
         }
     };
-    [&[PRELUDE], piece.parts(), of_loss, main].concat()
+    [&[PRELUDE], kind.parts(), of_loss, main].concat()
 }
 
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {

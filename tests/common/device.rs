@@ -77,6 +77,8 @@ pub struct Run {
     pub tiling: Option<Tiling>,
     /// Workgroups that keep the device busy, instead of as it is known.
     pub busy: Option<usize>,
+    /// Whether memory may be read in integers of 64 bits, instead of whether the device can.
+    pub words: Option<bool>,
     /// Workgroups in a dimension, at most, instead of what the device allows.
     pub max_workgroups: Option<u32>,
 }
@@ -89,6 +91,7 @@ impl Default for Run {
             reuse_memory: true,
             tiling: None,
             busy: None,
+            words: None,
             max_workgroups: None,
         }
     }
@@ -105,8 +108,10 @@ impl Run {
         let of_gpu = gpu().target();
         let max_workgroups = self.max_workgroups.unwrap_or(of_gpu.max_workgroups);
         let busy = self.busy.unwrap_or(of_gpu.busy);
-        let tiling = self.tiling.or(of_gpu.tiling);
-        let target = Target { tiling, max_workgroups, busy, ..of_gpu };
+        // The device's own may need integers of 64 bits.
+        let tiling = self.tiling.or(of_gpu.tiling.filter(|_| self.words.is_none()));
+        let words = self.words.unwrap_or(of_gpu.words);
+        let target = Target { tiling, max_workgroups, busy, words, ..of_gpu };
         Plan::with(graph, &options, &target).expect("a plan")
     }
 

@@ -151,14 +151,17 @@ fn up(workers: &Path, names: &[String]) -> Result<Vec<Peer>, String> {
 
 /// Holds the compute threads of all workers to a core each, where the driver is lavapipe.
 fn hold_threads(peers: &[Peer]) -> Result<(), String> {
-    let held: Vec<usize> =
-        peers.iter().map(|(worker, _)| worker.hold_threads()).collect::<Result<_, _>>()?;
+    let held: Result<Vec<_>, _> = peers.iter().map(|(worker, _)| worker.hold_threads()).collect();
+    let held = held.map_err(|error| format!("{error}; try --unpinned"))?;
     let [first, others @ ..] = held.as_slice() else { return Ok(()) };
     if others.iter().any(|other| other != first) {
         return Err(format!("lavapipe's threads differ in number: {held:?}; try --unpinned"));
     }
-    if *first > 0 {
-        println!("threads: each of lavapipe's {first} compute threads is held to a core");
+    let [threads, cores] = first;
+    if *threads > 0 {
+        println!(
+            "threads: lavapipe's {threads} compute threads are held to {cores} cores, each to one"
+        );
     }
     Ok(())
 }

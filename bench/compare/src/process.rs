@@ -96,9 +96,9 @@ impl Worker {
         }
     }
 
-    /// Holds the driver's compute threads to a core each; returns how many there are.
-    pub fn hold_threads(&self) -> Result<usize, String> {
-        crate::threads::hold(self.child.id())
+    /// Holds the driver's compute threads to a core each; returns how many threads on how many cores.
+    pub fn hold_threads(&self) -> Result<[usize; 2], String> {
+        crate::threads::hold(self.child.id()).map_err(|error| format!("{}: {error}", self.peer))
     }
 
     /// Halts the process, or lets it go on. Where there are no signals, all stay awake.

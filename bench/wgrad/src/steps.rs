@@ -36,6 +36,8 @@ impl Trial for Steps {
         let Self { training, model, trainer, steps } = self;
         model.set_weights(&crate::weights(&training.net)).map_err(words)?;
         model.parameters().reset().map_err(words)?;
+        // Writes are queued; a reading waits for their end.
+        model.parameters().read_blocking(0).map_err(words)?;
         timed(|| {
             let (batches, most) = (trainer.batches(), trainer.batches_per_submission());
             let (mut submitted, mut loss) = (0, f32::NAN);
