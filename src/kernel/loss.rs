@@ -1,8 +1,8 @@
 //! Losses and counts: what an item is (`loss_*.wgsl` and `count_*.wgsl`, one per loss or count) and
 //! what is done with all items (`loss_value.wgsl`, `loss_gradient.wgsl`,
-//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`), four of them
-//! (`items_are_fours.wgsl`) or rows, which `line.wgsl` shares out among invocations. Besides,
-//! `sum_partials.wgsl` and `emit_result.wgsl`.
+//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`), one or four
+//! of them, or rows, which `line.wgsl` shares out among invocations. Besides, `sum_partials.wgsl` and
+//! `emit_result.wgsl`.
 //!
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: [`partials`]
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
@@ -18,6 +18,8 @@ const SHARE: usize = 8192;
 const GROUPS: usize = 256;
 
 pub(super) const TREE_SUM: &Part = part!("tree_sum");
+const ELEMENTS: &Part = part!("items_are_elements");
+const FOUR: &Part = part!("items_of_four");
 const LOG1P: &Part = part!("log1p");
 const SOFTMAX_ROW: &Part = part!("softmax_row");
 
@@ -67,18 +69,9 @@ impl ItemKind {
     fn parts(self) -> &'static [&'static Part] {
         match self {
             ItemKind::Row => &[part!("loss_piece_1"), LINE],
-            ItemKind::Element => {
-                &[part!("loss_piece_1"), part!("loss_found"), part!("items_are_elements")]
-            }
-            ItemKind::Four => {
-                &[part!("loss_piece_4"), part!("loss_found"), part!("items_are_fours")]
-            }
-            ItemKind::FourInWords => &[
-                part!("words"),
-                part!("loss_piece_words"),
-                part!("loss_found"),
-                part!("items_are_fours"),
-            ],
+            ItemKind::Element => &[part!("loss_piece_1"), ELEMENTS, part!("items_of_one")],
+            ItemKind::Four => &[part!("loss_piece_4"), ELEMENTS, FOUR],
+            ItemKind::FourInWords => &[part!("words"), part!("loss_piece_words"), ELEMENTS, FOUR],
         }
     }
 }

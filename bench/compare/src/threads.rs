@@ -2,7 +2,7 @@
 //!
 //! lavapipe has as many of them as there are cores, and wakes them anew for each dispatch. For seconds
 //! at a time the scheduler of Linux wakes two of them on one core, where short dispatches are over
-//! before it moves one away; whose turn that hits is chance, and costs up to half of the speed.
+//! before it moves one away; whose turn that hits is chance, and costs up to a third of the speed.
 
 /// lavapipe names the threads of its rasterizer so, and a number. The threads that compute have the
 /// name of the process; it starts as many of them just after those.
