@@ -1,5 +1,7 @@
 //! The one error type.
 
+use std::borrow::Cow;
+
 use crate::data::DataError;
 
 /// Everything that can go wrong, each naming the thing, the value and what to do about it.
@@ -80,19 +82,30 @@ pub enum Error {
         /// What it must be.
         rule: String,
     },
-    /// A tensor is larger than the device allows.
-    #[error("{what} needs {needed} bytes, the device's {limit} is {allowed}; {remedy}")]
+    /// More is needed than the device, or a kernel, allows.
+    #[error("{what} needs {needed} {unit}, {limit} is {allowed}; {remedy}")]
     Limit {
         /// What is too large.
         what: String,
-        /// Bytes needed.
+        /// How much is needed.
         needed: u64,
-        /// The name of the WebGPU limit.
+        /// What is counted: `bytes`, `invocations`, `storage buffers`.
+        unit: &'static str,
+        /// The limit's name: that of WebGPU after `the device's`, such as `the device's maxBufferSize`,
+        /// or of a bound that kernels keep by themselves.
         limit: &'static str,
-        /// Bytes allowed.
+        /// How much there is.
         allowed: u64,
         /// What to do.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
+    },
+    /// Something happened that cannot happen: a bug in wgrad, not in the program that uses it.
+    #[error("wgrad has a bug worth reporting: {what}, at {at}")]
+    Bug {
+        /// What cannot be.
+        what: String,
+        /// Where in wgrad's source.
+        at: &'static std::panic::Location<'static>,
     },
     /// Training met a loss or a parameter that is NaN or infinite.
     #[error(
@@ -195,5 +208,11 @@ impl Error {
 
     pub(crate) fn argument(name: &str, value: impl ToString, rule: &str) -> Self {
         Error::Argument { name: name.into(), value: value.to_string(), rule: rule.into() }
+    }
+
+    /// What cannot be; in place of a panic, and of going on as if nothing were.
+    #[track_caller]
+    pub(crate) fn bug(what: impl Into<String>) -> Self {
+        Error::Bug { what: what.into(), at: std::panic::Location::caller() }
     }
 }

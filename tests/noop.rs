@@ -366,10 +366,12 @@ fn tensors_over_the_binding_limit_are_refused() {
     let x = graph.input("big", [elements]).unwrap();
     let y = graph.scale(x, 2.0).unwrap();
     let error = Plan::new(&graph, &[y], &Target::default()).expect_err("too large");
-    let Error::Limit { what, needed, limit, allowed, remedy } = &error else { panic!("{error:?}") };
+    let Error::Limit { what, needed, limit, allowed, remedy, .. } = &error else {
+        panic!("{error:?}")
+    };
     assert!(what.contains("big"), "{what}");
     assert_eq!((*needed, *allowed), ((128 << 20) + 4, 128 << 20));
-    assert_eq!(*limit, "maxStorageBufferBindingSize");
+    assert_eq!(*limit, "the device's maxStorageBufferBindingSize");
     assert!(remedy.contains("smaller"), "{remedy}");
     // Exactly the limit is not over it.
     let mut graph = Graph::new();

@@ -71,7 +71,10 @@ impl Executor {
             } else {
                 let operand = launch.operands.iter().find(|(name, _)| *name == binding.name);
                 let (_, operand) = operand.ok_or_else(|| {
-                    Error::shape(&launch.name, format!("binding '{}' has no operand", binding.name))
+                    Error::bug(format!(
+                        "{}: binding '{}' has no operand",
+                        launch.name, binding.name
+                    ))
                 })?;
                 self.operand(*operand, constants)?
             };

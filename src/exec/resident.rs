@@ -122,8 +122,7 @@ impl Resident {
                 ("layers", Some(layers)) => layers,
                 ("status", _) => parameters.status(),
                 (other, _) => {
-                    let detail = format!("binding '{other}' has no operand");
-                    return Err(Error::shape("resident kernel", detail));
+                    return Err(Error::bug(format!("resident: binding '{other}' has no operand")));
                 }
             };
             let resource = buffer.as_entire_binding();

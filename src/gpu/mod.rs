@@ -241,9 +241,10 @@ impl Gpu {
             return Err(Error::Limit {
                 what: label.into(),
                 needed: bytes,
-                limit: "maxBufferSize",
+                unit: "bytes",
+                limit: "the device's maxBufferSize",
                 allowed,
-                remedy: "use a smaller batch, model or data block",
+                remedy: "use a smaller batch, model or data block".into(),
             });
         }
         let size = bytes.max(4).next_multiple_of(4);

@@ -323,15 +323,16 @@ pub(crate) fn check_size(what: &str, bytes: u64, target: &Target) -> Result<(), 
         return Ok(());
     }
     let limit = if target.max_binding_bytes <= target.max_buffer_bytes {
-        "maxStorageBufferBindingSize"
+        "the device's maxStorageBufferBindingSize"
     } else {
-        "maxBufferSize"
+        "the device's maxBufferSize"
     };
     Err(Error::Limit {
         what: format!("'{what}'"),
         needed: bytes,
+        unit: "bytes",
         limit,
         allowed,
-        remedy: "use smaller batches, or layers with fewer units",
+        remedy: "use smaller batches, or layers with fewer units".into(),
     })
 }
