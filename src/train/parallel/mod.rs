@@ -16,6 +16,7 @@ mod record;
 mod run;
 mod stage;
 mod state;
+mod state_bytes;
 
 pub use advice::{Advice, Measured, Trial, advise};
 pub use options::{LaneMemory, ParallelOptions};

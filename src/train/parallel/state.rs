@@ -32,52 +32,7 @@ pub struct TrainingState {
     pub states: Vec<Vec<Vec<f32>>>,
 }
 
-/// The first bytes of a saved state.
-const MAGIC: &[u8; 8] = b"wgradst1";
-
 impl TrainingState {
-    /// As bytes, to be saved: a mark, then counts as `u64` and numbers as `f32`, all little-endian.
-    /// Steps completed, and the number of parameters; for each parameter the number of its values and
-    /// of its states, then the values, then each state.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        let count = |bytes: &mut Vec<u8>, count: u64| bytes.extend(count.to_le_bytes());
-        count(&mut bytes, self.step);
-        count(&mut bytes, self.values.len() as u64);
-        for (number, values) in self.values.iter().enumerate() {
-            let states = self.states.get(number).map_or(&[][..], Vec::as_slice);
-            count(&mut bytes, values.len() as u64);
-            count(&mut bytes, states.len() as u64);
-            let numbers = values.iter().chain(states.iter().flatten());
-            bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
-        }
-        bytes
-    }
-
-    /// A state from the bytes of [`TrainingState::to_bytes`]. Whether it is of the model at hand,
-    /// [`Parallel::set_state`](super::Parallel::set_state) checks.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if they are not such bytes, or not all of them.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { bytes, whole: bytes.len() };
-        if reader.take(MAGIC.len())? != MAGIC {
-            let rule = format!("marked '{}'", String::from_utf8_lossy(MAGIC));
-            return Err(Error::argument("kind of saved state", "another", &rule));
-        }
-        let mut state = Self { step: reader.count()?, ..Self::default() };
-        for _ in 0..reader.count()? {
-            let (length, states) = (reader.count()?, reader.count()?);
-            state.values.push(reader.numbers(length)?);
-            let states = (0..states).map(|_| reader.numbers(length));
-            state.states.push(states.collect::<Result<_>>()?);
-        }
-        match reader.bytes {
-            [] => Ok(state),
-            _ => Err(reader.wrong()),
-        }
-    }
-
     pub(super) fn write_to(&self, parameters: &Parameters, numbers: Range<usize>) -> Result<()> {
         let values = self.values.get(numbers.clone()).unwrap_or_default();
         for (number, values) in values.iter().enumerate() {
@@ -128,73 +83,5 @@ impl TrainingState {
             *states = copies.collect();
         }
         Ok(())
-    }
-}
-
-/// Bytes of a saved state that are still to be read.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    whole: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn wrong(&self) -> Error {
-        let rule = "that of a whole one; the file was cut off or changed";
-        Error::argument("length of a saved state in bytes", self.whole, rule)
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(|| self.wrong())?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn count(&mut self) -> Result<u64> {
-        let bytes = self.take(size_of::<u64>())?.try_into().map_err(|_| self.wrong())?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn numbers(&mut self, count: u64) -> Result<Vec<f32>> {
-        let bytes = usize::try_from(count).ok().and_then(|count| count.checked_mul(4));
-        let bytes = self.take(bytes.ok_or_else(|| self.wrong())?)?;
-        Ok(bytemuck::pod_collect_to_vec(bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state() -> TrainingState {
-        let values = vec![vec![1.5, -2.0], vec![], vec![f32::MIN_POSITIVE]];
-        let states = vec![vec![vec![0.25, 0.5]; 2], vec![vec![]; 2], vec![vec![-0.0]; 2]];
-        TrainingState { step: 42, values, states }
-    }
-
-    #[test]
-    fn states_survive_being_saved() {
-        for state in [state(), TrainingState::default()] {
-            assert_eq!(TrainingState::from_bytes(&state.to_bytes()).ok(), Some(state));
-        }
-    }
-
-    #[test]
-    fn what_is_no_whole_state_says_so() {
-        let bytes = state().to_bytes();
-        for length in 0..bytes.len() {
-            let error = TrainingState::from_bytes(&bytes[..length]).unwrap_err().to_string();
-            assert!(error.contains(&length.to_string()), "{error}");
-        }
-        assert!(TrainingState::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
-        let mut other = bytes.clone();
-        other[0] ^= 1;
-        let error = TrainingState::from_bytes(&other).unwrap_err().to_string();
-        assert!(error.contains("wgradst1"), "{error}");
-        // A count that no memory holds is not asked for.
-        for at in [16, 24, 32] {
-            let mut huge = bytes.clone();
-            huge[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
-            assert!(TrainingState::from_bytes(&huge).is_err());
-        }
     }
 }
