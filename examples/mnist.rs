@@ -91,8 +91,8 @@ fn run(args: &Args) -> Outcome {
     let seconds = history.last().map_or(0.0, |epoch| epoch.seconds);
 
     report.set("epochs", epochs);
-    report.set("losses", history.values("loss"));
-    report.set("train_accuracy", history.values("accuracy"));
+    report.set("losses", history.values("loss")?);
+    report.set("train_accuracy", history.values("accuracy")?);
     report.set("accuracy", accuracy);
     report.set("rows", test.rows());
     report.set("weights", hash.as_str());

@@ -81,8 +81,8 @@ fn run(args: &Args) -> Outcome {
     draw(&test, &shown, &predicted, truth);
 
     report.set("epochs", epochs);
-    report.set("losses", history.values("loss"));
-    report.set("train_accuracy", history.values("accuracy"));
+    report.set("losses", history.values("loss")?);
+    report.set("train_accuracy", history.values("accuracy")?);
     report.set("accuracy", accuracy);
     report.set("right", right);
     report.set("rows", test.rows());

@@ -125,7 +125,7 @@ fn run(args: &Args) -> Outcome {
     println!("now the net:");
     let (mut model, history) = train_one(net)?;
 
-    let losses = history.values("val_loss");
+    let losses = history.values("val_loss")?;
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     let best_epoch = 1 + losses.iter().position(|&loss| loss == best).unwrap_or(0);
     let seconds = history.last().map_or(0.0, |epoch| epoch.seconds);
@@ -149,7 +149,7 @@ fn run(args: &Args) -> Outcome {
     let errors = predicted.iter().zip(measured).map(|(p, m)| f64::from((p - m).abs()));
     let error = errors.sum::<f64>() / measured.len() as f64;
 
-    report.set("losses", history.values("loss"));
+    report.set("losses", history.values("loss")?);
     report.set("validation_losses", losses);
     report.set("best_epoch", best_epoch);
     report.set("r2", r2);

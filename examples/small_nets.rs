@@ -116,7 +116,7 @@ fn run(args: &Args) -> Outcome {
                 let history = model.fit_blocking(&case.data, fit)?;
                 times.push(start.elapsed().as_secs_f64());
                 steps = model.steps();
-                losses = history.values("loss");
+                losses = history.values("loss")?;
                 if times.len() == 1 {
                     let last = losses.last().copied().unwrap_or_default();
                     println!("  {kernels:?}: first call {:.3} s, last loss {last:.6}", times[0]);

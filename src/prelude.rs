@@ -4,6 +4,6 @@ pub use crate::data::{Dataset, Standardizer, Targets};
 pub use crate::nn::{Init, Layer, Loss, Metric, Optimizer, Schedule, Sequential};
 pub use crate::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Evaluation, Fit, History, KeepBest,
-    Model, Signal,
+    Model, Signal, TrainLog,
 };
 pub use crate::{AdapterChoice, Error, Gpu};

@@ -178,7 +178,7 @@ fn metrics_are_those_of_fit() {
         let mut parallel = start((net(), sgd(), &data), options, &lanes(count)).unwrap();
         let history = parallel.fit(3, Some(9)).unwrap();
         for name in ["loss", "mean_absolute_error"] {
-            let (ours, theirs) = (history.values(name), fitted.values(name));
+            let (ours, theirs) = (history.values(name).unwrap(), fitted.values(name).unwrap());
             assert_eq!(ours.len(), 3);
             for (a, b) in ours.iter().zip(&theirs) {
                 assert!((a - b).abs() <= 1e-5 * b.abs(), "{name}: {ours:?}, not {theirs:?}");

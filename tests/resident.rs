@@ -191,8 +191,10 @@ fn follows(seeds: impl Iterator<Item = u64>) {
                 assert_eq!(bits(&same), bits(&found), "{label}");
             }
             for metric in &task.metrics {
-                let (found, expected) =
-                    (history.values(metric.name()), general.values(metric.name()));
+                let (found, expected) = (
+                    history.values(metric.name()).unwrap(),
+                    general.values(metric.name()).unwrap(),
+                );
                 for (found, expected) in found.iter().zip(&expected) {
                     let off = (found - expected).abs();
                     assert!(

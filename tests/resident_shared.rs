@@ -92,7 +92,7 @@ fn shared_rows_follow_the_reference() {
                 assert_eq!(bits(&same), bits(&found), "{label}");
             }
             let name = history.epochs[0].metrics[0].0.name();
-            metric.push(history.values(name));
+            metric.push(history.values(name).unwrap());
         }
         for other in &metric[1..] {
             for (found, alone) in other.iter().zip(&metric[0]) {

@@ -39,7 +39,7 @@ fn every_loss_of_320_steps_is_that_of_the_reference() {
             assert!((log.loss - sum / 1000.0).abs() <= 1e-12, "epoch {}: {}", epoch + 1, log.loss);
             assert_eq!((log.epoch, log.epochs, log.learning_rate), (epoch + 1, 10, 0.05));
         }
-        assert!(history.values("loss").windows(2).all(|pair| pair[1] < pair[0]));
+        assert!(history.values("loss").unwrap().windows(2).all(|pair| pair[1] < pair[0]));
     }
 }
 
@@ -100,7 +100,7 @@ fn classification_follows_the_reference() {
         let mut reference = Net::new(&net(), Loss::SoftmaxCrossEntropy, &optimizer);
         close("losses", &history.batch_losses, &reference.train(&data, 8, 16), 1e-5, 0.0);
         close("weights", &weights(&model), reference.parameters(), 1e-5, 1e-5);
-        let accuracy = history.values("accuracy");
+        let accuracy = history.values("accuracy").unwrap();
         assert!(
             accuracy.iter().all(|a| (0.0..=1.0).contains(a)) && accuracy[7] > 0.7,
             "{accuracy:?}"

@@ -167,14 +167,18 @@ fn early_stopping_puts_the_best_weights_back() {
             .unwrap();
         let best = best_epoch(&history) + 1;
         assert!(history.stopped_early && history.epochs.len() < 100);
-        assert!(best > 1, "the first epoch is not the best: {:?}", history.values("val_loss"));
+        assert!(
+            best > 1,
+            "the first epoch is not the best: {:?}",
+            history.values("val_loss").unwrap()
+        );
         assert!(history.epochs.len() > best, "it waited");
         assert!(history.epochs.len() <= best + patience + 1, "but not for long");
         let (expected, _) = run(kernels, &data, Optimizer::sgd(0.02), fit(best));
         assert_eq!(weight_bits(&model), expected, "the weights of epoch {best}");
         // Evaluating now gives the best loss again.
         let evaluation = model.evaluate_blocking(&validation).unwrap();
-        assert_eq!(evaluation.loss, history.values("val_loss")[best - 1]);
+        assert_eq!(evaluation.loss, history.values("val_loss").unwrap()[best - 1]);
     }
 }
 
@@ -193,7 +197,7 @@ fn keep_best_leaves_the_best_weights() {
         assert!(best > 0 && best < 79, "best epoch {best}");
         let (expected, _) = run(kernels, &data, Optimizer::sgd(0.02), fit(best + 1));
         assert_eq!(weight_bits(&model), expected);
-        assert_eq!(keep.best(), Some(history.values("val_loss")[best]));
+        assert_eq!(keep.best(), Some(history.values("val_loss").unwrap()[best]));
     }
 }
 

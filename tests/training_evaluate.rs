@@ -29,7 +29,7 @@ fn validation_is_evaluation_after_the_epoch() {
     assert_eq!(model.evaluate_blocking(&validation).unwrap(), last);
     assert_eq!(last.rows, 100);
     for name in ["val_loss", "val_r_squared", "val_mean_absolute_error"] {
-        assert_eq!(history.values(name).len(), 3, "{name}");
+        assert_eq!(history.values(name).unwrap().len(), 3, "{name}");
     }
     // A split holds out the last rows, before any shuffling.
     let mut split = article_net().compile_blocking(&gpu(), compile()).unwrap();
@@ -38,7 +38,7 @@ fn validation_is_evaluation_after_the_epoch() {
     let mut by_hand = article_net().compile_blocking(&gpu(), compile()).unwrap();
     let same = by_hand.fit_blocking(&first, fit().validation(&rest)).unwrap();
     assert_eq!(weight_bits(&split), weight_bits(&by_hand));
-    assert_eq!(history.values("val_loss"), same.values("val_loss"));
+    assert_eq!(history.values("val_loss").unwrap(), same.values("val_loss").unwrap());
     assert_eq!(history.last().unwrap().validation.as_ref().unwrap().rows, 50);
 }
 

@@ -62,7 +62,7 @@ fn run(args: &Args) -> Outcome {
     let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
     let history = model.fit_blocking(&task.data, fit)?;
     let fitted: Vec<_> = model.weights_blocking()?.into_iter().map(|(_, values)| values).collect();
-    let same = history.values("loss") == losses && fitted == weights;
+    let same = history.values("loss")? == losses && fitted == weights;
     report.set("same_bits_as_fit", same);
     if !same {
         return Err("the step written by hand and `fit` came to different bits".into());

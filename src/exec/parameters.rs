@@ -160,16 +160,16 @@ impl Parameters {
         })
     }
 
-    /// Forgets the optimizer's state and that a step was not finite.
+    /// Forgets the gradients, the optimizer's state and that a step was not finite. The values stay, as
+    /// do the step, the epoch and the learning rate, which are the model's:
+    /// [`Model::reset`](crate::train::Model::reset) goes back to the start with all of them.
     ///
     /// # Errors
     /// The errors of the device.
     pub fn reset(&self) -> Result<()> {
         let shared = &self.shared;
-        for (buffers, bytes) in
-            shared.states.iter().flat_map(|state| state.iter().zip(&shared.layout.chunks))
-        {
-            shared.gpu.write(buffers, 0, &vec![0; *bytes as usize])?;
+        for buffer in shared.gradients.iter().chain(shared.states.iter().flatten()) {
+            shared.gpu.write(buffer, 0, &vec![0; buffer.size() as usize])?;
         }
         self.clear_status()
     }

@@ -16,7 +16,45 @@ pub enum Metric {
     RSquared,
 }
 
+/// Which of two values of a figure is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The larger: accuracy, R².
+    Larger,
+    /// The smaller: losses and errors.
+    Smaller,
+}
+
+impl Direction {
+    /// Whether `value` is better than `other` by more than `margin`. NaN never is.
+    pub fn is_better(self, value: f64, other: f64, margin: f64) -> bool {
+        match self {
+            Direction::Larger => value > other + margin,
+            Direction::Smaller => value < other - margin,
+        }
+    }
+
+    /// The value that every number is better than but itself: the best before there is one.
+    pub fn worst(self) -> f64 {
+        match self {
+            Direction::Larger => f64::NEG_INFINITY,
+            Direction::Smaller => f64::INFINITY,
+        }
+    }
+}
+
 impl Metric {
+    /// All metrics.
+    pub const ALL: [Metric; 3] = [Metric::Accuracy, Metric::MeanAbsoluteError, Metric::RSquared];
+
+    /// Whether it is better if larger or if smaller.
+    pub fn direction(self) -> Direction {
+        match self {
+            Metric::Accuracy | Metric::RSquared => Direction::Larger,
+            Metric::MeanAbsoluteError => Direction::Smaller,
+        }
+    }
+
     /// The name in logs and histories: `accuracy`, `mean_absolute_error`, `r_squared`.
     pub fn name(self) -> &'static str {
         match self {

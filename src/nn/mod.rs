@@ -3,12 +3,12 @@
 mod init;
 mod layer;
 pub(crate) mod metric;
-mod optimizer;
+pub(crate) mod optimizer;
 mod sequential;
 
 pub use crate::graph::Loss;
 pub use init::Init;
 pub use layer::Layer;
-pub use metric::Metric;
+pub use metric::{Direction, Metric};
 pub use optimizer::{Optimizer, Schedule};
 pub use sequential::{ParameterSpec, Sequential};

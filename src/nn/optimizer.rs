@@ -99,8 +99,7 @@ impl Optimizer {
         let within = |name: &str, value: f32, fits: bool, rule: &str| {
             if value.is_finite() && fits { Ok(()) } else { Err(Error::argument(name, value, rule)) }
         };
-        let rate = self.learning_rate;
-        within("learning rate", rate, rate > 0.0, "positive and finite")?;
+        check_learning_rate(self.learning_rate)?;
         if let Some(norm) = self.clip_norm {
             within("clip_norm", norm, norm > 0.0, "positive and finite")?;
         }
@@ -124,6 +123,15 @@ impl Optimizer {
         }
         self.schedule.check()
     }
+}
+
+/// # Errors
+/// [`Error::Argument`] if it is not positive and finite.
+pub(crate) fn check_learning_rate(rate: f32) -> Result<(), Error> {
+    if rate > 0.0 && rate.is_finite() {
+        return Ok(());
+    }
+    Err(Error::argument("learning rate", rate, "positive and finite"))
 }
 
 fn adam(weight_decay: f32, decoupled: bool) -> UpdateRule {

@@ -1,7 +1,24 @@
 //! Callbacks: code of the user's that runs while a model trains.
 
+use super::figure::Figure;
 use super::history::EpochLog;
 use crate::nn::Metric;
+use crate::{Error, Result};
+
+/// A call of `fit`, as it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainLog {
+    /// Epochs asked for.
+    pub epochs: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Steps completed before, since the model was compiled.
+    pub step: u64,
+    /// η of the first step.
+    pub learning_rate: f32,
+    /// The figures that every epoch will have.
+    pub figures: Vec<Figure>,
+}
 
 /// One batch, with the epoch so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,14 +40,19 @@ pub struct BatchLog {
 }
 
 /// What a callback wants to happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Signal {
     /// Go on.
     #[default]
     Continue,
-    /// Remember the present weights for this callback, on the device, and go on. Only at an
-    /// epoch's end: during an epoch the device is ahead of the host.
+    /// Remember the present weights for this callback, on the device, and go on. Not after a batch:
+    /// during an epoch the device is ahead of the host.
     Remember,
+    /// Read the present weights and give them to [`Callback::on_weights`]. Not after a batch, either.
+    ShowWeights,
+    /// Train with this learning rate from the next step on that is not submitted yet, as
+    /// [`Model::set_learning_rate`](super::Model::set_learning_rate) does.
+    LearningRate(f32),
     /// End training.
     Stop,
     /// End training, and then put this callback's remembered weights back (if any). Where several
@@ -40,10 +62,52 @@ pub enum Signal {
 
 /// Code that runs while a model trains. Batches are reported in order, but late: the device runs
 /// ahead of the host by up to four submissions.
+///
+/// A callback may be used for one `fit` after another; what it remembers of the last one it should
+/// forget in [`Callback::on_train_begin`]. This one halves the learning rate whenever the loss has not
+/// fallen for two epochs:
+///
+/// ```
+/// use wgrad::prelude::*;
+///
+/// #[derive(Default)]
+/// struct HalveOnPlateau {
+///     best: f64,
+///     waited: u32,
+/// }
+///
+/// impl Callback for HalveOnPlateau {
+///     fn on_train_begin(&mut self, _: &TrainLog) -> Result<(), Error> {
+///         *self = Self { best: f64::INFINITY, waited: 0 };
+///         Ok(())
+///     }
+///
+///     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
+///         if log.loss < self.best {
+///             *self = Self { best: log.loss, waited: 0 };
+///             return Signal::Continue;
+///         }
+///         self.waited += 1;
+///         if self.waited < 2 {
+///             return Signal::Continue;
+///         }
+///         self.waited = 0;
+///         Signal::LearningRate(log.learning_rate / 2.0)
+///     }
+/// }
+/// ```
 pub trait Callback {
     /// The figure it watches, if it watches one: `fit` refuses a name that no epoch will have.
     fn figure(&self) -> Option<&str> {
         None
+    }
+
+    /// Before the first step of a `fit`.
+    ///
+    /// # Errors
+    /// Whatever keeps it from watching this training; then nothing is trained, and `fit` says why.
+    fn on_train_begin(&mut self, _log: &TrainLog) -> Result<()> {
+        Ok(())
     }
 
     /// After a batch's results have arrived.
@@ -56,16 +120,16 @@ pub trait Callback {
         Signal::Continue
     }
 
+    /// After it has asked for them by [`Signal::ShowWeights`]: names and values of all parameters.
+    fn on_weights(&mut self, _weights: &[(String, Vec<f32>)]) -> Signal {
+        Signal::Continue
+    }
+
     /// When training has ended, however it did: after the last epoch, by a callback, or by an error.
+    /// The present weights are still those of the last step: remembered ones are put back afterwards.
     fn on_train_end(&mut self) -> Signal {
         Signal::Continue
     }
-}
-
-/// Whether a larger or a smaller figure is better.
-fn is_better(name: &str, value: f64, best: f64, margin: f64) -> bool {
-    let larger = name.ends_with("accuracy") || name.ends_with("r_squared");
-    if larger { value > best + margin } else { value < best - margin }
 }
 
 /// Watches a figure for improvement.
@@ -81,10 +145,26 @@ impl Watch {
         Self { name: name.into(), best: None, margin: 0.0 }
     }
 
-    /// Whether the epoch is the best so far; an unknown figure never is.
+    /// Forgets the last training.
+    fn begin(&mut self) -> Result<()> {
+        self.best = None;
+        if !(self.margin >= 0.0 && self.margin.is_finite()) {
+            return Err(Error::argument("min_delta", self.margin, "0 or more, and finite"));
+        }
+        self.name.parse::<Figure>().map(drop)
+    }
+
+    /// Whether the epoch is the best so far. It is not if the figure is NaN or as bad as can be
+    /// (an infinite loss), or if it is unknown.
     fn improves(&mut self, log: &EpochLog) -> bool {
-        let Some(value) = log.value(&self.name) else { return false };
-        let better = self.best.is_none_or(|best| is_better(&self.name, value, best, self.margin));
+        let Ok(figure) = self.name.parse::<Figure>() else { return false };
+        let (Some(value), direction) = (log.figure(figure), figure.direction()) else {
+            return false;
+        };
+        let better = match self.best {
+            Some(best) => direction.is_better(value, best, self.margin),
+            None => direction.is_better(value, direction.worst(), 0.0),
+        };
         if better {
             self.best = Some(value);
         }
@@ -93,7 +173,8 @@ impl Watch {
 }
 
 /// Ends training when a figure has not improved for some epochs, and leaves the model with the weights
-/// of the best one, also where training ends otherwise.
+/// of the best one, also where training ends otherwise. An epoch whose figure is NaN is never the best;
+/// where all are, the weights stay those of the last step.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     watch: Watch,
@@ -102,16 +183,21 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches the figure `name` (`val_loss`, `accuracy`, …; see [`EpochLog::value`]) and stops
-    /// after `patience` epochs in a row without improvement.
+    /// Watches the figure `name` (`val_loss`, `accuracy`, …; see [`Figure`]) and stops after
+    /// `patience` epochs in a row without improvement, which are at least 1.
     pub fn new(name: impl Into<String>, patience: usize) -> Self {
         Self { watch: Watch::new(name), patience, waited: 0 }
     }
 
-    /// The least change that counts as an improvement.
+    /// The least change that counts as an improvement, 0 or more.
     pub fn min_delta(mut self, margin: f64) -> Self {
         self.watch.margin = margin;
         self
+    }
+
+    /// The best figure of the training at hand, or of the last one.
+    pub fn best(&self) -> Option<f64> {
+        self.watch.best
     }
 }
 
@@ -120,12 +206,21 @@ impl Callback for EarlyStopping {
         Some(&self.watch.name)
     }
 
+    fn on_train_begin(&mut self, _log: &TrainLog) -> Result<()> {
+        self.waited = 0;
+        if self.patience == 0 {
+            let rule = "at least 1: with 1 the first epoch without improvement ends training";
+            return Err(Error::argument("patience", self.patience, rule));
+        }
+        self.watch.begin()
+    }
+
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
         if self.watch.improves(log) {
             self.waited = 0;
             return Signal::Remember;
         }
-        self.waited += 1;
+        self.waited = self.waited.saturating_add(1);
         if self.waited >= self.patience { Signal::RestoreAndStop } else { Signal::Continue }
     }
 
@@ -134,19 +229,20 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Leaves the model with the weights of its best epoch, however training ends.
+/// Leaves the model with the weights of its best epoch, however training ends. An epoch whose figure
+/// is NaN is never the best; where all are, the weights stay those of the last step.
 #[derive(Clone, Debug)]
 pub struct KeepBest {
     watch: Watch,
 }
 
 impl KeepBest {
-    /// Watches the figure `name`; see [`EpochLog::value`].
+    /// Watches the figure `name`; see [`Figure`].
     pub fn new(name: impl Into<String>) -> Self {
         Self { watch: Watch::new(name) }
     }
 
-    /// The best figure so far.
+    /// The best figure of the training at hand, or of the last one.
     pub fn best(&self) -> Option<f64> {
         self.watch.best
     }
@@ -155,6 +251,10 @@ impl KeepBest {
 impl Callback for KeepBest {
     fn figure(&self) -> Option<&str> {
         Some(&self.watch.name)
+    }
+
+    fn on_train_begin(&mut self, _log: &TrainLog) -> Result<()> {
+        self.watch.begin()
     }
 
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::callback::{BatchLog, Callback, Signal};
+use super::callback::{BatchLog, Callback, Signal, TrainLog};
 use super::evaluate::Sums;
 use super::feed::Residency;
+use super::figure::Figure;
 use super::history::{EpochLog, History};
 use super::model::Model;
 use super::trainer::{StepResult, Trainer};
@@ -40,7 +41,7 @@ enum Validation<'a> {
 }
 
 impl<'a> Fit<'a> {
-    /// Trains for `epochs` epochs with batches of 32 rows, shuffled with seed 0.
+    /// Trains for `epochs` (more) epochs with batches of 32 rows, shuffled with seed 0.
     pub fn new(epochs: usize) -> Self {
         Self {
             epochs,
@@ -52,7 +53,8 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Rows per step. The last batch of an epoch has those that are left.
+    /// Rows per step. The last batch of an epoch has those that are left; where the data has fewer rows
+    /// than one batch, that is all of them.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch = BatchSize::Rows(rows);
         self
@@ -102,7 +104,9 @@ impl<'a> Fit<'a> {
 }
 
 impl Model {
-    /// Trains on `data`; returns the history. Calling it again goes on from where it stopped.
+    /// Trains on `data` for as many epochs as `fit` says, and returns their history. Calling it again
+    /// trains for so many more, from where the last call stopped: weights, moments, step and orders of
+    /// rows go on; [`Model::reset`] goes back to the start.
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] for arguments out of range and data that does not
@@ -123,7 +127,10 @@ impl Model {
         if fit.epochs == 0 {
             return Err(Error::argument("epochs", 0, "at least 1"));
         }
-        self.check_figures(&fit.callbacks, validation.is_some())?;
+        let figures = Figure::all(self.metrics(), validation.is_some());
+        for name in fit.callbacks.iter().filter_map(|callback| callback.figure()) {
+            Figure::among(&figures, "figure that a callback watches", name)?;
+        }
         let batch = match fit.batch {
             BatchSize::Rows(0) => return Err(Error::argument("batch size", 0, "at least 1")),
             BatchSize::Rows(rows) => rows,
@@ -139,7 +146,6 @@ impl Model {
             }
         };
         self.parameters().clear_status()?;
-        let snapshots = fit.callbacks.iter().map(|_| None).collect();
         let mut run = Run {
             facts: TargetFacts::of(data.targets()),
             sums: Sums::new(self.metrics().len()),
@@ -147,7 +153,7 @@ impl Model {
             trainer,
             validator,
             callbacks: fit.callbacks,
-            snapshots,
+            snapshots: Vec::new(),
             restore: None,
             epochs: fit.epochs,
             expected: VecDeque::new(),
@@ -156,35 +162,13 @@ impl Model {
             stop: false,
         };
         // Callbacks hear of every end, also of one by an error; the first error is what is told.
-        let trained = run.train(data.rows(), fit.shuffle).await;
+        let trained = match run.begin_callbacks(figures) {
+            Ok(()) => run.train(data.rows(), fit.shuffle).await,
+            Err(error) => Err(error),
+        };
         let ended = run.end_callbacks().await;
         trained.and(ended)?;
         Ok(run.history)
-    }
-}
-
-impl Model {
-    /// # Errors
-    /// [`Error::Argument`] if a callback watches a figure that no epoch will have.
-    fn check_figures(&self, callbacks: &[&mut dyn Callback], validates: bool) -> Result<()> {
-        let metrics = self.metrics().iter().map(|metric| metric.name());
-        let mut names: Vec<String> =
-            std::iter::once("loss").chain(metrics).map(String::from).collect();
-        if validates {
-            let validated: Vec<String> = names.iter().map(|name| format!("val_{name}")).collect();
-            names.extend(validated);
-        }
-        match callbacks
-            .iter()
-            .filter_map(|callback| callback.figure())
-            .find(|f| !names.iter().any(|n| n == f))
-        {
-            Some(figure) => {
-                let rule = format!("one of this training's: {}", names.join(", "));
-                Err(Error::argument("figure that a callback watches", figure, &rule))
-            }
-            None => Ok(()),
-        }
     }
 }
 
@@ -202,6 +186,7 @@ struct Run<'m, 'd, 'c> {
     validator: Option<(Trainer<&'d Dataset>, TargetFacts)>,
     facts: TargetFacts,
     callbacks: Vec<&'c mut dyn Callback>,
+    /// What each callback that has begun remembers.
     snapshots: Vec<Option<Snapshot>>,
     /// The callback whose remembered weights are put back at the end.
     restore: Option<usize>,
@@ -214,7 +199,32 @@ struct Run<'m, 'd, 'c> {
     stop: bool,
 }
 
+/// When a callback is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// After a batch: the device is ahead of the host.
+    Batch,
+    /// After an epoch or at the end: the device has done what was submitted.
+    Rest,
+}
+
 impl Run<'_, '_, '_> {
+    /// Tells every callback that training begins, up to one that refuses to.
+    fn begin_callbacks(&mut self, figures: Vec<Figure>) -> Result<()> {
+        let log = TrainLog {
+            epochs: self.epochs,
+            batches: self.trainer.batches(),
+            step: self.model.steps,
+            learning_rate: self.model.next_step(0).learning_rate,
+            figures,
+        };
+        for callback in &mut self.callbacks {
+            callback.on_train_begin(&log)?;
+            self.snapshots.push(None);
+        }
+        Ok(())
+    }
+
     async fn train(&mut self, rows: usize, shuffle: Option<u64>) -> Result<()> {
         if shuffle.is_none() {
             self.trainer.set_order((0..crate::kernel::word(rows)).collect())?;
@@ -238,15 +248,15 @@ impl Run<'_, '_, '_> {
         self.drain().await
     }
 
-    /// Tells every callback that training has ended, then puts remembered weights back if one asks
+    /// Tells every callback that has begun that training has ended, then puts remembered weights back if one asks
     /// for it: only now, when no step is under way that would move them again, and no callback is
     /// left that would remember them for its own.
     async fn end_callbacks(&mut self) -> Result<()> {
         let stopped_early = self.history.stopped_early;
         let mut outcome = Ok(());
-        for index in 0..self.callbacks.len() {
+        for index in 0..self.snapshots.len() {
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_train_end());
-            let obeyed = self.obey(index, signal.unwrap_or_default()).await;
+            let obeyed = self.obey(index, signal.unwrap_or_default(), Moment::Rest).await;
             outcome = outcome.and(obeyed);
         }
         self.history.stopped_early = stopped_early;
@@ -344,7 +354,7 @@ impl Run<'_, '_, '_> {
         };
         for index in 0..self.callbacks.len() {
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_batch_end(&log));
-            self.obey(index, signal.unwrap_or_default()).await?;
+            self.obey(index, signal.unwrap_or_default(), Moment::Batch).await?;
         }
         Ok(())
     }
@@ -383,18 +393,40 @@ impl Run<'_, '_, '_> {
                 continue;
             };
             let signal = callback.on_epoch_end(log);
-            self.obey(index, signal).await?;
+            self.obey(index, signal, Moment::Rest).await?;
         }
         Ok(())
     }
 
-    async fn obey(&mut self, index: usize, signal: Signal) -> Result<()> {
+    /// Does what callback `index` wants.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if that cannot be at this moment; the errors of the device.
+    async fn obey(&mut self, index: usize, signal: Signal, moment: Moment) -> Result<()> {
+        let signal = match (signal, moment) {
+            (Signal::Remember | Signal::ShowWeights, Moment::Batch) => {
+                let rule = "given after an epoch, not after a batch: the device is ahead of it";
+                return Err(Error::argument("a callback's signal", format!("{signal:?}"), rule));
+            }
+            (Signal::ShowWeights, Moment::Rest) => {
+                let weights = self.model.weights().await?;
+                let callback = self.callbacks.get_mut(index);
+                callback.map_or(Signal::Continue, |callback| callback.on_weights(&weights))
+            }
+            (signal, _) => signal,
+        };
         let Some(snapshot) = self.snapshots.get_mut(index) else { return Ok(()) };
-        let parameters = self.model.parameters();
         match (signal, snapshot) {
             (Signal::Continue, _) => {}
-            (Signal::Remember, Some(snapshot)) => parameters.save_to(snapshot).await?,
-            (Signal::Remember, empty) => *empty = Some(parameters.snapshot().await?),
+            (Signal::Remember, Some(snapshot)) => {
+                self.model.parameters().save_to(snapshot).await?;
+            }
+            (Signal::Remember, empty) => *empty = Some(self.model.parameters().snapshot().await?),
+            (Signal::ShowWeights, _) => {
+                let rule = "another than this after `on_weights`, which has just been shown them";
+                return Err(Error::argument("a callback's signal", "ShowWeights", rule));
+            }
+            (Signal::LearningRate(rate), _) => self.model.set_learning_rate(rate)?,
             (Signal::Stop, _) => self.end(),
             (Signal::RestoreAndStop, snapshot) => {
                 if snapshot.is_some() {

@@ -1,7 +1,9 @@
 //! What happened during training.
 
 use super::evaluate::Evaluation;
+use super::figure::Figure;
 use crate::nn::Metric;
+use crate::{Error, Result};
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,18 +25,37 @@ pub struct EpochLog {
 }
 
 impl EpochLog {
-    /// A figure by its name: `loss`, a metric's name, or either after `val_`.
-    pub fn value(&self, name: &str) -> Option<f64> {
-        let of = |metrics: &[(Metric, f64)], name: &str| {
-            metrics.iter().find(|(metric, _)| metric.name() == name).map(|&(_, value)| value)
+    /// The figures that this epoch has.
+    pub fn figures(&self) -> Vec<Figure> {
+        let of = |validation: bool, metrics: &[(Metric, f64)]| {
+            let metrics: Vec<Metric> = metrics.iter().map(|&(metric, _)| metric).collect();
+            let figures = Figure::all(&metrics, validation).into_iter();
+            figures.filter(move |figure| figure.validation == validation)
         };
-        match (name.strip_prefix("val_"), &self.validation) {
-            (Some("loss"), Some(validation)) => Some(validation.loss),
-            (Some(name), Some(validation)) => of(&validation.metrics, name),
-            (Some(_), None) => None,
-            (None, _) if name == "loss" => Some(self.loss),
-            (None, _) => of(&self.metrics, name),
+        let validation = self.validation.iter().flat_map(|after| of(true, &after.metrics));
+        of(false, &self.metrics).chain(validation).collect()
+    }
+
+    /// A figure's value, `None` if this epoch does not have it.
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
+        let (loss, metrics) = match (figure.validation, &self.validation) {
+            (false, _) => (self.loss, &self.metrics),
+            (true, Some(validation)) => (validation.loss, &validation.metrics),
+            (true, None) => return None,
+        };
+        match figure.metric {
+            None => Some(loss),
+            Some(metric) => metrics.iter().find(|(m, _)| *m == metric).map(|&(_, value)| value),
         }
+    }
+
+    /// A figure's value by its [name](Figure): `loss`, a metric's name, or either after `val_`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the figures there are if this epoch has none of that name.
+    pub fn value(&self, name: &str) -> Result<f64> {
+        let figure = Figure::among(&self.figures(), "figure", name)?;
+        self.figure(figure).ok_or_else(|| Error::bug(format!("an epoch lists {figure} without it")))
     }
 }
 
@@ -50,9 +71,14 @@ pub struct History {
 }
 
 impl History {
-    /// A figure of every epoch, by its name; see [`EpochLog::value`].
-    pub fn values(&self, name: &str) -> Vec<f64> {
-        self.epochs.iter().filter_map(|epoch| epoch.value(name)).collect()
+    /// A figure of every epoch, by its [name](Figure); none where no epoch was completed.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the figures there are if an epoch has none of that name.
+    pub fn values(&self, name: &str) -> Result<Vec<f64>> {
+        // Without an epoch there is nothing that the name could be missing from.
+        name.parse::<Figure>()?;
+        self.epochs.iter().map(|epoch| epoch.value(name)).collect()
     }
 
     /// The last epoch.

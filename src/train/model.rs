@@ -10,6 +10,7 @@ use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, Loss, Tensor};
+use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{ArenaLayout, Plan};
 use crate::{Error, Result};
@@ -65,6 +66,8 @@ pub struct Model {
     pub(super) steps: u64,
     /// Epochs begun by `fit` since it was compiled.
     pub(super) epochs: u64,
+    /// η of every step to come, if it was set by hand.
+    learning_rate: Option<f32>,
     predictors: VecDeque<Predictor>,
 }
 
@@ -106,6 +109,7 @@ impl Sequential {
             parameters,
             steps: 0,
             epochs: 0,
+            learning_rate: None,
             predictors: VecDeque::new(),
         };
         // Says early that a resident kernel cannot be, if it is asked for.
@@ -160,7 +164,8 @@ impl Model {
         Ok(names.zip(values).collect())
     }
 
-    /// Replaces all parameters, given in the order of [`Model::weights`].
+    /// Replaces all parameters, given in the order of [`Model::weights`]; the optimizer's state, the
+    /// step and the epoch stay.
     ///
     /// # Errors
     /// [`Error::Argument`] if their number, a length or a value does not fit; then none is replaced.
@@ -230,8 +235,37 @@ impl Model {
     /// yet.
     pub fn next_step(&self, ahead: u64) -> Step {
         let number = self.steps.saturating_add(ahead);
-        let rate = self.optimizer().learning_rate_at(number);
+        let planned = || self.optimizer().learning_rate_at(number);
+        let rate = self.learning_rate.unwrap_or_else(planned);
         Step::training(self.optimizer().rule(), u32::try_from(number).unwrap_or(u32::MAX), 0, rate)
+    }
+
+    /// Trains every step to come with this learning rate, whatever the optimizer and its schedule say,
+    /// until it is set again or the model is [reset](Model::reset).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it is not positive and finite.
+    pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        check_learning_rate(rate)?;
+        self.learning_rate = Some(rate);
+        Ok(())
+    }
+
+    /// Goes back to the start: weights drawn anew from `seed`, no gradients, moments, steps, epochs or
+    /// learning rate set by hand, no memory of a step that was not finite. From here it trains to the
+    /// bits of a model that was just compiled with this seed.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub fn reset(&mut self, seed: u64) -> Result<()> {
+        let architecture = self.architecture.clone().seed(seed);
+        for (number, spec) in architecture.parameters().iter().enumerate() {
+            self.parameters.write(number, &spec.initial)?;
+        }
+        self.parameters.reset()?;
+        self.architecture = architecture;
+        (self.steps, self.epochs, self.learning_rate) = (0, 0, None);
+        Ok(())
     }
 
     pub(super) async fn predict_block(

@@ -113,7 +113,7 @@ pub fn passing_by() -> (Dataset, Dataset) {
 
 /// Position of the least, from 0.
 pub fn best_epoch(history: &History) -> usize {
-    let losses = history.values("val_loss");
+    let losses = history.values("val_loss").unwrap();
     (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b])).unwrap()
 }
 

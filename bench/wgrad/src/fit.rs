@@ -28,7 +28,7 @@ impl Trial for Fitting {
         timed(|| {
             let fit = Fit::new(self.epochs).batch_size(*batch).in_order();
             let history = model.fit_blocking(&self.data, fit).map_err(words)?;
-            history.values("loss").last().copied().ok_or_else(|| "no epoch".into())
+            history.values("loss").map_err(words)?.last().copied().ok_or_else(|| "no epoch".into())
         })
     }
 }

@@ -29,9 +29,9 @@ fn main() -> Result<(), wgrad::Error> {
         runs.push(format!(
             "  \"{name}\": {{\n    \"epochLosses\": {:?},\n    \"batchLosses\": {:?},\n    \
              \"r_squared\": {:?},\n    \"loss\": {:?},\n    \"predictions\": {predictions:?}\n  }}",
-            history.values("loss"),
+            history.values("loss")?,
             history.batch_losses,
-            history.values("r_squared"),
+            history.values("r_squared")?,
             evaluation.loss,
         ));
     }
