@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::progress::Progress;
 use common::{Options, Outcome, Report};
-use wgrad::data::{CsvOptions, Missing, read_csv_file};
+use wgrad::data::{ColumnKind, CsvOptions, Missing, read_csv_file};
 use wgrad::prelude::*;
 
 /// Predicts a column of a table
@@ -79,14 +79,19 @@ fn run(args: &Args) -> Outcome {
     let epochs = args.options.size(args.epochs, 400, 10);
 
     let csv = CsvOptions {
-        target: args.target.clone(),
+        targets: args.target.iter().map(|name| name.as_str().into()).collect(),
         missing: Missing::DropRow,
         ..CsvOptions::default()
     };
     let table = read_csv_file(&args.csv, &csv)?;
     let (rest, test) = table.dataset.split(0.2, args.seed)?;
     let (train, validation) = rest.split(0.2, args.seed)?;
-    println!("{} from {}", table.target_name, table.feature_names.join(", "));
+    println!("{} from {}", table.target_names.join(", "), table.feature_names.join(", "));
+    for column in &table.feature_columns {
+        if let ColumnKind::Categories(categories) = &column.kind {
+            println!("{} holds words: {}", column.name, categories.join(", "));
+        }
+    }
     println!(
         "rows: {} to train on, {} to stop by, {} held out, {} left out for missing values",
         train.rows(),
@@ -142,7 +147,7 @@ fn run(args: &Args) -> Outcome {
     let mut predicted = model.predict_blocking(scaled.features())?;
     scaling.target.invert(&mut predicted)?;
     let measured = target_of(&test)?;
-    println!("\n{:>12}  {:>12}   {}", "predicted", "measured", table.target_name);
+    println!("\n{:>12}  {:>12}   {}", "predicted", "measured", table.target_names.join(", "));
     for (predicted, measured) in predicted.iter().zip(measured).take(5) {
         println!("{predicted:>12.2}  {measured:>12.2}");
     }

@@ -252,6 +252,82 @@ fn any_size() -> impl Strategy<Value = f32> {
         .prop_filter("huge", |value| value.abs() < 1e38)
 }
 
+#[cfg(all(feature = "csv", feature = "gzip"))]
+mod gzip {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+    use wgrad::data::{CsvOptions, DataError, DataOptions, read_csv, read_idx_with};
+
+    use super::{BUFFERS, config, damage, damaged, most_held};
+
+    const MOST: u64 = 1 << 20;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bounds() -> DataOptions {
+        DataOptions { max_unpacked_bytes: MOST, ..DataOptions::default() }
+    }
+
+    /// Reads it as CSV and as IDX; the memory is bounded by what may be unpacked, not by what could be.
+    fn check(bytes: &[u8], times: usize) -> [Option<DataError>; 2] {
+        let options = CsvOptions { bounds: bounds(), ..CsvOptions::default() };
+        let mut errors = [None, None];
+        let most = most_held(|| {
+            errors = [read_csv(bytes, &options).err(), read_idx_with(bytes, &bounds()).err()];
+        });
+        assert!(most <= times * MOST as usize + BUFFERS, "{most} bytes held");
+        errors
+    }
+
+    #[test]
+    fn bombs_are_refused_in_bounded_memory() {
+        let size = 8 << 20;
+        let header = [0, 0, 8, 2, 0, 0, 4, 0, 0, 1, 0, 0];
+        // An array of zeros; a table of one endless line, of one endless field, of endless rows.
+        let bombs: [Vec<u8>; 5] = [
+            [header.as_slice(), &vec![0; size]].concat(),
+            b",".repeat(size),
+            b"x".repeat(size),
+            [b"a,y\n".as_slice(), &b"1,2\n".repeat(size / 4)].concat(),
+            [b"a,y\n\"".as_slice(), &b"\n".repeat(size)].concat(),
+        ];
+        for bomb in bombs {
+            let bytes = packed(&bomb);
+            assert!(bytes.len() < size / 100);
+            // The table takes two and a half times its text, and twice that while it grows.
+            let [csv, _] = check(&bytes, 12);
+            let csv = csv.expect("too much");
+            let bounded = matches!(
+                csv,
+                DataError::TooManyBytes { most: MOST, .. } | DataError::CsvTooManyColumns { .. }
+            );
+            assert!(bounded, "{csv}");
+        }
+        let array = [header.as_slice(), &vec![0; size]].concat();
+        let [_, idx] = check(&packed(&array), 12);
+        assert!(matches!(idx, Some(DataError::TooManyBytes { most: MOST, .. })), "{idx:?}");
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn damaged_gzip_is_read_or_refused(
+            text in "[a-b0-9.,\"\n ]{0,2000}",
+            damage in damage(),
+        ) {
+            check(&damaged(packed(text.as_bytes()), &damage), 12);
+        }
+    }
+}
+
 #[cfg(feature = "csv")]
 mod csv {
     use proptest::prelude::*;
@@ -281,7 +357,9 @@ mod csv {
             4 => any::<i16>().prop_map(|number| number.to_string()),
             4 => prop::num::f32::NORMAL.prop_map(|number| number.to_string()),
             2 => "[a-c]".prop_map(|letter| letter.to_string()),
-            1 => prop::sample::select(vec!["", "NA", "NaN", "?", "inf", "1e99", "\"", "\"a,b\"", "é"])
+            1 => prop::sample::select(vec![
+                "", "NA", "NaN", "?", "inf", "1e99", "\"", "\"a,b\"", "é", "\"1,234\"", "5%", " ", "null",
+            ])
                 .prop_map(str::to_owned),
         ]
     }

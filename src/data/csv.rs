@@ -2,78 +2,59 @@
 
 mod column;
 mod lines;
+mod number;
+mod options;
+mod select;
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use column::Column;
-use lines::Rows;
+pub use column::{ColumnKind, FeatureColumn};
+pub use options::{CsvColumn, CsvOptions, Missing};
+
+use column::{Column, Feature};
+use lines::{Row, Rows};
+use number::odd_number;
+use select::Selection;
 
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::origin::{Origin, excerpt};
 use super::source;
 
-/// How to read a CSV file.
-///
-/// ```
-/// use wgrad::data::{CsvOptions, Missing};
-/// let options = CsvOptions { missing: Missing::DropRow, ..CsvOptions::default() };
-/// assert_eq!(options.delimiter, b',');
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CsvOptions {
-    /// The name of the column to predict; `None` for the last.
-    pub target: Option<String>,
-    /// The byte between fields, `b','` by default.
-    pub delimiter: u8,
-    /// What to do with rows that lack a value, by default an error.
-    pub missing: Missing,
-}
-
-impl Default for CsvOptions {
-    fn default() -> Self {
-        Self { target: None, delimiter: b',', missing: Missing::default() }
-    }
-}
-
-/// What to do with a row in which a value is missing, written as nothing, `NA`, `NaN` or `?`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Missing {
-    /// Refuse the file.
-    #[default]
-    Error,
-    /// Leave the row out, and count it in [`CsvTable::dropped_rows`].
-    DropRow,
-}
-
 /// A table read from a CSV file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvTable {
-    /// The rows, `[rows, feature_names.len()]`, with the target as the one value to predict.
+    /// The rows, `[rows, feature_names.len()]`, with `[rows, target_names.len()]` values to predict.
     pub dataset: Dataset,
     /// The name of each feature: a column's own, or `column=category` for a category.
     pub feature_names: Vec<String>,
-    /// The name of the target's column.
-    pub target_name: String,
+    /// What each column of features became, in the order of the features: look here whether one that
+    /// should hold numbers was taken for categories.
+    pub feature_columns: Vec<FeatureColumn>,
+    /// The name of each target's column.
+    pub target_names: Vec<String>,
     /// How many rows were left out because a value was missing.
     pub dropped_rows: usize,
 }
 
-/// Reads a CSV text with a header line, gzipped or not, up to the end of `reader`.
+/// Reads a CSV text, gzipped or not, up to the end of `reader`.
 ///
-/// The target column must hold numbers. Any other column whose fields are all numbers becomes one
-/// feature; one with text in it becomes a feature per category (1 where the row is of the category,
-/// else 0), in alphabetical order, and may have at most 64 of them. White space around fields and
-/// blank lines do not count, and neither does a byte-order mark.
+/// Target columns must hold numbers. Any other column whose fields are all numbers becomes one
+/// feature; one with words in it becomes a feature per category (1 where the row is of the category,
+/// else 0), in alphabetical order, and may have at most 64 of them;
+/// [`CsvTable::feature_columns`] says which became what. White space around fields and blank lines do
+/// not count, and neither does a byte-order mark. What columns that are not read hold does not matter.
 ///
 /// # Errors
-/// If reading fails; the data is gzipped and the feature `gzip` is off; the delimiter is a quote, a
-/// line ending or not ASCII; the first line holds numbers only or names a column twice; the target
-/// is no column, or the only one; a line has another number of fields than the header; a field is
-/// not UTF-8; a value is missing ([`Missing`]); a target is no number; a number is NaN, infinite or
-/// too large for `f32`; a column has too many categories; or no row is left.
+/// If reading fails; there is more than [`CsvOptions::bounds`] allow; the data is gzipped and the
+/// feature `gzip` is off; the delimiter is a quote, a line ending or not ASCII; the first line holds
+/// numbers only although it should name the columns, or names one twice; a column that `options` name
+/// is not there, or is named for two uses; no column is left for features or targets; a line has
+/// another number of fields than the first; a field is not UTF-8; a value is missing ([`Missing`]); a
+/// target is no number; a number is NaN, infinite or too large for `f32`; a column of numbers holds one
+/// that is a number to people only (`1,234`, `12 %`); a column has too many categories; or no row is
+/// left.
 pub fn read_csv(reader: impl Read, options: &CsvOptions) -> Result<CsvTable, DataError> {
     read_from(reader, options, &Origin::Memory)
 }
@@ -96,132 +77,154 @@ fn read_from(
     if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r') {
         return Err(DataError::CsvDelimiter { delimiter });
     }
-    let mut rows = Rows::new(source::unpacked(reader, origin)?, delimiter, origin)?;
-    let mut names = header(&mut rows, origin)?;
-    let target = target_column(&names, options.target.as_deref(), origin)?;
-    let target_name = names.remove(target);
-    let mut columns: Vec<Column> = names.iter().map(|name| Column::new(name)).collect();
-    let mut targets = Vec::new();
-    let mut dropped_rows = 0;
-
-    while let Some(row) = rows.next()? {
-        let (line, mut fields) = (row.line, row.fields);
-        let (expected, found) = (columns.len() + 1, fields.len());
-        if found != expected {
-            return Err(DataError::CsvRagged { origin: origin.clone(), line, expected, found });
-        }
-        let target_text = fields.remove(target);
-        let with_names = || names.iter().zip(&fields).chain([(&target_name, &target_text)]);
-        if let Some((name, value)) = with_names().find(|(_, text)| is_missing(text)) {
-            match options.missing {
-                Missing::DropRow => dropped_rows += 1,
-                Missing::Error => {
-                    return Err(DataError::CsvMissing {
-                        origin: origin.clone(),
-                        line,
-                        column: excerpt(name),
-                        value: (*value).to_owned(),
-                    });
-                }
-            }
-            continue;
-        }
-        targets.push(target_value(target_text, line, &target_name, origin)?);
-        for (column, text) in columns.iter_mut().zip(fields) {
-            column.push(text, line);
-        }
-    }
-
-    let count = targets.len();
-    if count == 0 {
-        let origin = origin.clone();
-        return Err(match dropped_rows {
-            0 => DataError::Empty { origin },
-            dropped => DataError::CsvAllDropped { origin, dropped },
-        });
-    }
-    let (features, feature_names) = assemble(columns, count, origin)?;
-    let dataset = Dataset::regression(features, feature_names.len(), targets, 1)?;
-    Ok(CsvTable { dataset, feature_names, target_name, dropped_rows })
-}
-
-/// The names of the columns.
-fn header(rows: &mut Rows<impl Read>, origin: &Origin) -> Result<Vec<String>, DataError> {
-    let Some(row) = rows.next()? else {
+    let bounds = &options.bounds;
+    let text = source::unpacked(reader, bounds, origin)?;
+    let mut rows = Rows::new(text, delimiter, bounds.max_columns, origin)?;
+    let Some(first) = rows.next()? else {
         return Err(DataError::Empty { origin: origin.clone() });
     };
-    let numeric = row.fields.iter().all(|name| name.parse::<f32>().is_ok());
-    if let Some(first) = row.fields.first().filter(|_| numeric) {
-        // Taken for a header, a first row of data would be lost without a word.
-        let (line, value) = (row.line, excerpt(first));
-        return Err(DataError::CsvHeader { origin: origin.clone(), line, value });
+    let names = select::names(&first.fields, first.line, options, origin)?;
+    let selection = select::select(&names, options, origin)?;
+    let mut table = Table::new(&names, &selection, options, origin);
+    if !options.header {
+        table.push(&first)?;
     }
-    let mut seen = HashMap::new();
-    for (second, &name) in row.fields.iter().enumerate() {
-        if let Some(first) = seen.insert(name, second) {
-            let (origin, name) = (origin.clone(), excerpt(name));
-            return Err(DataError::CsvDuplicateColumn { origin, name, first, second });
-        }
+    while let Some(row) = rows.next()? {
+        table.push(&row)?;
     }
-    Ok(row.fields.into_iter().map(str::to_owned).collect())
+    table.finish()
 }
 
-/// The position of the target among the columns.
-fn target_column(
-    names: &[String],
-    target: Option<&str>,
-    origin: &Origin,
-) -> Result<usize, DataError> {
-    let position = match target {
-        Some(target) => names.iter().position(|name| name == target),
-        None => names.len().checked_sub(1),
-    };
-    match (position, names) {
-        (None, _) => Err(DataError::CsvUnknownTarget {
-            origin: origin.clone(),
-            target: target.unwrap_or_default().to_owned(),
-            columns: names.to_vec(),
-        }),
-        (Some(_), [only]) => {
-            Err(DataError::CsvNoFeatures { origin: origin.clone(), column: excerpt(only) })
-        }
-        (Some(position), _) => Ok(position),
-    }
-}
-
-fn target_value(text: &str, line: u64, name: &str, origin: &Origin) -> Result<f32, DataError> {
-    let (column, value) = (|| excerpt(name), || excerpt(text));
-    match text.parse::<f32>() {
-        Ok(number) if number.is_finite() => Ok(number),
-        Ok(_) => Err(DataError::CsvNotFinite {
-            origin: origin.clone(),
-            line,
-            column: column(),
-            value: value(),
-        }),
-        Err(_) => Err(DataError::CsvTarget {
-            origin: origin.clone(),
-            line,
-            column: column(),
-            value: value(),
-        }),
-    }
-}
-
-fn is_missing(text: &str) -> bool {
-    matches!(text, "" | "NA" | "NaN" | "?")
-}
-
-/// The features of all columns, `[rows, names]`, and their names.
-fn assemble(
+/// A table while it is read.
+struct Table<'a> {
+    names: &'a [String],
+    selection: &'a Selection,
+    options: &'a CsvOptions,
+    origin: &'a Origin,
+    /// One per column of features.
     columns: Vec<Column>,
+    /// `[rows, targets]`.
+    targets: Vec<f32>,
     rows: usize,
+    dropped_rows: usize,
+}
+
+impl<'a> Table<'a> {
+    fn new(
+        names: &'a [String],
+        selection: &'a Selection,
+        options: &'a CsvOptions,
+        origin: &'a Origin,
+    ) -> Self {
+        let column = |&at: &usize| Column::new(names.get(at).map_or("", String::as_str));
+        let columns = selection.features.iter().map(column).collect();
+        let (targets, rows, dropped_rows) = (Vec::new(), 0, 0);
+        Self { names, selection, options, origin, columns, targets, rows, dropped_rows }
+    }
+
+    fn name(&self, at: usize) -> String {
+        self.names.get(at).map(|name| excerpt(name)).unwrap_or_default()
+    }
+
+    /// Adds a row, or leaves it out.
+    fn push(&mut self, row: &Row<'_>) -> Result<(), DataError> {
+        let Selection { targets, features } = self.selection;
+        let (line, expected, found) = (row.line, self.names.len(), row.fields.len());
+        if found != expected {
+            let origin = self.origin.clone();
+            return Err(DataError::CsvRagged { origin, line, expected, found });
+        }
+        // Every selected column is one of the row's: they are as many as names.
+        let field = |at: usize| row.fields.get(at).copied().unwrap_or_default();
+        let mut used = features.iter().chain(targets).copied();
+        if let Some(at) = used.find(|&at| self.is_missing(field(at))) {
+            return match self.options.missing {
+                Missing::DropRow => {
+                    self.dropped_rows += 1;
+                    Ok(())
+                }
+                Missing::Error => Err(DataError::CsvMissing {
+                    origin: self.origin.clone(),
+                    line,
+                    column: self.name(at),
+                    value: field(at).to_owned(),
+                }),
+            };
+        }
+        self.check_size(self.rows + 1, features.len() + targets.len())?;
+        for &at in targets {
+            self.targets.push(self.target_value(field(at), line, at)?);
+        }
+        for (column, &at) in self.columns.iter_mut().zip(features) {
+            column.push(field(at), line);
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn is_missing(&self, text: &str) -> bool {
+        self.options.missing_words.iter().any(|word| word.eq_ignore_ascii_case(text))
+    }
+
+    fn target_value(&self, text: &str, line: u64, at: usize) -> Result<f32, DataError> {
+        let (origin, column, value) = (self.origin.clone(), self.name(at), excerpt(text));
+        match (text.parse::<f32>(), odd_number(text)) {
+            (Ok(number), _) if number.is_finite() => Ok(number),
+            (Ok(_), _) => Err(DataError::CsvNotFinite { origin, line, column, value }),
+            (Err(_), Some(why)) => {
+                Err(DataError::CsvOddNumber { origin, line, column, value, why })
+            }
+            (Err(_), None) => Err(DataError::CsvTarget { origin, line, column, value }),
+        }
+    }
+
+    fn check_size(&self, rows: usize, width: usize) -> Result<(), DataError> {
+        let most = self.options.bounds.max_fields;
+        if rows.checked_mul(width).is_some_and(|numbers| numbers <= most) {
+            return Ok(());
+        }
+        Err(DataError::CsvTooLarge { origin: self.origin.clone(), rows, width, most })
+    }
+
+    fn finish(mut self) -> Result<CsvTable, DataError> {
+        let (origin, dropped_rows) = (self.origin.clone(), self.dropped_rows);
+        if self.rows == 0 {
+            return Err(match dropped_rows {
+                0 => DataError::Empty { origin },
+                dropped => DataError::CsvAllDropped { origin, dropped },
+            });
+        }
+        let columns = std::mem::take(&mut self.columns).into_iter();
+        let columns =
+            columns.map(|column| column.finish(&origin)).collect::<Result<Vec<_>, _>>()?;
+        let width = columns.iter().map(|column| column.width()).sum();
+        // Categories make the table wider than the file was, up to 64 times.
+        self.check_size(self.rows, width)?;
+        let (features, feature_names) = assemble(&columns, self.rows, width, &origin)?;
+        let targets = std::mem::take(&mut self.targets);
+        let target_width = self.selection.targets.len();
+        Ok(CsvTable {
+            dataset: Dataset::regression(features, width, targets, target_width)?,
+            feature_names,
+            feature_columns: columns.into_iter().map(Feature::describe).collect(),
+            target_names: self
+                .selection
+                .targets
+                .iter()
+                .filter_map(|&at| self.names.get(at).cloned())
+                .collect(),
+            dropped_rows,
+        })
+    }
+}
+
+/// The features of all columns, `[rows, width]`, and their names.
+fn assemble(
+    columns: &[Feature],
+    rows: usize,
+    width: usize,
     origin: &Origin,
 ) -> Result<(Vec<f32>, Vec<String>), DataError> {
-    let columns =
-        columns.into_iter().map(|column| column.finish(origin)).collect::<Result<Vec<_>, _>>()?;
-    let width = columns.iter().map(|column| column.width()).sum();
-    // Categories make the table wider than the file was, up to 64 times.
     let too_large = || DataError::TooLarge { origin: origin.clone(), rows, width };
     let length = rows.checked_mul(width).ok_or_else(too_large)?;
     let mut features = Vec::new();
@@ -229,7 +232,7 @@ fn assemble(
     features.resize(length, 0.0);
 
     let mut names = Vec::with_capacity(width);
-    for column in &columns {
+    for column in columns {
         column.fill(&mut features, width, names.len());
         names.extend(column.names());
     }

@@ -344,7 +344,7 @@ pub enum DataError {
     /// The first line is a row of numbers.
     #[error(
         "{origin}: line {line} holds only numbers (the first is {value:?}), where the names of the \
-         columns should be; put a line of names before it"
+         columns should be; put a line of names before it, or set `header` to false"
     )]
     CsvHeader {
         /// What was being read.
@@ -368,39 +368,110 @@ pub enum DataError {
         second: usize,
     },
 
-    /// The target is not a column of the table.
-    #[error("{origin}: has no column {target:?} to be the target; it has {}", list(columns))]
-    CsvUnknownTarget {
+    /// A column was named that the table does not have.
+    #[error("{origin}: has no column {column}; it has {}", list(columns))]
+    CsvUnknownColumn {
         /// What was being read.
         origin: Origin,
-        /// The name asked for.
-        target: String,
+        /// The name asked for, or the position.
+        column: String,
         /// The names there are.
         columns: Vec<String>,
     },
 
-    /// The table has no column besides its target.
+    /// A column was named twice.
+    #[error("{origin}: column {column} is named as {first} and as {second}; name it once")]
+    CsvColumnTwice {
+        /// What was being read.
+        origin: Origin,
+        /// The name or the position.
+        column: String,
+        /// What it was named for first: `a target`, `a feature` or `excluded`.
+        first: &'static str,
+        /// What it was named for then.
+        second: &'static str,
+    },
+
+    /// No target was named, and the last column is something else.
     #[error(
-        "{origin}: has the one column {column:?}, which is the target; add columns to predict it \
-         from, or set the delimiter that separates them"
+        "{origin}: no target is named, and the last column, {column:?}, is {named}; name the column \
+         to predict in `targets`"
+    )]
+    CsvNoTarget {
+        /// What was being read.
+        origin: Origin,
+        /// The name of the last column.
+        column: String,
+        /// What it was named for: `a feature` or `excluded`.
+        named: &'static str,
+    },
+
+    /// The table has no column besides its targets and the excluded ones.
+    #[error(
+        "{origin}: none of its {columns} columns (the first is {column:?}) is left to predict from; \
+         exclude fewer, or set the delimiter that separates them"
     )]
     CsvNoFeatures {
         /// What was being read.
         origin: Origin,
-        /// The name of the only column.
+        /// How many columns there are.
+        columns: usize,
+        /// The name of the first one.
         column: String,
+    },
+
+    /// More bytes than [`DataOptions`](super::DataOptions) allow.
+    #[error(
+        "{origin}: has more than {most} bytes once it is unpacked; raise \
+         `DataOptions::max_unpacked_bytes` if it is meant to be so large"
+    )]
+    TooManyBytes {
+        /// What was being read.
+        origin: Origin,
+        /// How many bytes are allowed.
+        most: u64,
+    },
+
+    /// A line with more fields than [`DataOptions`](super::DataOptions) allow.
+    #[error(
+        "{origin}: the row from line {line} on has more than {most} fields; check the delimiter and the \
+         quotes, or raise `DataOptions::max_columns`"
+    )]
+    CsvTooManyColumns {
+        /// What was being read.
+        origin: Origin,
+        /// The line that the row starts on, from 1, or a blank one before it.
+        line: u64,
+        /// How many fields are allowed.
+        most: usize,
+    },
+
+    /// A table of more numbers than [`DataOptions`](super::DataOptions) allow.
+    #[error(
+        "{origin}: a table of {rows} rows by {width} columns has more than {most} numbers; exclude \
+         columns, or raise `DataOptions::max_fields`"
+    )]
+    CsvTooLarge {
+        /// What was being read.
+        origin: Origin,
+        /// Rows of the table, at least.
+        rows: usize,
+        /// Columns of the table, those made from categories included.
+        width: usize,
+        /// How many numbers are allowed.
+        most: usize,
     },
 
     /// A row with too few or too many fields.
     #[error(
-        "{origin}: line {line} has {found} fields, but the header has {expected}; mend the line"
+        "{origin}: line {line} has {found} fields, but the first line has {expected}; mend the line"
     )]
     CsvRagged {
         /// What was being read.
         origin: Origin,
         /// The line that the row starts on, from 1.
         line: u64,
-        /// How many fields the header has.
+        /// How many fields the first line has.
         expected: usize,
         /// How many fields the row has.
         found: usize,
@@ -424,8 +495,9 @@ pub enum DataError {
 
     /// A field without a value.
     #[error(
-        "{origin}: line {line}, column {column:?} has the missing value {value:?}; fill it in, or \
-         set `missing` to `Missing::DropRow` to leave such rows out"
+        "{origin}: line {line}, column {column:?} has the missing value {value:?}; fill it in, set \
+         `missing` to `Missing::DropRow` to leave such rows out, or take {value:?} out of \
+         `missing_words` if it is a value here"
     )]
     CsvMissing {
         /// What was being read.
@@ -477,6 +549,24 @@ pub enum DataError {
         column: String,
         /// The field.
         value: String,
+    },
+
+    /// A number as people write it, in a column of numbers.
+    #[error(
+        "{origin}: line {line}, column {column:?} holds {value:?}, a number with {why}; write all \
+         numbers of the column with digits, and a point before decimals, alone"
+    )]
+    CsvOddNumber {
+        /// What was being read.
+        origin: Origin,
+        /// The line that the row starts on, from 1.
+        line: u64,
+        /// The name of the column.
+        column: String,
+        /// The field.
+        value: String,
+        /// What makes it no plain number: `a percent sign`.
+        why: &'static str,
     },
 
     /// A column of text with too many different values to be categories.

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use super::error::DataError;
+use super::options::DataOptions;
 use super::origin::Origin;
 use super::source;
 
@@ -100,11 +101,19 @@ impl IdxArray {
 /// Memory is taken for the bytes that come, never for those that the header promises.
 ///
 /// # Errors
-/// If reading fails; the data is gzipped and the feature `gzip` is off; it is no IDX file, is
+/// If reading fails; there is more than [`DataOptions::default`] allows; the data is gzipped and the feature `gzip` is off; it is no IDX file, is
 /// empty, ends early or goes on too long; its elements are no unsigned bytes; or its dimensions are
 /// none, or beyond all memory.
 pub fn read_idx(reader: impl Read) -> Result<IdxArray, DataError> {
-    read_from(reader, &Origin::Memory)
+    read_idx_with(reader, &DataOptions::default())
+}
+
+/// [`read_idx`], with bounds of one's own.
+///
+/// # Errors
+/// As [`read_idx`].
+pub fn read_idx_with(reader: impl Read, options: &DataOptions) -> Result<IdxArray, DataError> {
+    read_from(reader, options, &Origin::Memory)
 }
 
 /// Reads the IDX array in a file, gzipped or not, whatever the file's name says.
@@ -112,8 +121,19 @@ pub fn read_idx(reader: impl Read) -> Result<IdxArray, DataError> {
 /// # Errors
 /// As [`read_idx`], and if the file cannot be opened.
 pub fn read_idx_file(path: impl AsRef<Path>) -> Result<IdxArray, DataError> {
+    read_idx_file_with(path, &DataOptions::default())
+}
+
+/// [`read_idx_file`], with bounds of one's own.
+///
+/// # Errors
+/// As [`read_idx_file`].
+pub fn read_idx_file_with(
+    path: impl AsRef<Path>,
+    options: &DataOptions,
+) -> Result<IdxArray, DataError> {
     let (file, origin) = source::open(path.as_ref())?;
-    read_from(file, &origin)
+    read_from(file, options, &origin)
 }
 
 /// Writes bytes as an IDX array with the given extents, slowest first.
@@ -137,9 +157,13 @@ pub fn write_idx(mut writer: impl Write, dims: &[usize], data: &[u8]) -> Result<
     written.and_then(|()| writer.flush()).map_err(|cause| DataError::Write { cause })
 }
 
-pub(super) fn read_from(reader: impl Read, origin: &Origin) -> Result<IdxArray, DataError> {
+pub(super) fn read_from(
+    reader: impl Read,
+    options: &DataOptions,
+    origin: &Origin,
+) -> Result<IdxArray, DataError> {
     const MAGIC: usize = 4;
-    let mut reader = source::unpacked(reader, origin)?;
+    let mut reader = source::unpacked(reader, options, origin)?;
 
     let magic = source::take(&mut reader, MAGIC, origin)?;
     if magic.is_empty() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::idx::{self, IdxArray};
+use super::options::DataOptions;
 use super::origin::Origin;
 use super::source;
 
@@ -112,7 +113,7 @@ pub fn load_idx_folder(
 
 fn load(path: &Path) -> Result<(IdxArray, Origin), DataError> {
     let (file, origin) = source::open(path)?;
-    Ok((idx::read_from(file, &origin)?, origin))
+    Ok((idx::read_from(file, &DataOptions::default(), &origin)?, origin))
 }
 
 fn pair(

@@ -32,21 +32,29 @@ mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
 mod error;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod idx;
 mod idx_set;
+mod options;
 mod origin;
 mod shuffle;
 mod source;
 mod standardize;
 
 #[cfg(feature = "csv")]
-pub use self::csv::{CsvOptions, CsvTable, Missing, read_csv, read_csv_file};
+pub use self::csv::{
+    ColumnKind, CsvColumn, CsvOptions, CsvTable, FeatureColumn, Missing, read_csv, read_csv_file,
+};
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
 pub use dataset::{Dataset, Part, Targets};
 pub use error::DataError;
-pub use idx::{IdxArray, IdxElement, read_idx, read_idx_file, write_idx};
+pub use idx::{
+    IdxArray, IdxElement, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx,
+};
 pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
+pub use options::DataOptions;
 pub use origin::Origin;
 pub use shuffle::permutation;
 pub use standardize::Standardizer;

@@ -1,10 +1,12 @@
-//! Bytes from a file or a reader, unpacked if they are gzipped.
+//! Bytes from a file or a reader, unpacked if they are gzipped, and not more of them than allowed.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
 use super::error::DataError;
+use super::options::DataOptions;
 use super::origin::Origin;
 
 /// Opens a file for [`unpacked`], with the origin to name in errors.
@@ -20,20 +22,21 @@ pub(super) fn open(path: &Path) -> Result<(BufReader<File>, Origin), DataError> 
 /// less: browsers and download tools unpack some files and keep the name.
 pub(super) fn unpacked<'a>(
     mut reader: impl Read + 'a,
+    options: &DataOptions,
     origin: &Origin,
-) -> Result<Box<dyn Read + 'a>, DataError> {
+) -> Result<Bounded<Box<dyn Read + 'a>>, DataError> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     let start = take(&mut reader, GZIP.len(), origin)?;
     let gzipped = start == GZIP;
     let whole = Cursor::new(start).chain(reader);
-    if gzipped { gunzip(whole, origin) } else { Ok(Box::new(whole)) }
+    let inner: Box<dyn Read> = if gzipped { gunzip(whole, origin)? } else { Box::new(whole) };
+    let most = options.max_unpacked_bytes;
+    Ok(Bounded { inner, left: most, most })
 }
 
 #[cfg(feature = "gzip")]
 fn gunzip<'a>(reader: impl Read + 'a, _: &Origin) -> Result<Box<dyn Read + 'a>, DataError> {
-    // A gzip file may have several members; the single-member decoder would take what follows the
-    // first, garbage too, for the end.
-    Ok(Box::new(flate2::read::MultiGzDecoder::new(reader)))
+    Ok(Box::new(super::gzip::Members::new(BufReader::new(reader))))
 }
 
 #[cfg(not(feature = "gzip"))]
@@ -51,6 +54,52 @@ pub(super) fn take(
     let mut bytes = Vec::new();
     match reader.take(count as u64).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(cause) => Err(DataError::Read { origin: origin.clone(), cause }),
+        Err(cause) => Err(read_error(cause, origin)),
     }
 }
+
+/// The error of a read, which may have met the bound.
+pub(super) fn read_error(cause: io::Error, origin: &Origin) -> DataError {
+    let origin = origin.clone();
+    match cause.get_ref().and_then(|inner| inner.downcast_ref::<TooManyBytes>()) {
+        Some(&TooManyBytes(most)) => DataError::TooManyBytes { origin, most },
+        None => DataError::Read { origin, cause },
+    }
+}
+
+/// A reader that gives `most` bytes, and then an error unless it is at its end.
+pub(super) struct Bounded<R> {
+    inner: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::Error::other(TooManyBytes(self.most))),
+            };
+        }
+        let room = usize::try_from(self.left).map_or(out.len(), |left| out.len().min(left));
+        let count = self.inner.read(out.get_mut(..room).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
+    }
+}
+
+/// What a [`Bounded`] reader says at its bound.
+#[derive(Debug)]
+struct TooManyBytes(u64);
+
+impl fmt::Display for TooManyBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {} bytes", self.0)
+    }
+}
+
+impl std::error::Error for TooManyBytes {}

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read};
 
-use wgrad::data::{CsvOptions, CsvTable, DataError, Missing, Targets, read_csv, read_csv_file};
+use wgrad::data::{
+    ColumnKind, CsvColumn, CsvOptions, CsvTable, DataError, DataOptions, Missing, Targets,
+    read_csv, read_csv_file,
+};
 
 use crate::{assert_says, folder};
 
@@ -17,7 +20,13 @@ fn read_dropping(text: &str) -> Result<CsvTable, DataError> {
 }
 
 fn read_target(text: &str, target: &str) -> Result<CsvTable, DataError> {
-    read_csv(text.as_bytes(), &CsvOptions { target: Some(target.into()), ..CsvOptions::default() })
+    read_with(text, |options| options.targets = vec![target.into()])
+}
+
+fn read_with(text: &str, change: impl FnOnce(&mut CsvOptions)) -> Result<CsvTable, DataError> {
+    let mut options = CsvOptions::default();
+    change(&mut options);
+    read_csv(text.as_bytes(), &options)
 }
 
 fn targets(table: &CsvTable) -> &[f32] {
@@ -32,7 +41,7 @@ fn the_last_column_is_the_target_unless_another_is_named() {
     let text = "a,b,c\n1,2,3\n4,5,6\n";
     let table = read(text).unwrap();
     assert_eq!(table.feature_names, ["a", "b"]);
-    assert_eq!(table.target_name, "c");
+    assert_eq!(table.target_names, ["c"]);
     assert_eq!(table.dropped_rows, 0);
     assert_eq!(table.dataset.features(), [1.0, 2.0, 4.0, 5.0]);
     assert_eq!(targets(&table), [3.0, 6.0]);
@@ -136,11 +145,21 @@ fn other_delimiters_can_be_set() {
 
 #[test]
 fn rows_with_missing_values_are_refused_or_dropped() {
-    for missing in ["", "NA", "NaN", "?", " ? "] {
+    let words = [
+        "", "-", "--", ".", "?", "na", "n/a", "n.a.", "#na", "#n/a", "<na>", "nan", "-nan", "null",
+        "nil", "none", " ? ", "NA", "N/A", "NaN", "Nan", "NULL", "Null", "None", "NONE", "nAn",
+        "\" \"",
+    ];
+    for missing in words {
         let text = format!("a,b,y\n1,2,3\n4,{missing},6\n7,8,{missing}\n9,10,11\n");
         assert_says(
             read(&text),
-            &["line 3", "column \"b\"", &format!("{:?}", missing.trim()), "DropRow"],
+            &[
+                "line 3",
+                "column \"b\"",
+                &format!("{:?}", missing.trim_matches([' ', '"'])),
+                "DropRow",
+            ],
         );
         let table = read_dropping(&text).unwrap();
         assert_eq!(table.dropped_rows, 2);
@@ -163,16 +182,20 @@ fn tables_that_are_none_are_refused() {
         &["line 2", "only numbers", "\"1.5\"", "line of names"],
     );
     assert_says(read("a,b,a,y\n"), &["columns 0 and 2", "\"a\""]);
-    assert_says(read("only\n1\n"), &["one column \"only\"", "delimiter"]);
+    assert_says(read("only\n1\n"), &["none of its 1 columns", "\"only\"", "delimiter"]);
     assert_says(read_target("a,b,y\n1,2,3\n", "z"), &["no column \"z\"", "\"a\", \"b\", \"y\""]);
+    assert_says(
+        read_with("a,b,y\n1,2,3\n", |options| options.exclude = vec![3.into()]),
+        &["no column number 3 (from 0)", "\"a\", \"b\", \"y\""],
+    );
     let wide: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
     assert_says(read_target(&wide.join(","), "z"), &["\"c23\" and 6 more"]);
 }
 
 #[test]
 fn ragged_rows_are_named_by_line() {
-    assert_says(read("a,b,y\n1,2,3\n4,5\n"), &["line 3", "2 fields", "header has 3"]);
-    assert_says(read("a,b,y\n1,2,3,4\n"), &["line 2", "4 fields", "header has 3"]);
+    assert_says(read("a,b,y\n1,2,3\n4,5\n"), &["line 3", "2 fields", "first line has 3"]);
+    assert_says(read("a,b,y\n1,2,3,4\n"), &["line 2", "4 fields", "first line has 3"]);
     // Ragged, even if a value is missing too.
     assert_says(read_dropping("a,b,y\n1,NA\n"), &["line 2", "2 fields"]);
 }
@@ -196,7 +219,7 @@ fn targets_must_be_numbers() {
         read("a,y\n1,2\n3,high\n"),
         &["line 3", "target column \"y\"", "\"high\"", "no number"],
     );
-    for value in ["inf", "-Infinity", "nan", "1e39", "-3.5e38"] {
+    for value in ["inf", "-Infinity", "1e39", "-3.5e38"] {
         let text = format!("a,y\n1,{value}\n");
         assert_says(
             read(&text),
@@ -207,7 +230,7 @@ fn targets_must_be_numbers() {
 
 #[test]
 fn features_must_be_finite() {
-    for value in ["inf", "-Infinity", "nan", "1e39"] {
+    for value in ["inf", "-Infinity", "1e39"] {
         let text = format!("a,b,y\n0,1,2\n0,{value},3\n");
         assert_says(
             read(&text),
@@ -270,7 +293,8 @@ fn the_concrete_table_is_read_whole() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/concrete.csv");
     let table = read_csv_file(path, &CsvOptions::default()).unwrap();
     assert_eq!((table.dataset.rows(), table.dataset.width()), (1030, 8));
-    assert_eq!(table.target_name, "compressive_strength");
+    assert_eq!(table.target_names, ["compressive_strength"]);
+    assert!(table.feature_columns.iter().all(|column| column.kind == ColumnKind::Numbers));
     assert_eq!(table.feature_names[0], "cement");
     assert_eq!(table.feature_names[7], "age");
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
@@ -278,4 +302,189 @@ fn the_concrete_table_is_read_whole() {
     let near = |sum: f64, exact: f64| (sum - exact).abs() <= exact * f64::exp2(-24.0);
     assert!(near(sum(table.dataset.features()), 2_460_861.1));
     assert!(near(sum(targets(&table)), 36_892.5));
+}
+
+/// More words for what is missing, and fewer.
+#[test]
+fn the_words_for_missing_values_can_be_set() {
+    let text = "a,y\n1,2\n-999,3\nunknown,4\n5,6\n";
+    let table = read_with(text, |options| {
+        options.missing = Missing::DropRow;
+        options.missing_words.extend(["-999".into(), "Unknown".into()]);
+    });
+    let table = table.unwrap();
+    assert_eq!((table.dropped_rows, table.dataset.features()), (2, [1.0, 5.0].as_slice()));
+    // `None` is a kind of garage, not a missing one.
+    let text = "garage,y\nNone,1\nbarn,2\n";
+    assert_says(read(text), &["line 2", "\"None\"", "missing_words"]);
+    let table = read_with(text, |options| options.missing_words.retain(|word| word != "none"));
+    assert_eq!(table.unwrap().feature_names, ["garage=None", "garage=barn"]);
+}
+
+/// A number with marks of people is never a category among numbers, and never another number.
+#[test]
+fn numbers_as_people_write_them_are_refused() {
+    for (field, why) in [
+        ("\"1,234\"", "a comma"),
+        ("\"3,14\"", "a comma"),
+        ("1 234", "marks between groups"),
+        ("1'234.5", "marks between groups"),
+        ("\"1.234.567,8\"", "marks between groups"),
+        ("12%", "a percent sign"),
+        ("$5", "a currency sign"),
+        ("(5)", "brackets"),
+    ] {
+        let value = format!("{:?}", field.trim_matches('"'));
+        // Among numbers, alone in its column, and as a target.
+        for (text, line, column) in [
+            (format!("a,b,y\n1,2,3\n4,{field},6\n7,8,9\n"), 3, "b"),
+            (format!("a,b,y\n1,{field},3\n4,{field},6\n"), 2, "b"),
+            (format!("a,b,y\n1,2,3\n4,5,{field}\n"), 3, "y"),
+        ] {
+            let says = [&format!("line {line}, column {column:?}"), value.as_str(), why];
+            assert_says(read(&text), &says);
+            assert_says(read(&text), &["with digits, and a point before decimals"]);
+        }
+        // Among words it is a word.
+        let table = read(&format!("a,y\n{field},1\nword,2\n")).unwrap();
+        assert_eq!(table.dataset.width(), 2);
+    }
+    // More of them than there may be categories.
+    let many = column((0..100).map(|n| format!("{n}%")));
+    assert_says(read(&many), &["line 2", "\"0%\"", "a percent sign"]);
+}
+
+#[test]
+fn what_columns_became_is_said() {
+    let table = read("size,colour,price\n1,red,10\n2,blue,20\n").unwrap();
+    let kinds: Vec<_> =
+        table.feature_columns.iter().map(|column| (column.name.as_str(), &column.kind)).collect();
+    let words = ColumnKind::Categories(vec!["blue".into(), "red".into()]);
+    assert_eq!(kinds, [("size", &ColumnKind::Numbers), ("colour", &words)]);
+}
+
+#[test]
+fn lines_of_white_space_are_blank() {
+    let plain = read("a,y\n1,2\n3,4\n").unwrap();
+    for blank in [" ", "\t", "   \t ", "\u{c}", "\"\"", "\" \""] {
+        let text = format!("{blank}\na,y\n{blank}\n1,2\n{blank}\n{blank}\n3,4\n{blank}");
+        assert_eq!(read(&text).unwrap(), plain, "{blank:?}");
+        let text = format!("a,y\n{blank}\n1,2\n{blank}\n3\n");
+        assert_says(read(&text), &["line 5 has 1 fields"]);
+    }
+    // Three fields without a value are a row.
+    assert_says(read("a,b,y\n1,2,3\n ,\t, \n"), &["line 3", "missing value \"\""]);
+}
+
+#[test]
+fn a_file_may_have_no_header() {
+    let without = |text: &str, change: fn(&mut CsvOptions)| {
+        read_with(text, |options| {
+            options.header = false;
+            change(options);
+        })
+    };
+    let table = without("1,2,3\n4,5,6\n", |_| {}).unwrap();
+    assert_eq!(table.dataset.features(), [1.0, 2.0, 4.0, 5.0]);
+    assert_eq!(targets(&table), [3.0, 6.0]);
+    assert_eq!(table.feature_names, ["0", "1"]);
+    assert_eq!(table.target_names, ["2"]);
+    let table = without("1,red,3\n4,blue,6\n", |options| options.targets = vec![0.into()]);
+    let table = table.unwrap();
+    assert_eq!(table.feature_names, ["1=blue", "1=red", "2"]);
+    assert_eq!(targets(&table), [1.0, 4.0]);
+    assert_says(without("1,2\n3\n", |_| {}), &["line 2", "first line has 2"]);
+    assert_says(read("1,2\n3,4\n"), &["line 1", "set `header` to false"]);
+}
+
+#[test]
+fn columns_can_be_chosen_and_left_out() {
+    let text = "id,a,b,y,z\nx1,1,2,3,4\nx2,5,6,7,NA\n";
+    let columns =
+        |names: &[&str]| names.iter().map(|&name| CsvColumn::from(name)).collect::<Vec<_>>();
+    // Several targets, in the order in which they are named; z's missing value does not matter.
+    let table = read_with(text, |options| {
+        options.targets = columns(&["y", "a"]);
+        options.exclude = columns(&["id", "z"]);
+    });
+    let table = table.unwrap();
+    assert_eq!(
+        (table.feature_names, table.target_names),
+        (vec!["b".to_owned()], vec!["y".into(), "a".into()])
+    );
+    assert_eq!(table.dataset.features(), [2.0, 6.0]);
+    let Targets::Values { data, width: 2 } = table.dataset.targets() else { panic!("two targets") };
+    assert_eq!(*data, [3.0, 1.0, 7.0, 5.0]);
+    // Features in the order in which they are named, by name or position.
+    let table = read_with(text, |options| {
+        options.targets = vec![3.into()];
+        options.features = vec!["b".into(), 1.into()];
+    });
+    let table = table.unwrap();
+    assert_eq!(table.feature_names, ["b", "a"]);
+    assert_eq!(table.dataset.features(), [2.0, 1.0, 6.0, 5.0]);
+    // What is not read is not looked at.
+    assert_eq!(table.dropped_rows, 0);
+
+    let says =
+        |change: fn(&mut CsvOptions), parts: &[&str]| assert_says(read_with(text, change), parts);
+    says(|o| o.targets = vec!["y".into(), 3.into()], &["number 3", "a target and as a target"]);
+    says(
+        |o| (o.targets, o.exclude) = (vec!["y".into()], vec!["y".into()]),
+        &["\"y\"", "excluded and as a target"],
+    );
+    says(
+        |o| (o.targets, o.features) = (vec!["y".into()], vec!["y".into()]),
+        &["\"y\"", "a target and as a feature"],
+    );
+    says(|o| o.exclude = vec!["z".into()], &["no target", "\"z\", is excluded", "`targets`"]);
+    says(|o| o.features = vec!["z".into()], &["no target", "\"z\", is a feature"]);
+    says(
+        |o| {
+            o.targets = vec!["y".into(), "z".into()];
+            o.exclude = vec!["id".into(), "a".into(), "b".into()];
+        },
+        &["none of its 5 columns", "left to predict from"],
+    );
+}
+
+/// Every bound, one below it and one above.
+#[test]
+fn bounds_are_kept() {
+    let text = "a,b,y\n1,x,3\n4,y,6\n";
+    let with = |bounds: DataOptions| read_with(text, |options| options.bounds = bounds);
+    let bounds = DataOptions::default();
+    let bytes = text.len() as u64;
+    assert!(with(DataOptions { max_unpacked_bytes: bytes, ..bounds }).is_ok());
+    for max_unpacked_bytes in 0..bytes {
+        assert_says(
+            with(DataOptions { max_unpacked_bytes, ..bounds }),
+            &[&format!("more than {max_unpacked_bytes} bytes"), "max_unpacked_bytes"],
+        );
+    }
+    assert!(with(DataOptions { max_columns: 3, ..bounds }).is_ok());
+    for max_columns in 0..3 {
+        let parts = ["line 1", &format!("more than {max_columns} fields"), "max_columns"];
+        assert_says(with(DataOptions { max_columns, ..bounds }), &parts);
+    }
+    // Two rows of three fields; the table has three features, since `b` has two categories.
+    assert!(with(DataOptions { max_fields: 6, ..bounds }).is_ok());
+    for max_fields in 0..6 {
+        let parts = [&format!("more than {max_fields} numbers"), "max_fields"];
+        assert_says(with(DataOptions { max_fields, ..bounds }), &parts);
+    }
+    let wide = "b,y\nu,1\nv,2\nw,3\n";
+    let bounds = DataOptions { max_fields: 8, ..bounds };
+    assert_says(read_with(wide, |o| o.bounds = bounds), &["3 rows by 3 columns", "more than 8"]);
+}
+
+/// A gigabyte of zeros packs to a megabyte.
+#[cfg(feature = "gzip")]
+#[test]
+fn what_unpacks_to_too_much_is_refused() {
+    let packed = crate::gzip(&[b"a,y\n".as_slice(), &b"1,2\n".repeat(1 << 20)].concat());
+    assert!(packed.len() < 1 << 16);
+    let bounds = DataOptions { max_unpacked_bytes: 1 << 20, ..DataOptions::default() };
+    let options = CsvOptions { bounds, ..CsvOptions::default() };
+    assert_says(read_csv(packed.as_slice(), &options), &["more than 1048576 bytes"]);
 }

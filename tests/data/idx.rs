@@ -3,7 +3,10 @@
 use std::fs;
 use std::io::{self, Read, Write};
 
-use wgrad::data::{DataError, IdxElement, read_idx, read_idx_file, write_idx};
+use wgrad::data::{
+    DataError, DataOptions, IdxElement, read_idx, read_idx_file, read_idx_file_with, read_idx_with,
+    write_idx,
+};
 
 use crate::{assert_says, folder};
 
@@ -211,6 +214,43 @@ fn damaged_gzip_files_are_refused() {
     assert_says(read_idx(flipped.as_slice()), &["cannot be read"]);
     let followed = [packed.as_slice(), b"garbage"].concat();
     assert_says(read_idx(followed.as_slice()), &["cannot be read"]);
+}
+
+/// Tapes and some tools fill a file up with zeros; gzip passes over them.
+#[cfg(feature = "gzip")]
+#[test]
+fn zeros_behind_a_gzip_file_are_passed_over() {
+    let plain = read_idx(TWO_BY_THREE.as_slice()).unwrap();
+    let (head, tail) = TWO_BY_THREE.split_at(7);
+    let members = [crate::gzip(head), crate::gzip(tail)].concat();
+    for count in [1, 2, 511, 8192, 100_000] {
+        let padded = [members.as_slice(), &vec![0; count]].concat();
+        assert_eq!(read_idx(padded.as_slice()).unwrap(), plain, "{count} zeros");
+        assert_eq!(read_idx(Dripping(&padded)).unwrap(), plain, "{count} zeros");
+        // But what comes behind them is not the end of a file.
+        for more in [&b"x"[..], crate::gzip(&TWO_BY_THREE).as_slice()] {
+            let followed = [padded.as_slice(), more].concat();
+            assert_says(
+                read_idx(followed.as_slice()),
+                &["cannot be read", "goes on behind the zeros"],
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_are_bounded() {
+    let bounds = |max_unpacked_bytes| DataOptions { max_unpacked_bytes, ..DataOptions::default() };
+    assert!(read_idx_with(TWO_BY_THREE.as_slice(), &bounds(18)).is_ok());
+    for most in 0..18 {
+        let read = read_idx_with(TWO_BY_THREE.as_slice(), &bounds(most));
+        assert_says(read, &[&format!("more than {most} bytes"), "max_unpacked_bytes"]);
+    }
+    let path = folder("idx-bounds").join("array");
+    fs::write(&path, TWO_BY_THREE).unwrap();
+    assert!(read_idx_file_with(&path, &bounds(18)).is_ok());
+    let read = read_idx_file_with(&path, &bounds(17));
+    assert_says(read, &[&path.display().to_string(), "more than 17 bytes"]);
 }
 
 #[cfg(not(feature = "gzip"))]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::number::odd_number;
 use crate::data::error::DataError;
 use crate::data::origin::{Origin, excerpt};
 
@@ -9,17 +10,41 @@ use crate::data::origin::{Origin, excerpt};
 /// names or free text, and would make a feature out of nearly every row.
 const MOST_CATEGORIES: usize = 64;
 
+/// A column of a CSV file that was read as features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureColumn {
+    /// Its name.
+    pub name: String,
+    /// What it became.
+    pub kind: ColumnKind,
+}
+
+/// What a column of features became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnKind {
+    /// One feature: its numbers.
+    Numbers,
+    /// A feature for each of these categories, 1 where the row is of it, else 0. In alphabetical order.
+    Categories(Vec<String>),
+}
+
 /// A column while it is read. What kind it is shows only at its end, so it is kept as both.
 pub(super) struct Column {
     name: String,
-    /// The fields as numbers, or the first that is none.
-    numbers: Result<Vec<f32>, Field>,
+    /// The fields as numbers, as long as all are.
+    numbers: Option<Vec<f32>>,
     /// The fields as categories, unless there were too many.
     categories: Option<Categories>,
+    /// The first field that is a number only to people, and why it is none.
+    odd_number: Option<(Field, &'static str)>,
+    /// The first field that is no number at all.
+    word: Option<Field>,
     /// The first field that is NaN or infinite as a number.
     not_finite: Option<Field>,
 }
 
+#[derive(Default)]
 struct Field {
     line: u64,
     value: String,
@@ -42,8 +67,10 @@ impl Column {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            numbers: Ok(Vec::new()),
+            numbers: Some(Vec::new()),
             categories: Some(Categories::default()),
+            odd_number: None,
+            word: None,
             not_finite: None,
         }
     }
@@ -51,15 +78,21 @@ impl Column {
     /// Adds a row's field.
     pub(super) fn push(&mut self, text: &str, line: u64) {
         let field = || Field { line, value: excerpt(text) };
-        if let Ok(numbers) = &mut self.numbers {
-            match text.parse::<f32>() {
-                Ok(number) => {
-                    if !number.is_finite() {
-                        self.not_finite.get_or_insert_with(field);
-                    }
+        match text.parse::<f32>() {
+            Ok(number) => {
+                if !number.is_finite() {
+                    self.not_finite.get_or_insert_with(field);
+                }
+                if let Some(numbers) = &mut self.numbers {
                     numbers.push(number);
                 }
-                Err(_) => self.numbers = Err(field()),
+            }
+            Err(_) => {
+                self.numbers = None;
+                match odd_number(text) {
+                    Some(why) => drop(self.odd_number.get_or_insert_with(|| (field(), why))),
+                    None => drop(self.word.get_or_insert_with(field)),
+                }
             }
         }
         if !self.categories.as_mut().is_some_and(|categories| categories.push(text)) {
@@ -67,19 +100,29 @@ impl Column {
         }
     }
 
-    /// Settles the kind.
+    /// Settles the kind: numbers if all fields are, categories if one is a word. What is a number only to
+    /// people is no category where there are no words.
     pub(super) fn finish(self, origin: &Origin) -> Result<Feature, DataError> {
-        let Self { name, numbers, categories, not_finite } = self;
+        let Self { name, numbers, categories, odd_number, word, not_finite } = self;
         let (origin, column) = (origin.clone(), excerpt(&name));
-        match (numbers, categories, not_finite) {
-            (Ok(_), _, Some(Field { line, value })) => {
-                Err(DataError::CsvNotFinite { origin, line, column, value })
+        match (numbers, word, odd_number) {
+            (Some(values), _, _) => match not_finite {
+                Some(Field { line, value }) => {
+                    Err(DataError::CsvNotFinite { origin, line, column, value })
+                }
+                None => Ok(Feature::Numbers { name, values }),
+            },
+            (None, None, Some((Field { line, value }, why))) => {
+                Err(DataError::CsvOddNumber { origin, line, column, value, why })
             }
-            (Ok(values), _, None) => Ok(Feature::Numbers { name, values }),
-            (Err(_), Some(categories), _) => Ok(Feature::OneHot { name, categories }),
-            (Err(Field { line, value }), None, _) => {
-                Err(DataError::CsvCategories { origin, column, line, value, most: MOST_CATEGORIES })
-            }
+            (None, word, _) => match (categories, word) {
+                (Some(categories), _) => Ok(Feature::OneHot { name, categories }),
+                (None, word) => {
+                    let Field { line, value } = word.unwrap_or_default();
+                    let most = MOST_CATEGORIES;
+                    Err(DataError::CsvCategories { origin, column, line, value, most })
+                }
+            },
         }
     }
 }
@@ -116,6 +159,17 @@ impl Feature {
             Self::Numbers { name, .. } => vec![name.clone()],
             Self::OneHot { name, categories } => {
                 categories.code_of.keys().map(|category| format!("{name}={category}")).collect()
+            }
+        }
+    }
+
+    /// What the column became.
+    pub(super) fn describe(self) -> FeatureColumn {
+        match self {
+            Self::Numbers { name, .. } => FeatureColumn { name, kind: ColumnKind::Numbers },
+            Self::OneHot { name, categories } => {
+                let categories = categories.code_of.into_keys().collect();
+                FeatureColumn { name, kind: ColumnKind::Categories(categories) }
             }
         }
     }

@@ -2,16 +2,21 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use csv::ByteRecord;
+use csv_core::ReadRecordResult;
 
 use crate::data::error::DataError;
 use crate::data::origin::{Origin, excerpt};
 use crate::data::source;
 
-/// The rows of a CSV text, numbered by the line that each starts on.
+/// The rows of a CSV text, numbered by the line that each starts on. It reads with `csv-core`, the parser
+/// of the crate `csv`, which lets a line's fields be counted while they come.
 pub(super) struct Rows<'a, R> {
-    reader: csv::Reader<UnixLines<R>>,
-    record: ByteRecord,
+    reader: BufReader<UnixLines<R>>,
+    parser: csv_core::Reader,
+    /// The text of the present row's fields, one after another, and where each of them ends.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    most_columns: usize,
     origin: &'a Origin,
 }
 
@@ -23,37 +28,35 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a, R: Read> Rows<'a, Marked<R>> {
-    pub(super) fn new(reader: R, delimiter: u8, origin: &'a Origin) -> Result<Self, DataError> {
-        let reader =
+    /// Lines may have `most_columns` fields.
+    pub(super) fn new(
+        reader: R,
+        delimiter: u8,
+        most_columns: usize,
+        origin: &'a Origin,
+    ) -> Result<Self, DataError> {
+        let lines =
             UnixLines { inner: BufReader::new(without_mark(reader, origin)?), after_return: false };
-        let reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(reader);
-        Ok(Self { reader, record: ByteRecord::new(), origin })
+        let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        let (reader, text, ends) = (BufReader::new(lines), Vec::new(), Vec::new());
+        Ok(Self { reader, parser, text, ends, most_columns, origin })
     }
 }
 
 impl<R: Read> Rows<'_, R> {
-    /// The next row; blank lines are passed over.
+    /// The next row; lines with nothing but white space are passed over.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, DataError> {
-        let before = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(cause) => {
-                return Err(DataError::Read { origin: self.origin.clone(), cause: cause.into() });
+        let line = loop {
+            let Some(line) = self.read()? else { return Ok(None) };
+            if self.ends.len() != 1 || !self.text.iter().all(u8::is_ascii_whitespace) {
+                break line;
             }
-        }
-        // The line before the record includes blank lines that were passed over, so it is counted
-        // back from the line after it. A record that the end of the file ends has no line after it.
-        let after = self.reader.position().line();
-        let within = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let line = after.saturating_sub(within + 1).max(before);
-
-        let mut fields = Vec::with_capacity(self.record.len());
-        for (column, field) in self.record.iter().enumerate() {
+        };
+        let mut fields = Vec::with_capacity(self.ends.len());
+        let mut start = 0;
+        for (column, &end) in self.ends.iter().enumerate() {
+            let field = self.text.get(start..end).unwrap_or_default();
+            start = end;
             let text = str::from_utf8(field).map_err(|_| DataError::CsvNotUtf8 {
                 origin: self.origin.clone(),
                 line,
@@ -63,6 +66,41 @@ impl<R: Read> Rows<'_, R> {
             fields.push(text.trim());
         }
         Ok(Some(Row { line, fields }))
+    }
+
+    /// Reads a row into `text` and `ends`; the line that it starts on, or `None` at the end.
+    fn read(&mut self) -> Result<Option<u64>, DataError> {
+        let before = self.parser.line();
+        let (mut length, mut count) = (0, 0);
+        loop {
+            // Room for what is there already, and for more of it.
+            self.text.resize(self.text.len().max(length + 1024), 0);
+            self.ends.resize(self.ends.len().max(count + 64), 0);
+            let input = self.reader.fill_buf().map_err(|e| source::read_error(e, self.origin))?;
+            let (text, ends) = (self.text.get_mut(length..), self.ends.get_mut(count..));
+            let (result, read, written, ended) =
+                self.parser.read_record(input, text.unwrap_or_default(), ends.unwrap_or_default());
+            self.reader.consume(read);
+            (length, count) = (length + written, count + ended);
+            if count > self.most_columns {
+                let (origin, most) = (self.origin.clone(), self.most_columns);
+                return Err(DataError::CsvTooManyColumns { origin, line: before, most });
+            }
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
+                ReadRecordResult::Record => break,
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+        self.text.truncate(length);
+        self.ends.truncate(count);
+        // The line before the row includes blank lines that were passed over, so it is counted back from
+        // the line after it. A row that the end of the file ends has no line after it.
+        let after = self.parser.line();
+        let within = self.text.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        Ok(Some(after.saturating_sub(within + 1).max(before)))
     }
 }
 
@@ -79,7 +117,7 @@ fn without_mark<R: Read>(mut reader: R, origin: &Origin) -> Result<Marked<R>, Da
     Ok(Cursor::new(start).chain(reader))
 }
 
-/// Turns `\r\n` and a lone `\r` into `\n`: the csv crate reads all three as the end of a row, but
+/// Turns `\r\n` and a lone `\r` into `\n`: csv-core reads all three as the end of a row, but
 /// counts only `\n` as the end of a line, and that with the row after it.
 struct UnixLines<R> {
     inner: BufReader<R>,
