@@ -1,8 +1,9 @@
 // Element-wise functions of one number and their derivatives. `function` is a number of
 // `elementwise::code`; it is an override constant wherever this is called, so that one branch stays.
+// What is none of them is NaN, never a number that looks right.
 
 // The slope of leaky ReLU on the negative side.
-override SLOPE: f32 = 0.01;
+override SLOPE: f32;
 
 // f(x).
 fn activate(function: u32, x: f32) -> f32 {
@@ -19,7 +20,7 @@ fn activate(function: u32, x: f32) -> f32 {
         case 10u: { return 1.0 / x; } // reciprocal
         case 11u: { return x * x; } // square
         case 12u: { return abs(x); }
-        default: { return x; } // 0: identity
+        default: { return not_a_number(x); }
     }
 }
 
@@ -39,7 +40,7 @@ fn activation_grad(function: u32, saved: f32) -> f32 {
         case 10u: { return -saved * saved; } // reciprocal, from y
         case 11u: { return 2.0 * saved; } // square, from x
         case 12u: { return sign(saved); } // abs, from x
-        default: { return 1.0; }
+        default: { return not_a_number(saved); }
     }
 }
 

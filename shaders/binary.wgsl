@@ -2,7 +2,7 @@
 // too (b_count = count), or is a row (b_count = columns) or a scalar (b_count = 1).
 
 // 0: a + b, 1: a - b, 2: a · b.
-override OPERATION: u32 = 0u;
+override OPERATION: u32;
 
 struct Dims {
     count: u32,
@@ -27,8 +27,9 @@ fn main(
     let left = a[i];
     let right = b[i % dims.b_count];
     switch (OPERATION) {
+        case 0u: { out[i] = left + right; }
         case 1u: { out[i] = left - right; }
         case 2u: { out[i] = left * right; }
-        default: { out[i] = left + right; }
+        default: { out[i] = not_a_number(left); }
     }
 }

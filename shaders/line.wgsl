@@ -4,7 +4,7 @@
 // those that have no line.
 
 // A power of two, at most 256; `softmax::line_lanes`.
-override LINE_LANES: u32 = 1u;
+override LINE_LANES: u32;
 
 // The lowest finite number.
 const LOWEST: f32 = -3.4028234e38;

@@ -1,7 +1,7 @@
 // The Huber loss of an element, from its prediction p and its target t: e²/2 where |e| ≤ δ, else
 // δ·(|e| - δ/2), e = p - t; gradient: e, cut off at ±δ.
 
-override DELTA: f32 = 1.0;
+override DELTA: f32;
 
 fn element(p: f32, t: f32) -> Found {
     let e = p - t;

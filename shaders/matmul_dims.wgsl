@@ -25,7 +25,7 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 
 // Rows of tiles that are worked on together.
-override GROUP: u32 = 8u;
+override GROUP: u32;
 
 // Row and column of workgroup `tile`, in tiles. Tiles are numbered down a group of rows of tiles,
 // then across, then group by group: what lies next to each other in time shares its columns of B,

@@ -1,6 +1,6 @@
 // Epilogue of a plain product: nothing.
 fn bias_piece(i: u32) -> Piece {
-    return Piece();
+    return Piece(0.0);
 }
 
 fn finish(value: Piece, bias: Piece, saved: Piece) -> Piece {

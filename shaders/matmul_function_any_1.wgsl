@@ -1,5 +1,5 @@
 // Any activation of a single number, as `activation.wgsl` has it.
-override FUNCTION: u32 = 0u;
+override FUNCTION: u32;
 
 fn activate_piece(x: Piece) -> Piece {
     return activate(FUNCTION, x);

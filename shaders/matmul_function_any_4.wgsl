@@ -1,5 +1,5 @@
 // Any activation of a piece of four, as `activation.wgsl` has it.
-override FUNCTION: u32 = 0u;
+override FUNCTION: u32;
 
 fn activate_piece(x: Piece) -> Piece {
     return vec4(

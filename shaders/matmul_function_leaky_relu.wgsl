@@ -1,10 +1,10 @@
 // Leaky ReLU in a form that stays short when it is written out for every value of a tile.
-override SLOPE: f32 = 0.01;
+override SLOPE: f32;
 
 fn activate_piece(x: Piece) -> Piece {
-    return select(SLOPE * x, x, x > Piece());
+    return select(SLOPE * x, x, x > Piece(0.0));
 }
 
 fn activation_grad_piece(saved: Piece) -> Piece {
-    return select(Piece(SLOPE), Piece(1.0), saved > Piece());
+    return select(Piece(SLOPE), Piece(1.0), saved > Piece(0.0));
 }

@@ -21,7 +21,7 @@ fn main(
         join_columns(i - count);
         return;
     }
-    var sum = Piece();
+    var sum = Piece(0.0);
     for (var part = 0u; part < dims.parts; part += 1u) {
         sum += products[part * count + i];
     }

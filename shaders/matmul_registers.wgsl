@@ -2,11 +2,11 @@
 // of C in named variables, so that a value of B is used 8·STRIPS times, one of A COLUMNS times or,
 // where lanes share it, COLUMNS times by each. For software adapters, on which a load costs thirty
 // multiply-adds and workgroup memory is no faster than any other.
-override LANES: u32 = 8u;
+override LANES: u32;
 // Lanes side by side; the others are 8·STRIPS rows further down.
-override ACROSS: u32 = 8u;
+override ACROSS: u32;
 // 1 to 4. More is faster, and takes longer to compile.
-override STRIPS: u32 = 4u;
+override STRIPS: u32;
 
 fn a_at(row: u32, column: u32) -> vec4<f32> {
     return load_a(row, column);
@@ -32,11 +32,11 @@ fn main(
     let last = min(first + dims.share, dims.k);
     // No part is without terms, but a surplus workgroup is: see `flat_workgroup`.
     if first >= dims.k { return; }
-    var c0 = Band();
-    var c1 = Band();
-    var c2 = Band();
-    var c3 = Band();
-    var sums = Wide();
+    var c0 = empty_band();
+    var c1 = empty_band();
+    var c2 = empty_band();
+    var c3 = empty_band();
+    var sums = no_sums();
     for (var k = first; k < last; k += 4u) {
         let b = blocks_of_b(k, column);
         sums = add_blocks(sums, b);

@@ -2,8 +2,8 @@
 // computes a tile of 8·DOWN rows × 4·ACROSS columns of C. It walks along k in slabs of 16; of each
 // slab, all invocations together copy what the tile needs of A and B to workgroup memory, and then
 // each adds to its block of 8 rows × 4 columns, which it holds in named variables. For GPUs.
-override DOWN: u32 = 8u;
-override ACROSS: u32 = 8u;
+override DOWN: u32;
+override ACROSS: u32;
 const SLAB: u32 = 16u;
 
 // The slabs lie as in A and B: along k where the matrix does, else along C.

@@ -4,6 +4,14 @@ alias Blocks = Block;
 alias Band = Strip;
 alias Wide = vec4<f32>;
 
+fn no_sums() -> Wide {
+    return vec4<f32>();
+}
+
+fn empty_band() -> Band {
+    return Strip();
+}
+
 fn blocks_of_b(k: u32, column: u32) -> Blocks {
     return block_of_b(k, column);
 }

@@ -14,6 +14,14 @@ struct Band {
 
 alias Wide = Pair;
 
+fn no_sums() -> Wide {
+    return Pair();
+}
+
+fn empty_band() -> Band {
+    return Band();
+}
+
 fn add_blocks(sums: Wide, b: Blocks) -> Wide {
     return Pair(add_columns(sums.left, b.left), add_columns(sums.right, b.right));
 }

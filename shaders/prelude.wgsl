@@ -30,3 +30,9 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
 fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) << 1u) < 0xff000000u;
 }
+
+// NaN, for what should not be asked: a number of which no operation is known. Made from x, because WGSL
+// forbids constant expressions whose value is NaN.
+fn not_a_number(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
+}

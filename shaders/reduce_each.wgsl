@@ -3,7 +3,7 @@
 // short spans.
 
 // False: sum (times factor, which makes it a mean); true: maximum.
-override MAXIMUM: bool = false;
+override MAXIMUM: bool;
 
 struct Dims {
     outer: u32,

@@ -4,10 +4,10 @@
 // for long spans and few outputs.
 
 // False: sum (times factor, which makes it a mean); true: maximum.
-override MAXIMUM: bool = false;
+override MAXIMUM: bool;
 
 // A power of two; more than 1 makes reads of neighbours when inner is not 1.
-override COLUMNS: u32 = 1u;
+override COLUMNS: u32;
 
 const LANES: u32 = 256u;
 

@@ -1,6 +1,6 @@
 // out[i] = f(x[i]). x and out have the same shape, count elements.
 
-override FUNCTION: u32 = 0u;
+override FUNCTION: u32;
 
 struct Dims {
     count: u32,

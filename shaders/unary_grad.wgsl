@@ -1,6 +1,6 @@
 // out[i] = dy[i] · f'(x[i]), where saved holds x or f(x). All have the same shape, count elements.
 
-override FUNCTION: u32 = 0u;
+override FUNCTION: u32;
 
 struct Dims {
     count: u32,

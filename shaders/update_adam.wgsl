@@ -3,7 +3,7 @@
 // Decoupled (AdamW): d = c·g, and w -= η·λ·w besides.
 // values, gradients, state1 (m) and state2 (v) are count pieces of four elements of an arena.
 
-override DECOUPLED: bool = false;
+override DECOUPLED: bool;
 
 struct Dims {
     count: u32,

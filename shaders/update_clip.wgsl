@@ -3,7 +3,7 @@
 
 @group(0) @binding(8) var<storage, read> norm: array<f32>;
 
-override CLIP_NORM: f32 = 1.0;
+override CLIP_NORM: f32;
 
 fn norm_is_finite() -> bool {
     return is_finite(norm[0]);

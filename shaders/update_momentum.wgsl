@@ -2,7 +2,7 @@
 // η is the step's learning rate, c comes from clipping. values, gradients and state1 (v) are count
 // pieces of four elements of an arena.
 
-override NESTEROV: bool = false;
+override NESTEROV: bool;
 
 struct Dims {
     count: u32,

@@ -137,12 +137,21 @@ impl Loss {
 
     /// Whether targets are class indices, one per row, rather than one value per element.
     pub fn takes_classes(self) -> bool {
-        matches!(self, Loss::SoftmaxCrossEntropy)
+        use Loss::*;
+        match self {
+            SoftmaxCrossEntropy => true,
+            MeanSquaredError | MeanAbsoluteError | Huber { .. } => false,
+            SoftmaxCrossEntropyProbabilities | BinaryCrossEntropy => false,
+        }
     }
 
     /// Whether its items are those of single elements, not of whole rows.
     pub(crate) fn is_elementwise(self) -> bool {
-        !matches!(self, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities)
+        use Loss::*;
+        match self {
+            MeanSquaredError | MeanAbsoluteError | Huber { .. } | BinaryCrossEntropy => true,
+            SoftmaxCrossEntropy | SoftmaxCrossEntropyProbabilities => false,
+        }
     }
 
     /// The name in tables and errors.

@@ -5,10 +5,10 @@ use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
 /// The WGSL functions `activate` and `activation_grad`, which take a function by its [`code`].
-/// Whoever includes this part and may be given leaky ReLU sets the constant `SLOPE` to [`slope`].
+/// Whoever includes this part sets the constants of [`function`].
 pub(crate) const ACTIVATION: &Part = part!("activation");
 
-/// The number of a function in `activation.wgsl`; 0 is the identity.
+/// The number of a function in `activation.wgsl`. Numbers that are not here are NaN there.
 pub fn code(function: Unary) -> u32 {
     match function {
         Unary::Relu => 1,
@@ -23,14 +23,6 @@ pub fn code(function: Unary) -> u32 {
         Unary::Reciprocal => 10,
         Unary::Square => 11,
         Unary::Abs => 12,
-    }
-}
-
-/// The constant `SLOPE` of `activation.wgsl`: leaky ReLU's slope, 0 for other functions.
-pub(crate) fn slope(function: Unary) -> f64 {
-    match function {
-        Unary::LeakyRelu { slope } => f64::from(slope),
-        _ => 0.0,
     }
 }
 
@@ -122,6 +114,64 @@ pub fn unary_grad(shapes: Shapes<'_>, f: Unary, saved: Tensor, dy: Tensor, out: 
     }
 }
 
-fn function(f: Unary) -> Vec<(&'static str, f64)> {
-    vec![("FUNCTION", f64::from(code(f))), ("SLOPE", slope(f))]
+/// The constants of a shader that has [`ACTIVATION`] and applies one function: its number, and the slope
+/// of leaky ReLU, 0 for other functions.
+pub(super) fn function(f: Unary) -> Vec<(&'static str, f64)> {
+    let slope = if let Unary::LeakyRelu { slope } = f { slope } else { 0.0 };
+    vec![("FUNCTION", f64::from(code(f))), ("SLOPE", f64::from(slope))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ACTIVATION, code};
+    use crate::graph::Unary;
+
+    /// All functions. A new one does not compile here before it is listed.
+    fn all() -> Vec<Unary> {
+        use Unary::*;
+        let listed = [
+            Relu,
+            LeakyRelu { slope: 0.1 },
+            Sigmoid,
+            Tanh,
+            Gelu,
+            GeluTanh,
+            Exp,
+            Log,
+            Sqrt,
+            Reciprocal,
+            Square,
+            Abs,
+        ];
+        let known = |function| match function {
+            Relu | LeakyRelu { .. } | Sigmoid | Tanh | Gelu | GeluTanh => true,
+            Exp | Log | Sqrt | Reciprocal | Square | Abs => true,
+        };
+        listed.into_iter().filter(|&function| known(function)).collect()
+    }
+
+    #[test]
+    fn each_function_has_a_case_of_its_own_and_no_number_falls_through() {
+        let (_, functions) = ACTIVATION.source.split_once("fn activate(").unwrap();
+        let (value, rest) = functions.split_once("fn activation_grad(").unwrap();
+        let (gradient, _) = rest.split_once("\n}\n").unwrap();
+        for body in [value, gradient] {
+            let cases: Vec<&str> =
+                body.lines().filter_map(|line| line.trim().strip_prefix("case ")).collect();
+            let mut formulas: Vec<&str> = Vec::new();
+            for function in all() {
+                let case = format!("{}u: {{ return ", code(function));
+                let found: Vec<&str> =
+                    cases.iter().filter_map(|line| line.strip_prefix(case.as_str())).collect();
+                let [formula] = found[..] else { panic!("{}: {found:?}", function.name()) };
+                formulas.extend(formula.split("; }").next());
+            }
+            assert_eq!(cases.len(), formulas.len(), "a case of no function");
+            formulas.sort_unstable();
+            formulas.dedup();
+            assert_eq!(cases.len(), formulas.len(), "two functions have one formula");
+            let default = body.lines().find(|line| line.contains("default: ")).unwrap();
+            assert!(default.contains("return not_a_number("), "{default}");
+        }
+    }
 }

@@ -87,11 +87,14 @@ pub fn count_items(shapes: Shapes<'_>, count: Count, predictions: Tensor, long: 
 }
 
 fn loss_of_rows(loss: Loss) -> bool {
-    matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities)
+    !loss.is_elementwise()
 }
 
 fn count_of_rows(count: Count) -> bool {
-    matches!(count, Count::Correct | Count::CorrectProbabilities)
+    match count {
+        Count::Correct | Count::CorrectProbabilities => true,
+        Count::CorrectBinary | Count::AbsoluteError | Count::SquaredError => false,
+    }
 }
 
 fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor, long: bool) -> Items {
@@ -271,8 +274,10 @@ fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'st
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {
     match loss {
         Loss::Huber { delta } => vec![("DELTA", f64::from(delta))],
-        loss if loss_of_rows(loss) => vec![("LINE_LANES", line_lanes(columns) as f64)],
-        _ => vec![],
+        Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities => {
+            vec![("LINE_LANES", line_lanes(columns) as f64)]
+        }
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::BinaryCrossEntropy => vec![],
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::elementwise::{ACTIVATION, code};
+use super::elementwise::{self, ACTIVATION};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part, word};
 use crate::graph::{Layout, Tensor, Unary};
 
@@ -51,6 +51,9 @@ pub enum Tiling {
 
 /// Rows of tiles that are worked on together with `Tiling::Registers`, whose tiles are low.
 const GROUP: u32 = 16;
+
+/// The same with `Tiling::Shared`.
+const GROUP_SHARED: u32 = 8;
 
 /// Lanes side by side where they do not share rows.
 const ALONE_ACROSS: u32 = 8;
@@ -127,7 +130,11 @@ impl Tiling {
                 (part!("matmul_registers"), Some(rows), constants)
             }
             Tiling::Shared { side } => {
-                let constants = vec![("DOWN", side.into()), ("ACROSS", side.into())];
+                let constants = vec![
+                    ("DOWN", side.into()),
+                    ("ACROSS", side.into()),
+                    ("GROUP", GROUP_SHARED.into()),
+                ];
                 (part!("matmul_shared"), Some(part!("matmul_rows_alone")), constants)
             }
         }
@@ -411,7 +418,7 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
                 Pieces::Fours | Pieces::Eights => part!("matmul_function_any_4"),
             };
             launch.parts.extend([ACTIVATION, any]);
-            launch.constants.push(("FUNCTION", code(function).into()));
+            launch.constants.extend(elementwise::function(function));
         }
     }
     launch.parts.push(part);

@@ -103,10 +103,7 @@ impl Net {
 
     /// 1 / items of a batch of `rows` rows: losses are means over them.
     pub fn share(&self, rows: usize) -> f32 {
-        let per_row = match self.loss {
-            Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities => 1,
-            _ => self.output_width(),
-        };
+        let per_row = if self.loss.is_elementwise() { self.output_width() } else { 1 };
         (1.0 / (rows * per_row).max(1) as f64) as f32
     }
 

@@ -49,8 +49,10 @@ impl Net {
     pub fn memory(&self, rows: usize) -> Memory {
         let functions = self.functions();
         let number = |activation: Option<Unary>| {
-            let at = functions.iter().position(|&function| Some(function) == activation);
-            word(at.unwrap_or(functions.len()))
+            let Some(activation) = activation else { return word(functions.len()) };
+            let at = functions.iter().position(|&function| function == activation);
+            // What is in no case of the kernel's is NaN.
+            at.map_or(u32::MAX, word)
         };
         let rows = self.rows_of_each(rows);
         let own = self.parameter_fours() * (1 + self.rule.states());

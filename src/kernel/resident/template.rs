@@ -48,14 +48,16 @@ impl Net {
     /// The kernel's WGSL.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the net has no layer.
+    /// [`Error::Shape`] if the net has no layer; [`Error::Bug`] if a template lacks a formula.
     pub fn source(&self) -> Result<String> {
         let included = INCLUDED.map(|part| (part.name, part.source));
         let text = jinja::render(self.template().source, &included, self.given()?)
-            .map_err(|error| Error::shape("resident kernel", error))?;
+            .map_err(|error| Error::bug(format!("a resident kernel does not render: {error}")))?;
         // Slopes are literals here; as a constant to be overridden, the file's would have the whole
         // module validated twice.
-        let activation = elementwise::ACTIVATION.source.replace("override SLOPE", "const SLOPE");
+        let activation = elementwise::ACTIVATION
+            .source
+            .replace("override SLOPE: f32;", "const SLOPE: f32 = 0.0;");
         let mut parts = vec![PRELUDE.source, part!("log1p").source, &activation];
         if self.held == Held::Memory {
             let rows: &Part = match self.lanes {

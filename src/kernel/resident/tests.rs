@@ -153,6 +153,42 @@ fn the_kernel_is_what_minijinja_renders() {
     assert_eq!(kernels.len(), 6 * 6 * 2 * 3);
 }
 
+/// No branch of a template stands for whatever is left: a loss, count or rule without a branch of its own
+/// does not render.
+#[test]
+fn what_has_no_formula_does_not_render() {
+    let losses = [
+        Loss::MeanSquaredError,
+        Loss::MeanAbsoluteError,
+        Loss::Huber { delta: 1.0 },
+        Loss::SoftmaxCrossEntropy,
+        Loss::SoftmaxCrossEntropyProbabilities,
+        Loss::BinaryCrossEntropy,
+    ];
+    let others = INCLUDED.map(|part| (part.name, part.source));
+    for (held, loss) in
+        [Held::Registers, Held::Memory].into_iter().flat_map(|held| losses.map(|loss| (held, loss)))
+    {
+        let net = Net { held, ..net(8, false, &[4, 5, 3], loss) };
+        let rendered = |unknown: Option<&str>| {
+            let given = net.given().unwrap().into_iter().map(|(name, value)| match unknown {
+                Some("counts") if name == "counts" => (name, vec!["unheard_of"].into()),
+                Some(unknown) if name == unknown => (name, "unheard_of".into()),
+                _ => (name, value),
+            });
+            render(net.template().source, &others, given.collect())
+        };
+        assert!(rendered(None).is_ok(), "{net:?}");
+        for (unknown, says) in [
+            ("loss", "nothing is named this_loss_has_no_formula"),
+            ("counts", "nothing is named this_count_has_no_formula"),
+            ("rule", "nothing is named this_rule_has_no_formula"),
+        ] {
+            assert_eq!(rendered(Some(unknown)), Err(says.into()), "{unknown} of {net:?}");
+        }
+    }
+}
+
 /// Steps after which Mesa 22.3's driver, which ends a shader after 65,535 turns of loops, was seen to end
 /// this one, without and with clipping.
 #[test]
