@@ -232,7 +232,7 @@ fn no_call_panics() {
                     Ok(results) => {
                         one_more(&accepted);
                         for tensor in results {
-                            let shape = graph.shape(tensor);
+                            let shape = graph.shape(tensor).unwrap();
                             prop_assert!(shape.elements() > 0 && shape.elements() < 1 << 32);
                             prop_assert_eq!(shape.rows() * shape.columns(), shape.elements());
                         }
@@ -263,7 +263,7 @@ fn no_call_panics() {
                 let Ok(plan) = Plan::with(&graph, &options, &Target::default()) else { continue };
                 one_more(&planned);
                 prop_assert!(plan.to_string().contains("dispatches"));
-                let bytes = |t: &Tensor| graph.shape(*t).bytes();
+                let bytes = |t: &Tensor| graph.shape(*t).unwrap().bytes();
                 let inputs: usize = plan.inputs().iter().map(bytes).sum();
                 if inputs as u64 + plan.memory().bytes() + plan.arena().bytes() < 1 << 20 {
                     one_more(&bound);
@@ -321,13 +321,13 @@ impl Grown {
         let (op, branch, axis, extent) = (pick(16), pick(4), pick(97), 1 + pick(6));
         let floats: Vec<Tensor> = (0..self.graph.nodes().len())
             .map(|i| self.graph.nodes()[i].output)
-            .filter(|&t| self.graph.info(t).dtype == DType::F32)
+            .filter(|&t| self.graph.info(t).unwrap().dtype == DType::F32)
             .collect();
         let x = match floats.get(axis % floats.len().max(1)) {
             Some(&earlier) if branch == 0 => earlier,
             _ => self.last,
         };
-        let dims = self.graph.shape(x).dims().to_vec();
+        let dims = self.graph.shape(x).unwrap().dims().to_vec();
         let rank = dims.len();
         let g = &mut self.graph;
         let made = match op {
@@ -380,7 +380,7 @@ impl Grown {
 
     /// A scalar with a gradient that differs from element to element.
     fn finish(&mut self, mut seed: u64) -> Tensor {
-        let shape = self.graph.shape(self.last).clone();
+        let shape = self.graph.shape(self.last).unwrap().clone();
         let weights = self.operand(shape.dims(), &mut seed);
         let product = self.graph.mul(self.last, weights).unwrap();
         match shape.rank() {
@@ -427,7 +427,7 @@ fn random_graphs_and_their_gradients_agree_with_the_twin() {
                         grown.graph.nodes().iter().map(|node| node.op.to_string()).collect();
                     let name = format!(
                         "'{}' of {ops:?} on {dims:?} (fuse: {fuse}, reuse: {reuse_memory})",
-                        grown.graph.info(output).name
+                        grown.graph.info(output).unwrap().name
                     );
                     within_bounds(&name, found, expected.floats());
                 }

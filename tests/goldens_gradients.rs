@@ -44,7 +44,7 @@ impl Net {
     }
 
     fn loss(&mut self, file: &Json, name: &str) -> Tensor {
-        let shape = self.graph.shape(self.logits).clone();
+        let shape = self.graph.shape(self.logits).unwrap().clone();
         let values = numbers(&file["y_reg"]);
         let graph = &mut self.graph;
         let (loss, targets) = match name {

@@ -38,7 +38,7 @@ fn gradients_agree_with_the_twin() {
                     // A sum of terms of either sign may be small against its bound.
                     within_bounds(&format!("{how}, the scalar"), found, twin.floats());
                 } else {
-                    let by = &case.graph.info(case.wrt[position - 1]).name;
+                    let by = &case.graph.info(case.wrt[position - 1]).unwrap().name;
                     compare(&format!("{how}, by '{by}'"), found, &twin);
                 }
             }
@@ -79,7 +79,7 @@ fn single_gradients_agree_with_finite_differences() {
         let all = twin::evaluate(&case.graph, &case.values, 0);
         for (&tensor, &output) in case.wrt.iter().zip(&outputs[1..]) {
             let found = common::run(&case.graph, &[output], &case.values).remove(0);
-            let name = format!("{}, by '{}'", case.name, case.graph.info(tensor).name);
+            let name = format!("{}, by '{}'", case.name, case.graph.info(tensor).unwrap().name);
             let twin = twin::value_of(&case.graph, &all, output);
             compare(&name, &found, &twin);
             let bounds = twin.floats().iter().map(|x| x.error);

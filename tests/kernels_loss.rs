@@ -348,7 +348,7 @@ fn results_of_every_step() {
             for (row, &start) in rows.iter().zip(&starts) {
                 let all = twin::evaluate(&net.graph, &net.values, start);
                 for (&tensor, &found) in results.iter().zip(row) {
-                    let name = format!("{:?} from {start}", net.graph.info(tensor).name);
+                    let name = format!("{:?} from {start}", net.graph.info(tensor).unwrap().name);
                     common::compare(&name, &[found], &all[&tensor]);
                 }
             }

@@ -321,7 +321,7 @@ fn memory_is_reused() {
         let mut graph = Graph::new();
         let x = graph.input("x", [256, 10]).unwrap();
         let (y, parameters) = net.build(&mut graph, x).unwrap();
-        let t = graph.input("t", graph.shape(y).clone()).unwrap();
+        let t = graph.input("t", graph.shape(y).unwrap().clone()).unwrap();
         let loss = graph.loss(Loss::MeanSquaredError, y, t).unwrap();
         let gradients = graph.gradients(loss, &parameters).unwrap();
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();

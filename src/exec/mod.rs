@@ -121,12 +121,26 @@ impl Executor {
                 "the shared parameters have no room for this optimizer's state",
             ));
         }
+        for (position, (tensor, _)) in options.inputs.iter().enumerate() {
+            let info = plan.known("executor", *tensor)?;
+            let place = plan.place(*tensor);
+            let again = |(other, _): &(Tensor, _)| plan.place(*other) == place;
+            if !matches!(place, Place::Input(_)) {
+                let detail =
+                    format!("'{}' has a buffer, but is no input that the plan reads", info.name);
+                return Err(Error::shape("executor", detail));
+            }
+            if options.inputs.iter().take(position).any(again) {
+                let detail = format!("'{}' has two buffers; give it one", info.name);
+                return Err(Error::shape("executor", detail));
+            }
+        }
         let mut inputs = Vec::new();
         #[cfg(not(target_arch = "wasm32"))]
         let mut own_input_bytes = 0;
         for &tensor in plan.inputs() {
             let (name, bytes) = describe(&plan, tensor);
-            let given = options.inputs.iter().find(|(t, _)| *t == tensor);
+            let given = options.inputs.iter().find(|(t, _)| plan.place(*t) == plan.place(tensor));
             inputs.push(match given {
                 Some((_, buffer)) if buffer.size() >= bytes => Buffer::lent(buffer.clone()),
                 Some((_, buffer)) => {
@@ -202,7 +216,7 @@ impl Executor {
     /// [`Executor::buffer_of`] gives through the queue.
     ///
     /// # Errors
-    /// If the plan has no such tensor, if its element type or number of elements differs, or if a
+    /// If the tensor is of another graph or the plan does not read it, if its element type or number of elements differs, or if a
     /// value is not finite.
     pub fn write(&self, tensor: Tensor, values: &[f32]) -> Result<()> {
         if let Place::Parameter(number) = self.plan.place(tensor) {
@@ -244,12 +258,10 @@ impl Executor {
         dtype: DType,
         elements: usize,
     ) -> Result<(&Buffer, &TensorInfo)> {
-        let (Some(info), Place::Input(number)) = (self.plan.info(tensor), self.plan.place(tensor))
-        else {
-            let detail = format!(
-                "tensor #{} is neither an input nor a parameter of this plan",
-                tensor.index()
-            );
+        let info = self.plan.known("write", tensor)?;
+        let Place::Input(number) = self.plan.place(tensor) else {
+            let detail =
+                format!("'{}' is neither an input nor a parameter of this plan", info.name);
             return Err(Error::shape("write", detail));
         };
         if info.dtype != dtype {
@@ -273,15 +285,7 @@ impl Executor {
     /// # Errors
     /// If the plan does not keep it, or holds `u32`; the errors of the device.
     pub async fn read(&self, tensor: Tensor) -> Result<Vec<f32>> {
-        match self.plan.info(tensor) {
-            Some(info) if info.dtype == DType::F32 => {}
-            _ => {
-                return Err(Error::shape(
-                    "read",
-                    format!("tensor #{} is no f32 tensor", tensor.index()),
-                ));
-            }
-        }
+        self.holds(tensor, DType::F32)?;
         Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
     }
 
@@ -290,16 +294,23 @@ impl Executor {
     /// # Errors
     /// As for [`Executor::read`].
     pub async fn read_indices(&self, tensor: Tensor) -> Result<Vec<u32>> {
-        match self.plan.info(tensor) {
-            Some(info) if info.dtype == DType::U32 => {}
-            _ => {
-                return Err(Error::shape(
-                    "read",
-                    format!("tensor #{} is no u32 tensor", tensor.index()),
-                ));
-            }
-        }
+        self.holds(tensor, DType::U32)?;
         Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
+    }
+
+    /// That `tensor`, which is to be read, is of the plan's graph and of this element type.
+    fn holds(&self, tensor: Tensor, dtype: DType) -> Result<()> {
+        let info = self.plan.known("read", tensor)?;
+        if info.dtype == dtype {
+            return Ok(());
+        }
+        let call = match info.dtype {
+            DType::F32 => "read",
+            DType::U32 => "read_indices",
+        };
+        let detail =
+            format!("'{}' holds {:?}, not {dtype:?}; `{call}` reads it", info.name, info.dtype);
+        Err(Error::shape("read", detail))
     }
 
     async fn read_bytes(&self, tensor: Tensor) -> Result<Vec<u8>> {
@@ -320,8 +331,9 @@ impl Executor {
     /// executor or model that holds them), even if the app has a clone of it.
     ///
     /// # Errors
-    /// If the plan does not keep the tensor in a buffer.
+    /// If the tensor is of another graph, or the plan does not keep it in a buffer.
     pub fn buffer_of(&self, tensor: Tensor) -> Result<(&wgpu::Buffer, u64)> {
+        self.plan.known("buffer_of", tensor)?;
         if self.plan.keeps(tensor) { self.location(tensor) } else { Err(self.not_kept(tensor)) }
     }
 

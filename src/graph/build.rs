@@ -18,11 +18,24 @@ impl Graph {
     }
 
     /// A trained parameter.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if another parameter has this name: files keep parameters by name.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Tensor, Error> {
+        if self.has_parameter(|other| other == name) {
+            let rule = "one that no other parameter of the graph has; put the name of its part of the \
+                        model before it";
+            return Err(Error::argument("a parameter's name", format!("'{name}'"), rule));
+        }
         let role = Role::Parameter(self.parameters.len());
         let tensor = self.add_tensor(name.into(), shape.into(), DType::F32, role)?;
         self.parameters.push(tensor);
         Ok(tensor)
+    }
+
+    /// Whether the name of a parameter is such a one.
+    pub(crate) fn has_parameter(&self, such: impl Fn(&str) -> bool) -> bool {
+        self.parameters.iter().any(|&parameter| such(&self.known(parameter).name))
     }
 
     /// A tensor with the same number in every element.
@@ -38,7 +51,7 @@ impl Graph {
     /// A matrix product that reads one operand transposed; see [`Layout`].
     pub fn matmul_layout(&mut self, layout: Layout, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.operands("matmul", &[a, b])?;
-        let (dims_a, dims_b) = (self.shape(a).dims(), self.shape(b).dims());
+        let (dims_a, dims_b) = (self.known_shape(a).dims(), self.known_shape(b).dims());
         let shape = match (layout, dims_a, dims_b) {
             (Layout::NN, &[m, k], &[k2, n]) if k == k2 => [m, n],
             (Layout::NT, &[m, k], &[n, k2]) if k == k2 => [m, n],
@@ -58,8 +71,8 @@ impl Graph {
     /// Adds the row `bias` (`n`) to every row of `x` (`…×n`).
     pub fn bias_add(&mut self, x: Tensor, bias: Tensor) -> Result<Tensor, Error> {
         self.operands("bias_add", &[x, bias])?;
-        let shape = self.shape(x).clone();
-        if shape.rank() == 0 || self.shape(bias).dims() != [shape.columns()] {
+        let shape = self.known_shape(x).clone();
+        if shape.rank() == 0 || self.known_shape(bias).dims() != [shape.columns()] {
             return Err(self.mismatch("bias_add", &[x, bias], "…×n with a bias of n"));
         }
         self.node(Op::BiasAdd, &[x, bias], shape)
@@ -84,8 +97,8 @@ impl Graph {
     pub fn binary(&mut self, binary: Binary, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         let op = Op::Binary(binary);
         self.operands(op.name(), &[a, b])?;
-        let shape = self.shape(a).clone();
-        let other = self.shape(b);
+        let shape = self.known_shape(a).clone();
+        let other = self.known_shape(b);
         let row = shape.rank() > 0 && other.dims() == [shape.columns()];
         if *other != shape && !row && other.elements() != 1 {
             return Err(self.mismatch(op.name(), &[a, b], "equal shapes, …×n with n, or a scalar"));
@@ -96,7 +109,7 @@ impl Graph {
     /// `factor · x`.
     pub fn scale(&mut self, x: Tensor, factor: f32) -> Result<Tensor, Error> {
         self.operands("scale", &[x])?;
-        let shape = self.shape(x).clone();
+        let shape = self.known_shape(x).clone();
         self.node(Op::Scale(factor), &[x], shape)
     }
 
@@ -108,7 +121,7 @@ impl Graph {
         {
             return Err(Error::argument("leaky_relu slope", slope, "a positive, finite number"));
         }
-        let shape = self.shape(x).clone();
+        let shape = self.known_shape(x).clone();
         self.node(Op::Unary(unary), &[x], shape)
     }
 
@@ -125,7 +138,7 @@ impl Graph {
     fn along_axis(&mut self, op: Op, x: Tensor, axis: usize) -> Result<Tensor, Error> {
         self.operands(op.name(), &[x])?;
         self.check_axes(op.name(), x, axis, axis.saturating_add(1))?;
-        let shape = self.shape(x).clone();
+        let shape = self.known_shape(x).clone();
         self.node(op, &[x], shape)
     }
 
@@ -155,7 +168,7 @@ impl Graph {
         let op = Op::Reduce { reduction, start, end };
         self.operands(op.name(), &[x])?;
         self.check_axes(op.name(), x, start, end)?;
-        let shape = self.shape(x).without(start, end);
+        let shape = self.known_shape(x).without(start, end);
         self.node(op, &[x], shape)
     }
 
@@ -170,7 +183,7 @@ impl Graph {
     ) -> Result<Tensor, Error> {
         let shape = shape.into();
         self.operands("expand", &[x])?;
-        if start >= end || end > shape.rank() || shape.without(start, end) != *self.shape(x) {
+        if start >= end || end > shape.rank() || shape.without(start, end) != *self.known_shape(x) {
             let rule = format!("{shape} without axes {start}..{end}");
             return Err(self.mismatch("expand", &[x], &rule));
         }
@@ -182,7 +195,8 @@ impl Graph {
     pub fn gather(&mut self, x: Tensor, indices: Tensor) -> Result<Tensor, Error> {
         self.check_handles("gather", &[x, indices])?;
         self.expect_dtype("gather", indices, DType::U32)?;
-        let (rows, of) = (self.shape(indices).dims().to_vec(), self.shape(x).dims().to_vec());
+        let (rows, of) =
+            (self.known_shape(indices).dims().to_vec(), self.known_shape(x).dims().to_vec());
         let (&[n], [_, rest @ ..]) = (rows.as_slice(), of.as_slice()) else {
             return Err(self.mismatch("gather", &[x, indices], "rows×… with indices of n"));
         };
@@ -194,7 +208,8 @@ impl Graph {
     pub fn batch(&mut self, x: Tensor, order: Tensor, rows: usize) -> Result<Tensor, Error> {
         self.check_handles("batch", &[x, order])?;
         self.expect_dtype("batch", order, DType::U32)?;
-        let (order_dims, of) = (self.shape(order).dims().to_vec(), self.shape(x).dims().to_vec());
+        let (order_dims, of) =
+            (self.known_shape(order).dims().to_vec(), self.known_shape(x).dims().to_vec());
         let (&[n], [have, rest @ ..]) = (order_dims.as_slice(), of.as_slice()) else {
             return Err(self.mismatch(
                 "batch",
@@ -221,7 +236,7 @@ impl Graph {
         let mut dims = vec![rows];
         dims.extend_from_slice(rest);
         let name = format!("{}#{}", op.name(), self.nodes.len());
-        let dtype = self.info(x).dtype;
+        let dtype = self.known(x).dtype;
         let output = self.add_tensor(name, dims.into(), dtype, Role::Computed)?;
         self.nodes.push(Node { op, inputs: vec![x, indices], output, pass: Pass::Forward });
         Ok(output)
@@ -231,7 +246,7 @@ impl Graph {
     pub fn reshape(&mut self, x: Tensor, shape: impl Into<Shape>) -> Result<Tensor, Error> {
         let shape = shape.into();
         self.operands("reshape", &[x])?;
-        if shape.elements() != self.shape(x).elements() {
+        if shape.elements() != self.known_shape(x).elements() {
             return Err(self.mismatch("reshape", &[x], &format!("as many elements as {shape}")));
         }
         self.node(Op::Reshape, &[x], shape)
@@ -264,6 +279,11 @@ impl Graph {
 
     /// Adds the update pass: after the backward pass every parameter in `gradients` moves by
     /// `rule`, unless `loss` is not finite. At most one update pass per graph.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a figure of the rule is out of its range; [`Error::Shape`] if `loss` is no
+    /// scalar or is a parameter, also under another shape: the update itself moves those; or if
+    /// `gradients` do not fit.
     pub fn update(
         &mut self,
         rule: UpdateRule,
@@ -275,8 +295,17 @@ impl Graph {
         if self.update.is_some() {
             return Err(Error::shape("update", "the graph has an update pass already"));
         }
-        if self.shape(loss).elements() != 1 {
+        rule.check()?;
+        if self.known_shape(loss).elements() != 1 {
             return Err(self.mismatch("update", &[loss], "a scalar loss"));
+        }
+        let root = self.known(self.root(loss));
+        if let Role::Parameter(_) = root.role {
+            let detail = format!(
+                "the loss is the parameter '{}', which the update moves; compute the loss from it",
+                root.name
+            );
+            return Err(Error::shape("update", detail));
         }
         if let Some(norm) = clip_norm
             && !(norm > 0.0 && norm.is_finite())
@@ -285,20 +314,31 @@ impl Graph {
         }
         for (position, &(parameter, gradient)) in gradients.iter().enumerate() {
             self.operands("update", &[parameter, gradient])?;
-            if !matches!(self.info(parameter).role, Role::Parameter(_)) {
-                let name = &self.info(parameter).name;
+            if !matches!(self.known(parameter).role, Role::Parameter(_)) {
+                let name = &self.known(parameter).name;
                 return Err(Error::shape("update", format!("'{name}' is not a parameter")));
             }
             if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
-                let name = &self.info(parameter).name;
+                let name = &self.known(parameter).name;
                 return Err(Error::shape("update", format!("'{name}' is listed twice")));
             }
-            if self.shape(parameter) != self.shape(gradient) {
+            if self.known_shape(parameter) != self.known_shape(gradient) {
                 return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
             }
         }
         self.update = Some(Update { rule, clip_norm, loss, gradients: gradients.to_vec() });
         Ok(())
+    }
+
+    /// The tensor that `tensor` is another shape of, itself if it is none.
+    fn root(&self, tensor: Tensor) -> Tensor {
+        // Every node comes after those it reads.
+        self.nodes.iter().rev().fold(tensor, |tensor, node| {
+            match (node.op, node.inputs.as_slice()) {
+                (Op::Reshape, &[x]) if node.output == tensor => x,
+                _ => tensor,
+            }
+        })
     }
 
     pub(super) fn node(
@@ -333,7 +373,7 @@ impl Graph {
         self.check_handles(op, &[predictions, targets])?;
         self.expect_dtype(op, predictions, DType::F32)?;
         self.expect_dtype(op, targets, if classes { DType::U32 } else { DType::F32 })?;
-        let (p, t) = (self.shape(predictions), self.shape(targets));
+        let (p, t) = (self.known_shape(predictions), self.known_shape(targets));
         let fits = if classes {
             p.rank() > 0 && p.dims().get(..p.rank() - 1) == Some(t.dims())
         } else {
@@ -353,7 +393,7 @@ impl Graph {
     }
 
     fn expect_dtype(&self, op: &str, tensor: Tensor, dtype: DType) -> Result<(), Error> {
-        let info = self.info(tensor);
+        let info = self.known(tensor);
         if info.dtype == dtype {
             return Ok(());
         }
@@ -364,7 +404,7 @@ impl Graph {
     }
 
     fn check_axes(&self, op: &str, x: Tensor, start: usize, end: usize) -> Result<(), Error> {
-        let shape = self.shape(x);
+        let shape = self.known_shape(x);
         if start < end && end <= shape.rank() {
             return Ok(());
         }
@@ -372,15 +412,17 @@ impl Graph {
             op,
             format!(
                 "axes {start}..{end} of '{}' ({shape}, {} axes)",
-                self.info(x).name,
+                self.known(x).name,
                 shape.rank()
             ),
         ))
     }
 
     fn mismatch(&self, op: &str, tensors: &[Tensor], rule: &str) -> Error {
-        let have: Vec<String> =
-            tensors.iter().map(|&t| format!("'{}' {}", self.info(t).name, self.shape(t))).collect();
+        let have: Vec<String> = tensors
+            .iter()
+            .map(|&t| format!("'{}' {}", self.known(t).name, self.known_shape(t)))
+            .collect();
         Error::shape(op, format!("{} do not fit; needed: {rule}", have.join(" and ")))
     }
 }

@@ -18,15 +18,15 @@ impl Graph {
     pub fn gradients(&mut self, of: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         self.check_handles("gradients", &[of])?;
         self.check_handles("gradients", wrt)?;
-        if self.shape(of).elements() != 1 {
+        if self.known_shape(of).elements() != 1 {
             let detail = format!(
                 "'{}' is {}, not a scalar; reduce it first",
-                self.info(of).name,
-                self.shape(of)
+                self.known(of).name,
+                self.known_shape(of)
             );
             return Err(Error::shape("gradients", detail));
         }
-        let seed = self.constant(1.0, self.shape(of).clone())?;
+        let seed = self.constant(1.0, self.known_shape(of).clone())?;
         self.vector_jacobian(of, seed, wrt)
     }
 
@@ -44,33 +44,33 @@ impl Graph {
     ) -> Result<Vec<Tensor>, Error> {
         self.check_handles("gradients", &[of, upstream])?;
         self.check_handles("gradients", wrt)?;
-        if self.shape(of) != self.shape(upstream) {
+        if self.known_shape(of) != self.known_shape(upstream) {
             let detail = format!(
                 "'{}' is {}, its gradient '{}' {}; the shapes must be equal",
-                self.info(of).name,
-                self.shape(of),
-                self.info(upstream).name,
-                self.shape(upstream)
+                self.known(of).name,
+                self.known_shape(of),
+                self.known(upstream).name,
+                self.known_shape(upstream)
             );
             return Err(Error::shape("gradients", detail));
         }
         let wanted = self.depends_on(wrt);
         let mut adjoints = Adjoints { of: vec![None; self.tensors.len()] };
-        adjoints.of[of.0] = Some(upstream);
+        adjoints.of[of.index()] = Some(upstream);
         for index in (0..self.nodes.len()).rev() {
             let node = self.nodes[index].clone();
-            let Some(dy) = adjoints.of[node.output.0] else { continue };
-            if node.inputs.iter().any(|t| wanted[t.0]) {
+            let Some(dy) = adjoints.of[node.output.index()] else { continue };
+            if node.inputs.iter().any(|t| wanted[t.index()]) {
                 self.backward(&node, dy, &wanted, &mut adjoints)?;
             }
         }
         wrt.iter()
             .map(|&t| {
-                adjoints.of[t.0].ok_or_else(|| {
+                adjoints.of[t.index()].ok_or_else(|| {
                     let detail = format!(
                         "'{}' does not depend on '{}'",
-                        self.info(of).name,
-                        self.info(t).name
+                        self.known(of).name,
+                        self.known(t).name
                     );
                     Error::shape("gradients", detail)
                 })
@@ -82,10 +82,10 @@ impl Graph {
     fn depends_on(&self, wrt: &[Tensor]) -> Vec<bool> {
         let mut depends = vec![false; self.tensors.len()];
         for t in wrt {
-            depends[t.0] = true;
+            depends[t.index()] = true;
         }
         for node in &self.nodes {
-            depends[node.output.0] |= node.inputs.iter().any(|t| depends[t.0]);
+            depends[node.output.index()] |= node.inputs.iter().any(|t| depends[t.index()]);
         }
         depends
     }
@@ -103,7 +103,7 @@ impl Graph {
         match (node.op, node.inputs.as_slice()) {
             (Op::MatMul(layout), &[a, b]) => {
                 // With C = A·B: dA = dC·Bᵀ and dB = Aᵀ·dC; the other layouts follow by transposing.
-                if wanted[a.0] {
+                if wanted[a.index()] {
                     let da = match layout {
                         Layout::NN => self.back(Op::MatMul(Layout::NT), &[dy, b], a)?,
                         Layout::NT => self.back(Op::MatMul(Layout::NN), &[dy, b], a)?,
@@ -111,7 +111,7 @@ impl Graph {
                     };
                     adjoints.add(self, a, da)?;
                 }
-                if wanted[b.0] {
+                if wanted[b.index()] {
                     let db = match layout {
                         Layout::NN => self.back(Op::MatMul(Layout::TN), &[a, dy], b)?,
                         Layout::NT => self.back(Op::MatMul(Layout::TN), &[dy, a], b)?,
@@ -121,10 +121,10 @@ impl Graph {
                 }
             }
             (Op::BiasAdd, &[x, bias]) => {
-                if wanted[x.0] {
+                if wanted[x.index()] {
                     adjoints.add(self, x, dy)?;
                 }
-                if wanted[bias.0] {
+                if wanted[bias.index()] {
                     let db = self.sum_to(dy, bias)?;
                     adjoints.add(self, bias, db)?;
                 }
@@ -150,7 +150,7 @@ impl Graph {
                 adjoints.add(self, x, dx)?;
             }
             (Op::Reduce { reduction, start, end }, &[x]) => {
-                let span = self.shape(x).around(start, end).span;
+                let span = self.known_shape(x).around(start, end).span;
                 if reduction == Reduction::Max && span > LONGEST_MAX {
                     let detail = format!(
                         "the maximum is over {span} elements, at most {LONGEST_MAX} have a gradient"
@@ -174,7 +174,7 @@ impl Graph {
                 adjoints.add(self, x, dx)?;
             }
             (Op::Gather, &[x, indices]) => {
-                if self.info(x).dtype != DType::F32 {
+                if self.known(x).dtype != DType::F32 {
                     return Err(self.no_gradient(node));
                 }
                 let dx = self.back(Op::GatherGrad, &[indices, dy], x)?;
@@ -201,14 +201,14 @@ impl Graph {
         wanted: &[bool],
         adjoints: &mut Adjoints,
     ) -> Result<(), Error> {
-        if wanted[a.0] {
+        if wanted[a.index()] {
             let da = match binary {
                 Binary::Add | Binary::Sub => dy,
                 Binary::Mul => self.back(Op::Binary(Binary::Mul), &[dy, b], a)?,
             };
             adjoints.add(self, a, da)?;
         }
-        if wanted[b.0] {
+        if wanted[b.index()] {
             let full = match binary {
                 Binary::Add => dy,
                 Binary::Sub => self.back(Op::Scale(-1.0), &[dy], a)?,
@@ -233,14 +233,14 @@ impl Graph {
     ) -> Result<(), Error> {
         let symmetric =
             matches!(loss, Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. });
-        if wanted[targets.0] && !symmetric {
+        if wanted[targets.index()] && !symmetric {
             return Err(self.no_gradient(node));
         }
         let dp = self.back(Op::LossGrad(loss), &[predictions, targets, dy], predictions)?;
-        if wanted[predictions.0] {
+        if wanted[predictions.index()] {
             adjoints.add(self, predictions, dp)?;
         }
-        if wanted[targets.0] {
+        if wanted[targets.index()] {
             // These losses depend on p - t alone.
             let dt = self.back(Op::Scale(-1.0), &[dp], targets)?;
             adjoints.add(self, targets, dt)?;
@@ -250,7 +250,7 @@ impl Graph {
 
     /// Undoes the broadcasting of `to`: sums `dy` over what was repeated.
     fn sum_to(&mut self, dy: Tensor, to: Tensor) -> Result<Tensor, Error> {
-        let (from, into) = (self.shape(dy).clone(), self.shape(to).clone());
+        let (from, into) = (self.known_shape(dy).clone(), self.known_shape(to).clone());
         if from == into {
             return Ok(dy);
         }
@@ -264,12 +264,12 @@ impl Graph {
 
     /// A node of the backward pass whose result has the shape of `like`.
     fn back(&mut self, op: Op, inputs: &[Tensor], like: Tensor) -> Result<Tensor, Error> {
-        let shape = self.shape(like).clone();
+        let shape = self.known_shape(like).clone();
         self.node_in(Pass::Backward, op, inputs, shape)
     }
 
     fn no_gradient(&self, node: &Node) -> Error {
-        let names: Vec<&str> = node.inputs.iter().map(|&t| self.info(t).name.as_str()).collect();
+        let names: Vec<&str> = node.inputs.iter().map(|&t| self.known(t).name.as_str()).collect();
         Error::shape(
             "gradients",
             format!(
@@ -288,7 +288,7 @@ struct Adjoints {
 
 impl Adjoints {
     fn add(&mut self, graph: &mut Graph, to: Tensor, gradient: Tensor) -> Result<(), Error> {
-        self.of[to.0] = Some(match self.of[to.0] {
+        self.of[to.index()] = Some(match self.of[to.index()] {
             None => gradient,
             Some(sum) => graph.back(Op::Binary(Binary::Add), &[sum, gradient], to)?,
         });

@@ -15,31 +15,23 @@
 //! let y = graph.unary(Unary::Tanh, y)?;
 //! let loss = graph.loss(Loss::MeanSquaredError, y, t)?;
 //! let gradients = graph.gradients(loss, &[w])?;
-//! assert_eq!(graph.shape(gradients[0]).dims(), [10, 1]);
+//! assert_eq!(graph.shape(gradients[0])?.dims(), [10, 1]);
 //! # Ok(())
 //! # }
 //! ```
 
 mod build;
 mod grad;
+mod handle;
 mod op;
 mod shape;
 
+pub(crate) use handle::Issuer;
+pub use handle::Tensor;
 pub use op::{Binary, Count, Layout, Loss, Op, Reduction, Unary, UpdateRule};
 pub use shape::{DType, ELEMENT_BYTES, Shape, View};
 
 use crate::Error;
-
-/// A handle on a tensor of one [`Graph`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tensor(pub(crate) usize);
-
-impl Tensor {
-    /// Position in the graph's list of tensors.
-    pub fn index(self) -> usize {
-        self.0
-    }
-}
 
 /// Where a tensor's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,6 +111,9 @@ pub struct Update {
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     tensors: Vec<TensorInfo>,
+    /// The handle given for each tensor.
+    handles: Vec<Tensor>,
+    issuer: Issuer,
     nodes: Vec<Node>,
     parameters: Vec<Tensor>,
     update: Option<Update>,
@@ -152,15 +147,36 @@ impl Graph {
 
     /// What is known of `tensor`.
     ///
-    /// # Panics
-    /// If the handle belongs to another, larger graph; a programming error no data can cause.
-    pub fn info(&self, tensor: Tensor) -> &TensorInfo {
-        &self.tensors[tensor.0]
+    /// # Errors
+    /// [`Error::Shape`] if the handle is of another graph.
+    pub fn info(&self, tensor: Tensor) -> Result<&TensorInfo, Error> {
+        self.check_handles("info", &[tensor])?;
+        Ok(self.known(tensor))
     }
 
     /// The shape of `tensor`.
-    pub fn shape(&self, tensor: Tensor) -> &Shape {
-        &self.info(tensor).shape
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the handle is of another graph.
+    pub fn shape(&self, tensor: Tensor) -> Result<&Shape, Error> {
+        self.check_handles("shape", &[tensor])?;
+        Ok(self.known_shape(tensor))
+    }
+
+    /// What is known of a tensor whose handle is the graph's: all those of its nodes are, and those
+    /// that [`Graph::check_handles`] let through.
+    pub(crate) fn known(&self, tensor: Tensor) -> &TensorInfo {
+        &self.tensors[tensor.index()]
+    }
+
+    /// As [`Graph::known`], the shape.
+    pub(crate) fn known_shape(&self, tensor: Tensor) -> &Shape {
+        &self.known(tensor).shape
+    }
+
+    /// The handle of every tensor, by position.
+    pub(crate) fn handles(&self) -> &[Tensor] {
+        &self.handles
     }
 
     fn add_tensor(
@@ -180,8 +196,10 @@ impl Graph {
             )),
             // u32 indexing in the kernels; a buffer of this size is refused much earlier.
             Some(n) if u32::try_from(n).is_ok() => {
+                let handle = self.issuer.handle(self.tensors.len());
                 self.tensors.push(TensorInfo { name, shape, dtype, role });
-                Ok(Tensor(self.tensors.len() - 1))
+                self.handles.push(handle);
+                Ok(handle)
             }
             _ => Err(Error::shape(
                 &name,
@@ -190,11 +208,18 @@ impl Graph {
         }
     }
 
-    fn check_handles(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
-        match tensors.iter().find(|t| t.0 >= self.tensors.len()) {
+    /// Where a graph is given handles, here they are looked at first.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if one is of another graph.
+    pub(crate) fn check_handles(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
+        match tensors.iter().find(|t| self.handles.get(t.index()) != Some(t)) {
             Some(t) => Err(Error::shape(
                 op,
-                format!("tensor #{} is of another graph; use handles of this one", t.0),
+                format!(
+                    "tensor #{} is not of this graph but of another graph; use handles of this one",
+                    t.index()
+                ),
             )),
             None => Ok(()),
         }

@@ -216,6 +216,34 @@ pub enum UpdateRule {
 }
 
 impl UpdateRule {
+    /// # Errors
+    /// [`Error::Argument`] naming the first figure that is out of its range.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let decay = |value: f32| match value.is_finite() && value >= 0.0 {
+            true => Ok(()),
+            false => Err(Error::argument("weight decay", value, "0 or more, and finite")),
+        };
+        let unit = |name, value: f32| match (0.0..1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::argument(name, value, "at least 0 and below 1")),
+        };
+        match self {
+            UpdateRule::Sgd { weight_decay } => decay(weight_decay),
+            UpdateRule::Momentum { momentum, weight_decay, nesterov: _ } => {
+                unit("momentum", momentum)?;
+                decay(weight_decay)
+            }
+            UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled: _ } => {
+                unit("beta1", beta1)?;
+                unit("beta2", beta2)?;
+                if !(epsilon > 0.0 && epsilon.is_finite()) {
+                    return Err(Error::argument("epsilon", epsilon, "positive and finite"));
+                }
+                decay(weight_decay)
+            }
+        }
+    }
+
     /// Optimizer-state values kept per parameter.
     pub fn states(self) -> usize {
         match self {

@@ -103,24 +103,7 @@ impl Optimizer {
         if let Some(norm) = self.clip_norm {
             within("clip_norm", norm, norm > 0.0, "positive and finite")?;
         }
-        let unit = |name, value: f32| {
-            within(name, value, (0.0..1.0).contains(&value), "at least 0 and below 1")
-        };
-        let decay =
-            |value: f32| within("weight decay", value, value >= 0.0, "0 or more, and finite");
-        match self.rule {
-            UpdateRule::Sgd { weight_decay } => decay(weight_decay)?,
-            UpdateRule::Momentum { momentum, weight_decay, .. } => {
-                unit("momentum", momentum)?;
-                decay(weight_decay)?;
-            }
-            UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, .. } => {
-                unit("beta1", beta1)?;
-                unit("beta2", beta2)?;
-                within("epsilon", epsilon, epsilon > 0.0, "positive and finite")?;
-                decay(weight_decay)?;
-            }
-        }
+        self.rule.check()?;
         self.schedule.check()
     }
 }

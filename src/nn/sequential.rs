@@ -170,28 +170,37 @@ impl Sequential {
             // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
             let seed =
                 self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let [weight, bias] = names("", index);
             specs.push(ParameterSpec {
-                name: format!("dense_{index}.weight"),
+                name: weight,
                 shape: vec![fan_in, units],
                 initial: init.weights(fan_in, units, seed),
             });
-            specs.push(ParameterSpec {
-                name: format!("dense_{index}.bias"),
-                shape: vec![units],
-                initial: vec![0.0; units],
-            });
+            specs.push(ParameterSpec { name: bias, shape: vec![units], initial: vec![0.0; units] });
         }
         specs
     }
 
     /// Adds the model to `graph`, applied to `x` (rows × input width); returns the output
-    /// (rows × output width) and the parameters.
+    /// (rows × output width) and the parameters. Of several models in one graph, the names of the
+    /// second one's parameters begin with `model_2.`, of the third one's with `model_3.`, and so on.
     ///
     /// # Errors
-    /// If the width of `x` is not the model's.
+    /// If `x` is of another graph or its width is not the model's.
     pub fn build(&self, graph: &mut Graph, x: Tensor) -> Result<(Tensor, Vec<Tensor>), Error> {
         self.check()?;
         self.build_layers(graph, x, 0..self.layers.len())
+    }
+
+    /// What the names of the parameters begin with in `graph`: nothing, or the number of the model where
+    /// the graph has others.
+    fn scope(graph: &Graph) -> String {
+        let mut scopes = (2..).map(|number: usize| format!("model_{number}."));
+        let mut scope = String::new();
+        while graph.has_parameter(|name| name.starts_with(&format!("{scope}{DENSE}"))) {
+            scope = scopes.next().unwrap_or_default();
+        }
+        scope
     }
 
     /// Adds some of the layers to `graph`; a stage of a pipeline.
@@ -201,6 +210,7 @@ impl Sequential {
         x: Tensor,
         layers: std::ops::Range<usize>,
     ) -> Result<(Tensor, Vec<Tensor>), Error> {
+        let scope = Self::scope(graph);
         let mut parameters = Vec::new();
         let mut y = x;
         for (index, (layer, fan_in)) in self.widths().enumerate() {
@@ -209,9 +219,9 @@ impl Sequential {
             }
             y = match layer {
                 Layer::Dense { units, .. } => {
-                    let weight =
-                        graph.parameter(&format!("dense_{index}.weight"), [fan_in, units])?;
-                    let bias = graph.parameter(&format!("dense_{index}.bias"), [units])?;
+                    let [weight, bias] = names(&scope, index);
+                    let weight = graph.parameter(&weight, [fan_in, units])?;
+                    let bias = graph.parameter(&bias, [units])?;
                     parameters.extend([weight, bias]);
                     let product = graph.matmul(y, weight)?;
                     graph.bias_add(product, bias)?
@@ -227,6 +237,14 @@ impl Sequential {
     pub fn summary(&self) -> Summary<'_> {
         Summary(self)
     }
+}
+
+/// What the name of a dense layer begins with; its place in the model follows.
+const DENSE: &str = "dense_";
+
+/// Names of the weights and the biases of the dense layer at `index`.
+fn names(scope: &str, index: usize) -> [String; 2] {
+    ["weight", "bias"].map(|kind| format!("{scope}{DENSE}{index}.{kind}"))
 }
 
 /// Prints a model as a table; see [`Sequential::summary`].

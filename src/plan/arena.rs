@@ -40,7 +40,7 @@ impl ArenaLayout {
         let mut layout = Self::default();
         let largest = target.max_tensor_bytes();
         for &parameter in graph.parameters() {
-            let info = graph.info(parameter);
+            let info = graph.known(parameter);
             let bytes = (info.shape.bytes() as u64).next_multiple_of(PIECE);
             super::check_size(&info.name, bytes, target)?;
             // Every parameter starts at an offset at which it can be bound. The bytes between, and

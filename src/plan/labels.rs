@@ -16,10 +16,10 @@ pub(super) fn classes(graph: &Graph) -> Vec<(Tensor, usize)> {
         let (true, [predictions, targets, ..]) = (takes_classes, node.inputs.as_slice()) else {
             continue;
         };
-        let (input, count) = (origin(graph, *targets), graph.shape(*predictions).columns());
+        let (input, count) = (origin(graph, *targets), graph.known_shape(*predictions).columns());
         match classes.iter_mut().find(|(known, _)| *known == input) {
             Some((_, least)) => *least = count.min(*least),
-            None if graph.info(input).role == Role::Input => classes.push((input, count)),
+            None if graph.known(input).role == Role::Input => classes.push((input, count)),
             None => {}
         }
     }

@@ -13,7 +13,7 @@
 use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, choose, lower_update};
 use crate::Error;
 use crate::graph::{
-    DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
+    DType, Graph, Issuer, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
 use crate::kernel::loss::{Destination, Items};
 use crate::kernel::matmul::{Epilogue, Product};
@@ -31,6 +31,8 @@ pub(super) struct Work {
 pub(super) struct Lowered {
     /// The graph's tensors, then scratch.
     pub(super) tensors: Vec<TensorInfo>,
+    /// The handle of each.
+    pub(super) handles: Vec<Tensor>,
     /// For each tensor, the one whose memory it shares (itself unless it is reshaped).
     pub(super) roots: Vec<Tensor>,
     pub(super) work: Vec<Work>,
@@ -68,6 +70,8 @@ pub(super) struct Lowering<'a> {
     pub(super) options: &'a PlanOptions,
     pub(super) lowered: Lowered,
     target: &'a Target,
+    /// Gives the handles of scratch tensors.
+    scratch: Issuer,
     /// Nodes that something wanted depends on.
     live: Vec<bool>,
     /// Nodes that were fused into another.
@@ -86,7 +90,7 @@ impl<'a> Lowering<'a> {
         target: &'a Target,
     ) -> Self {
         let count = graph.tensors().len();
-        let mut roots: Vec<Tensor> = (0..count).map(Tensor).collect();
+        let mut roots = graph.handles().to_vec();
         for node in graph.nodes() {
             if let (Op::Reshape, &[x]) = (node.op, node.inputs.as_slice()) {
                 roots[node.output.index()] = roots[x.index()];
@@ -117,9 +121,11 @@ impl<'a> Lowering<'a> {
             graph,
             options,
             target,
+            scratch: Issuer::default(),
             covered: vec![false; graph.nodes().len()],
             lowered: Lowered {
                 tensors: graph.tensors().to_vec(),
+                handles: graph.handles().to_vec(),
                 roots,
                 work: Vec::new(),
                 gradients: Vec::new(),
@@ -147,13 +153,14 @@ impl<'a> Lowering<'a> {
 
     /// A tensor that only the plan knows of.
     pub(super) fn scratch(&mut self, name: &str, shape: impl Into<Shape>) -> Tensor {
-        let tensor = Tensor(self.lowered.tensors.len());
+        let tensor = self.scratch.handle(self.lowered.tensors.len());
         self.lowered.tensors.push(TensorInfo {
             name: name.into(),
             shape: shape.into(),
             dtype: DType::F32,
             role: Role::Computed,
         });
+        self.lowered.handles.push(tensor);
         self.lowered.roots.push(tensor);
         tensor
     }
@@ -388,7 +395,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn constant(&self, tensor: Tensor) -> Option<f32> {
-        match self.graph.info(tensor).role {
+        match self.graph.known(tensor).role {
             Role::Constant(value) => Some(value),
             _ => None,
         }

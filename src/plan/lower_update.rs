@@ -8,7 +8,7 @@ use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
     for &(parameter, gradient) in &pass.gradients {
-        let Role::Parameter(number) = lowering.graph.info(parameter).role else { continue };
+        let Role::Parameter(number) = lowering.graph.known(parameter).role else { continue };
         let gradient = match lowering.options.portion {
             // The arena holds it already.
             Portion::Update => lowering.root(gradient),
@@ -63,13 +63,13 @@ fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
 /// the gradient of several parameters, keeps a place of its own and is copied.
 fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor, all: &[(Tensor, Tensor)]) -> Tensor {
     let root = lowering.root(gradient);
-    let computed = lowering.graph.info(root).role == Role::Computed;
+    let computed = lowering.graph.known(root).role == Role::Computed;
     let alone = all.iter().filter(|&&(_, other)| lowering.root(other) == root).count() == 1;
     let kept = lowering.options.results.iter().any(|&t| lowering.root(t) == root);
     if computed && alone && !kept && !lowering.is_read(root) {
         return root;
     }
-    let shape = lowering.graph.shape(gradient).clone();
+    let shape = lowering.graph.known_shape(gradient).clone();
     let copy = lowering.scratch("gradient", shape);
     let launch = elementwise::scale(lowering.shapes(), 1.0, gradient, copy);
     lowering.push(launch, Pass::Backward);

@@ -76,9 +76,10 @@ pub fn assign(lives: &[Life], reuse: bool) -> (MemoryPlan, Vec<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Issuer;
 
     fn life(index: usize, bytes: u64, birth: usize, death: usize) -> Life {
-        Life { tensor: Tensor(index), bytes, birth, death }
+        Life { tensor: Issuer::default().handle(index), bytes, birth, death }
     }
 
     #[test]

@@ -103,8 +103,9 @@ pub enum Place {
     Nowhere,
 }
 
-/// One dispatch of a plan.
-#[derive(Clone, Debug, PartialEq)]
+/// One dispatch of a plan. Two are equal if they do the same to tensors at the same positions, whatever
+/// graph these are of.
+#[derive(Clone, Debug)]
 pub struct Dispatch {
     /// Kernel, operands and geometry.
     pub launch: Launch,
@@ -120,11 +121,24 @@ pub struct Dispatch {
     pub writes: Vec<Tensor>,
 }
 
+impl PartialEq for Dispatch {
+    fn eq(&self, other: &Self) -> bool {
+        let positions = |tensors: &[Tensor]| tensors.iter().map(|t| t.index()).collect::<Vec<_>>();
+        let Self { launch, pass, level, position, reads, writes } = self;
+        *launch == other.launch
+            && (*pass, *level, *position) == (other.pass, other.level, other.position)
+            && positions(reads) == positions(&other.reads)
+            && positions(writes) == positions(&other.writes)
+    }
+}
+
 /// A compiled graph; see the [module](self).
 #[derive(Clone, Debug)]
 pub struct Plan {
     target: Target,
     tensors: Vec<TensorInfo>,
+    /// The handle of each.
+    handles: Vec<Tensor>,
     places: Vec<Place>,
     inputs: Vec<Tensor>,
     constants: Vec<(Tensor, f32)>,
@@ -159,17 +173,13 @@ impl Plan {
     /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar, or the target asks for a
     /// tiling that it cannot run.
     pub fn with(graph: &Graph, options: &PlanOptions, target: &Target) -> Result<Self, Error> {
-        for &tensor in options.outputs.iter().chain(&options.results) {
-            if tensor.index() >= graph.tensors().len() {
-                let detail = format!("tensor #{} is not of this graph", tensor.index());
-                return Err(Error::shape("plan", detail));
-            }
-        }
+        graph.check_handles("plan", &options.outputs)?;
+        graph.check_handles("plan", &options.results)?;
         for &tensor in &options.results {
-            if graph.shape(tensor).elements() != 1
-                || !matches!(graph.info(tensor).role, Role::Computed)
+            if graph.known_shape(tensor).elements() != 1
+                || !matches!(graph.known(tensor).role, Role::Computed)
             {
-                let info = graph.info(tensor);
+                let info = graph.known(tensor);
                 let detail =
                     format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
                 return Err(Error::shape("plan", detail));
@@ -204,6 +214,7 @@ impl Plan {
         Ok(Self {
             target: target.clone(),
             tensors: lowered.tensors,
+            handles: lowered.handles,
             places: placed.places,
             inputs: placed.inputs,
             constants: placed.constants,
@@ -230,14 +241,35 @@ impl Plan {
         &self.tensors
     }
 
-    /// What is known of `tensor`, if it is the graph's.
+    /// What is known of `tensor`, if it is the graph's or one that the plan added.
     pub fn info(&self, tensor: Tensor) -> Option<&TensorInfo> {
-        self.tensors.get(tensor.index())
+        self.tensors.get(self.position(tensor)?)
     }
 
-    /// Where `tensor` lies.
+    /// Where `tensor` lies; nowhere if it is of another graph.
     pub fn place(&self, tensor: Tensor) -> Place {
-        self.places.get(tensor.index()).copied().unwrap_or(Place::Nowhere)
+        let place = self.position(tensor).and_then(|position| self.places.get(position));
+        place.copied().unwrap_or(Place::Nowhere)
+    }
+
+    /// The position of `tensor` among [`Plan::tensors`], if it is one of them.
+    fn position(&self, tensor: Tensor) -> Option<usize> {
+        (self.handles.get(tensor.index()) == Some(&tensor)).then(|| tensor.index())
+    }
+
+    /// What is known of `tensor`. Where a plan's tensors are written, read or bound by handle, here
+    /// the handles are looked at first.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it is of another graph.
+    pub(crate) fn known(&self, op: &str, tensor: Tensor) -> Result<&TensorInfo, Error> {
+        self.info(tensor).ok_or_else(|| {
+            let index = tensor.index();
+            let detail = format!(
+                "tensor #{index} is not of this plan's graph but of another graph; use handles of this one"
+            );
+            Error::shape(op, detail)
+        })
     }
 
     /// The tensors that the host writes or the caller brings.

@@ -30,18 +30,18 @@ pub(super) fn place(
     };
     let root = |tensor: Tensor| roots.get(tensor.index()).copied().unwrap_or(tensor);
     for &(parameter, gradient) in gradients {
-        set(&mut placed.places, gradient, Place::Gradient(parameter));
+        set(&mut placed.places, gradient.index(), Place::Gradient(parameter));
     }
     for (column, &result) in options.results.iter().enumerate() {
         // A result that no dispatch writes as a tensor is written to the table directly.
         if !dispatches.iter().any(|d| d.writes.contains(&result)) {
-            set(&mut placed.places, result, Place::Result(column));
+            set(&mut placed.places, result.index(), Place::Result(column));
         }
     }
     for (index, info) in tensors.iter().enumerate() {
         // Parameters lie in the arena whether or not this plan reads them.
         if let Role::Parameter(number) = info.role {
-            set(&mut placed.places, Tensor(index), Place::Parameter(number));
+            set(&mut placed.places, index, Place::Parameter(number));
         }
     }
     let mut lives: Vec<Life> = Vec::new();
@@ -65,11 +65,11 @@ pub(super) fn place(
         check_size(&info.name, bytes, target)?;
         match (info.role, known.and_then(|life| lives.get_mut(life))) {
             (Role::Input, _) => {
-                set(&mut placed.places, tensor, Place::Input(placed.inputs.len()));
+                set(&mut placed.places, tensor.index(), Place::Input(placed.inputs.len()));
                 placed.inputs.push(tensor);
             }
             (Role::Constant(value), _) => {
-                set(&mut placed.places, tensor, Place::Constant(placed.constants.len()));
+                set(&mut placed.places, tensor.index(), Place::Constant(placed.constants.len()));
                 placed.constants.push((tensor, value));
             }
             // Placed above.
@@ -88,18 +88,18 @@ pub(super) fn place(
     }
     let (memory, slots) = memory::assign(&lives, options.reuse_memory);
     for (life, slot) in lives.iter().zip(slots) {
-        set(&mut placed.places, life.tensor, Place::Slot(slot));
+        set(&mut placed.places, life.tensor.index(), Place::Slot(slot));
     }
     placed.memory = memory;
-    for index in 0..tensors.len() {
-        let of_root = placed.places.get(root(Tensor(index)).index()).copied();
-        set(&mut placed.places, Tensor(index), of_root.unwrap_or(Place::Nowhere));
+    for (index, root) in roots.iter().enumerate() {
+        let of_root = placed.places.get(root.index()).copied();
+        set(&mut placed.places, index, of_root.unwrap_or(Place::Nowhere));
     }
     Ok(placed)
 }
 
-fn set(places: &mut [Place], tensor: Tensor, place: Place) {
-    if let Some(entry) = places.get_mut(tensor.index()) {
+fn set(places: &mut [Place], index: usize, place: Place) {
+    if let Some(entry) = places.get_mut(index) {
         *entry = place;
     }
 }

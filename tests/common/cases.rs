@@ -39,7 +39,7 @@ impl Net {
     }
 
     pub fn set(&mut self, tensor: Tensor, values: &[f32]) {
-        assert_eq!(values.len(), self.graph.shape(tensor).elements());
+        assert_eq!(values.len(), self.graph.shape(tensor).unwrap().elements());
         self.values.insert(tensor, Value::exact(values));
     }
 
@@ -69,7 +69,7 @@ impl Net {
     pub fn parameter(&mut self, shape: impl Into<Shape>) -> Tensor {
         let name = format!("w{}", self.graph.tensors().len());
         let tensor = self.graph.parameter(&name, shape).expect("a valid shape");
-        let elements = self.graph.shape(tensor).elements();
+        let elements = self.graph.shape(tensor).unwrap().elements();
         let values = self.random.many(elements, Random::off_zero);
         self.set(tensor, &values);
         tensor
@@ -78,7 +78,7 @@ impl Net {
     pub fn indices(&mut self, shape: impl Into<Shape>, values: &[u32]) -> Tensor {
         let name = format!("i{}", self.graph.tensors().len());
         let tensor = self.graph.index_input(&name, shape).expect("a valid shape");
-        assert_eq!(values.len(), self.graph.shape(tensor).elements());
+        assert_eq!(values.len(), self.graph.shape(tensor).unwrap().elements());
         self.values.insert(tensor, Value::U(values.to_vec()));
         tensor
     }
@@ -101,7 +101,7 @@ impl Net {
 
     /// `Σ y·w`, `w` random.
     pub fn weighted_sum(&mut self, y: Tensor) -> Tensor {
-        let shape = self.graph.shape(y).clone();
+        let shape = self.graph.shape(y).unwrap().clone();
         let rank = shape.rank();
         let w = self.input(shape);
         let product = self.graph.mul(y, w).expect("equal shapes");

@@ -152,7 +152,7 @@ pub fn write_raw(executor: &Executor, tensor: Tensor, values: &[f32]) {
 }
 
 fn read(graph: &Graph, executor: &Executor, tensor: Tensor) -> Vec<f32> {
-    match graph.info(tensor).dtype {
+    match graph.info(tensor).unwrap().dtype {
         DType::F32 => executor.read_blocking(tensor).expect("an output"),
         DType::U32 => {
             let indices = pollster::block_on(executor.read_indices(tensor)).expect("an output");
@@ -218,7 +218,11 @@ pub fn check_run(run: &Run, name: &str, graph: &Graph, outputs: &[Tensor], value
     check_narrow(run, &actual, name, graph, outputs, values);
     let all = twin::evaluate(graph, values, 0);
     for (&output, actual) in outputs.iter().zip(&actual) {
-        let name = format!("{name}, '{}' ({})", graph.info(output).name, graph.shape(output));
+        let name = format!(
+            "{name}, '{}' ({})",
+            graph.info(output).unwrap().name,
+            graph.shape(output).unwrap()
+        );
         compare(&name, actual, &twin::value_of(graph, &all, output));
     }
 }
@@ -243,7 +247,7 @@ fn check_narrow(
     for ((&output, actual), narrow) in outputs.iter().zip(actual).zip(&narrow) {
         let differs = |i: &usize| actual[*i].to_bits() != narrow[*i].to_bits();
         if let Some(at) = (0..actual.len()).find(differs) {
-            let info = graph.info(output);
+            let info = graph.info(output).unwrap();
             panic!(
                 "{name}, '{}' ({}), two workgroups in a dimension: [{at}] is {:e}, not {:e}",
                 info.name, info.shape, narrow[at], actual[at]

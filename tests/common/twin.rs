@@ -63,7 +63,12 @@ pub fn evaluate(graph: &Graph, values: &Values, batch_start: usize) -> Values {
         }
         if !all.contains_key(&node.output) {
             let value = evaluate_node(graph, node, &all, batch_start);
-            assert_eq!(value.len(), graph.shape(node.output).elements(), "size of {}", node.op);
+            assert_eq!(
+                value.len(),
+                graph.shape(node.output).unwrap().elements(),
+                "size of {}",
+                node.op
+            );
             all.insert(node.output, value);
         }
     }
@@ -76,8 +81,10 @@ pub fn value_of(graph: &Graph, all: &Values, tensor: Tensor) -> Value {
 }
 
 fn constant(graph: &Graph, tensor: Tensor) -> Option<Value> {
-    match graph.info(tensor).role {
-        Role::Constant(value) => Some(Value::exact(&vec![value; graph.shape(tensor).elements()])),
+    match graph.info(tensor).unwrap().role {
+        Role::Constant(value) => {
+            Some(Value::exact(&vec![value; graph.shape(tensor).unwrap().elements()]))
+        }
         _ => None,
     }
 }
@@ -85,9 +92,9 @@ fn constant(graph: &Graph, tensor: Tensor) -> Option<Value> {
 fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -> Value {
     let value = |operand: usize| &all[&node.inputs[operand]];
     let floats = |operand: usize| value(operand).floats();
-    let shape = |operand: usize| graph.shape(node.inputs[operand]);
+    let shape = |operand: usize| graph.shape(node.inputs[operand]).unwrap();
     let columns = shape(0).columns();
-    let out = graph.shape(node.output);
+    let out = graph.shape(node.output).unwrap();
     Value::F(match node.op {
         Op::MatMul(layout) => {
             let (rows, columns) = (out.dims()[0], out.dims()[1]);

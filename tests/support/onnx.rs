@@ -62,7 +62,7 @@ impl Case<'_> {
             .iter()
             .map(|(name, array)| {
                 let tensor = session.tensor(name);
-                let shape = session.graph.shape(tensor);
+                let shape = session.graph.shape(tensor).unwrap();
                 assert_eq!(shape.dims(), array.shape, "{}: shape of '{name}'", self.name());
                 tensor
             })

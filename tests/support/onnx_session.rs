@@ -46,7 +46,7 @@ impl Session {
     }
 
     pub(super) fn dims(&self, x: Tensor) -> Vec<usize> {
-        self.graph.shape(x).dims().to_vec()
+        self.graph.shape(x).unwrap().dims().to_vec()
     }
 
     pub(super) fn unary(&mut self, function: Unary, x: Tensor) -> Tensor {
@@ -156,7 +156,7 @@ impl Session {
 
     /// The elements of `x` at `indices` (row-major positions), as a tensor of `shape`.
     pub(super) fn pick(&mut self, x: Tensor, indices: Vec<usize>, shape: &[usize]) -> Tensor {
-        let elements = self.graph.shape(x).elements();
+        let elements = self.graph.shape(x).unwrap().elements();
         let flat = self.reshape(x, &[elements, 1]);
         let positions = self.graph.index_input("positions", [indices.len()]).unwrap();
         let indices = indices.into_iter().map(|i| i as u32).collect();

@@ -165,7 +165,7 @@ impl Task {
                 scalars.push(graph.count(metric.count(self.loss)?, out, drawn)?);
             }
         } else {
-            let upstream = graph.input("gradient", graph.shape(out).clone())?;
+            let upstream = graph.input("gradient", graph.shape(out)?.clone())?;
             gradients = graph.vector_jacobian(out, upstream, &wrt)?;
             (y, dy) = (Some(out), Some(upstream));
             loss = graph.input("loss", Shape::scalar())?;
@@ -188,7 +188,7 @@ impl Task {
         let loss = graph.input("loss", Shape::scalar())?;
         let mut pairs = Vec::new();
         for parameter in parameters {
-            let gradient = graph.input("gradient", graph.shape(parameter).clone())?;
+            let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }
         graph.update(self.optimizer.rule(), self.optimizer.clip(), loss, &pairs)?;
