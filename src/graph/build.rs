@@ -17,18 +17,16 @@ impl Graph {
         self.add_tensor(name.into(), shape.into(), DType::U32, Role::Input)
     }
 
-    /// A trained parameter.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if another parameter has this name: files keep parameters by name.
+    /// A trained parameter. Files keep parameters by name, so of several with one name the second one's
+    /// is `name_2`, the third one's `name_3`, and so on.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Tensor, Error> {
-        if self.has_parameter(|other| other == name) {
-            let rule = "one that no other parameter of the graph has; put the name of its part of the \
-                        model before it";
-            return Err(Error::argument("a parameter's name", format!("'{name}'"), rule));
+        let mut numbered = (2..).map(|number: usize| format!("{name}_{number}"));
+        let mut unique = name.to_string();
+        while self.has_parameter(|other| other == unique) {
+            unique = numbered.next().unwrap_or_default();
         }
         let role = Role::Parameter(self.parameters.len());
-        let tensor = self.add_tensor(name.into(), shape.into(), DType::F32, role)?;
+        let tensor = self.add_tensor(unique, shape.into(), DType::F32, role)?;
         self.parameters.push(tensor);
         Ok(tensor)
     }
