@@ -3,8 +3,12 @@
 // What differs from one training step to the next. One record per step lies in a table; a dispatch
 // binds the record of its step by a dynamic offset, so nothing is created while training runs.
 struct Step {
-    // Steps completed before this one.
-    number: u32,
+    // What no other step of these parameters has; neither word is 0.
+    serial_low: u32,
+    serial_high: u32,
+    // What the caller calls it.
+    number_low: u32,
+    number_high: u32,
     // First entry of the batch in the epoch's order of rows.
     batch_start: u32,
     // Row of the results table that this step writes.

@@ -1,20 +1,30 @@
-// Keeps what is not finite out of the parameters. status[0] is the number of the first step that
-// went wrong, plus one, or 0; status[1] says what: 1 the loss, 2 a gradient or a new value.
+// Keeps what is not finite out of the parameters. The status is of the first step that went wrong: what
+// did (1 the loss, 2 a gradient or a new value), its serial number and its number; or zeros.
 // Every invocation decides alike, or for its own element alone, so timing has no influence.
 
 @group(0) @binding(6) var<storage, read> loss: array<f32>;
 @group(0) @binding(7) var<storage, read_write> status: array<atomic<u32>>;
 
 fn report(kind: u32) {
-    atomicMax(&status[0], step.number + 1u);
-    atomicMax(&status[1], kind);
+    atomicStore(&status[0], kind);
+    atomicStore(&status[1], step.serial_low);
+    atomicStore(&status[2], step.serial_high);
+    atomicStore(&status[3], step.number_low);
+    atomicStore(&status[4], step.number_high);
+}
+
+// Whether an earlier step went wrong. If it is this very step that does, another invocation may just be
+// writing the status: each word is then still 0, or this step's.
+fn stopped_before() -> bool {
+    let low = atomicLoad(&status[1]);
+    let high = atomicLoad(&status[2]);
+    return (low != 0u && low != step.serial_low) || (high != 0u && high != step.serial_high);
 }
 
 // Whether this step must leave the parameters alone: an earlier one went wrong, or the loss or the
 // norm of the gradients is not finite.
 fn halted() -> bool {
-    let first_bad = atomicLoad(&status[0]);
-    if (first_bad != 0u && first_bad <= step.number) {
+    if (stopped_before()) {
         return true;
     }
     if (!is_finite(loss[step.result_row * dims.loss_stride + dims.loss_column])) {

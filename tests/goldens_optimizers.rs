@@ -106,7 +106,7 @@ impl Descent {
 }
 
 fn steps(rule: UpdateRule, rate: f32, count: usize) -> Vec<Step> {
-    (0..count as u32).map(|step| Step::training(rule, step, step, rate)).collect()
+    (0..count as u32).map(|step| Step::training(rule, step.into(), step, rate)).collect()
 }
 
 /// What rounding may do: each step rounds the parameter once (u of its size) and the way it moves

@@ -272,7 +272,7 @@ fn more_workgroups_than_one_dimension_holds() {
     let sign = |i: usize| (i % 3) as f32 - 1.0;
     executor.write(p, &(0..n).map(|i| 0.5 * sign(i)).collect::<Vec<_>>()).unwrap();
     executor.write(factor, &[n as f32]).unwrap();
-    executor.run_blocking(&[Step::default()]).unwrap();
+    executor.run_blocking(&[Step::forward(0)]).unwrap();
     let found = executor.read_blocking(gradient).unwrap();
     let wrong = (0..n).find(|&i| (found[i] - sign(i)).abs() > 1e-5);
     assert_eq!((found.len(), wrong), (n, None));
@@ -363,7 +363,7 @@ fn losses_are_deterministic() {
     let (p, t) = (net.input([1000, 33]), net.input([1000, 33]));
     let value = net.graph.loss(Loss::MeanSquaredError, p, t).unwrap();
     let gradient = net.graph.gradients(value, &[p]).unwrap()[0];
-    let run = Run { steps: vec![Step::default(); 3], ..Run::default() };
+    let run = Run { steps: vec![Step::forward(0); 3], ..Run::default() };
     let bits = || {
         let found = run.run(&net.graph, &[value, gradient], &net.values);
         found.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()

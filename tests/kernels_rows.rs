@@ -89,7 +89,7 @@ fn copies_keep_bits() {
         let run = Run { fuse, ..Run::default() };
         let outputs = [y, picked, batch, batch_labels];
         let mut executor = run.executor(&net.graph, &outputs, &net.values);
-        executor.run_blocking(&[Step::default()]).unwrap();
+        executor.run_blocking(&[Step::forward(0)]).unwrap();
         for floats in [y, batch] {
             let found = executor.read_blocking(floats).unwrap();
             let expected = special.iter().rev().map(|x| x.to_bits());
@@ -126,7 +126,7 @@ fn batches() {
         for batch_start in [0, (n - rows) / 2, n - rows] {
             for fuse in [true, false] {
                 // The first step must leave nothing behind.
-                let steps = vec![Step::default(), step_from(batch_start)];
+                let steps = vec![Step::forward(0), step_from(batch_start)];
                 let run = Run { steps, fuse, ..Run::default() };
                 let found = run.run(&net.graph, &outputs, &net.values);
                 let all = twin::evaluate(&net.graph, &net.values, batch_start);

@@ -155,7 +155,7 @@ fn many_steps_in_one_submission() {
         let mut trained = training.trained();
         let start = trained.clone();
         training.draw_gradients(0.25, &executor, &mut trained);
-        let rate = |step: u32| 0.02 / (1 + step % 3) as f32;
+        let rate = |step: u64| 0.02 / (1 + step % 3) as f32;
         // More than one submission holds.
         let steps: Vec<Step> =
             (0..70).map(|step| Step::training(rule, step, 0, rate(step))).collect();

@@ -236,7 +236,7 @@ impl Problem {
         // Where the device computes: at the nearest f32s.
         let b = f64s(&f32s(b));
         write(&self.executor, &self.values(&b));
-        self.executor.run_blocking(&[Step::default()]).unwrap();
+        self.executor.run_blocking(&[Step::forward(0)]).unwrap();
         let predictions = self.read(self.predictions);
         let residual = |(y, p): (&f64, &f32)| y - f64::from(*p);
         let residuals: Vec<f64> = self.ys.iter().zip(&predictions).map(residual).collect();

@@ -12,6 +12,8 @@ use wgrad::plan::{AdapterClass, Barriers, Plan, PlanOptions, Target};
 use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Counters, Error, Gpu};
 
+/// Bytes that say whether a step went wrong, and which.
+const STATUS: u64 = 20;
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
 
 fn noop_with(limits: wgpu::Limits) -> Gpu {
@@ -171,14 +173,14 @@ fn steps_create_nothing() {
     assert_eq!(writing, Counters { bytes_uploaded: 400, ..Counters::default() });
     for steps in [1, 7, MAX_STEPS] {
         let records: Vec<Step> =
-            (0..steps).map(|i| Step::training(SGD, i as u32, 0, 0.1)).collect();
+            (0..steps).map(|i| Step::training(SGD, i as u64, 0, 0.1)).collect();
         let (running, rows) = counted(&gpu, || executor.run_blocking(&records).unwrap());
         assert_eq!(rows, vec![vec![0.0]; steps]);
         assert_eq!(created(&running), [0; 3], "{steps} steps");
         assert_eq!(running.submissions, 1);
         assert_eq!(running.dispatches, steps as u64 * dispatches);
         assert_eq!(running.bytes_uploaded, steps as u64 * 256, "a record per step, aligned");
-        assert_eq!(running.bytes_read_back, 8 + 4 * steps as u64, "the status and the losses");
+        assert_eq!(running.bytes_read_back, STATUS + 4 * steps as u64, "the status and the losses");
         assert!(running.host_waits <= 1);
     }
     // More steps than a submission holds.
@@ -211,7 +213,7 @@ fn fit_submits_an_epoch_at_once() {
     assert_eq!(more.dispatches, 9 * 32 * 8);
     assert_eq!(more.bytes_uploaded, 9 * 32 * 256, "one record per step");
     // The loss of each step, and the status: of full batches and of the last one.
-    assert_eq!(more.bytes_read_back, 9 * (32 * 4 + 2 * 8));
+    assert_eq!(more.bytes_read_back, 9 * (32 * 4 + 2 * STATUS));
 }
 
 /// A shuffled epoch uploads the order, a streamed one the rows.
@@ -286,13 +288,14 @@ fn too_many_steps_or_untaken_results_are_refused() {
     let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
     let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
     for steps in [0, MAX_STEPS + 1] {
-        let error = pollster::block_on(executor.submit(&vec![Step::default(); steps]));
+        let error =
+            pollster::block_on(executor.submit(&vec![Step::training(SGD, 0, 0, 0.1); steps]));
         let message = error.expect_err("steps").to_string();
         assert!(message.contains(&steps.to_string()) && message.contains("64"), "{message}");
     }
     let record = |executor: &mut Executor| {
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        let result = executor.record(&mut encoder, &[Step::default()]);
+        let result = executor.record(&mut encoder, &[Step::training(SGD, 0, 0, 0.1)]);
         if result.is_ok() {
             gpu.queue().submit([encoder.finish()]);
             executor.submitted();

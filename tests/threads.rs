@@ -20,11 +20,11 @@ fn threads_share_a_device() {
                 let plan = Plan::new(&net.graph, &[y], &gpu.target()).unwrap();
                 let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
                 common::write(&executor, &net.values);
-                let first = executor.run_blocking(&[Step::default()]).map(|_| ());
+                let first = executor.run_blocking(&[Step::forward(0)]).map(|_| ());
                 first.unwrap();
                 let expected = executor.read_blocking(y).unwrap();
                 for _ in 0..20 {
-                    executor.run_blocking(&[Step::default()]).unwrap();
+                    executor.run_blocking(&[Step::forward(0)]).unwrap();
                     assert!(executor.read_blocking(y).unwrap() == expected);
                 }
             });

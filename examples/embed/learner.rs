@@ -85,7 +85,7 @@ impl Learner {
         let record = |number: usize| {
             let rate = self.optimizer.learning_rate_at(number as u64);
             let first_row = (number % EPOCH * BATCH) as u32;
-            Step::training(self.optimizer.rule(), number as u32, first_row, rate)
+            Step::training(self.optimizer.rule(), number as u64, first_row, rate)
         };
         let end = self.steps + steps.min(MAX_STEPS);
         let steps: Vec<Step> = (self.steps..end).map(record).collect();
@@ -95,7 +95,7 @@ impl Learner {
 
     /// Records the computation of the picture.
     pub fn paint(&mut self, encoder: &mut CommandEncoder) -> Result<(), Error> {
-        self.painter.record(encoder, &[Step::default()])
+        self.painter.record(encoder, &[Step::forward(0)])
     }
 
     /// To be called after the submission of what was recorded.

@@ -15,7 +15,9 @@ mod resident;
 mod ring;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod schedule;
+mod serial;
 mod snapshot;
+mod status;
 mod step;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod timeline;
@@ -25,13 +27,16 @@ pub mod tree;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use gradient_sum::{GradientSum, Piece};
 pub use parameters::Parameters;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use parameters::STATUS_BYTES;
+pub(crate) use record::submit_all;
 pub(crate) use resident::{Bindings, Figures, Resident};
+pub(crate) use ring::Numbers;
 pub use ring::Results;
 #[cfg(not(target_arch = "wasm32"))]
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
+pub(crate) use status::Halt;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use status::STATUS_BYTES;
 pub use step::Step;
 
 use std::collections::VecDeque;
@@ -42,6 +47,7 @@ use crate::graph::{DType, Role, Tensor, TensorInfo};
 use crate::plan::{Place, Plan};
 use crate::{Error, Result};
 use ring::Ring;
+use step::StepRecord;
 
 /// Most steps in one submission.
 pub const MAX_STEPS: usize = 64;
@@ -81,7 +87,8 @@ pub struct Executor {
     /// Row of the step table for the next single record.
     #[cfg(not(target_arch = "wasm32"))]
     next_row: usize,
-    arrived: VecDeque<Results>,
+    /// Results taken in, and yet to be taken by the caller.
+    arrived: VecDeque<Numbers>,
 }
 
 /// A dispatch with its pipeline and bindings.
@@ -165,7 +172,8 @@ impl Executor {
         for &bytes in &plan.memory().slots {
             slots.push(gpu.buffer("intermediate tensors", bytes).await?);
         }
-        let step_stride = u64::from(plan.target().alignment).max(size_of::<Step>() as u64);
+        let step_stride =
+            (size_of::<StepRecord>() as u64).next_multiple_of(plan.target().alignment.into());
         let table = step_stride * (MAX_STEPS * SEGMENTS) as u64;
         use wgpu::BufferUsages as Usage;
         let step_table =

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::serial::Serials;
+use super::status::STATUS_BYTES;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernel::Arena;
 use crate::plan::{ArenaEntry, ArenaLayout};
@@ -22,10 +24,8 @@ struct Shared {
     gradients: Vec<Buffer>,
     states: Vec<Vec<Buffer>>,
     status: Buffer,
+    serials: Serials,
 }
-
-/// Bytes of the status words.
-pub(crate) const STATUS_BYTES: u64 = 8;
 
 impl Parameters {
     /// Zeroed parameters. With `states` given there is room for gradients and for that many values
@@ -51,6 +51,7 @@ impl Parameters {
                 gradients: if states.is_some() { arena("gradients").await? } else { Vec::new() },
                 states: state_buffers,
                 status: gpu.buffer("status", STATUS_BYTES).await?,
+                serials: Serials::default(),
                 layout: layout.clone(),
                 gpu: gpu.clone(),
             }),
@@ -190,6 +191,11 @@ impl Parameters {
         let states = shared.states.iter().flatten();
         let arenas = shared.values.iter().chain(&shared.gradients).chain(states);
         arenas.chain([&shared.status]).map(|buffer| buffer.size()).sum()
+    }
+
+    /// Where steps that use these parameters draw their serial numbers.
+    pub(super) fn serials(&self) -> &Serials {
+        &self.shared.serials
     }
 
     pub(crate) fn status(&self) -> &wgpu::Buffer {

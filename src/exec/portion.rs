@@ -2,16 +2,20 @@
 
 use std::ops::Range;
 
-use super::{Executor, MAX_STEPS, SEGMENTS, Step};
+use super::{Executor, MAX_STEPS, SEGMENTS, Step, StepRecord};
 use crate::Result;
 use crate::graph::Pass;
 
 impl Executor {
     /// Writes a step's record to the next row of the step table; returns the row.
+    ///
+    /// # Errors
+    /// If the plan trains and the step does not, or by another rule; the errors of the device.
     pub(crate) fn write_step(&mut self, step: &Step) -> Result<usize> {
+        let serial = self.parameters.serials().draw(1);
+        let record = StepRecord::new(step, self.plan.rule(), serial, 0)?;
         let row = self.next_row;
         self.next_row = (self.next_row + 1) % (MAX_STEPS * SEGMENTS);
-        let record = Step { result_row: 0, ..*step };
         let offset = row as u64 * self.step_stride;
         self.gpu.write(&self.step_table, offset, bytemuck::bytes_of(&record))?;
         Ok(row)

@@ -3,8 +3,9 @@
 use wgpu::BindingResource;
 
 use super::ring::DEPTH as RESULTS;
-use super::{Bound, Executor, MAX_STEPS, Results, SEGMENTS, Step};
-use crate::gpu::{Buffer, Pipeline};
+use super::serial::Serial;
+use super::{Bound, Executor, MAX_STEPS, Numbers, Results, SEGMENTS, Step, StepRecord};
+use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::kernel::reflect::Access;
 use crate::kernel::{Operand, grid};
 use crate::plan::{Dispatch, Place};
@@ -65,7 +66,7 @@ impl Executor {
         let mut entries = Vec::new();
         for binding in &pipeline.bindings {
             let resource = if Pipeline::is_step(binding) {
-                range(&self.step_table, 0, size_of::<Step>() as u64)
+                range(&self.step_table, 0, size_of::<StepRecord>() as u64)
             } else if binding.access == Access::Uniform {
                 range(uniforms, dims_offset, launch.dims.len() as u64 * 4)
             } else {
@@ -125,22 +126,22 @@ impl Executor {
     /// at most four may wait.
     ///
     /// # Errors
-    /// If there are too many steps, or too many results wait to be taken.
+    /// If there are too many steps, or too many results wait to be taken; if the plan trains and a step
+    /// does not ([`Step::forward`]), or does by another rule.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
         // A plan without results that does not train has nothing to tell the host.
         let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
-        self.record_steps(encoder, steps, reports)
+        self.record_steps(encoder, steps, reports).map(drop)
     }
 
+    /// Returns the serial number of the first.
     fn record_steps(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         steps: &[Step],
         reports: bool,
-    ) -> Result<()> {
-        if steps.is_empty() || steps.len() > MAX_STEPS {
-            return Err(Error::argument("steps", steps.len(), &format!("1 to {MAX_STEPS}")));
-        }
+    ) -> Result<Serial> {
+        check_count(steps)?;
         if reports && !self.ring.has_room() {
             let rule = "fewer; take results between them";
             return Err(Error::argument(
@@ -150,15 +151,17 @@ impl Executor {
             ));
         }
         let first = self.segment * MAX_STEPS;
-        self.segment = (self.segment + 1) % SEGMENTS;
+        let serial = self.parameters.serials().draw(steps.len());
         let mut table = vec![0; steps.len() * self.step_stride as usize];
         let rows = table.chunks_exact_mut(self.step_stride as usize);
         for (row, (bytes, step)) in rows.zip(steps).enumerate() {
-            let record = Step { result_row: (first + row) as u32, ..*step };
-            if let Some(start) = bytes.get_mut(..size_of::<Step>()) {
+            let (trains, result_row) = (self.plan.rule(), (first + row) as u32);
+            let record = StepRecord::new(step, trains, serial.after(row), result_row)?;
+            if let Some(start) = bytes.get_mut(..size_of::<StepRecord>()) {
                 start.copy_from_slice(bytemuck::bytes_of(&record));
             }
         }
+        self.segment = (self.segment + 1) % SEGMENTS;
         let offset = first as u64 * self.step_stride;
         self.gpu.write(&self.step_table, offset, &table)?;
         let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -175,9 +178,10 @@ impl Executor {
         self.gpu.tally().dispatches.add((steps.len() * self.dispatches.len()) as u64);
         if reports {
             let status = self.parameters.status();
-            self.ring.record(encoder, &self.results, first, status, steps.len());
+            let results = (&*self.results, first);
+            self.ring.record(encoder, results, status, (serial, steps.len()))?;
         }
-        Ok(())
+        Ok(serial)
     }
 
     /// Says that what [`Executor::record`] recorded was submitted, so that results can come back.
@@ -186,27 +190,20 @@ impl Executor {
     }
 
     /// Runs `steps` (at most [`MAX_STEPS`]) in one submission. Does not wait for the device unless
-    /// four submissions' results are under way.
+    /// four submissions' results are under way; given up in that wait, nothing is submitted.
     ///
     /// # Errors
     /// Those of [`Executor::record`] and of the device.
     pub async fn submit(&mut self, steps: &[Step]) -> Result<()> {
+        check_count(steps)?;
         self.make_room().await?;
         let gpu = self.gpu.clone();
-        // Reports always, so that whoever runs steps can wait for them.
-        gpu.submit(|encoder| self.record_steps(encoder, steps, true)).await?;
-        self.submitted();
-        Ok(())
+        submit_all(&gpu, &mut [(self, steps)], || {}).await
     }
 
     /// Makes sure that another recording's results have room, taking the oldest ones in if not.
     pub(crate) async fn make_room(&mut self) -> Result<()> {
-        while !self.ring.has_room() {
-            match self.ring.take(&self.gpu).await? {
-                Some(results) => self.arrived.push_back(results),
-                None => break,
-            }
-        }
+        while !self.ring.has_room() && self.take_in().await? {}
         Ok(())
     }
 
@@ -215,16 +212,35 @@ impl Executor {
         !self.arrived.is_empty() || self.ring.is_ready()
     }
 
+    /// Takes in the oldest results under way, waiting for them. Says whether there were any.
+    async fn take_in(&mut self) -> Result<bool> {
+        let taken = self.ring.take(&self.gpu).await?;
+        let any = taken.is_some();
+        self.arrived.extend(taken);
+        Ok(any)
+    }
+
+    /// Waits until [`Executor::arrived`] has the oldest results, if there are any.
+    pub(crate) async fn arrive(&mut self) -> Result<()> {
+        if self.arrived.is_empty() {
+            self.take_in().await?;
+        }
+        Ok(())
+    }
+
+    /// The oldest results, if they have been taken in.
+    pub(crate) fn arrived(&mut self) -> Option<Numbers> {
+        self.arrived.pop_front()
+    }
+
     /// The results of the oldest submission not yet taken, waiting for them; `None` if there are
-    /// none.
+    /// none. If the wait is given up they stay the oldest.
     ///
     /// # Errors
     /// Those of the device.
     pub async fn results(&mut self) -> Result<Option<Results>> {
-        match self.arrived.pop_front() {
-            Some(results) => Ok(Some(results)),
-            None => self.ring.take(&self.gpu).await,
-        }
+        self.arrive().await?;
+        Ok(self.arrived().map(|numbers| self.ring.rows(numbers)))
     }
 
     /// As [`Executor::results`], but only what is here already.
@@ -235,39 +251,78 @@ impl Executor {
         if self.is_ready() { self.results().await } else { Ok(None) }
     }
 
-    /// Runs any number of steps and waits for them; returns their results, a row per step.
+    /// Runs any number of steps and waits for them; returns their results, a row per step. Results of
+    /// earlier submissions that nobody took stay for [`Executor::results`]; so do those of these steps
+    /// if the wait for them is given up.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if the plan trains and the loss or a parameter of a step was NaN or
     /// infinite: neither that step nor a later one moved the parameters (but those that still could,
     /// where only a parameter was not finite), and none will until
     /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is NaN if the loss is
-    /// not among the plan's results. Besides, the errors of the device.
+    /// not among the plan's results, or the step was an earlier submission's. Besides, the errors of
+    /// the device.
     pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
+        let others = self.arrived.len() + self.ring.under_way();
         for chunk in steps.chunks(MAX_STEPS) {
             self.submit(chunk).await?;
         }
-        let (mut rows, mut halted_at) = (Vec::new(), None);
-        while let Some(results) = self.results().await? {
-            halted_at = halted_at.or(results.halted_at);
-            rows.extend(results.rows);
+        while self.take_in().await? {}
+        let (mut rows, mut halted) = (Vec::new(), None);
+        for numbers in self.arrived.split_off(others) {
+            let row = numbers.halted_row.map(|row| rows.len() + row);
+            halted = halted.or(numbers.halt.map(|halt| (halt.number, row)));
+            rows.extend(self.ring.rows(numbers).rows);
         }
-        match halted_at {
-            Some(number) if self.plan.rule().is_some() => {
-                let loss = self.loss_of(number, steps, &rows);
-                Err(Error::NotFinite { step: number.into(), epoch: 0, loss })
+        match halted {
+            Some((step, row)) if self.plan.rule().is_some() => {
+                let row = row.and_then(|row| rows.get(row));
+                let loss = row.and_then(|row| row.get(self.plan.loss_column()?));
+                Err(Error::NotFinite { step, epoch: 0, loss: loss.copied().unwrap_or(f32::NAN) })
             }
             _ => Ok(rows),
         }
     }
+}
 
-    /// The loss of the step of this number, NaN if it is not known. The last of `rows` are those of
-    /// `steps`.
-    fn loss_of(&self, number: u32, steps: &[Step], rows: &[Vec<f32>]) -> f32 {
-        let rows = rows.get(rows.len().saturating_sub(steps.len())..).unwrap_or_default();
-        let row = steps.iter().zip(rows).find(|(step, _)| step.number == number);
-        let loss = |row: &Vec<f32>| row.get(self.plan.loss_column()?).copied();
-        row.and_then(|(_, row)| loss(row)).unwrap_or(f32::NAN)
+/// Runs steps of several executors of one device in one submission, each at most [`MAX_STEPS`] and none if
+/// there are none. All have room for their results. As soon as it is submitted, before anything is waited
+/// for, `then` is called.
+///
+/// # Errors
+/// Those of [`Executor::record`] and of the device; then no results are under way.
+pub(crate) async fn submit_all(
+    gpu: &Gpu,
+    parts: &mut [(&mut Executor, &[Step])],
+    then: impl FnOnce(),
+) -> Result<()> {
+    let mut serials = Vec::new();
+    let submitted = gpu.scoped("a submission", || {
+        let mut encoder = gpu.encoder();
+        for (executor, steps) in parts.iter_mut().filter(|(_, steps)| !steps.is_empty()) {
+            // Reports always, so that whoever runs steps can wait for them.
+            serials.push(executor.record_steps(&mut encoder, steps, true)?);
+        }
+        gpu.send(encoder);
+        for (executor, _) in parts.iter_mut() {
+            serials.iter().for_each(|&first| executor.ring.sent(gpu, first));
+        }
+        then();
+        Ok(())
+    });
+    let submitted = submitted.await.and_then(|recorded| recorded);
+    if submitted.is_err() {
+        for (executor, _) in parts.iter_mut() {
+            serials.iter().for_each(|&first| executor.ring.retract(first));
+        }
+    }
+    submitted
+}
+
+fn check_count(steps: &[Step]) -> Result<()> {
+    match steps.len() {
+        1..=MAX_STEPS => Ok(()),
+        count => Err(Error::argument("steps", count, &format!("1 to {MAX_STEPS}"))),
     }
 }
 

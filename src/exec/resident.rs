@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::ring::Ring;
+use super::ring::{Numbers, Ring};
+use super::serial::Serial;
+use super::step::{StepFigures, words};
 use super::{Parameters, Step};
 use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::kernel::resident::{Held, MOST_STEPS, Memory, Net};
@@ -24,20 +26,20 @@ pub(crate) struct Figures {
     pub(crate) clip_norm: f32,
     pub(crate) delta: f32,
     pub(crate) layers: u32,
+    /// That of the first step.
+    pub(crate) serial: [u32; 2],
+    pub(crate) unused: [u32; 2],
 }
 
 /// `struct Record`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 struct Record {
-    number: u32,
+    number: [u32; 2],
     batch_start: u32,
     rows: u32,
     share: f32,
-    learning_rate: f32,
-    correction1: f32,
-    correction2: f32,
-    unused: u32,
+    figures: StepFigures,
 }
 
 /// The data that batches are drawn from.
@@ -47,10 +49,6 @@ pub(crate) struct Bindings<'a> {
     pub(crate) targets: &'a wgpu::Buffer,
     pub(crate) order: &'a wgpu::Buffer,
 }
-
-/// The number of the first step that was not finite, if one was, and a row per step, one after
-/// another.
-pub(crate) type Numbers = (Option<u32>, Vec<f32>);
 
 /// The kernel with everything it needs on one device.
 #[derive(Debug)]
@@ -159,24 +157,54 @@ impl Resident {
         &self.net
     }
 
-    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one submission: in one
-    /// dispatch, or if workgroups share the rows, in one per step and one for the last update. Does not
-    /// wait for the device unless four submissions' results are under way.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if there are none or too many; the errors of the device.
-    pub(crate) async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
-        if steps.is_empty() || steps.len() > MOST_STEPS {
-            return Err(Error::argument("steps", steps.len(), &format!("1 to {MOST_STEPS}")));
-        }
+    /// Makes sure that another submission's results have room, taking the oldest ones in if not.
+    pub(crate) async fn make_room(&mut self) -> Result<()> {
         while !self.ring.has_room() {
-            match self.take().await? {
+            match self.ring.take(&self.gpu).await? {
                 Some(numbers) => self.arrived.push_back(numbers),
                 None => break,
             }
         }
+        Ok(())
+    }
+
+    /// Runs `steps` (at most [`MOST_STEPS`]), each with the rows of its batch, in one submission: in one
+    /// dispatch, or if workgroups share the rows, in one per step and one for the last update. There is
+    /// room for its results. As soon as it is submitted, before anything is waited for, `then` is called.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are none or too many, or one does not train by the net's rule; the
+    /// errors of the device. Then no results are under way.
+    pub(crate) async fn submit(
+        &mut self,
+        steps: &[(Step, usize)],
+        then: impl FnOnce(),
+    ) -> Result<()> {
+        if steps.is_empty() || steps.len() > MOST_STEPS {
+            return Err(Error::argument("steps", steps.len(), &format!("1 to {MOST_STEPS}")));
+        }
+        let serial = self.parameters.serials().draw(steps.len());
+        self.write_records(steps, serial)?;
+        let gpu = self.gpu.clone();
+        let submitted = gpu.scoped("a submission", || {
+            let mut encoder = gpu.encoder();
+            self.record(&mut encoder, steps.len(), serial)?;
+            gpu.send(encoder);
+            self.ring.sent(&gpu, serial);
+            then();
+            Ok(())
+        });
+        let submitted = submitted.await.and_then(|recorded| recorded);
+        if submitted.is_err() {
+            self.ring.retract(serial);
+        }
+        submitted
+    }
+
+    fn write_records(&mut self, steps: &[(Step, usize)], serial: Serial) -> Result<()> {
         let figures = Figures {
             steps: word(steps.len()),
+            serial: serial.words(),
             layers: word(self.net.layers.len()),
             ..self.figures
         };
@@ -184,37 +212,34 @@ impl Resident {
         self.bytes.extend_from_slice(bytemuck::bytes_of(&figures));
         for &(step, rows) in steps {
             let record = Record {
-                number: step.number,
+                number: words(step.number),
                 batch_start: step.batch_start,
                 rows: word(rows),
                 share: self.net.share(rows),
-                learning_rate: step.learning_rate,
-                correction1: step.correction1,
-                correction2: step.correction2,
-                unused: 0,
+                figures: step.figures(Some(self.net.rule))?,
             };
             self.bytes.extend_from_slice(bytemuck::bytes_of(&record));
         }
-        self.gpu.write(&self.run, 0, &self.bytes)?;
-        let gpu = self.gpu.clone();
+        self.gpu.write(&self.run, 0, &self.bytes)
+    }
+
+    fn record(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: usize,
+        serial: Serial,
+    ) -> Result<()> {
         let workgroups = self.net.workgroups;
-        gpu.submit(|encoder| {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.group, &[]);
-            let dispatches = if workgroups == 1 { 1 } else { steps.len() + 1 };
-            for _ in 0..dispatches {
-                pass.dispatch_workgroups(word(workgroups), 1, 1);
-            }
-            drop(pass);
-            gpu.tally().dispatches.add(dispatches as u64);
-            let status = self.parameters.status();
-            self.ring.record(encoder, &self.results, 0, status, steps.len());
-            Ok(())
-        })
-        .await?;
-        self.ring.submitted(&self.gpu);
-        Ok(())
+        let dispatches = if workgroups == 1 { 1 } else { steps + 1 };
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        for _ in 0..dispatches {
+            pass.dispatch_workgroups(word(workgroups), 1, 1);
+        }
+        drop(pass);
+        self.gpu.tally().dispatches.add(dispatches as u64);
+        self.ring.record(encoder, (&self.results, 0), self.parameters.status(), (serial, steps))
     }
 
     /// Whether [`Resident::results`] would return at once.
@@ -223,19 +248,14 @@ impl Resident {
     }
 
     /// The results of the oldest submission not yet taken, waiting for them; `None` if there are
-    /// none.
+    /// none. If the wait is given up they stay the oldest.
     ///
     /// # Errors
     /// Those of the device.
     pub(crate) async fn results(&mut self) -> Result<Option<Numbers>> {
         match self.arrived.pop_front() {
             Some(numbers) => Ok(Some(numbers)),
-            None => self.take().await,
+            None => self.ring.take(&self.gpu).await,
         }
-    }
-
-    async fn take(&mut self) -> Result<Option<Numbers>> {
-        let taken = self.ring.take_numbers(&self.gpu).await?;
-        Ok(taken.map(|(status, numbers)| (status.halted_at, numbers)))
     }
 }

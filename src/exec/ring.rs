@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use crate::Result;
+use super::serial::Serial;
+use super::status::{Halt, STATUS_BYTES};
 use crate::gpu::{Arrival, Buffer, Gpu, map};
-
-use super::parameters::STATUS_BYTES;
+use crate::{Error, Result};
 
 /// Submissions whose results may be under way at once.
 pub(super) const DEPTH: usize = 4;
@@ -16,17 +16,31 @@ pub(super) const DEPTH: usize = 4;
 pub struct Results {
     /// One row per step, `columns` numbers each.
     pub rows: Vec<Vec<f32>>,
-    /// Number of the first step that was not finite, if one was.
-    pub halted_at: Option<u32>,
+    /// Number of the first step that was not finite, if one was, in this submission or before.
+    pub halted_at: Option<u64>,
+    /// Which of `rows` is that step's, if it is of this submission.
+    pub halted_row: Option<usize>,
     /// Whether that step's loss was finite, and only a parameter's new value was not.
     pub halted_by_parameter: bool,
 }
 
-/// The words of `update_guard.wgsl`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Status {
-    pub(super) halted_at: Option<u32>,
-    pub(super) by_parameter: bool,
+/// The results of one submission, as they lie on the device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Numbers {
+    /// A row per step, one after another.
+    pub(crate) numbers: Vec<f32>,
+    /// The first step that went wrong, if one did.
+    pub(crate) halt: Option<Halt>,
+    /// Its row, if it is of this submission.
+    pub(crate) halted_row: Option<usize>,
+}
+
+/// A copy of results and status, of `rows` steps whose serial numbers begin with `first`.
+#[derive(Debug)]
+struct Copied {
+    staging: Buffer,
+    rows: usize,
+    first: Serial,
 }
 
 #[derive(Debug)]
@@ -34,9 +48,9 @@ pub(super) struct Ring {
     columns: usize,
     row_capacity: usize,
     free: Vec<Buffer>,
-    under_way: VecDeque<(Buffer, usize, Arrival)>,
-    /// Copies recorded into an encoder that the caller has yet to submit.
-    recorded: VecDeque<(Buffer, usize)>,
+    under_way: VecDeque<(Copied, Arrival)>,
+    /// Copies recorded into an encoder that is yet to be submitted.
+    recorded: VecDeque<Copied>,
 }
 
 impl Ring {
@@ -72,59 +86,97 @@ impl Ring {
         !self.free.is_empty()
     }
 
-    /// Whether the oldest results are here.
-    pub(super) fn is_ready(&self) -> bool {
-        self.under_way.front().is_some_and(|(_, _, arrival)| arrival.is_ready())
+    /// Submissions whose results are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
     }
 
-    /// Records the copy of `rows` rows and the status. The caller has made sure that there is room.
+    /// Whether the oldest results are here.
+    pub(super) fn is_ready(&self) -> bool {
+        self.under_way.front().is_some_and(|(_, arrival)| arrival.is_ready())
+    }
+
+    /// Records the copy of `rows` rows, whose steps' serial numbers begin with `first`, and of the status.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if there is no room: the caller has made sure of it.
     pub(super) fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        results: &wgpu::Buffer,
-        first_row: usize,
+        results: (&wgpu::Buffer, usize),
         status: &wgpu::Buffer,
-        rows: usize,
-    ) {
-        debug_assert!(rows <= self.row_capacity);
-        let Some(staging) = self.free.pop() else { return };
+        (first, rows): (Serial, usize),
+    ) -> Result<()> {
+        let (results, first_row) = results;
+        let staging = match self.free.pop() {
+            Some(staging) if rows <= self.row_capacity => staging,
+            _ => return Err(Error::bug(format!("results of {rows} steps without room for them"))),
+        };
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         if self.columns > 0 {
             let offset = (first_row * self.columns * 4) as u64;
             let bytes = (rows * self.columns * 4) as u64;
             encoder.copy_buffer_to_buffer(results, offset, &staging, STATUS_BYTES, bytes);
         }
-        self.recorded.push_back((staging, rows));
+        self.recorded.push_back(Copied { staging, rows, first });
+        Ok(())
     }
 
-    /// Asks for what was recorded, once it is submitted.
+    /// Asks for all that was recorded, once it is submitted.
     pub(super) fn submitted(&mut self, gpu: &Gpu) {
-        while let Some((staging, rows)) = self.recorded.pop_front() {
-            let arrival = map(gpu, &staging, self.bytes(rows), "a training step");
-            self.under_way.push_back((staging, rows, arrival));
+        while let Some(copied) = self.recorded.pop_front() {
+            self.ask(gpu, copied);
         }
     }
 
-    /// The oldest results, waiting for them; `None` if none are under way.
-    pub(super) async fn take(&mut self, gpu: &Gpu) -> Result<Option<Results>> {
-        let Some((status, numbers)) = self.take_numbers(gpu).await? else { return Ok(None) };
-        Ok(Some(Results {
-            rows: numbers.chunks(self.columns.max(1)).map(<[f32]>::to_vec).collect(),
-            halted_at: status.halted_at,
-            halted_by_parameter: status.by_parameter,
-        }))
+    /// Asks for what was recorded of the steps whose serial numbers begin with `first`, if it is here.
+    pub(super) fn sent(&mut self, gpu: &Gpu, first: Serial) {
+        let place = self.recorded.iter().position(|copied| copied.first == first);
+        if let Some(copied) = place.and_then(|place| self.recorded.remove(place)) {
+            self.ask(gpu, copied);
+        }
     }
 
-    /// The oldest results, row after row.
-    pub(super) async fn take_numbers(&mut self, gpu: &Gpu) -> Result<Option<(Status, Vec<f32>)>> {
-        let Some((staging, rows, arrival)) = self.under_way.pop_front() else { return Ok(None) };
+    fn ask(&mut self, gpu: &Gpu, copied: Copied) {
+        let arrival = map(gpu, &copied.staging, self.bytes(copied.rows), "a training step");
+        self.under_way.push_back((copied, arrival));
+    }
+
+    /// Forgets the results of the steps whose serial numbers begin with `first`, which were never run.
+    pub(super) fn retract(&mut self, first: Serial) {
+        let place = self.recorded.iter().position(|copied| copied.first == first);
+        if let Some(copied) = place.and_then(|place| self.recorded.remove(place)) {
+            self.free.push(copied.staging);
+        }
+        let place = self.under_way.iter().position(|(copied, _)| copied.first == first);
+        if let Some((copied, _)) = place.and_then(|place| self.under_way.remove(place)) {
+            copied.staging.unmap();
+            self.free.push(copied.staging);
+        }
+    }
+
+    /// The oldest results, waiting for them; `None` if none are under way. If the wait is given up they
+    /// stay the oldest.
+    pub(super) async fn take(&mut self, gpu: &Gpu) -> Result<Option<Numbers>> {
+        let Some((_, arrival)) = self.under_way.front_mut() else { return Ok(None) };
         arrival.await?;
+        let Some((copied, _)) = self.under_way.pop_front() else { return Ok(None) };
+        let Copied { staging, rows, first } = copied;
         let bytes = gpu.mapped(&staging, self.bytes(rows))?;
         self.free.push(staging);
         let (status, numbers) = bytes.split_at(STATUS_BYTES as usize);
-        let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
-        let word = |index: usize| status.get(index).copied().unwrap_or(0);
-        let status = Status { halted_at: word(0).checked_sub(1), by_parameter: word(1) == 2 };
-        Ok(Some((status, bytemuck::pod_collect_to_vec(numbers))))
+        let halt = Halt::read(status)?;
+        let halted_row = halt.and_then(|halt| halt.serial.place_among(first, rows));
+        Ok(Some(Numbers { numbers: bytemuck::pod_collect_to_vec(numbers), halt, halted_row }))
+    }
+
+    /// Such results, row by row.
+    pub(super) fn rows(&self, taken: Numbers) -> Results {
+        Results {
+            rows: taken.numbers.chunks(self.columns.max(1)).map(<[f32]>::to_vec).collect(),
+            halted_at: taken.halt.map(|halt| halt.number),
+            halted_row: taken.halted_row,
+            halted_by_parameter: taken.halt.is_some_and(|halt| halt.by_parameter),
+        }
     }
 }

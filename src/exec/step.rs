@@ -2,42 +2,152 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// The part of a step that is not in the plan; `struct Step` of `shaders/prelude.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+use super::serial::Serial;
+use crate::graph::UpdateRule;
+use crate::{Error, Result};
+
+/// The part of a step that is not in the plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Steps completed before this one, over the life of the parameters.
-    pub number: u32,
+    /// Steps completed before this one, over the life of the parameters: what Adam's corrections depend
+    /// on, and what a report names the step by. Numbers may repeat.
+    pub number: u64,
     /// First entry of the batch in the epoch's order of rows.
     pub batch_start: u32,
-    /// Row of the results table; the executor sets it.
-    pub(crate) result_row: u32,
-    /// η.
-    pub learning_rate: f32,
-    /// Adam's `1 / (1 - β₁ᵗ)`, t counted from 1.
-    pub correction1: f32,
-    /// Adam's `1 / (1 - β₂ᵗ)`.
-    pub correction2: f32,
+    /// The rule and η, of a step that trains.
+    update: Option<(UpdateRule, f32)>,
 }
 
 impl Step {
-    /// A step of training: number `number` (from 0) with learning rate η, drawing its batch from
-    /// `batch_start`. Bias corrections are those of `rule`.
-    pub fn training(
-        rule: crate::graph::UpdateRule,
-        number: u32,
-        batch_start: u32,
-        learning_rate: f32,
-    ) -> Self {
-        let (correction1, correction2) = match rule {
-            crate::graph::UpdateRule::Adam { beta1, beta2, .. } => {
-                let t = f64::from(number) + 1.0;
-                // Computed in f64: 1 - βᵗ loses all digits in f32 when β is close to 1.
-                let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
-                (correction(beta1), correction(beta2))
+    /// A step that only computes, drawing its batch from `batch_start`: for plans without an update.
+    pub fn forward(batch_start: u32) -> Self {
+        Self { number: 0, batch_start, update: None }
+    }
+
+    /// A step of training by the plan's `rule`: number `number` (from 0) with learning rate η, drawing its
+    /// batch from `batch_start`. A plan without an update computes the same as by [`Step::forward`].
+    pub fn training(rule: UpdateRule, number: u64, batch_start: u32, learning_rate: f32) -> Self {
+        Self { number, batch_start, update: Some((rule, learning_rate)) }
+    }
+
+    /// η, if it trains.
+    pub fn learning_rate(&self) -> Option<f32> {
+        self.update.map(|(_, rate)| rate)
+    }
+
+    /// η and Adam's corrections by the rule of what is to run, if that trains; else zeros.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it trains and the step does not, or by another rule.
+    pub(super) fn figures(&self, trains: Option<UpdateRule>) -> Result<StepFigures> {
+        let Some(rule) = trains else { return Ok(StepFigures::default()) };
+        let remedy = format!("one of `Step::training` with the plan's rule, {rule:?}");
+        match self.update {
+            None => Err(Error::argument("step", "one without a learning rate", &remedy)),
+            Some((other, _)) if other != rule => {
+                Err(Error::argument("step", format!("one of {other:?}"), &remedy))
             }
-            _ => (1.0, 1.0),
-        };
-        Self { number, batch_start, result_row: 0, learning_rate, correction1, correction2 }
+            Some((_, learning_rate)) => {
+                let (correction1, correction2) = corrections(rule, self.number);
+                Ok(StepFigures { learning_rate, correction1, correction2 })
+            }
+        }
+    }
+}
+
+/// Adam's `1 / (1 - β₁ᵗ)` and `1 / (1 - β₂ᵗ)` for step `number`, t counted from 1; ones for other rules.
+fn corrections(rule: UpdateRule, number: u64) -> (f32, f32) {
+    let UpdateRule::Adam { beta1, beta2, .. } = rule else { return (1.0, 1.0) };
+    let t = number as f64 + 1.0;
+    // Computed in f64: 1 - βᵗ loses all digits in f32 when β is close to 1.
+    let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
+    (correction(beta1), correction(beta2))
+}
+
+/// What the update needs to know of a step.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct StepFigures {
+    pub(super) learning_rate: f32,
+    pub(super) correction1: f32,
+    pub(super) correction2: f32,
+}
+
+/// A step as the device reads it; `struct Step` of `shaders/prelude.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct StepRecord {
+    serial: [u32; 2],
+    number: [u32; 2],
+    batch_start: u32,
+    result_row: u32,
+    figures: StepFigures,
+}
+
+impl StepRecord {
+    /// The record of `step` under `serial` for a plan that trains by a rule or does not; its results go
+    /// to `result_row`.
+    ///
+    /// # Errors
+    /// Those of [`Step::figures`].
+    pub(super) fn new(
+        step: &Step,
+        trains: Option<UpdateRule>,
+        serial: Serial,
+        result_row: u32,
+    ) -> Result<Self> {
+        Ok(Self {
+            serial: serial.words(),
+            number: words(step.number),
+            batch_start: step.batch_start,
+            result_row,
+            figures: step.figures(trains)?,
+        })
+    }
+}
+
+/// The two halves of a number, the lower one first.
+pub(super) fn words(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADAM: UpdateRule = UpdateRule::Adam {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        decoupled: false,
+    };
+
+    /// However large the number: 1 / (1 - βᵗ) falls to 1, and stays there.
+    #[test]
+    fn corrections_hold_for_all_numbers() {
+        let first = corrections(ADAM, 0);
+        assert!((first.0 - 10.0).abs() < 1e-4 && (first.1 - 1000.0).abs() < 0.1, "{first:?}");
+        let numbers = [1, 100, 1 << 16, 1 << 24, (1 << 32) - 2, 1 << 32, 1 << 53, u64::MAX];
+        let mut before = first;
+        for number in numbers {
+            let now = corrections(ADAM, number);
+            assert!(now.0 <= before.0 && now.1 <= before.1, "step {number}: {now:?}");
+            assert!(now.0 >= 1.0 && now.1 >= 1.0, "step {number}: {now:?}");
+            before = now;
+        }
+        assert_eq!(before, (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_step_fits_what_trains() {
+        let sgd = UpdateRule::Sgd { weight_decay: 0.0 };
+        let step = Step::training(sgd, 7, 0, 0.0);
+        assert!(step.figures(Some(sgd)).is_ok(), "a learning rate of 0, if it is said");
+        assert!(step.figures(None).is_ok() && Step::forward(3).figures(None).is_ok());
+        for (step, part) in [(Step::forward(0), "without a learning rate"), (step, "Sgd")] {
+            let error = step.figures(Some(ADAM)).expect_err(part).to_string();
+            assert!(error.contains(part) && error.contains("Step::training"), "{error}");
+        }
     }
 }

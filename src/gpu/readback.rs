@@ -13,7 +13,7 @@ use crate::Error;
 #[cfg(not(target_arch = "wasm32"))]
 const PATIENCE_SECONDS: u64 = 120;
 
-/// The bytes of a mapped buffer, once the device is done with it.
+/// The bytes of a mapped buffer, once the device is done with it. Awaited again it says the same again.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     gpu: Gpu,
@@ -69,8 +69,7 @@ impl Arrival {
     }
 
     fn finished(&self) -> Option<Result<(), Error>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = state.result.take()?;
+        let result = self.state.lock().unwrap_or_else(PoisonError::into_inner).result.clone()?;
         Some(result.map_err(|reason| match self.gpu.check(self.during) {
             Err(fault) => fault,
             // On a caller's device the loss is not reported to us; a refused mapping is its sign.

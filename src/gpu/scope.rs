@@ -14,13 +14,23 @@ impl Gpu {
         record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.scoped("a submission", || {
-            let mut encoder = self.device().create_command_encoder(&Default::default());
+            let mut encoder = self.encoder();
             record(&mut encoder)?;
-            self.tally().submissions.add(1);
-            self.queue().submit([encoder.finish()]);
+            self.send(encoder);
             Ok(())
         })
         .await?
+    }
+
+    /// An encoder, to be sent within a scope.
+    pub(crate) fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device().create_command_encoder(&Default::default())
+    }
+
+    /// Submits what was recorded, within a scope.
+    pub(crate) fn send(&self, encoder: wgpu::CommandEncoder) {
+        self.tally().submissions.add(1);
+        self.queue().submit([encoder.finish()]);
     }
 
     /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where

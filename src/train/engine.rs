@@ -7,11 +7,14 @@ use super::feed::Feed;
 use super::graphs::{Rows, TrainingGraph};
 use super::kernels::figures;
 use super::model::Model;
-use crate::Result;
+
 use crate::data::Dataset;
-use crate::exec::{Bindings, Executor, ExecutorOptions, MAX_STEPS, Resident, Step};
+use crate::exec::{
+    Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Resident, Step, submit_all,
+};
 use crate::kernel::resident::{MOST_STEPS, Net};
 use crate::plan::{AdapterClass, Plan};
+use crate::{Error, Result};
 
 /// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
 /// fraction of a second, so that no watchdog fires and progress can be shown.
@@ -21,14 +24,6 @@ const GPU_BUDGET: u64 = 1 << 34;
 const RESIDENT_BUDGET: u64 = 1 << 28;
 /// Software drivers end an invocation's loops after 65,535 turns, silently.
 pub(super) const MOST_TURNS: usize = 60_000;
-
-/// What came of a submission.
-pub(super) struct Outcome {
-    /// A row per step, one after another: the loss, then the metrics' sums.
-    pub(super) numbers: Vec<f32>,
-    /// Number of the first step that was not finite, if one was.
-    pub(super) halted_at: Option<u32>,
-}
 
 /// What runs batches. The results of submissions come back in their order.
 #[derive(Debug)]
@@ -156,11 +151,24 @@ impl Engine {
         }
     }
 
-    /// Runs `steps`, each with the rows of its batch, in one submission.
-    pub(super) async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
+    /// Makes sure that the next submission has room for its results, waiting for the oldest if not.
+    pub(super) async fn make_room(&mut self) -> Result<()> {
         match self {
-            Engine::General(general) => general.submit(steps).await,
-            Engine::Resident(kernel) => kernel.submit(steps).await,
+            Engine::General(general) => general.make_room().await,
+            Engine::Resident(kernel) => kernel.make_room().await,
+        }
+    }
+
+    /// Runs `steps`, each with the rows of its batch, in one submission for which there is room. As soon
+    /// as it is submitted, before anything is waited for, `then` is called.
+    pub(super) async fn submit(
+        &mut self,
+        steps: &[(Step, usize)],
+        then: impl FnOnce(),
+    ) -> Result<()> {
+        match self {
+            Engine::General(general) => general.submit(steps, then).await,
+            Engine::Resident(kernel) => kernel.submit(steps, then).await,
         }
     }
 
@@ -172,50 +180,45 @@ impl Engine {
         }
     }
 
-    /// The results of the oldest submission, waiting for them.
-    pub(super) async fn results(&mut self) -> Result<Outcome> {
-        match self {
-            Engine::General(general) => general.results().await,
-            Engine::Resident(kernel) => {
-                let (halted_at, numbers) = kernel.results().await?.unwrap_or_default();
-                Ok(Outcome { numbers, halted_at })
-            }
-        }
+    /// The results of the oldest submission, waiting for them; given up, they stay the oldest.
+    pub(super) async fn results(&mut self) -> Result<Numbers> {
+        let results = match self {
+            Engine::General(general) => general.results().await?,
+            Engine::Resident(kernel) => kernel.results().await?,
+        };
+        results.ok_or_else(|| Error::bug("a submission under way has no results"))
     }
 }
 
 impl General {
-    async fn submit(&mut self, steps: &[(Step, usize)]) -> Result<()> {
+    async fn make_room(&mut self) -> Result<()> {
         self.full.make_room().await?;
-        if let Some(tail) = &mut self.tail {
-            tail.make_room().await?;
+        match &mut self.tail {
+            Some(tail) => tail.make_room().await,
+            None => Ok(()),
         }
+    }
+
+    async fn submit(&mut self, steps: &[(Step, usize)], then: impl FnOnce()) -> Result<()> {
         // The last batch of an epoch is the only one that may be shorter.
-        let full_steps: Vec<Step> = steps
-            .iter()
-            .take_while(|(_, rows)| *rows == self.batch)
-            .map(|&(step, _)| step)
-            .collect();
-        let tail_steps: Vec<Step> =
-            steps.iter().skip(full_steps.len()).map(|&(step, _)| step).collect();
+        let full = steps.iter().take_while(|(_, rows)| *rows == self.batch).count();
+        let steps: Vec<Step> = steps.iter().map(|&(step, _)| step).collect();
+        let (full, tail) = steps.split_at(full);
         let gpu = self.full.gpu().clone();
-        let (full, tail) = (&mut self.full, self.tail.as_mut());
-        gpu.submit(|encoder| {
-            if !full_steps.is_empty() {
-                full.record(encoder, &full_steps)?;
-            }
-            match tail {
-                Some(tail) if !tail_steps.is_empty() => tail.record(encoder, &tail_steps),
-                _ => Ok(()),
-            }
+        let mut parts = vec![(&mut self.full, full)];
+        parts.extend(self.tail.as_mut().map(|executor| (executor, tail)));
+        let under_way = &mut self.under_way;
+        let mut sent = false;
+        let submitted = submit_all(&gpu, &mut parts, || {
+            under_way.push_back([full.len(), tail.len()]);
+            sent = true;
+            then();
         })
-        .await?;
-        self.full.submitted();
-        if let Some(tail) = &mut self.tail {
-            tail.submitted();
+        .await;
+        if submitted.is_err() && sent {
+            self.under_way.pop_back();
         }
-        self.under_way.push_back([full_steps.len(), tail_steps.len()]);
-        Ok(())
+        submitted
     }
 
     fn is_ready(&self) -> bool {
@@ -225,15 +228,27 @@ impl General {
         })
     }
 
-    async fn results(&mut self) -> Result<Outcome> {
-        let mut outcome = Outcome { numbers: Vec::new(), halted_at: None };
-        let [full, tail] = self.under_way.pop_front().unwrap_or_default();
-        for (count, executor) in [(full, Some(&mut self.full)), (tail, self.tail.as_mut())] {
-            let (Some(executor), 1..) = (executor, count) else { continue };
-            let Some(results) = executor.results().await? else { continue };
-            outcome.halted_at = outcome.halted_at.or(results.halted_at);
-            outcome.numbers.extend(results.rows.iter().flatten());
+    async fn results(&mut self) -> Result<Option<Numbers>> {
+        let Some(&[full, tail]) = self.under_way.front() else { return Ok(None) };
+        let executors = [(full, Some(&mut self.full)), (tail, self.tail.as_mut())];
+        let mut ran: Vec<(usize, &mut Executor)> = executors
+            .into_iter()
+            .filter_map(|(steps, executor)| Some((steps, executor?)))
+            .filter(|&(steps, _)| steps > 0)
+            .collect();
+        for (_, executor) in &mut ran {
+            executor.arrive().await?;
         }
-        Ok(outcome)
+        // All are here: nothing is waited for from here on.
+        self.under_way.pop_front();
+        let (mut all, mut before) = (Numbers::default(), 0);
+        for (steps, executor) in ran {
+            let Some(some) = executor.arrived() else { continue };
+            all.numbers.extend(some.numbers);
+            all.halt = all.halt.or(some.halt);
+            all.halted_row = all.halted_row.or(some.halted_row.map(|row| before + row));
+            before += steps;
+        }
+        Ok(Some(all))
     }
 }

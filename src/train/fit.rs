@@ -215,7 +215,7 @@ impl Run<'_, '_, '_> {
             epochs: self.epochs,
             batches: self.trainer.batches(),
             step: self.model.steps,
-            learning_rate: self.model.next_step(0).learning_rate,
+            learning_rate: self.model.learning_rate_at(self.model.steps),
             figures,
         };
         for callback in &mut self.callbacks {
@@ -277,7 +277,7 @@ impl Run<'_, '_, '_> {
             self.trainer
                 .add(range, |batch| {
                     let step = model.next_step(ahead + (batch - first) as u64);
-                    expected.push_back((epoch, batch, step.learning_rate));
+                    expected.push_back((epoch, batch, model.learning_rate_at(step.number)));
                     step
                 })
                 .await?;

@@ -161,5 +161,5 @@ fn check_probabilities(loss: Loss, data: &[f32], width: usize) -> Result<()> {
 
 /// The record of a step that only computes.
 pub(super) fn forward_step(batch_start: usize) -> Step {
-    Step { batch_start: crate::kernel::word(batch_start), ..Step::default() }
+    Step::forward(crate::kernel::word(batch_start))
 }

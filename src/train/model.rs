@@ -235,9 +235,13 @@ impl Model {
     /// yet.
     pub fn next_step(&self, ahead: u64) -> Step {
         let number = self.steps.saturating_add(ahead);
+        Step::training(self.optimizer().rule(), number, 0, self.learning_rate_at(number))
+    }
+
+    /// η of step `number`.
+    pub(super) fn learning_rate_at(&self, number: u64) -> f32 {
         let planned = || self.optimizer().learning_rate_at(number);
-        let rate = self.learning_rate.unwrap_or_else(planned);
-        Step::training(self.optimizer().rule(), u32::try_from(number).unwrap_or(u32::MAX), 0, rate)
+        self.learning_rate.unwrap_or_else(planned)
     }
 
     /// Trains every step to come with this learning rate, whatever the optimizer and its schedule say,
@@ -282,7 +286,7 @@ impl Model {
         }
         let Some(mut predictor) = predictor else { return Ok(Vec::new()) };
         predictor.executor.write(predictor.x, features)?;
-        predictor.executor.run(&[Step::default()]).await?;
+        predictor.executor.run(&[Step::forward(0)]).await?;
         let outputs = predictor.executor.read(predictor.y).await?;
         self.predictors.push_front(predictor);
         self.predictors.truncate(PREDICTORS);

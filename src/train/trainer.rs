@@ -10,7 +10,7 @@ use super::graphs::{check_data, forward_step};
 use super::kernels::Choice;
 use super::model::Model;
 use crate::data::Dataset;
-use crate::exec::Step;
+use crate::exec::{Halt, Numbers, Step};
 use crate::gpu::Gpu;
 use crate::kernel::resident::MOST_STEPS;
 use crate::plan::Plan;
@@ -50,8 +50,8 @@ pub struct Trainer<D> {
     waiting: Vec<(Step, usize)>,
     /// Rows of the steps whose results are yet to be taken.
     submitted: VecDeque<usize>,
-    /// The number of the first step of each submission, and of its steps.
-    under_way: VecDeque<(u32, usize)>,
+    /// Steps of each submission.
+    under_way: VecDeque<usize>,
 }
 
 impl<D: Borrow<Dataset>> Trainer<D> {
@@ -161,7 +161,8 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 
     /// Runs `batches` in one submission. `step` gives the record of each: its number and learning
-    /// rate; the trainer fills in where the batch starts.
+    /// rate; the trainer fills in where the batch starts. Does not wait for the device unless four
+    /// submissions' results are under way; given up in that wait, nothing is submitted.
     ///
     /// # Errors
     /// [`Error::Argument`] if there are no such batches or too many; the errors of the device.
@@ -170,12 +171,14 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         batches: Range<usize>,
         step: impl FnMut(usize) -> Step,
     ) -> Result<()> {
+        self.flush().await?;
+        self.engine.make_room().await?;
         self.add(batches, step).await?;
         self.flush().await
     }
 
     /// Adds `batches` to the next submission, which runs at [`Trainer::flush`], or when it is full, or
-    /// at once where steps cannot wait.
+    /// at once where steps cannot wait. Given up while it waits for the device, it has added nothing.
     pub(super) async fn add(
         &mut self,
         batches: Range<usize>,
@@ -189,27 +192,45 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         if self.waiting.len() + batches.len() > most {
             self.flush().await?;
         }
+        // Streamed rows lie where those of the next steps will.
+        let gathers = self.engine.gathers() && !self.feed.is_streamed();
+        if !gathers {
+            self.engine.make_room().await?;
+        }
         let rows = batches.start * self.batch..(batches.end * self.batch).min(self.rows);
         let first_row = rows.start;
         let on_device = self.feed.bring(&self.gpu, rows)? + self.order * self.rows;
         for index in batches {
             let start = on_device + index * self.batch - first_row;
-            let step = Step { batch_start: crate::kernel::word(start), ..step(index) };
+            let mut step = step(index);
+            step.batch_start = crate::kernel::word(start);
             self.waiting.push((step, self.batch_rows(index)));
         }
-        // Streamed rows lie where those of the next steps will.
-        if self.engine.gathers() && !self.feed.is_streamed() { Ok(()) } else { self.flush().await }
+        if gathers { Ok(()) } else { self.flush().await }
     }
 
     /// Submits the steps that wait for it.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        let Some(&(first, _)) = self.waiting.first() else { return Ok(()) };
-        let submission = (first.number, self.waiting.len());
-        let result = self.engine.submit(&self.waiting).await;
-        if result.is_ok() {
-            self.under_way.push_back(submission);
-            self.submitted.extend(self.waiting.iter().map(|&(_, rows)| rows));
+        if self.waiting.is_empty() {
+            return Ok(());
         }
+        self.engine.make_room().await?;
+        // Noted as soon as it is submitted: nobody may hear of the end of this call.
+        let steps = std::mem::take(&mut self.waiting);
+        let (under_way, submitted) = (&mut self.under_way, &mut self.submitted);
+        let mut sent = false;
+        let result = self.engine.submit(&steps, || {
+            under_way.push_back(steps.len());
+            submitted.extend(steps.iter().map(|&(_, rows)| rows));
+            sent = true;
+        });
+        let result = result.await;
+        if result.is_err() && sent {
+            let count = self.under_way.pop_back().unwrap_or_default();
+            self.submitted.truncate(self.submitted.len().saturating_sub(count));
+        }
+        // The room is kept for the next steps.
+        self.waiting = steps;
         self.waiting.clear();
         result
     }
@@ -241,29 +262,31 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         if here { self.results().await } else { Ok(None) }
     }
 
-    /// The results of the oldest submission, waiting for them; `None` if none is under way.
+    /// The results of the oldest submission, waiting for them; `None` if none is under way. If the wait
+    /// is given up they stay the oldest.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a step's loss or a new parameter was NaN or infinite: no step from
     /// that one on moved the parameters. The errors of the device.
     pub async fn results(&mut self) -> Result<Option<Vec<StepResult>>> {
-        let Some((first, count)) = self.under_way.pop_front() else { return Ok(None) };
-        let outcome = self.engine.results().await?;
+        let Some(&count) = self.under_way.front() else { return Ok(None) };
+        let Numbers { numbers, halt, halted_row } = self.engine.results().await?;
+        self.under_way.pop_front();
         let columns = self.plan.columns().max(1);
         let rows = self.submitted.drain(..count.min(self.submitted.len()));
         let steps: Vec<StepResult> = rows
-            .zip(outcome.numbers.chunks(columns))
+            .zip(numbers.chunks(columns))
             .map(|(rows, numbers)| StepResult {
                 rows,
                 loss: numbers.first().copied().unwrap_or(f32::NAN),
                 sums: numbers.get(1..).unwrap_or_default().to_vec(),
             })
             .collect();
-        match outcome.halted_at {
-            Some(step) if self.trains => {
-                let behind = step.saturating_sub(first) as usize;
-                let loss = steps.get(behind).map_or(f32::NAN, |step| step.loss);
-                Err(Error::NotFinite { step: step.into(), epoch: 0, loss })
+        match halt {
+            Some(Halt { number: step, .. }) if self.trains => {
+                let halted = halted_row.and_then(|row| steps.get(row));
+                let loss = halted.map_or(f32::NAN, |step| step.loss);
+                Err(Error::NotFinite { step, epoch: 0, loss })
             }
             _ => Ok(Some(steps)),
         }

@@ -86,7 +86,7 @@ pub struct Run {
 impl Default for Run {
     fn default() -> Self {
         Run {
-            steps: vec![Step::default()],
+            steps: vec![Step::forward(0)],
             fuse: true,
             reuse_memory: true,
             tiling: None,

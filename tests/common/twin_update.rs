@@ -44,7 +44,7 @@ pub fn update(
     rule: UpdateRule,
     clip_norm: Option<f32>,
     learning_rate: f32,
-    step: u32,
+    step: u64,
     parameters: &mut [Trained],
 ) {
     let factor = clip_factor(parameters, clip_norm);
@@ -65,7 +65,7 @@ pub fn update(
 fn move_one(
     rule: UpdateRule,
     rate: Num,
-    step: u32,
+    step: u64,
     w: Num,
     g: Num,
     state1: &mut Num,
@@ -91,7 +91,7 @@ fn move_one(
             *state1 = exact(beta1) * *state1 + rest(beta1) * g;
             *state2 = exact(beta2) * *state2 + rest(beta2) * g.squared();
             // What is missing of the means because they started at zero.
-            let power = |beta: f32| f64::from(beta).powi(step as i32);
+            let power = |beta: f32| f64::from(beta).powf(step as f64);
             let mean = *state1 / Num::rounded(1.0 - power(beta1));
             let square = *state2 / Num::rounded(1.0 - power(beta2));
             w - rate * mean / (square.sqrt() + exact(epsilon))

@@ -96,7 +96,7 @@ pub fn evaluate(
     let plan = Plan::with(graph, &options, &gpu.target()).expect("a plan");
     let mut executor = Executor::new_blocking(gpu, plan).expect("an executor");
     feed.write(&executor);
-    executor.run_blocking(&[Step::default()]).expect("a step");
+    executor.run_blocking(&[Step::forward(0)]).expect("a step");
     outputs.iter().map(|&tensor| executor.read_blocking(tensor).expect("an output")).collect()
 }
 

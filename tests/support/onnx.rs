@@ -113,8 +113,8 @@ impl Case<'_> {
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             gpu.queue().write_buffer(buffer, 0, &bytes);
         }
-        let mut step = Step::training(rule, 0, 0, rate.values[0] as f32);
-        (step.correction1, step.correction2) = (1.0, 1.0);
+        // So late that Adam's corrections are 1: ONNX has none.
+        let step = Step::training(rule, u64::MAX, 0, rate.values[0] as f32);
         executor.run_blocking(&[step]).unwrap();
         let mut outputs = vec![executor.read_blocking(p).unwrap()];
         for (_, arena) in states.iter().zip(arenas) {

@@ -43,7 +43,7 @@ impl Product {
 impl Trial for Product {
     /// The clock holds the products and the wait for their end, not the reading of C.
     fn run(&mut self) -> Result<Measured, String> {
-        let steps = vec![Step::default(); self.times];
+        let steps = vec![Step::forward(0); self.times];
         let mut measured = timed(|| {
             self.executor.run_blocking(&steps).map_err(words)?;
             Ok(0.0)

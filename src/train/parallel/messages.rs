@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::courier::{Outgoing, Read};
 use super::run::{Job, Kept, Runner, StepReport};
 use crate::Result;
-use crate::exec::STATUS_BYTES;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
+use crate::exec::{Halt, STATUS_BYTES};
 use crate::gpu::{Buffer, map};
 use crate::plan::AdapterClass;
 
@@ -171,18 +171,17 @@ impl Runner<'_> {
         while self.updates > self.outcome.reports.len() + left {
             let step = self.first_step + self.outcome.reports.len() as u64;
             let read = self.courier.next_report(step, self.manner.patience)?;
-            self.take_in(read);
+            self.take_in(read)?;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, read: Read) {
+    fn take_in(&mut self, read: Read) -> Result<()> {
         let (status, rest) = read.bytes.split_at(read.bytes.len().min(STATUS_BYTES as usize));
         let scalars = self.lane.sum.scalars().size() as usize;
         let (scalars, state) = rest.split_at(rest.len().min(scalars));
-        let status: Vec<u32> = bytemuck::pod_collect_to_vec(status);
         self.outcome.reports.push(StepReport {
-            halted_at: status.first().copied().unwrap_or(0).checked_sub(1),
+            halted_at: Halt::read(status)?.map(|halt| halt.number),
             scalars: bytemuck::pod_collect_to_vec(scalars),
         });
         if !state.is_empty() {
@@ -194,6 +193,7 @@ impl Runner<'_> {
                 self.outcome.states.pop_front();
             }
         }
+        Ok(())
     }
 
     /// Waits for everything that is under way.
@@ -208,7 +208,9 @@ impl Runner<'_> {
     pub(super) fn salvage(&mut self, patience: Duration) {
         self.encoder = None;
         for read in self.courier.salvage(patience) {
-            self.take_in(read);
+            if self.take_in(read).is_err() {
+                break;
+            }
         }
         let completed = self.outcome.reports.len();
         let step = self.first_step + completed as u64;

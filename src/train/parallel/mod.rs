@@ -266,7 +266,7 @@ impl Parallel {
             let threads: Vec<_> = lanes
                 .map(|(lane, recorder)| scope.spawn(move || run::run(lane, manner, jobs, recorder)))
                 .collect();
-            let first = jobs.first().map_or(0, |job| job.step.number.into());
+            let first = jobs.first().map_or(0, |job| job.step.number);
             threads
                 .into_iter()
                 .enumerate()
@@ -328,7 +328,6 @@ impl Parallel {
     fn job(&self, ahead: u64, index: usize) -> Job {
         let number = self.state.step + ahead;
         let rate = self.task.optimizer.learning_rate_at(number);
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
         let step = Step::training(self.task.optimizer.rule(), number, 0, rate);
         let start = index * self.options.batch;
         let rows = start..(start + self.options.batch).min(self.data.rows());

@@ -45,10 +45,10 @@ impl Parallel {
         let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
         self.stale = halted.is_some() || outcomes.iter().any(|o| o.error.is_some());
         if let Some(step) = halted {
-            let behind = u64::from(step).saturating_sub(before) as usize;
+            let behind = step.saturating_sub(before) as usize;
             let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
-            self.state.step = u64::from(step);
-            return Err(Error::NotFinite { step: step.into(), epoch: 0, loss });
+            self.state.step = step;
+            return Err(Error::NotFinite { step, epoch: 0, loss });
         }
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =

@@ -42,7 +42,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn number(&self) -> u64 {
-        self.step.number.into()
+        self.step.number
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Manner<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct StepReport {
     /// The first step that was not finite, if one was.
-    pub(super) halted_at: Option<u32>,
+    pub(super) halted_at: Option<u64>,
     pub(super) scalars: Vec<f32>,
 }
 
@@ -233,7 +233,8 @@ impl Runner<'_> {
             match instruction {
                 Instruction::Forward(m) => {
                     let start = on_device + rows(m..m + 1).start - drawn.start;
-                    let step = Step { batch_start: crate::kernel::word(start), ..job.step };
+                    let mut step = job.step;
+                    step.batch_start = crate::kernel::word(start);
                     self.forward(job, m, m - share.start, &step)?;
                 }
                 Instruction::Backward(m) => {
