@@ -506,6 +506,11 @@ fn quiet_mistakes_are_named() {
     let mut best = wgrad::train::KeepBest::new("val_loss");
     let unvalidated = model.fit_blocking(&plain, Fit::new(1).callback(&mut best));
     argument_error("val_loss without validation", unvalidated, &["val_loss"]);
+    // A softmax over one output: its loss is 0, and nothing ever moves.
+    for loss in [Loss::SoftmaxCrossEntropy, Loss::SoftmaxCrossEntropyProbabilities] {
+        let one = compile(Sequential::new(2).dense(1), Compile::new(loss, Optimizer::sgd(0.1)));
+        shape_error("one output", one, &[loss.name(), "1 output", "BinaryCrossEntropy"]);
+    }
     let probabilities = model.predict_probabilities_blocking(&[1.0, 2.0]);
     shape_error("a regression's probabilities", probabilities, &["mean_squared_error", "predict"]);
 }

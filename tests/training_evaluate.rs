@@ -12,7 +12,7 @@ use support::{bits, close};
 use wgrad::Error;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels};
+use wgrad::train::{Compile, Fit, Kernels, Residency, StepResult};
 
 #[test]
 fn validation_is_evaluation_after_the_epoch() {
@@ -196,4 +196,74 @@ fn weights_go_out_and_in() {
         assert!(matches!(other.set_weights(&wrong), Err(Error::Argument { .. })));
         assert_eq!(weight_bits(&other), weight_bits(&model));
     }
+}
+
+/// Targets that never vary have R² 1 for a perfect fit and 0 for any other, of whatever value and
+/// however many they are, in `fit`, in `evaluate` and in a loop of one's own.
+#[test]
+fn constant_targets_have_an_r_squared() {
+    let compile =
+        || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(1e-3)).metric(Metric::RSquared);
+    for (rows, value) in [(1, 0.1), (3, 0.3), (70, -1e-9), (1025, 16_777_217.0 / 3.0), (50, 0.0)] {
+        let features = vec![0.5; 2 * rows];
+        let data = Dataset::regression(features.clone(), 2, vec![value; rows], 1).unwrap();
+        let mut model = Sequential::new(2).dense(1).compile_blocking(&gpu(), compile()).unwrap();
+        let values = |weight: f32, bias: f32| vec![vec![weight; 2], vec![bias]];
+        // Weights of 0 and the value as the bias fit perfectly; nothing else does.
+        for (bias, expected) in [(value, 1.0), (value + value.abs().max(1.0), 0.0)] {
+            model.set_weights(&values(0.0, bias)).unwrap();
+            let found = model.evaluate_blocking(&data).unwrap();
+            assert_eq!(found.metric(Metric::RSquared), Some(expected), "{rows} of {value}, {bias}");
+            let mut own = model.trainer_blocking(&data, 16, Residency::Auto).unwrap();
+            let mut sums = model.sums(&data);
+            for batch in 0..own.batches() {
+                own.submit_blocking(batch..batch + 1, |_| model.next_step(0)).unwrap();
+                for result in own.results_blocking().unwrap().unwrap() {
+                    sums.add(&result).unwrap();
+                }
+            }
+            let last = sums.evaluation();
+            let moved = expected == 0.0 || model.evaluate_blocking(&data).unwrap() == found;
+            assert!(moved, "a perfect fit stays");
+            assert_eq!(last.metric(Metric::RSquared), Some(expected), "{rows} of {value}, {bias}");
+            model.set_weights(&values(0.0, bias)).unwrap();
+            let history = model.fit_blocking(&data, Fit::new(1).validation(&data)).unwrap();
+            assert_eq!(history.values("r_squared").unwrap(), [expected]);
+        }
+    }
+}
+
+/// A loop of one's own gets from its sums what `fit` says of the same batches.
+#[test]
+fn sums_of_ones_own_are_those_of_fit() {
+    let compile = || {
+        Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.02))
+            .metric(Metric::RSquared)
+            .metric(Metric::MeanAbsoluteError)
+    };
+    let data = article_data(100);
+    let mut fitted = article_net().compile_blocking(&gpu(), compile()).unwrap();
+    let history = fitted.fit_blocking(&data, Fit::new(2).batch_size(32).in_order()).unwrap();
+    let mut model = article_net().compile_blocking(&gpu(), compile()).unwrap();
+    let mut trainer = model.trainer_blocking(&data, 32, Residency::Auto).unwrap();
+    trainer.set_order((0..100).collect()).unwrap();
+    let mut sums = model.sums(&data);
+    for log in &history.epochs {
+        sums.clear();
+        for batch in 0..trainer.batches() {
+            trainer.submit_blocking(batch..batch + 1, |_| model.next_step(0)).unwrap();
+            for result in trainer.results_blocking().unwrap().unwrap() {
+                sums.add(&result).unwrap();
+            }
+            model.completed(1);
+            let known = sums.evaluation().metric(Metric::RSquared);
+            assert_eq!(known.is_some(), batch == 3, "R² needs all rows");
+        }
+        let found = sums.evaluation();
+        assert_eq!((found.loss, &found.metrics, found.rows), (log.loss, &log.metrics, 100));
+    }
+    // Results of another model.
+    let foreign = StepResult { rows: 1, loss: 0.5, sums: vec![1.0] };
+    let error = sums.add(&foreign).unwrap_err().to_string();
+    assert!(error.contains("sums is 1") && error.contains('2'), "{error}");
 }

@@ -12,7 +12,8 @@ pub enum Metric {
     /// Mean of `|prediction - target|` over all elements.
     MeanAbsoluteError,
     /// R², the coefficient of determination: `1 - Σ(t - p)² / Σ(t - mean)²`, the mean taken per
-    /// target column. 1 is perfect, 0 is as good as the mean.
+    /// target column. 1 is perfect, 0 is as good as the mean. Of targets that never vary it is 1 for
+    /// a perfect fit and 0 for any other, as in scikit-learn.
     RSquared,
 }
 
@@ -91,18 +92,24 @@ impl Metric {
         }
     }
 
-    /// The metric from its `sum` over `rows` rows.
-    pub(crate) fn value(self, sum: f64, rows: usize, loss: Loss, facts: &TargetFacts) -> f64 {
+    /// The metric from its `sum` over `rows` rows; R² only over as many rows as the targets have.
+    pub(crate) fn value(
+        self,
+        sum: f64,
+        rows: usize,
+        loss: Loss,
+        facts: &TargetFacts,
+    ) -> Option<f64> {
         let elements = (rows * facts.width) as f64;
         match (self, loss) {
-            (Metric::Accuracy, Loss::BinaryCrossEntropy) => sum / elements,
-            (Metric::Accuracy, _) => sum / rows as f64,
-            (Metric::MeanAbsoluteError, _) => sum / elements,
-            // Targets that never vary: a perfect fit explains all there is, any other nothing.
+            (Metric::Accuracy, Loss::BinaryCrossEntropy) => Some(sum / elements),
+            (Metric::Accuracy, _) => Some(sum / rows as f64),
+            (Metric::MeanAbsoluteError, _) => Some(sum / elements),
+            (Metric::RSquared, _) if rows != facts.rows => None,
             (Metric::RSquared, _) if facts.total_sum_of_squares == 0.0 => {
-                f64::from(u8::from(sum == 0.0))
+                Some(if sum == 0.0 { 1.0 } else { 0.0 })
             }
-            (Metric::RSquared, _) => 1.0 - sum / facts.total_sum_of_squares,
+            (Metric::RSquared, _) => Some(1.0 - sum / facts.total_sum_of_squares),
         }
     }
 }
@@ -110,27 +117,34 @@ impl Metric {
 /// What metrics need to know of all targets together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TargetFacts {
+    /// Rows.
+    pub(crate) rows: usize,
     /// Numbers per row.
     pub(crate) width: usize,
-    /// `Σ(t - mean)²`, the mean taken per column.
+    /// `Σ(t - mean)²`, the mean taken per column; exactly 0 where no column varies.
     pub(crate) total_sum_of_squares: f64,
 }
 
 impl TargetFacts {
     pub(crate) fn of(targets: &Targets) -> Self {
         match targets {
-            Targets::Classes { .. } => Self { width: 1, total_sum_of_squares: 0.0 },
+            Targets::Classes { labels, .. } => {
+                Self { rows: labels.len(), width: 1, total_sum_of_squares: 0.0 }
+            }
             Targets::Values { data, width } => {
-                let rows = data.len() / (*width).max(1);
-                let column =
-                    |c: usize| data.iter().skip(c).step_by((*width).max(1)).map(|&v| f64::from(v));
-                let total = (0..*width)
-                    .map(|c| {
-                        let mean = column(c).sum::<f64>() / rows.max(1) as f64;
-                        column(c).map(|v| (v - mean).powi(2)).sum::<f64>()
-                    })
-                    .sum();
-                Self { width: *width, total_sum_of_squares: total }
+                let step = (*width).max(1);
+                let rows = data.len() / step;
+                // Differences from the first row: those of a column that never varies are exactly 0,
+                // as are their mean and squares, however many rows there are.
+                let column = |first: f32, c: usize| {
+                    let values = data.iter().skip(c).step_by(step);
+                    values.map(move |&v| f64::from(v) - f64::from(first))
+                };
+                let total = data.iter().take(step).enumerate().map(|(c, &first)| {
+                    let mean = column(first, c).sum::<f64>() / rows as f64;
+                    column(first, c).map(|v| (v - mean).powi(2)).sum::<f64>()
+                });
+                Self { rows, width: *width, total_sum_of_squares: total.sum() }
             }
         }
     }

@@ -35,7 +35,7 @@ pub struct BatchLog {
     pub loss: f32,
     /// Mean loss over the epoch's rows so far.
     pub epoch_loss: f64,
-    /// Metrics over the epoch's rows so far. R² is only known at an epoch's end.
+    /// Metrics over the epoch's rows so far. R² is known only after the last batch.
     pub metrics: Vec<(Metric, f64)>,
 }
 

@@ -2,11 +2,11 @@
 
 use super::feed::Residency;
 use super::model::Model;
-use super::trainer::{StepResult, Trainer};
+use super::sums::Sums;
+use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::graph::Loss;
 use crate::nn::Metric;
-use crate::nn::metric::TargetFacts;
 use crate::{Error, Result};
 
 /// Loss and metrics of a model on a data set.
@@ -36,21 +36,9 @@ impl Model {
     /// # Errors
     /// If the data does not fit the model; the errors of the device.
     pub async fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        let mut trainer = Trainer::new(self, data, BATCH, false, Residency::Auto).await?;
-        let facts = TargetFacts::of(data.targets());
-        self.evaluate_with(&mut trainer, &facts).await
-    }
-
-    pub(super) async fn evaluate_with(
-        &self,
-        trainer: &mut Trainer<&Dataset>,
-        facts: &TargetFacts,
-    ) -> Result<Evaluation> {
-        let mut sums = Sums::new(self.metrics().len());
-        for result in trainer.run_all().await? {
-            sums.add(&result);
-        }
-        Ok(sums.evaluation(self.loss(), self.metrics(), facts))
+        let mut trainer =
+            Trainer::new("evaluate", self, data, BATCH, false, Residency::Auto).await?;
+        evaluate_with(&mut trainer, &mut self.sums(data)).await
     }
 
     /// The model's output for each row of `features` (rows × input width): rows × output width.
@@ -119,40 +107,14 @@ impl Model {
     }
 }
 
-/// Sums over the rows of an epoch or of an evaluation, in f64.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sums {
-    rows: usize,
-    loss: f64,
-    counts: Vec<f64>,
-}
-
-impl Sums {
-    pub(super) fn new(metrics: usize) -> Self {
-        Self { rows: 0, loss: 0.0, counts: vec![0.0; metrics] }
+/// What `sums` makes of all batches of the trainer's data.
+pub(super) async fn evaluate_with(
+    trainer: &mut Trainer<&Dataset>,
+    sums: &mut Sums,
+) -> Result<Evaluation> {
+    sums.clear();
+    for result in trainer.run_all().await? {
+        sums.add(&result)?;
     }
-
-    /// A batch's mean counts as often as it has rows, so that a short last batch is exact.
-    pub(super) fn add(&mut self, result: &StepResult) {
-        self.rows += result.rows;
-        self.loss += f64::from(result.loss) * result.rows as f64;
-        for (count, &sum) in self.counts.iter_mut().zip(&result.sums) {
-            *count += f64::from(sum);
-        }
-    }
-
-    pub(super) fn evaluation(
-        &self,
-        loss: Loss,
-        metrics: &[Metric],
-        facts: &TargetFacts,
-    ) -> Evaluation {
-        let value =
-            |(&metric, &sum): (&Metric, &f64)| (metric, metric.value(sum, self.rows, loss, facts));
-        Evaluation {
-            rows: self.rows,
-            loss: self.loss / self.rows.max(1) as f64,
-            metrics: metrics.iter().zip(&self.counts).map(value).collect(),
-        }
-    }
+    Ok(sums.evaluation())
 }

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 
 use super::callback::{BatchLog, Callback, Signal, TrainLog};
-use super::evaluate::Sums;
+use super::evaluate::evaluate_with;
 use super::feed::Residency;
 use super::figure::Figure;
 use super::history::{EpochLog, History};
 use super::model::Model;
+use super::sums::Sums;
 use super::trainer::{StepResult, Trainer};
 use crate::clock::Clock;
 use crate::data::{Dataset, permutation};
 use crate::exec::Snapshot;
-use crate::nn::Metric;
-use crate::nn::metric::TargetFacts;
 use crate::{Error, Result};
 
 /// Rows per step.
@@ -136,19 +135,19 @@ impl Model {
             BatchSize::Rows(rows) => rows,
             BatchSize::Full => data.rows(),
         };
-        let trainer = Trainer::new(self, data, batch, true, fit.residency).await?;
+        let trainer = Trainer::new("fit", self, data, batch, true, fit.residency).await?;
         let validator = match validation {
             None => None,
             Some(data) => {
+                let batch = batch.max(256);
                 let trainer =
-                    Trainer::new(self, data, batch.max(256), false, fit.residency).await?;
-                Some((trainer, TargetFacts::of(data.targets())))
+                    Trainer::new("validation", self, data, batch, false, fit.residency).await?;
+                Some((trainer, self.sums(data)))
             }
         };
         self.parameters().clear_status()?;
         let mut run = Run {
-            facts: TargetFacts::of(data.targets()),
-            sums: Sums::new(self.metrics().len()),
+            sums: self.sums(data),
             model: self,
             trainer,
             validator,
@@ -183,8 +182,7 @@ pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
 struct Run<'m, 'd, 'c> {
     model: &'m mut Model,
     trainer: Trainer<&'d Dataset>,
-    validator: Option<(Trainer<&'d Dataset>, TargetFacts)>,
-    facts: TargetFacts,
+    validator: Option<(Trainer<&'d Dataset>, Sums)>,
     callbacks: Vec<&'c mut dyn Callback>,
     /// What each callback that has begun remembers.
     snapshots: Vec<Option<Snapshot>>,
@@ -323,7 +321,7 @@ impl Run<'_, '_, '_> {
         for result in results {
             let Some((epoch, batch, rate)) = self.expected.pop_front() else { continue };
             self.model.completed(1);
-            self.sums.add(result);
+            self.sums.add(result)?;
             self.history.batch_losses.push(result.loss);
             let last = batch + 1 == self.trainer.batches();
             self.report_batch(epoch, batch, result.loss).await?;
@@ -338,7 +336,7 @@ impl Run<'_, '_, '_> {
         if self.callbacks.is_empty() {
             return Ok(());
         }
-        let so_far = self.sums.evaluation(self.model.loss(), self.model.metrics(), &self.facts);
+        let so_far = self.sums.evaluation();
         let log = BatchLog {
             epoch,
             batch: batch + 1,
@@ -346,11 +344,7 @@ impl Run<'_, '_, '_> {
             step: self.model.steps,
             loss,
             epoch_loss: so_far.loss,
-            metrics: so_far
-                .metrics
-                .into_iter()
-                .filter(|(metric, _)| *metric != Metric::RSquared)
-                .collect(),
+            metrics: so_far.metrics,
         };
         for index in 0..self.callbacks.len() {
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_batch_end(&log));
@@ -360,9 +354,8 @@ impl Run<'_, '_, '_> {
     }
 
     fn log_epoch(&mut self, epoch: usize, learning_rate: f32) {
-        let metrics = self.model.metrics();
-        let sums = std::mem::replace(&mut self.sums, Sums::new(metrics.len()));
-        let evaluation = sums.evaluation(self.model.loss(), metrics, &self.facts);
+        let evaluation = self.sums.evaluation();
+        self.sums.clear();
         self.history.epochs.push(EpochLog {
             epoch,
             epochs: self.epochs,
@@ -379,8 +372,8 @@ impl Run<'_, '_, '_> {
         if self.history.last().is_none_or(|log| log.epoch != epoch) {
             return Ok(());
         }
-        if let Some((validator, facts)) = &mut self.validator {
-            let evaluation = self.model.evaluate_with(validator, facts).await?;
+        if let Some((validator, sums)) = &mut self.validator {
+            let evaluation = evaluate_with(validator, sums).await?;
             if let Some(log) = self.history.epochs.last_mut() {
                 log.validation = Some(evaluation);
                 log.seconds = self.clock.seconds();

@@ -74,58 +74,80 @@ impl TrainingGraph {
 }
 
 /// # Errors
-/// If the data does not fit the model or the loss; says which of them to change.
-pub(super) fn check_data(model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
+/// If the data does not fit the model or the loss; says which of them to change. `call` is the function
+/// that the data was given to.
+pub(super) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
     let (width, inputs) = (data.width(), model.input_width());
     if width != inputs {
-        let detail = format!("the data has {width} features per row, the model takes {inputs}");
-        return Err(Error::shape("fit", detail));
+        let detail = format!(
+            "the data has {width} features per row, the model takes {inputs}; give rows of {inputs}, \
+             or make the model with `Sequential::new({width})`"
+        );
+        return Err(Error::shape(call, detail));
     }
     let outputs = model.output_width();
+    let last_layer = |units: usize| format!("give the last dense layer {units} units");
     match data.targets() {
         Targets::Classes { classes, .. } if loss.takes_classes() => {
             if *classes != outputs {
-                let detail = format!("the data has {classes} classes, the model {outputs} outputs");
-                return Err(Error::shape("fit", detail));
+                let detail = format!(
+                    "the data has {classes} classes, the model {outputs} outputs; {}, or count the \
+                     classes of the data anew",
+                    last_layer(*classes)
+                );
+                return Err(Error::shape(call, detail));
             }
         }
         Targets::Values { data: values, width } if !loss.takes_classes() => {
             if *width != outputs {
-                let detail =
-                    format!("the data has {width} targets per row, the model {outputs} outputs");
-                return Err(Error::shape("fit", detail));
+                let detail = format!(
+                    "the data has {width} targets per row, the model {outputs} outputs; {}, or rows \
+                     {outputs} targets",
+                    last_layer(*width)
+                );
+                return Err(Error::shape(call, detail));
             }
             check_probabilities(loss, values, *width)?;
         }
         targets => {
-            let have = match targets {
-                Targets::Classes { .. } => "class labels",
-                Targets::Values { .. } => "values",
+            let (have, remedy) = match targets {
+                Targets::Classes { .. } => (
+                    "class labels",
+                    "train with `Loss::SoftmaxCrossEntropy`, or give numbers by \
+                     `Dataset::regression`",
+                ),
+                Targets::Values { .. } => (
+                    "values",
+                    "give class labels by `Dataset::classification`, or train with a loss of values \
+                     (for probabilities of classes `Loss::SoftmaxCrossEntropyProbabilities`)",
+                ),
             };
-            let detail = format!("targets are {have}, which {} does not take", loss.name());
-            return Err(Error::shape("fit", detail));
+            let detail =
+                format!("targets are {have}, which {} does not take; {remedy}", loss.name());
+            return Err(Error::shape(call, detail));
         }
     }
     Ok(())
 }
 
 /// # Errors
-/// If the last layer and the loss apply the same function twice.
+/// If the last layer and the loss apply the same function twice, or the loss would always be 0.
 pub(super) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
-    let from_logits = matches!(
-        loss,
-        Loss::SoftmaxCrossEntropy
-            | Loss::SoftmaxCrossEntropyProbabilities
-            | Loss::BinaryCrossEntropy
-    );
+    let softmax =
+        matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities);
     match model.layers().last() {
-        Some(Layer::Softmax) if from_logits => {
+        Some(Layer::Softmax) if softmax || loss == Loss::BinaryCrossEntropy => {
             let detail =
                 "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
             Err(Error::shape(loss.name(), detail))
         }
         Some(Layer::Activation(Unary::Sigmoid)) if loss == Loss::BinaryCrossEntropy => {
             let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
+            Err(Error::shape(loss.name(), detail))
+        }
+        _ if softmax && model.output_width() == 1 => {
+            let detail = "the model has 1 output, whose softmax is always 1 and its loss always 0; \
+                          use `Loss::BinaryCrossEntropy` for one output, or one output per class";
             Err(Error::shape(loss.name(), detail))
         }
         _ => Ok(()),

@@ -15,6 +15,7 @@ mod kernels;
 mod model;
 #[cfg(not(target_arch = "wasm32"))]
 mod parallel;
+mod sums;
 mod trainer;
 
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, Signal, TrainLog};
@@ -30,4 +31,5 @@ pub use model::{Compile, Model};
 pub use parallel::{
     Advice, LaneMemory, Measured, Parallel, ParallelOptions, TrainingState, Trial, advise,
 };
+pub use sums::Sums;
 pub use trainer::{StepResult, Trainer};

@@ -200,7 +200,7 @@ impl Model {
         residency: Residency,
     ) -> Result<Trainer<D>> {
         self.parameters().clear_status()?;
-        Trainer::new(self, data, batch, true, residency).await
+        Trainer::new("trainer", self, data, batch, true, residency).await
     }
 
     /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`] will say.

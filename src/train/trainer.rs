@@ -55,7 +55,9 @@ pub struct Trainer<D> {
 }
 
 impl<D: Borrow<Dataset>> Trainer<D> {
+    /// `call` is the function that this is for, as errors name it.
     pub(super) async fn new(
+        call: &str,
         model: &Model,
         data: D,
         batch: usize,
@@ -63,7 +65,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         residency: Residency,
     ) -> Result<Self> {
         let all = data.borrow();
-        check_data(model.architecture(), model.loss(), all)?;
+        check_data(call, model.architecture(), model.loss(), all)?;
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
         }

@@ -12,7 +12,6 @@ mod gpu;
 mod lock;
 mod model;
 mod options;
-mod sums;
 mod trainer;
 mod types;
 mod weights;

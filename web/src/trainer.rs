@@ -3,7 +3,8 @@
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wgrad::data::Dataset;
-use wgrad::train::{Residency, epoch_order};
+use wgrad::nn::Metric;
+use wgrad::train::{Residency, StepResult, Sums, epoch_order};
 
 use crate::convert::{Record, metrics};
 use crate::error::{Result, js};
@@ -11,7 +12,6 @@ use crate::fit::Order;
 use crate::lock::{Lock, promise};
 use crate::model::Shared;
 use crate::options::count;
-use crate::sums::{Facts, Sums};
 
 /// A training loop of one's own: the data stays on the device, batches run when asked for.
 #[wasm_bindgen]
@@ -24,7 +24,7 @@ pub struct Trainer {
 /// Where the loop stands.
 struct Loop {
     trainer: wgrad::train::Trainer<Dataset>,
-    facts: Facts,
+    sums: Sums,
     rows: usize,
     shuffle: Option<u64>,
     /// Epochs begun.
@@ -40,10 +40,10 @@ impl Trainer {
         data: Dataset,
         order: Order,
     ) -> Result<Self> {
-        let (rows, facts) = (data.rows(), Facts::of(data.targets()));
+        let (rows, sums) = (data.rows(), model.sums(&data));
         let trainer = model.trainer(data, order.batch, Residency::Auto).await.map_err(js)?;
         let batches = trainer.batches();
-        let state = Loop { trainer, facts, rows, shuffle: order.shuffle, epoch: 0, batch: 0 };
+        let state = Loop { trainer, sums, rows, shuffle: order.shuffle, epoch: 0, batch: 0 };
         Ok(Self { shared, batches, lock: Lock::new(state) })
     }
 
@@ -67,7 +67,7 @@ impl Loop {
     /// Trains on the next `steps` batches.
     async fn run(&mut self, model: &mut wgrad::train::Model, steps: usize) -> Result<JsValue> {
         let all_rows = self.batch == 0 && steps == self.trainer.batches();
-        let mut sums = Sums::new(model.metrics().len());
+        self.sums.clear();
         let (mut left, mut ahead) = (steps, 0);
         while left > 0 {
             if self.batch == 0 {
@@ -86,20 +86,26 @@ impl Loop {
             {
                 ahead -= results.len() as u64;
                 model.completed(results.len() as u64);
-                results.iter().for_each(|result| sums.add(result));
+                self.add(&results)?;
             }
         }
         while let Some(results) = self.trainer.results().await.map_err(|e| stopped(model, e))? {
             model.completed(results.len() as u64);
-            results.iter().for_each(|result| sums.add(result));
+            self.add(&results)?;
         }
-        let found = sums.metrics(model.metrics(), model.loss(), &self.facts, all_rows);
+        let mut found = self.sums.evaluation();
+        // As many rows as the data has, over the end of an epoch, are not each of them once.
+        found.metrics.retain(|(metric, _)| all_rows || *metric != Metric::RSquared);
         Ok(Record::new()
-            .set("loss", sums.loss())
+            .set("loss", found.loss)
             .set("steps", steps as f64)
             .set("epoch", self.epoch as f64)
-            .set("metrics", metrics(&found))
+            .set("metrics", metrics(&found.metrics))
             .done())
+    }
+
+    fn add(&mut self, results: &[StepResult]) -> Result<()> {
+        results.iter().try_for_each(|result| self.sums.add(result)).map_err(js)
     }
 
     fn begin_epoch(&mut self) -> Result<()> {

@@ -3,9 +3,8 @@
 use super::Parallel;
 use crate::clock::Clock;
 use crate::gpu::Gpu;
-use crate::nn::metric::TargetFacts;
-use crate::train::evaluate::Sums;
 use crate::train::model::{Compile, Model};
+use crate::train::sums::Sums;
 use crate::train::{EpochLog, History, epoch_order};
 use crate::{Error, Result};
 
@@ -16,12 +15,14 @@ impl Parallel {
     /// [`Model::fit`] draws from that seed, without it in the order of the data set.
     ///
     /// The history has an entry for each epoch that ended in this call, over the rows it saw in this
-    /// call.
+    /// call: without R², if those are not all.
     ///
     /// # Errors
     /// As for [`Parallel::run`]; [`Error::NotFinite`] names the epoch.
     pub fn fit(&mut self, epochs: usize, shuffle: Option<u64>) -> Result<History> {
-        let (clock, facts) = (Clock::now(), TargetFacts::of(self.data.targets()));
+        let clock = Clock::now();
+        let (loss, metrics) = (self.task.loss, &self.task.metrics);
+        let mut sums = Sums::new(loss, metrics, self.data.targets());
         let mut history = History::default();
         let batches = self.batches();
         loop {
@@ -40,12 +41,12 @@ impl Parallel {
                 }
                 error => error,
             })?;
-            let mut sums = Sums::new(self.task.metrics.len());
+            sums.clear();
             for result in &results {
-                sums.add(result);
+                sums.add(result)?;
                 history.batch_losses.push(result.loss);
             }
-            let seen = sums.evaluation(self.task.loss, &self.task.metrics, &facts);
+            let seen = sums.evaluation();
             history.epochs.push(EpochLog {
                 epoch: epoch + 1,
                 epochs,

@@ -82,7 +82,7 @@ impl Parallel {
         let (loss, optimizer, metrics) = compile.into_parts();
         check_output(&model, loss)?;
         optimizer.check()?;
-        check_data(&model, loss, &data)?;
+        check_data("Parallel::new", &model, loss, &data)?;
         for metric in &metrics {
             metric.count(loss)?;
         }

@@ -1,0 +1,73 @@
+//! Loss and metrics, from the results of steps.
+
+use super::evaluate::Evaluation;
+use super::model::Model;
+use super::trainer::StepResult;
+use crate::data::{Dataset, Targets};
+use crate::graph::Loss;
+use crate::nn::Metric;
+use crate::nn::metric::TargetFacts;
+use crate::{Error, Result};
+
+/// Sums over the rows of some batches, in f64, that loss and metrics are made of; started by
+/// [`Model::sums`] for a loop of one's own, and what `fit` and `evaluate` use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sums {
+    function: Loss,
+    facts: TargetFacts,
+    rows: usize,
+    loss: f64,
+    counts: Vec<(Metric, f64)>,
+}
+
+impl Model {
+    /// Sums of nothing yet, for batches of `data`.
+    pub fn sums(&self, data: &Dataset) -> Sums {
+        Sums::new(self.loss(), self.metrics(), data.targets())
+    }
+}
+
+impl Sums {
+    pub(super) fn new(function: Loss, metrics: &[Metric], targets: &Targets) -> Self {
+        let counts = metrics.iter().map(|&metric| (metric, 0.0)).collect();
+        Self { function, facts: TargetFacts::of(targets), rows: 0, loss: 0.0, counts }
+    }
+
+    /// Adds the results of a batch. Its mean loss counts as often as it has rows, so that a short last
+    /// batch is exact.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it has not a sum for each metric: then it is of another model.
+    pub fn add(&mut self, result: &StepResult) -> Result<()> {
+        if result.sums.len() != self.counts.len() {
+            let rule = format!("{}, one for each of the model's metrics", self.counts.len());
+            return Err(Error::argument("number of a step's sums", result.sums.len(), &rule));
+        }
+        self.rows += result.rows;
+        self.loss += f64::from(result.loss) * result.rows as f64;
+        for ((_, count), &sum) in self.counts.iter_mut().zip(&result.sums) {
+            *count += f64::from(sum);
+        }
+        Ok(())
+    }
+
+    /// Loss and metrics over the rows so far. R² is there only when they are as many as the data has,
+    /// since it compares with the spread of all targets.
+    pub fn evaluation(&self) -> Evaluation {
+        let (rows, function) = (self.rows, self.function);
+        let value = |&(metric, sum): &(Metric, f64)| {
+            metric.value(sum, rows, function, &self.facts).map(|value| (metric, value))
+        };
+        Evaluation {
+            rows,
+            loss: self.loss / rows as f64,
+            metrics: self.counts.iter().filter_map(value).collect(),
+        }
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self) {
+        (self.rows, self.loss) = (0, 0.0);
+        self.counts.iter_mut().for_each(|(_, sum)| *sum = 0.0);
+    }
+}
