@@ -19,7 +19,9 @@ pub enum Error {
         remedy: String,
     },
     /// The adapter did not give a device.
-    #[error("adapter '{adapter}' gave no device: {reason}")]
+    #[error(
+        "adapter '{adapter}' gave no device: {reason}; choose another adapter, or update its driver"
+    )]
     NoDevice {
         /// Name of the adapter.
         adapter: String,
@@ -47,7 +49,10 @@ pub enum Error {
         reason: String,
     },
     /// WebGPU refused a call. With wgrad's own kernels this is a bug worth reporting.
-    #[error("WebGPU refused {during}: {reason}")]
+    #[error(
+        "WebGPU refused {during}: {reason}; mend it in what is your own (shaders, buffers, encoders); in \
+         wgrad's it is a bug worth reporting"
+    )]
     Validation {
         /// What was being done.
         during: String,
@@ -56,7 +61,8 @@ pub enum Error {
     },
     /// The device did not finish in time.
     #[error(
-        "the device did not finish {during} within {seconds} s; it may hang, or need more time"
+        "the device did not finish {during} within {seconds} s; it hangs, or has more to do than that: \
+         submit fewer or smaller steps at once"
     )]
     Timeout {
         /// What was waited for.
@@ -189,7 +195,10 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error(
+        "{path}: cannot be read or written: {source}; check that its place is there, has room and \
+         is yours to use"
+    )]
     File {
         /// The file.
         path: String,

@@ -114,7 +114,9 @@ pub enum DataError {
     },
 
     /// A row was asked for that is not there.
-    #[error("row {row} was asked for, but there are only {rows} rows, counted from 0")]
+    #[error(
+        "row {row} was asked for, but there are only {rows} rows, counted from 0; ask for a lower one"
+    )]
     RowOutOfRange {
         /// The row asked for.
         row: usize,
@@ -142,7 +144,10 @@ pub enum DataError {
     },
 
     /// The table does not fit in this machine's memory.
-    #[error("{origin}: a table of {rows} rows by {width} columns does not fit in memory")]
+    #[error(
+        "{origin}: a table of {rows} rows by {width} columns does not fit in memory; read fewer rows \
+         or columns"
+    )]
     TooLarge {
         /// What was being read.
         origin: Origin,
@@ -199,7 +204,7 @@ pub enum DataError {
     /// The first bytes are not those of an IDX file.
     #[error(
         "{origin}: is no IDX file: it starts with the bytes {start:02x?}, where two zeros, an \
-         element type and a number of dimensions should be"
+         element type and a number of dimensions should be; give an IDX file"
     )]
     NotIdx {
         /// What was being read.
@@ -247,7 +252,10 @@ pub enum DataError {
     },
 
     /// An IDX header that no array can have.
-    #[error("{origin}: its header names the dimensions {dims:?}, which no array in memory has")]
+    #[error(
+        "{origin}: its header names the dimensions {dims:?}, which no array in memory has; it is \
+         damaged: get it again"
+    )]
     IdxDimensions {
         /// What was being read.
         origin: Origin,

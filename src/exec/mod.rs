@@ -120,21 +120,30 @@ impl Executor {
             None => Parameters::new(gpu, plan.arena(), states).await?,
         };
         if parameters.layout() != plan.arena() {
-            return Err(Error::shape("executor", "the shared parameters are of another model"));
+            let (have, needed) = (parameters.layout().names(), plan.arena().names());
+            let detail = format!(
+                "the shared parameters are of another model: they are {have}, the plan's {needed}; \
+                 share those of a model with the same layers, or give none for new ones"
+            );
+            return Err(Error::shape("executor", detail));
         }
         if states.is_some_and(|needed| parameters.states().is_none_or(|have| have < needed)) {
-            return Err(Error::shape(
-                "executor",
-                "the shared parameters have no room for this optimizer's state",
-            ));
+            let (have, needed) = (parameters.states().unwrap_or(0), states.unwrap_or(0));
+            let detail = format!(
+                "the shared parameters have room for {have} numbers of the optimizer's state each, \
+                 and this one has {needed}; make them by `Parameters::new` with `Some({needed})`"
+            );
+            return Err(Error::shape("executor", detail));
         }
         for (position, (tensor, _)) in options.inputs.iter().enumerate() {
             let info = plan.known("executor", *tensor)?;
             let place = plan.place(*tensor);
             let again = |(other, _): &(Tensor, _)| plan.place(*other) == place;
             if !matches!(place, Place::Input(_)) {
-                let detail =
-                    format!("'{}' has a buffer, but is no input that the plan reads", info.name);
+                let detail = format!(
+                    "'{}' has a buffer, but is no input that the plan reads; leave it out",
+                    info.name
+                );
                 return Err(Error::shape("executor", detail));
             }
             if options.inputs.iter().take(position).any(again) {
@@ -268,15 +277,20 @@ impl Executor {
     ) -> Result<(&Buffer, &TensorInfo)> {
         let info = self.plan.known("write", tensor)?;
         let Place::Input(number) = self.plan.place(tensor) else {
-            let detail =
-                format!("'{}' is neither an input nor a parameter of this plan", info.name);
+            let detail = format!(
+                "'{}' is neither an input nor a parameter of this plan; write to one of those",
+                info.name
+            );
             return Err(Error::shape("write", detail));
         };
         if info.dtype != dtype {
-            return Err(Error::shape(
-                "write",
-                format!("'{}' holds {:?}, not {dtype:?}", info.name, info.dtype),
-            ));
+            let call = match info.dtype {
+                DType::F32 => "write",
+                DType::U32 => "write_indices",
+            };
+            let detail =
+                format!("'{}' holds {:?}, not {dtype:?}; use `{call}`", info.name, info.dtype);
+            return Err(Error::shape("write", detail));
         }
         if info.shape.elements() != elements {
             let name = format!("number of values for '{}' ({})", info.name, info.shape);
@@ -316,8 +330,7 @@ impl Executor {
             DType::F32 => "read",
             DType::U32 => "read_indices",
         };
-        let detail =
-            format!("'{}' holds {:?}, not {dtype:?}; `{call}` reads it", info.name, info.dtype);
+        let detail = format!("'{}' holds {:?}, not {dtype:?}; use `{call}`", info.name, info.dtype);
         Err(Error::shape("read", detail))
     }
 

@@ -204,10 +204,12 @@ impl Parameters {
 
     pub(crate) fn entry(&self, number: usize) -> Result<&ArenaEntry> {
         let count = self.shared.layout.entries.len();
-        self.shared
-            .layout
-            .entries
-            .get(number)
-            .ok_or_else(|| Error::argument("parameter number", number, &format!("below {count}")))
+        self.shared.layout.entries.get(number).ok_or_else(|| {
+            Error::argument(
+                "parameter number",
+                number,
+                &format!("below {count}, as many there are"),
+            )
+        })
     }
 }

@@ -291,7 +291,10 @@ impl Graph {
     ) -> Result<(), Error> {
         self.operands("update", &[loss])?;
         if self.update.is_some() {
-            return Err(Error::shape("update", "the graph has an update pass already"));
+            return Err(Error::shape(
+                "update",
+                "the graph has an update pass already; make a new graph for another",
+            ));
         }
         rule.check()?;
         if self.known_shape(loss).elements() != 1 {
@@ -314,11 +317,16 @@ impl Graph {
             self.operands("update", &[parameter, gradient])?;
             if !matches!(self.known(parameter).role, Role::Parameter(_)) {
                 let name = &self.known(parameter).name;
-                return Err(Error::shape("update", format!("'{name}' is not a parameter")));
+                let detail = format!(
+                    "'{name}' is not a parameter; pair gradients with tensors of `parameter`"
+                );
+                return Err(Error::shape("update", detail));
             }
             if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
                 let name = &self.known(parameter).name;
-                return Err(Error::shape("update", format!("'{name}' is listed twice")));
+                let detail =
+                    format!("'{name}' is listed twice; list it once, with its one gradient");
+                return Err(Error::shape("update", detail));
             }
             if self.known_shape(parameter) != self.known_shape(gradient) {
                 return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
@@ -397,7 +405,15 @@ impl Graph {
         }
         Err(Error::shape(
             op,
-            format!("'{}' holds {:?}, {dtype:?} is needed", info.name, info.dtype),
+            format!(
+                "'{}' holds {:?}, {dtype:?} is needed; give {}",
+                info.name,
+                info.dtype,
+                match dtype {
+                    DType::F32 => "an `input`, a parameter or what is computed from them",
+                    DType::U32 => "an `index_input`",
+                }
+            ),
         ))
     }
 
@@ -406,12 +422,12 @@ impl Graph {
         if start < end && end <= shape.rank() {
             return Ok(());
         }
+        let rank = shape.rank();
         Err(Error::shape(
             op,
             format!(
-                "axes {start}..{end} of '{}' ({shape}, {} axes)",
-                self.known(x).name,
-                shape.rank()
+                "axes {start}..{end} of '{}' ({shape}, {rank} axes); name at least one, each below {rank}",
+                self.known(x).name
             ),
         ))
     }

@@ -68,7 +68,7 @@ impl Graph {
             .map(|&t| {
                 adjoints.of[t.index()].ok_or_else(|| {
                     let detail = format!(
-                        "'{}' does not depend on '{}'",
+                        "'{}' does not depend on '{}'; leave that out, or compute with it",
                         self.known(of).name,
                         self.known(t).name
                     );

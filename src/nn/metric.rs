@@ -71,6 +71,17 @@ impl Metric {
     /// [`Error::Argument`] if the metric makes no sense with the loss: R² of class labels,
     /// accuracy of a regression.
     pub(crate) fn count(self, loss: Loss) -> Result<Count, Error> {
+        self.count_of(loss).ok_or_else(|| {
+            let fitting = Metric::ALL.iter().filter(|metric| metric.count_of(loss).is_some());
+            let names: Vec<&str> = fitting.map(|metric| metric.name()).collect();
+            let value = format!("{} with loss {}", self.name(), loss.name());
+            let rule = format!("one that goes with that loss: {}", names.join(", "));
+            Error::argument("metric", value, &rule)
+        })
+    }
+
+    /// The same; `None` if it makes no sense.
+    fn count_of(self, loss: Loss) -> Option<Count> {
         let classification = match loss {
             Loss::SoftmaxCrossEntropy => Some(Count::Correct),
             Loss::SoftmaxCrossEntropyProbabilities => Some(Count::CorrectProbabilities),
@@ -78,17 +89,10 @@ impl Metric {
             Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => None,
         };
         match (self, classification) {
-            (Metric::Accuracy, Some(count)) => Ok(count),
-            (Metric::MeanAbsoluteError, None) => Ok(Count::AbsoluteError),
-            (Metric::RSquared, None) => Ok(Count::SquaredError),
-            _ => {
-                let value = format!("{} with loss {}", self.name(), loss.name());
-                Err(Error::argument(
-                    "metric",
-                    value,
-                    "accuracy for classification, the others for regression",
-                ))
-            }
+            (Metric::Accuracy, count) => count,
+            (Metric::MeanAbsoluteError, None) => Some(Count::AbsoluteError),
+            (Metric::RSquared, None) => Some(Count::SquaredError),
+            (Metric::MeanAbsoluteError | Metric::RSquared, Some(_)) => None,
         }
     }
 

@@ -150,7 +150,8 @@ impl Sequential {
             }
         }
         if self.parameter_count() == 0 {
-            return Err(Error::argument("layers", self.layers.len(), "at least one dense layer"));
+            let rule = "at least 1; add one with `Sequential::dense`";
+            return Err(Error::argument("number of dense layers", 0, rule));
         }
         Ok(())
     }

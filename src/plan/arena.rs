@@ -67,6 +67,21 @@ impl ArenaLayout {
         Ok(layout)
     }
 
+    /// Names and shapes of the parameters, the first few of many, for errors.
+    pub(crate) fn names(&self) -> String {
+        const SHOWN: usize = 8;
+        let mut names: Vec<String> = self
+            .entries
+            .iter()
+            .take(SHOWN)
+            .map(|entry| format!("'{}' {}", entry.name, entry.shape))
+            .collect();
+        if self.entries.len() > SHOWN {
+            names.push(format!("… {} in all", self.entries.len()));
+        }
+        names.join(", ")
+    }
+
     /// Bytes of all chunks.
     pub fn bytes(&self) -> u64 {
         self.chunks.iter().sum()

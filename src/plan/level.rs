@@ -46,10 +46,7 @@ pub(super) fn order(
         }
     }
     if done < dispatches.len() {
-        return Err(Error::shape(
-            "plan",
-            "the graph's operations depend on each other in a circle",
-        ));
+        return Err(Error::bug("the dispatches of a plan depend on each other in a circle"));
     }
     dispatches.sort_by_key(|dispatch| dispatch.level);
     Ok(dispatches)

@@ -21,8 +21,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     if let Some(number) = missing {
         let name =
             lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
-        let detail =
-            format!("parameter '{name}' has no gradient; make a value that stays an input");
+        let detail = format!(
+            "parameter '{name}' has no gradient; pair it with one, or make it an input to keep its value"
+        );
         return Err(Error::shape("update", detail));
     }
     if lowering.options.portion == Portion::Gradients {

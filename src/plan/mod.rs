@@ -180,8 +180,10 @@ impl Plan {
                 || !matches!(graph.known(tensor).role, Role::Computed)
             {
                 let info = graph.known(tensor);
-                let detail =
-                    format!("'{}' ({}) is no computed scalar; results are", info.name, info.shape);
+                let detail = format!(
+                    "'{}' ({}) is no computed scalar; list it among the `outputs`",
+                    info.name, info.shape
+                );
                 return Err(Error::shape("plan", detail));
             }
         }

@@ -54,7 +54,8 @@ impl Model {
         }
         if let Some((at, value)) = crate::finite::first_not_finite(features) {
             let name = format!("feature {} of row {}", at % width, at / width);
-            return Err(Error::argument(&name, value, "finite"));
+            let rule = "finite; replace it by a finite number or leave its row out";
+            return Err(Error::argument(&name, value, rule));
         }
         let mut outputs =
             Vec::with_capacity(features.len() / width * self.architecture().output_width());

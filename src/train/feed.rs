@@ -172,12 +172,18 @@ fn target_bytes(data: &Dataset) -> &[u8] {
 /// # Errors
 /// [`Error::Argument`] unless `order` holds each of `rows` row numbers once.
 pub(super) fn check_order(order: &[u32], rows: usize) -> Result<()> {
-    let mut seen = vec![false; rows];
-    let fresh =
-        |&row: &u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
-    if order.len() != rows || !order.iter().all(fresh) {
-        let value = format!("of {} entries", order.len());
-        return Err(Error::argument("order", value, &format!("each of the {rows} rows once")));
+    if order.len() != rows {
+        let rule = format!("{rows}: the numbers of the {rows} rows, each once");
+        return Err(Error::argument("number of rows in the order", order.len(), &rule));
     }
-    Ok(())
+    let mut seen = vec![false; rows];
+    let fresh = |row: u32| seen.get_mut(row as usize).is_some_and(|s| !std::mem::replace(s, true));
+    match order.iter().copied().map(fresh).position(|is_fresh| !is_fresh) {
+        Some(at) => {
+            let (name, row) = (format!("order[{at}]"), order.get(at).copied().unwrap_or(0));
+            let rule = format!("below {rows} and not given before: the {rows} rows, each once");
+            Err(Error::argument(&name, row, &rule))
+        }
+        None => Ok(()),
+    }
 }

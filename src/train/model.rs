@@ -172,11 +172,12 @@ impl Model {
     pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<()> {
         let entries = &self.parameters.layout().entries;
         if weights.len() != entries.len() {
-            return Err(Error::argument(
-                "number of parameters",
-                weights.len(),
-                &entries.len().to_string(),
-            ));
+            let rule = format!(
+                "{} ({}); give their values in the order of `Model::weights`",
+                entries.len(),
+                self.parameters.layout().names()
+            );
+            return Err(Error::argument("number of parameters", weights.len(), &rule));
         }
         for (number, values) in weights.iter().enumerate() {
             self.parameters.check(number, values)?;

@@ -77,7 +77,10 @@ impl Net {
     /// What the template is given.
     pub(super) fn given(&self) -> Result<Vec<(&'static str, Value)>> {
         if self.layers.is_empty() {
-            return Err(Error::shape("resident kernel", "a net without layers"));
+            return Err(Error::shape(
+                "resident kernel",
+                "a net without layers; give it at least one",
+            ));
         }
         let mut given = self.given_to_both();
         given.extend(match self.held {
@@ -143,7 +146,10 @@ impl Net {
         let layers: Vec<Value> =
             layers.map(|(l, (inputs, layer))| self.layer(l, inputs, layer)).collect();
         let Some((out, hidden)) = layers.split_last() else {
-            return Err(Error::shape("resident kernel", "a net without layers"));
+            return Err(Error::shape(
+                "resident kernel",
+                "a net without layers; give it at least one",
+            ));
         };
         let names: Vec<String> = (0..self.layers.len()).flat_map(|l| self.names(l)).collect();
         let replicated = format!("{}_b_", hidden.len());
