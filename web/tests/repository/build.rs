@@ -16,6 +16,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("differentiation", "no device"),
     ("errors", NOOP),
     ("errors_executor", NOOP),
+    ("errors_remedies", NOOP),
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
