@@ -1,0 +1,250 @@
+//! Launches of all shaders in `shaders/`.
+
+use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, UpdateRule};
+use wgrad::kernel::loss::Destination;
+use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
+use wgrad::kernel::update::Clip;
+use wgrad::kernel::{
+    GRADIENT_SUM, Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
+};
+
+use super::{LOSSES, UNARIES};
+
+/// Every way in which parts of a product are put together.
+const TILINGS: [Tiling; 10] = [
+    registers(None, 1, 4, false),
+    registers(None, 1, 4, true),
+    registers(Some(4), 4, 4, false),
+    registers(Some(8), 4, 4, false),
+    registers(Some(8), 4, 4, true),
+    HALVES,
+    registers(Some(8), 2, 8, false),
+    registers(Some(8), 2, 8, true),
+    Tiling::Shared { side: 8 },
+    Tiling::Shared { side: 16 },
+];
+
+/// What differs from those in constants alone.
+const MORE_TILINGS: [Tiling; 3] = [
+    registers(Some(8), 2, 4, false),
+    registers(Some(8), 3, 8, true),
+    registers(Some(32), 1, 4, false),
+];
+
+const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, words: bool) -> Tiling {
+    Tiling::Registers { subgroup, strips, columns, halves: false, words }
+}
+
+const HALVES: Tiling =
+    Tiling::Registers { subgroup: Some(8), strips: 2, columns: 4, halves: true, words: true };
+
+const COUNTS: [Count; 5] = [
+    Count::Correct,
+    Count::CorrectBinary,
+    Count::CorrectProbabilities,
+    Count::AbsoluteError,
+    Count::SquaredError,
+];
+
+/// Tensors to launch over, made as they are asked for.
+struct Tensors(Graph);
+
+impl Tensors {
+    fn f32<const N: usize>(&mut self, shape: [usize; N]) -> Tensor {
+        self.0.input("f", shape).unwrap()
+    }
+
+    fn u32<const N: usize>(&mut self, shape: [usize; N]) -> Tensor {
+        self.0.index_input("i", shape).unwrap()
+    }
+
+    fn shapes(&self) -> Shapes<'_> {
+        Shapes(self.0.tensors())
+    }
+}
+
+/// A launch of every shader in every variant; some variants more than once.
+pub fn all_launches() -> Vec<Launch> {
+    let mut tensors = Tensors(Graph::new());
+    let mut launches = elementwise_launches(&mut tensors);
+    launches.extend(softmax_launches(&mut tensors));
+    launches.extend(reduce_launches(&mut tensors));
+    launches.extend(rows_launches(&mut tensors));
+    launches.extend(loss_launches(&mut tensors));
+    launches.extend(update_launches(&mut tensors));
+    launches.extend(matmul_launches(&mut tensors));
+    launches.push(gradient_sum());
+    launches
+}
+
+fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let [a, b, out] = [(); 3].map(|()| tensors.f32([2, 3, 5]));
+    let (row, scalar) = (tensors.f32([5]), tensors.f32([]));
+    let shapes = tensors.shapes();
+    let mut launches = Vec::new();
+    for op in [Binary::Add, Binary::Sub, Binary::Mul] {
+        launches.extend([b, row, scalar].map(|b| elementwise::binary(shapes, op, a, b, out)));
+    }
+    launches.push(elementwise::bias_add(shapes, a, row, out));
+    launches.push(elementwise::scale(shapes, -2.5, a, out));
+    launches.extend(UNARIES.map(|f| elementwise::unary(shapes, f, a, out)));
+    launches.extend(UNARIES.map(|f| elementwise::unary_grad(shapes, f, a, b, out)));
+    launches
+}
+
+fn softmax_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let [x, dy, out] = [(); 3].map(|()| tensors.f32([2, 3, 5]));
+    let shapes = tensors.shapes();
+    let of_axis = |axis| {
+        [
+            softmax::softmax(shapes, axis, x, out),
+            softmax::log_softmax(shapes, axis, x, out),
+            softmax::softmax_grad(shapes, axis, x, dy, out),
+            softmax::log_softmax_grad(shapes, axis, x, dy, out),
+        ]
+    };
+    (0..3).flat_map(of_axis).collect()
+}
+
+fn reduce_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (x, out) = (tensors.f32([4, 300, 7]), tensors.f32([4, 7]));
+    let (small, column) = (tensors.f32([3, 5]), tensors.f32([5]));
+    let scalar = tensors.f32([]);
+    let shapes = tensors.shapes();
+    let mut launches = Vec::new();
+    for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
+        launches.push(reduce::reduce(shapes, reduction, 1, 2, x, out));
+        launches.push(reduce::reduce(shapes, reduction, 0, 3, x, scalar));
+        launches.push(reduce::reduce(shapes, reduction, 0, 1, small, column));
+    }
+    launches.push(reduce::expand(shapes, 0, 1, 0.5, column, small));
+    launches.push(reduce::max_grad(shapes, 0, 1, small, column, column, small));
+    launches
+}
+
+fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (x, t) = (tensors.f32([9, 2, 3]), tensors.u32([9]));
+    let (wide, wide_out) = (tensors.f32([9, 8]), tensors.f32([4, 8]));
+    let (x_out, t_out) = (tensors.f32([4, 2, 3]), tensors.u32([4]));
+    let (indices, order) = (tensors.u32([4]), tensors.u32([9]));
+    let shapes = tensors.shapes();
+    vec![
+        rows::gather(shapes, x, indices, x_out),
+        rows::gather_grad(shapes, indices, x_out, x, x, 1),
+        rows::batch(shapes, x, order, x_out, false),
+        rows::batch(shapes, t, order, t_out, false),
+        rows::batch(shapes, wide, order, wide_out, false),
+        rows::batch(shapes, wide, order, wide_out, true),
+        rows::batch_pair(shapes, x, x_out, t, t_out, order, false),
+        rows::batch_pair(shapes, t, t_out, wide, wide_out, order, false),
+        rows::batch_pair(shapes, t, t_out, wide, wide_out, order, true),
+    ]
+}
+
+fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    // With 30 elements they are looked at one by one, with 24 in fours.
+    let [p, values, gradient] = [(); 3].map(|()| tensors.f32([6, 5]));
+    let [p4, values4, gradient4] = [(); 3].map(|()| tensors.f32([6, 4]));
+    let (labels, partials) = (tensors.u32([6]), tensors.f32([3]));
+    let upstream = tensors.f32([]);
+    let shapes = tensors.shapes();
+    let table = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let scratch = Destination::tensor(partials);
+    let mut launches = Vec::new();
+    for (p, values, gradient, long) in [
+        (p, values, gradient, false),
+        (p4, values4, gradient4, false),
+        (p4, values4, gradient4, true),
+    ] {
+        for kind in LOSSES {
+            let t = if kind.takes_classes() { labels } else { values };
+            let items = loss::loss_items(shapes, kind, p, long);
+            launches.push(loss::value(shapes, kind, items, p, t, table, 1));
+            launches.push(loss::value(shapes, kind, items, p, t, scratch, 3));
+            launches.push(loss::gradient(shapes, kind, items, p, t, upstream, gradient));
+            let both = loss::value_and_gradient;
+            launches.push(both(shapes, kind, items, p, t, 1.0, gradient, table, 1));
+        }
+        for count in COUNTS {
+            let t = if count == Count::Correct { labels } else { values };
+            let items = loss::count_items(shapes, count, p, long);
+            launches.push(loss::count(shapes, count, items, p, t, table, 1));
+        }
+    }
+    launches.push(loss::sum_partials(partials, 3, table));
+    launches.push(loss::emit(upstream, table));
+    launches
+}
+
+fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (squares, partials) = (tensors.f32([]), tensors.f32([3]));
+    let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let mut rules = vec![UpdateRule::Sgd { weight_decay: 0.1 }];
+    for flag in [false, true] {
+        rules.push(UpdateRule::Momentum { momentum: 0.9, nesterov: flag, weight_decay: 0.1 });
+        rules.push(UpdateRule::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            decoupled: flag,
+        });
+    }
+    let of_rule = |&rule: &UpdateRule| {
+        [None, Some(Clip { norm: 1.0, squares })]
+            .map(|clip| update::update(rule, clip, 100, 0, loss))
+    };
+    let mut launches: Vec<Launch> = rules.iter().flat_map(of_rule).collect();
+    launches.push(update::norm_partials(0, 100, partials, 1, 2));
+    launches.push(update::norm_total(partials, 3, squares));
+    launches
+}
+
+fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    for n in [7, 8] {
+        // All extents equal, so that the three layouts take the same operands.
+        let [a, b, out, saved] = [(); 4].map(|()| tensors.f32([n, n]));
+        let (row, parts, sums) = (tensors.f32([n]), tensors.f32([3, n, n]), tensors.f32([3, n]));
+        let shapes = tensors.shapes();
+        let mut epilogues = vec![Epilogue::None, Epilogue::Bias(row, None)];
+        for f in [Unary::Relu, Unary::LeakyRelu { slope: 0.2 }, Unary::Gelu] {
+            epilogues.push(Epilogue::Activation(f));
+            epilogues.push(Epilogue::Bias(row, Some(f)));
+            epilogues.push(Epilogue::Mask(f, saved));
+        }
+        for layout in [Layout::NN, Layout::NT, Layout::TN] {
+            for &epilogue in &epilogues {
+                let product = Product { layout, a, b, out, epilogue, column_sums: None };
+                launches.extend(TILINGS.map(|tiling| matmul::matmul(shapes, tiling, product)));
+                let tiling = Tiling::Shared { side: 8 };
+                launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, None));
+            }
+        }
+        let product = Product {
+            layout: Layout::TN,
+            a,
+            b,
+            out,
+            epilogue: Epilogue::None,
+            column_sums: Some(row),
+        };
+        for tiling in TILINGS.into_iter().chain(MORE_TILINGS) {
+            launches.push(matmul::matmul(shapes, tiling, product));
+            launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, Some(sums)));
+        }
+    }
+    launches
+}
+
+/// As `exec/gradient_sum.rs` has it, which takes no plan.
+fn gradient_sum() -> Launch {
+    Launch {
+        name: "gradient_sum".into(),
+        parts: GRADIENT_SUM.to_vec(),
+        constants: Vec::new(),
+        dims: vec![1],
+        operands: vec![("earlier", Operand::Results), ("sum", Operand::Results)],
+        workgroups: 1,
+    }
+}

@@ -1,0 +1,67 @@
+//! Nets to render the resident kernels for.
+
+use wgrad::graph::{Count, Loss, UpdateRule};
+use wgrad::kernel::resident::{Dense, Held, Net};
+
+use super::{LOSSES, UNARIES};
+
+/// Nets of one to four layers, whose widths do and do not divide by the lanes.
+pub fn resident_nets() -> Vec<Net> {
+    let rules = [
+        UpdateRule::Sgd { weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
+        adam(false),
+        adam(true),
+    ];
+    let mut nets = Vec::new();
+    for (number, lanes) in [4, 8, 16, 32, 64].into_iter().enumerate() {
+        for subgroups in [false, true] {
+            for (at, loss) in LOSSES.into_iter().enumerate() {
+                // Each loss with every second number of lanes.
+                if (at + number + usize::from(subgroups)).is_multiple_of(2) {
+                    continue;
+                }
+                let widths: [&[usize]; 4] = [&[3], &[33, 1], &[5, 8, 3], &[17, 2, 9, 4]];
+                let at = at + number;
+                let layers = widths[at % 4].iter().enumerate().map(|(l, &units)| Dense {
+                    units,
+                    activation: (l + at).is_multiple_of(2).then(|| UNARIES[(at + 5 * l) % 12]),
+                    weights_at: 64 * l as u64,
+                    bias_at: 64 * l as u64 + 32,
+                });
+                let counts = match loss {
+                    Loss::SoftmaxCrossEntropy => vec![Count::Correct],
+                    Loss::SoftmaxCrossEntropyProbabilities => vec![Count::CorrectProbabilities],
+                    Loss::BinaryCrossEntropy => vec![Count::CorrectBinary],
+                    _ => vec![Count::AbsoluteError, Count::SquaredError],
+                };
+                let in_registers = Net {
+                    lanes,
+                    subgroups,
+                    held: Held::Registers,
+                    words: false,
+                    samples: 1 + at % 2,
+                    workgroups: 1,
+                    inputs: [1, 10, 13][at % 3],
+                    layers: layers.collect(),
+                    loss,
+                    counts,
+                    rule: rules[at % 5],
+                    clip: at % 2 == 1,
+                };
+                for words in [false, true] {
+                    let workgroups = 1 + (at + usize::from(words)) % 2;
+                    let held = Held::Memory;
+                    nets.push(Net { held, words, workgroups, ..in_registers.clone() });
+                }
+                nets.push(in_registers);
+            }
+        }
+    }
+    nets
+}
+
+fn adam(decoupled: bool) -> UpdateRule {
+    UpdateRule::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0, decoupled }
+}
