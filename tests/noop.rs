@@ -3,6 +3,7 @@
 
 mod support;
 
+use proptest::prelude::RngCore;
 use support::golden;
 use wgrad::data::Dataset;
 use wgrad::exec::{Executor, ExecutorOptions, MAX_STEPS, Parameters, Step};
@@ -528,19 +529,88 @@ fn plans_refuse_what_they_cannot_do() {
     let _ = loss;
 }
 
-/// Evaluation and prediction reuse what they created.
+/// Predictions reuse what they created, whatever the number of rows: there are plans of 1, 2, 4, … 1024
+/// rows, and with the largest one more block for each 1024.
 #[test]
 fn predictors_are_kept() {
     let gpu = noop();
     let mut model = article(&gpu);
     let rows = |n: usize| vec![0.5; n * 10];
-    let (first, _) = counted(&gpu, || model.predict_blocking(&rows(3)).unwrap());
-    assert!(first.bind_groups > 0);
-    let (second, found) = counted(&gpu, || model.predict_blocking(&rows(3)).unwrap());
-    assert_eq!(found, [0.0; 3]);
-    // Reading back takes a buffer; nothing else is created.
-    assert_eq!((second.bind_groups, second.pipelines), (0, 0));
-    assert!(second.buffers <= 1);
+    let mut random = proptest::test_runner::TestRng::deterministic_rng(Default::default());
+    let mut rounds = [Counters::default(); 2];
+    for round in &mut rounds {
+        *round = counted(&gpu, || {
+            for _ in 0..100 {
+                let n = (1 + random.next_u32() % 3000) >> (random.next_u32() % 12);
+                let n = n.max(1) as usize;
+                assert_eq!(model.predict_blocking(&rows(n)).unwrap().len(), n);
+            }
+        })
+        .0;
+    }
+    // Eleven plans of two products each. Those of up to 8 rows, and of more, may be tiled differently.
+    assert!((2..=22).contains(&rounds[0].bind_groups), "{:?}", rounds[0]);
+    assert!((1..=8).contains(&rounds[0].pipelines), "{:?}", rounds[0]);
+    for n in (0..=10).map(|k| 1 << k) {
+        model.predict_blocking(&rows(n)).unwrap();
+    }
+    let last = counted(&gpu, || {
+        (1..100).map(|n| model.predict_blocking(&rows(n * 31)).unwrap().len()).sum::<usize>()
+    });
+    assert_eq!((created(&last.0), last.1), ([0; 3], 31 * 99 * 100 / 2));
+}
+
+/// A net whose hidden layer is so wide that 1024 rows of it fit no binding trains, is validated, evaluated
+/// and predicts at WebGPU's default limits, whose blocks are as small as they must be.
+#[test]
+fn blocks_are_as_large_as_the_widest_layer_allows() {
+    let gpu = noop();
+    let net = Sequential::new(4).dense(40_000).dense(1);
+    let mut model = net.compile_blocking(&gpu, general(Optimizer::sgd(0.05))).unwrap();
+    let rows = 3000;
+    let data = Dataset::regression(vec![0.5; rows * 4], 4, vec![0.5; rows], 1).unwrap();
+    let history = model.fit_blocking(&data, Fit::new(1).validation_split(0.5)).unwrap();
+    assert_eq!(history.last().unwrap().validation.as_ref().unwrap().rows, 1500);
+    let (counters, evaluation) = counted(&gpu, || model.evaluate_blocking(&data).unwrap());
+    assert_eq!(evaluation.rows, rows);
+    // 32 MiB hold 209 rows of 160,000 bytes.
+    assert_eq!(counters.dispatches, 3000_u64.div_ceil(209) * 5, "{counters:?}");
+    assert_eq!(model.predict_blocking(&vec![0.5; rows * 4]).unwrap().len(), rows);
+}
+
+/// So it is on a device with less, and where the target is wider than the features.
+#[test]
+fn blocks_fit_smaller_devices() {
+    let mut random = proptest::test_runner::TestRng::deterministic_rng(Default::default());
+    for _ in 0..12 {
+        let mut draw = |most: u32| 1 + (random.next_u32() % most) as usize;
+        let gpu = small(1 << (15 + draw(5)));
+        let (inputs, hidden, outputs, rows) = (draw(9), draw(700), draw(40), draw(2000));
+        let net = Sequential::new(inputs).dense(hidden).relu().dense(outputs);
+        let data = vec![0.5; rows * inputs];
+        let data = Dataset::regression(data, inputs, vec![0.5; rows * outputs], outputs).unwrap();
+        let said = format!("{inputs}-{hidden}-{outputs}, {rows} rows, {:?}", gpu.target());
+        let mut model = match net.compile_blocking(&gpu, general(Optimizer::adam(0.05))) {
+            Ok(model) => model,
+            // A layer's weights that fit no binding are refused before anything runs.
+            Err(Error::Limit { what, .. }) if what.contains("weight") => continue,
+            Err(error) => panic!("{said}: {error}"),
+        };
+        for residency in [Residency::Auto, Residency::Streamed] {
+            let fit = Fit::new(1).batch_size(1 + rows / 100).residency(residency);
+            match model.fit_blocking(&data, fit.validation(&data)) {
+                Ok(_) | Err(Error::Limit { .. }) => {}
+                Err(error) => panic!("{said}: {error}"),
+            }
+        }
+        let evaluation = model.evaluate_blocking(&data);
+        assert_eq!(evaluation.unwrap_or_else(|error| panic!("{said}: {error}")).rows, rows);
+        let predicted = model.predict_blocking(data.features());
+        assert_eq!(
+            predicted.unwrap_or_else(|error| panic!("{said}: {error}")).len(),
+            rows * outputs
+        );
+    }
 }
 
 /// Of a six-layer net: a barrier between levels, one for each layer and pass. Differentiation already

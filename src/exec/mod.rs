@@ -311,6 +311,18 @@ impl Executor {
         Ok(bytemuck::pod_collect_to_vec(&self.read_bytes(tensor).await?))
     }
 
+    /// [`Executor::read`] by way of the buffer in `kept`, or a new one that is left there for the next time.
+    pub(crate) async fn read_by_way_of(
+        &self,
+        kept: &mut Option<Buffer>,
+        tensor: Tensor,
+    ) -> Result<Vec<f32>> {
+        let (_, bytes) = describe(&self.plan, tensor);
+        let (buffer, offset) = self.buffer_of(tensor)?;
+        let bytes = self.gpu.read_by_way_of(kept, buffer, offset, bytes).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
     /// Reads a tensor of `u32`.
     ///
     /// # Errors

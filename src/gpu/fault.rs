@@ -1,7 +1,13 @@
 //! What goes wrong on a device, until a call returns it as its [`Error`].
+//!
+//! wgpu says nothing of what is asked of a lost device, as WebGPU has it: the call seems to succeed, and a
+//! later one is refused for what the first has not made. A caller's device does not tell wgrad of its loss
+//! either. So [`Gpu::verdict`], which every outcome goes through, first asks whether the device lives.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Gpu;
+use super::scope::at_once;
 use crate::Error;
 
 /// A fault that the device reported, with its kind.
@@ -32,7 +38,8 @@ impl Fault {
     }
 }
 
-/// What went wrong on a device outside any call of ours; filled only on devices that wgrad owns.
+/// What went wrong on a device outside any call of ours, on devices that wgrad owns; and of any device
+/// that it is lost, once that is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults(Arc<Mutex<Option<Fault>>>);
 
@@ -96,8 +103,73 @@ impl Faults {
     }
 }
 
+impl Gpu {
+    /// An error if there is a `fault`, or one outside any call of ours, or if the device is lost: then
+    /// that, since the fault may well follow from it. On the web, where asking takes its time, a call that
+    /// is not refused is taken to have reached the device.
+    pub(super) async fn verdict(&self, during: &str, fault: Option<Fault>) -> Result<(), Error> {
+        let asks = fault.is_some() || cfg!(not(target_arch = "wasm32"));
+        if asks && !self.lives().await {
+            self.check(during)?;
+        }
+        match fault {
+            Some(fault) => Err(fault.named(during)),
+            None => self.check(during),
+        }
+    }
+
+    /// [`Gpu::verdict`], without waiting: on the web, of a fault as it is.
+    pub(super) fn verdict_at_once(&self, during: &str, fault: Option<Fault>) -> Result<(), Error> {
+        match at_once(self.verdict(during, fault.clone())) {
+            Some(verdict) => verdict,
+            None => {
+                self.check(during)?;
+                fault.map_or(Ok(()), |fault| Err(fault.named(during)))
+            }
+        }
+    }
+
+    /// An error if the device is lost, which it is asked, or reported a fault of its own.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn ask(&self, during: &str) -> Result<(), Error> {
+        self.verdict_at_once(during, None)
+    }
+
+    /// Whether the device lives: asked for a buffer that none makes, a lost device says nothing.
+    async fn lives(&self) -> bool {
+        if self.shared.faults.is_lost() {
+            return false;
+        }
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let _ = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 4,
+            usage: wgpu::BufferUsages::empty(),
+            mapped_at_creation: false,
+        });
+        let answer = scope.pop();
+        if answer.await.is_some() {
+            return true;
+        }
+        // One of wgrad's own has a reason, which it tells when it is polled.
+        #[cfg(not(target_arch = "wasm32"))]
+        self.poll(wgpu::PollType::Poll);
+        self.shared.faults.report(Fault::Lost("it no longer answers".into()));
+        false
+    }
+
+    /// Whether the device is gone: destroyed, unplugged or reset. In a browser a caller's device is only
+    /// known to be after a call has failed for it.
+    pub fn is_lost(&self) -> bool {
+        match cfg!(target_arch = "wasm32") {
+            true => self.shared.faults.is_lost(),
+            false => at_once(self.lives()) == Some(false),
+        }
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
-impl crate::Gpu {
+impl Gpu {
     /// Lets the device make progress, or waits for it. What goes wrong is a fault for the next check.
     pub(crate) fn poll(&self, how: wgpu::PollType) {
         self.shared.faults.catch(|| self.device().poll(how));
@@ -107,7 +179,6 @@ impl crate::Gpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Gpu;
 
     fn memory() -> wgpu::Error {
         wgpu::Error::OutOfMemory { source: "none left".into() }
@@ -197,7 +268,8 @@ mod tests {
         assert!(during == "a test" && reason.contains("usage"), "{error}");
         gpu.check("afterwards").unwrap();
         // Outside a scope of wgrad's, a refusal is told to the caller of the function that saw it.
-        assert!(gpu.refused(|| without_usage(&gpu)).is_some_and(|reason| reason.contains("usage")));
+        let refused = gpu.refused(|| without_usage(&gpu));
+        assert!(matches!(&refused, Some(Fault::Refused(reason)) if reason.contains("usage")));
         gpu.check("afterwards").unwrap();
     }
 
@@ -221,7 +293,6 @@ mod tests {
         let gpu = own();
         assert!(!gpu.is_lost());
         gpu.device().destroy();
-        gpu.poll(wgpu::PollType::Poll);
         assert!(gpu.is_lost());
         for _ in 0..2 {
             let error = pollster::block_on(gpu.buffer("one more", 4)).map(drop).expect_err("lost");

@@ -211,12 +211,6 @@ impl Gpu {
         &self.shared.tally
     }
 
-    /// Whether the device is known to be gone: destroyed, unplugged or reset. Only devices that wgrad
-    /// made say so; on a caller's device, the caller's own callback does.
-    pub fn is_lost(&self) -> bool {
-        self.shared.faults.is_lost()
-    }
-
     /// An error if the device reported a fault of its own.
     pub(crate) fn check(&self, during: &str) -> Result<(), Error> {
         self.shared.faults.check(during)
@@ -270,16 +264,8 @@ impl Gpu {
         data: &[u8],
     ) -> Result<(), Error> {
         self.tally().bytes_uploaded.add(data.len() as u64);
-        match self.refused(|| self.queue().write_buffer(buffer, offset, data)) {
-            None => self.check("writing to the device"),
-            Some(reason) => {
-                // A device that is gone says so when it is polled; then that is the reason.
-                #[cfg(not(target_arch = "wasm32"))]
-                self.poll(wgpu::PollType::Poll);
-                self.check("writing to the device")?;
-                Err(Error::Validation { during: "writing to the device".into(), reason })
-            }
-        }
+        let fault = self.refused(|| self.queue().write_buffer(buffer, offset, data));
+        self.verdict_at_once("writing to the device", fault)
     }
 
     pub(crate) async fn pipeline(

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::Gpu;
+use super::fault::Fault;
+use super::{Buffer, Gpu};
 use crate::Error;
 
 /// Longest wait for the device before [`Error::Timeout`], in seconds. A submission is sized to take
@@ -25,14 +26,14 @@ pub(crate) struct Arrival {
 
 #[derive(Debug, Default)]
 struct State {
-    result: Option<Result<(), String>>,
+    result: Option<Result<(), Fault>>,
     waker: Option<Waker>,
 }
 
 /// Asks for `bytes` of `buffer` to be mapped for reading. Await the arrival, then read and unmap.
 pub(crate) fn map(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: u64, during: &'static str) -> Arrival {
     let state = Arc::new(Mutex::new(State::default()));
-    let finish = |state: &Mutex<State>, result: Result<(), String>| {
+    let finish = |state: &Mutex<State>, result: Result<(), Fault>| {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         // What is refused may be reported twice, by the error scope and by the callback.
         if state.result.as_ref().is_none_or(Result::is_ok) {
@@ -43,13 +44,15 @@ pub(crate) fn map(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: u64, during: &'static
         }
     };
     let shared = state.clone();
+    // On the web, where there is no asking at once, it is a loss that a mapping is refused for.
+    let kind = if cfg!(target_arch = "wasm32") { Fault::Lost } else { Fault::Refused };
     let refused = gpu.refused(|| {
         buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-            finish(&shared, result.map_err(|reason| reason.to_string()));
+            finish(&shared, result.map_err(|reason| kind(reason.to_string())));
         });
     });
-    if let Some(reason) = refused {
-        finish(&state, Err(reason));
+    if let Some(fault) = refused {
+        finish(&state, Err(fault));
     }
     Arrival {
         gpu: gpu.clone(),
@@ -70,11 +73,7 @@ impl Arrival {
 
     fn finished(&self) -> Option<Result<(), Error>> {
         let result = self.state.lock().unwrap_or_else(PoisonError::into_inner).result.clone()?;
-        Some(result.map_err(|reason| match self.gpu.check(self.during) {
-            Err(fault) => fault,
-            // On a caller's device the loss is not reported to us; a refused mapping is its sign.
-            Ok(()) => Error::DeviceLost { during: self.during.into(), reason },
-        }))
+        Some(result.or_else(|fault| self.gpu.verdict_at_once(self.during, Some(fault))))
     }
 }
 
@@ -144,26 +143,50 @@ impl Gpu {
         offset: u64,
         bytes: u64,
     ) -> Result<Vec<u8>, Error> {
+        self.read_by_way_of(&mut None, buffer, offset, bytes).await
+    }
+
+    /// The same by way of the buffer in `kept`, or a new one that is left there for the next time. If the
+    /// future is dropped none is left, since it may be mapped.
+    pub(crate) async fn read_by_way_of(
+        &self,
+        kept: &mut Option<Buffer>,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<Vec<u8>, Error> {
         use wgpu::BufferUsages as Usage;
-        let staging = self.buffer_for("readback", bytes, Usage::COPY_DST | Usage::MAP_READ).await?;
+        let staging = match kept.take().filter(|kept| kept.size() >= bytes) {
+            Some(kept) => kept,
+            None => self.buffer_for("readback", bytes, Usage::COPY_DST | Usage::MAP_READ).await?,
+        };
         self.submit(|encoder| {
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
             Ok(())
         })
         .await?;
         map(self, &staging, bytes, "reading back").await?;
-        self.mapped(&staging, bytes)
+        let data = self.mapped(&staging, bytes)?;
+        *kept = Some(staging);
+        Ok(data)
     }
 
     /// The bytes of a mapped buffer, which is unmapped.
     pub(crate) fn mapped(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>, Error> {
-        let view = buffer.get_mapped_range(..bytes).map_err(|reason| Error::Validation {
-            during: "reading back".into(),
-            reason: reason.to_string(),
-        })?;
+        let during = "reading back";
+        let view = match buffer.get_mapped_range(..bytes) {
+            Ok(view) => view,
+            Err(reason) => {
+                self.verdict_at_once(during, Some(Fault::Refused(reason.to_string())))?;
+                return Err(Error::bug("a refused mapping is no error"));
+            }
+        };
         let data = view.to_vec();
         drop(view);
-        buffer.unmap();
+        let fault = self.refused(|| buffer.unmap());
+        if fault.is_some() {
+            self.verdict_at_once(during, fault)?;
+        }
         self.tally().bytes_read_back.add(bytes);
         Ok(data)
     }

@@ -33,29 +33,33 @@ impl Gpu {
         self.queue().submit([encoder.finish()]);
     }
 
-    /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where
-    /// that would have to be waited for, the browser's console has it.
-    pub(super) fn refused(&self, work: impl FnOnce()) -> Option<String> {
-        if cfg!(target_arch = "wasm32") {
-            work();
-            return None;
-        }
-        let scope = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
-        work();
-        let mut context = Context::from_waker(Waker::noop());
-        match pin!(scope.pop()).poll(&mut context) {
-            Poll::Ready(error) => error.map(|error| error.to_string()),
-            Poll::Pending => None,
-        }
-    }
-
-    /// Runs `work` and returns its result, or the first error that WebGPU reports for it.
+    /// Runs `work` and returns its result, or the error that [`Gpu::verdict`] makes of what WebGPU has
+    /// against it.
     pub(crate) async fn scoped<T>(
         &self,
         during: &str,
         work: impl FnOnce() -> T,
     ) -> Result<T, Error> {
         self.check(during)?;
+        let (result, fault) = self.caught(work);
+        let fault = fault.await;
+        self.verdict(during, fault).await.map(|()| result)
+    }
+
+    /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where
+    /// that would have to be waited for, the browser's console has it.
+    pub(super) fn refused(&self, work: impl FnOnce()) -> Option<Fault> {
+        if cfg!(target_arch = "wasm32") {
+            work();
+            return None;
+        }
+        let ((), fault) = self.caught(work);
+        at_once(fault).flatten()
+    }
+
+    /// Runs `work` in scopes for errors of every kind; returns its result, and the first of them as soon
+    /// as it is known.
+    fn caught<T>(&self, work: impl FnOnce() -> T) -> (T, impl Future<Output = Option<Fault>>) {
         let device = self.device();
         // Guards must not live across an await; popping at once yields futures that may.
         let (result, errors) = {
@@ -67,11 +71,19 @@ impl Gpu {
             let validation = validation.pop();
             (result, (internal, validation, memory.pop()))
         };
-        let (internal, validation, memory) = errors;
-        let (internal, validation, memory) = (internal.await, validation.await, memory.await);
-        match memory.or(validation).or(internal) {
-            None => self.check(during).map(|()| result),
-            Some(error) => Err(Fault::of(&error).named(during)),
-        }
+        let fault = async move {
+            let (internal, validation, memory) = errors;
+            let (internal, validation, memory) = (internal.await, validation.await, memory.await);
+            memory.or(validation).or(internal).as_ref().map(Fault::of)
+        };
+        (result, fault)
+    }
+}
+
+/// What `future` comes to, if it needs not wait: natively, what error scopes say is known at once.
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }

@@ -27,8 +27,8 @@ impl Evaluation {
     }
 }
 
-/// Rows per batch of an evaluation or prediction; bounds the memory, not the result.
-const BATCH: usize = 1024;
+/// Rows of a block that is evaluated or predicted, at most; bounds the memory, not the result.
+const MOST_ROWS: usize = 1024;
 
 impl Model {
     /// Loss and metrics on `data`; no parameter moves.
@@ -36,8 +36,8 @@ impl Model {
     /// # Errors
     /// If the data does not fit the model; the errors of the device.
     pub async fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        let mut trainer =
-            Trainer::new("evaluate", self, data, BATCH, false, Residency::Auto).await?;
+        let residency = Residency::Auto;
+        let mut trainer = Trainer::evaluating("evaluate", self, data, MOST_ROWS, residency).await?;
         evaluate_with(&mut trainer, &mut self.sums(data)).await
     }
 
@@ -59,8 +59,19 @@ impl Model {
         }
         let mut outputs =
             Vec::with_capacity(features.len() / width * self.architecture().output_width());
-        for block in features.chunks(BATCH * width) {
-            outputs.extend(self.predict_block(block, block.len() / width).await?);
+        let (mut rest, mut most) = (features, 1 << self.block_rows(MOST_ROWS).ilog2());
+        while !rest.is_empty() {
+            let rows = (rest.len() / width).min(most);
+            let (block, later) = rest.split_at(rows * width);
+            match self.predict_block(block, rows).await {
+                Ok(some) => {
+                    outputs.extend(some);
+                    rest = later;
+                }
+                // What a plan adds to the tensors of its graph may take more.
+                Err(Error::Limit { .. }) if rows > 1 => most = rows.next_power_of_two() / 2,
+                Err(error) => return Err(error),
+            }
         }
         Ok(outputs)
     }

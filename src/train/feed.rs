@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use crate::data::{Dataset, Targets};
 use crate::exec::MAX_STEPS;
 use crate::gpu::{Buffer, Gpu};
+use crate::plan::Target;
 use crate::{Error, Result};
 
 /// Where the data set lies while a model trains on it. The result is the same, bit for bit.
@@ -19,8 +20,15 @@ pub enum Residency {
     Streamed,
 }
 
-/// Bytes of rows in a streamed block, at most, unless a single batch is larger.
-const BLOCK_BYTES: usize = 32 << 20;
+/// Bytes of a streamed block, and of the widest tensor of a block that is evaluated or predicted, at most,
+/// unless a single batch or row is larger.
+const BLOCK_BYTES: u64 = 32 << 20;
+
+/// How often `bytes` fit a block on the device that `target` is; at least once.
+pub(super) fn fitting(bytes: u64, target: &Target) -> usize {
+    let room = BLOCK_BYTES.min(target.max_tensor_bytes());
+    usize::try_from(room / bytes.max(1)).unwrap_or(usize::MAX).max(1)
+}
 
 /// Rows on the device.
 #[derive(Debug)]
@@ -34,11 +42,15 @@ impl Buffers {
     /// Room for `rows` rows and for `orders` orders of them; the first is that in which they lie.
     async fn new(gpu: &Gpu, data: &Dataset, rows: usize, orders: usize) -> Result<Self> {
         let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
-        crate::plan::check_size("features", bytes(data.width()), &gpu.target())?;
+        let target = gpu.target();
+        let buffer = async |name: &str, width: usize| {
+            crate::plan::check_size(name, bytes(width), &target)?;
+            gpu.buffer(name, bytes(width)).await
+        };
         let buffers = Self {
-            features: gpu.buffer("features", bytes(data.width())).await?,
-            targets: gpu.buffer("targets", bytes(target_width(data))).await?,
-            order: gpu.buffer("order", bytes(orders)).await?,
+            features: buffer("features", data.width()).await?,
+            targets: buffer("targets", target_width(data)).await?,
+            order: buffer("order", orders).await?,
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
         gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
@@ -104,8 +116,8 @@ impl<D: Borrow<Dataset>> Feed<D> {
                 host_order,
             });
         }
-        let batch_bytes = batch * (rows.width() + target_width(rows)) * 4;
-        let batches_per_block = (BLOCK_BYTES / batch_bytes.max(1)).clamp(1, MAX_STEPS);
+        let words = (batch as u64).saturating_mul((rows.width() + target_width(rows)) as u64);
+        let batches_per_block = fitting(words.saturating_mul(4), &gpu.target()).min(MAX_STEPS);
         let resident_rows = (batches_per_block * batch).min(rows.rows());
         let buffers = Buffers::new(gpu, rows, resident_rows, 1).await?;
         let (orders, streamed, host_order) = (1, true, Vec::new());

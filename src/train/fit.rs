@@ -24,6 +24,9 @@ pub enum BatchSize {
     Full,
 }
 
+/// Rows that a validation takes at a time, where the device allows and the training takes fewer.
+const LEAST_VALIDATED: usize = 256;
+
 /// How to train: the arguments of Keras's `fit`.
 pub struct Fit<'a> {
     epochs: usize,
@@ -139,9 +142,9 @@ impl Model {
         let validator = match validation {
             None => None,
             Some(data) => {
-                let batch = batch.max(256);
+                let most = batch.max(LEAST_VALIDATED);
                 let trainer =
-                    Trainer::new("validation", self, data, batch, false, fit.residency).await?;
+                    Trainer::evaluating("validation", self, data, most, fit.residency).await?;
                 Some((trainer, self.sums(data)))
             }
         };

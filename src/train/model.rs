@@ -1,15 +1,13 @@
 //! A model on a device.
 
-use std::collections::VecDeque;
-
-use super::feed::Residency;
+use super::feed::{Residency, fitting};
 use super::graphs::check_output;
 use super::kernels::{Choice, Kernels, choose, resident_net};
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
-use crate::gpu::Gpu;
-use crate::graph::{Graph, Loss, Tensor};
+use crate::gpu::{Buffer, Gpu};
+use crate::graph::{Graph, Loss, Role, Tensor};
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{ArenaLayout, Plan};
@@ -52,9 +50,6 @@ impl Compile {
     }
 }
 
-/// Predictors kept for batch sizes seen lately.
-const PREDICTORS: usize = 4;
-
 /// A model on a device, ready to train, evaluate and predict.
 #[derive(Debug)]
 pub struct Model {
@@ -68,15 +63,21 @@ pub struct Model {
     pub(super) epochs: u64,
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
-    predictors: VecDeque<Predictor>,
+    /// Bytes of the widest tensor for each row.
+    row_bytes: u64,
+    /// One for each number of rows so far: powers of two up to that of a block, so never many.
+    predictors: Vec<Predictor>,
 }
 
+/// A plan that predicts so many rows.
 #[derive(Debug)]
 struct Predictor {
     rows: usize,
     executor: Executor,
     x: Tensor,
     y: Tensor,
+    /// By way of which outputs are read.
+    staging: Option<Buffer>,
 }
 
 impl Sequential {
@@ -97,6 +98,8 @@ impl Sequential {
         let x = graph.input("x", [1, self.input_width()])?;
         self.build(&mut graph, x)?;
         let layout = ArenaLayout::new(&graph, &gpu.target())?;
+        let of_rows = graph.tensors().iter().filter(|t| !matches!(t.role, Role::Parameter(_)));
+        let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
         let states = compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
         for (number, spec) in self.parameters().iter().enumerate() {
@@ -110,7 +113,8 @@ impl Sequential {
             steps: 0,
             epochs: 0,
             learning_rate: None,
-            predictors: VecDeque::new(),
+            row_bytes,
+            predictors: Vec::new(),
         };
         // Says early that a resident kernel cannot be, if it is asked for.
         model.choose_kernels(1)?;
@@ -273,24 +277,47 @@ impl Model {
         Ok(())
     }
 
+    /// Rows of a block that is evaluated or predicted: up to `most`, as long as the widest tensor fits the
+    /// device.
+    pub(super) fn block_rows(&self, most: usize) -> usize {
+        fitting(self.row_bytes, &self.gpu.target()).min(most)
+    }
+
+    /// The outputs of `rows` rows of `features`. They are filled up to a power of two, for which there is a
+    /// plan already unless this is the first such prediction.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if the plan for so many rows takes more than the device has; those of the device.
     pub(super) async fn predict_block(
         &mut self,
         features: &[f32],
         rows: usize,
     ) -> Result<Vec<f32>> {
-        let mut predictor = match self.predictors.iter().position(|p| p.rows == rows) {
-            Some(position) => self.predictors.remove(position),
-            None => None,
+        let planned = rows.next_power_of_two();
+        let known = self.predictors.iter().position(|predictor| predictor.rows == planned);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let predictor = self.predictor(planned).await?;
+                self.predictors.push(predictor);
+                self.predictors.len() - 1
+            }
         };
-        if predictor.is_none() {
-            predictor = Some(self.predictor(rows).await?);
+        let Some(predictor) = self.predictors.get_mut(index) else {
+            return Err(Error::bug("a predictor that was just made is not there"));
+        };
+        let Predictor { executor, x, y, staging, .. } = predictor;
+        match planned == rows {
+            true => executor.write(*x, features)?,
+            false => {
+                let mut filled = features.to_vec();
+                filled.resize(features.len() / rows * planned, 0.0);
+                executor.write(*x, &filled)?;
+            }
         }
-        let Some(mut predictor) = predictor else { return Ok(Vec::new()) };
-        predictor.executor.write(predictor.x, features)?;
-        predictor.executor.run(&[Step::forward(0)]).await?;
-        let outputs = predictor.executor.read(predictor.y).await?;
-        self.predictors.push_front(predictor);
-        self.predictors.truncate(PREDICTORS);
+        executor.run(&[Step::forward(0)]).await?;
+        let mut outputs = executor.read_by_way_of(staging, *y).await?;
+        outputs.truncate(rows * self.architecture.output_width());
         Ok(outputs)
     }
 
@@ -304,6 +331,6 @@ impl Model {
             ..Default::default()
         };
         let executor = Executor::with(&self.gpu, plan, options).await?;
-        Ok(Predictor { rows, executor, x, y })
+        Ok(Predictor { rows, executor, x, y, staging: None })
     }
 }

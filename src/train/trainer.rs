@@ -54,6 +54,27 @@ pub struct Trainer<D> {
     under_way: VecDeque<usize>,
 }
 
+impl<'d> Trainer<&'d Dataset> {
+    /// A trainer that only evaluates, in batches of up to `most` rows: as many as the device allows.
+    /// `call` is the function that this is for, as errors name it.
+    pub(super) async fn evaluating(
+        call: &str,
+        model: &Model,
+        data: &'d Dataset,
+        most: usize,
+        residency: Residency,
+    ) -> Result<Self> {
+        let mut rows = model.block_rows(most).min(data.rows());
+        loop {
+            match Self::new(call, model, data, rows, false, residency).await {
+                // What a plan adds to the tensors of its graph may take more.
+                Err(Error::Limit { .. }) if rows > 1 => rows /= 2,
+                other => return other,
+            }
+        }
+    }
+}
+
 impl<D: Borrow<Dataset>> Trainer<D> {
     /// `call` is the function that this is for, as errors name it.
     pub(super) async fn new(

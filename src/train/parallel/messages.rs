@@ -159,7 +159,7 @@ impl Runner<'_> {
                 message.check(&payload, bytes as usize)?;
                 return Ok(payload);
             }
-            self.lane.gpu.check("waiting for another lane")?;
+            self.lane.gpu.ask("waiting for another lane")?;
             if since.elapsed() > self.manner.patience {
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }
