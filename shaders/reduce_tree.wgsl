@@ -1,7 +1,8 @@
 // out[o, i] = sum, mean or maximum of x[o, k, i] over k. x is outer×span×inner, out is outer×inner.
 // A workgroup computes COLUMNS neighbouring elements of out: 256/COLUMNS invocations share a span,
 // each takes every (256/COLUMNS)-th element, and a tree in workgroup memory joins them. The variant
-// for long spans and few outputs.
+// for long spans and few outputs. With parts, out is outer×parts×inner: part p of a span is its share
+// p·share .. (p + 1)·share.
 
 // False: sum (times factor, which makes it a mean); true: maximum.
 override MAXIMUM: bool;
@@ -16,6 +17,8 @@ struct Dims {
     span: u32,
     inner: u32,
     factor: f32,
+    share: u32,
+    parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -42,7 +45,8 @@ fn main(
 ) {
     let tile = flat_workgroup(workgroup, workgroups);
     let tiles = (dims.inner + COLUMNS - 1u) / COLUMNS;
-    let outer = tile / tiles;
+    let outer = tile / tiles / dims.parts;
+    let part = tile / tiles % dims.parts;
     let column = (tile % tiles) * COLUMNS + lane % COLUMNS;
     let inside = outer < dims.outer && column < dims.inner;
     let first = outer * dims.span * dims.inner + column;
@@ -53,10 +57,10 @@ fn main(
         // What leaves a result unchanged: 0 for a sum; any element for a maximum.
         let neutral = select(0.0, x[first], MAXIMUM);
         result = neutral;
-        for (var start = lane / COLUMNS; start < dims.span; start += BLOCK * rows) {
+        let last = min((part + 1u) * dims.share, dims.span);
+        for (var start = part * dims.share + lane / COLUMNS; start < last; start += BLOCK * rows) {
             var block = neutral;
-            let end = min(start + BLOCK * rows, dims.span);
-            // Four at a time: software drivers end an invocation's loops after 65,535 turns.
+            let end = min(start + BLOCK * rows, last);
             for (var k = start; k < end; k += 4u * rows) {
                 block = join(block, x[first + k * dims.inner]);
                 if (k + rows < end) { block = join(block, x[first + (k + rows) * dims.inner]); }
@@ -74,6 +78,6 @@ fn main(
         }
     }
     if (inside && lane < COLUMNS) {
-        out[outer * dims.inner + column] = results[lane] * dims.factor;
+        out[(outer * dims.parts + part) * dims.inner + column] = results[lane] * dims.factor;
     }
 }

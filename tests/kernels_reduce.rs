@@ -7,7 +7,7 @@ use common::check;
 use common::random::Random;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use wgrad::graph::{Graph, Reduction, Shape};
+use wgrad::graph::{Reduction, Shape};
 
 /// Spans and rows of 1, of primes, and of one less and one more than 16 (up to which an invocation
 /// reduces alone), 32 (a block), 64 and 256 (a workgroup); odd shapes of rank 3 and 4.
@@ -112,28 +112,6 @@ fn long_spans() {
             check(&name, &net.graph, &[y], &net.values);
         }
     }
-}
-
-/// The gradient of a maximum over as many elements as 64 invocations may see before Mesa's software
-/// driver ends their loops; two of them are equal. One element more is refused.
-#[test]
-fn gradient_of_a_long_maximum() {
-    let n = 65_536 * 64;
-    let mut net = Net::new(1);
-    let mut values = net.random.many(n, Random::unit);
-    values[5] = 2.0;
-    values[n - 1] = 2.0;
-    let x = net.holding([n], &values);
-    let y = net.graph.max(x, 0).unwrap();
-    let of = net.weighted_sum(y);
-    let dx = net.graph.gradients(of, &[x]).unwrap()[0];
-    check("max_grad", &net.graph, &[y, dx], &net.values);
-
-    let mut graph = Graph::new();
-    let x = graph.parameter("x", [n + 1]).unwrap();
-    let y = graph.max(x, 0).unwrap();
-    let message = graph.gradients(y, &[x]).unwrap_err().to_string();
-    assert!(message.contains("4194305"), "{message}");
 }
 
 /// More than 65,535 workgroups: one invocation per output, and one workgroup per output or per

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::kernel::matmul::Tiling;
-use crate::plan::{AdapterClass, Target};
+use crate::plan::{AdapterClass, MOST_TURNS, Target};
 use counters::Tally;
 use fault::Faults;
 use pipeline::Pipelines;
@@ -143,6 +143,7 @@ impl Gpu {
                 AdapterClass::Software => processors(),
                 AdapterClass::Gpu => Target::default().busy,
             },
+            most_turns: MOST_TURNS,
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());

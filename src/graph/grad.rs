@@ -3,10 +3,6 @@
 use super::{Binary, DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Shape, Tensor};
 use crate::Error;
 
-/// Elements of a maximum that one workgroup of `shaders/max_grad.wgsl` can look at: software drivers
-/// end an invocation's loops after 65,535 turns.
-const LONGEST_MAX: usize = 1 << 22;
-
 impl Graph {
     /// Appends the backward pass of the scalar `of` and returns its gradient with respect to each
     /// tensor in `wrt`: parameters, inputs or intermediate values. A tensor that is used several
@@ -150,14 +146,7 @@ impl Graph {
                 adjoints.add(self, x, dx)?;
             }
             (Op::Reduce { reduction, start, end }, &[x]) => {
-                let span = self.known_shape(x).around(start, end).span;
-                if reduction == Reduction::Max && span > LONGEST_MAX {
-                    let detail = format!(
-                        "the maximum is over {span} elements, at most {LONGEST_MAX} have a gradient"
-                    );
-                    return Err(Error::shape("gradients", detail + "; reduce one axis at a time"));
-                }
-                let n = span as f32;
+                let n = self.known_shape(x).around(start, end).span as f32;
                 let dx = match reduction {
                     Reduction::Sum => self.back(Op::Expand { start, end, scale: 1.0 }, &[dy], x)?,
                     Reduction::Mean => {

@@ -1,7 +1,7 @@
 //! Element-wise operations: `binary.wgsl`, `bias_add.wgsl`, `scale.wgsl`, `unary.wgsl`,
 //! `unary_grad.wgsl`, and the functions of `activation.wgsl`.
 
-use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
 /// The WGSL functions `activate` and `activation_grad`, which take a function by its [`code`].
@@ -50,6 +50,8 @@ pub fn binary(shapes: Shapes<'_>, op: Binary, a: Tensor, b: Tensor, out: Tensor)
             ("out", Operand::Tensor(out)),
         ],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -67,6 +69,8 @@ pub fn bias_add(shapes: Shapes<'_>, x: Tensor, bias: Tensor, out: Tensor) -> Lau
             ("out", Operand::Tensor(out)),
         ],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -80,6 +84,8 @@ pub fn scale(shapes: Shapes<'_>, factor: f32, x: Tensor, out: Tensor) -> Launch 
         dims: vec![count, factor.to_bits()],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -93,6 +99,8 @@ pub fn unary(shapes: Shapes<'_>, f: Unary, x: Tensor, out: Tensor) -> Launch {
         dims: vec![count],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -111,6 +119,8 @@ pub fn unary_grad(shapes: Shapes<'_>, f: Unary, saved: Tensor, dy: Tensor, out: 
             ("out", Operand::Tensor(out)),
         ],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 

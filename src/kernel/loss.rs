@@ -7,14 +7,15 @@
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: [`partials`]
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
-use super::softmax::{INVOCATIONS, LINE, line_lanes};
-use super::{Launch, Operand, PRELUDE, Part, Shapes, part, word};
+use super::softmax::{INVOCATIONS, LINE, joining_line, line_lanes, over_line};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Count, Loss, Tensor};
 
 /// Elements that one workgroup of a sum looks at before another one is started.
 const SHARE: usize = 8192;
 
-/// Workgroups of a sum, at most: as many as `sum_partials.wgsl` has invocations.
+/// Workgroups of a sum, at most, unless their loops would be too long: as many as `sum_partials.wgsl`
+/// has invocations.
 const GROUPS: usize = 256;
 
 pub(super) const TREE_SUM: &Part = part!("tree_sum");
@@ -54,6 +55,13 @@ pub struct Items {
     kind: ItemKind,
 }
 
+impl Items {
+    /// Turns of the loops of a workgroup that adds up `share` of them, in rows of `columns`, each `item`.
+    fn turns(self, columns: usize, share: usize, item: Turns) -> Turns {
+        sum_turns(share, INVOCATIONS / self.kind.lanes(columns), item)
+    }
+}
+
 /// What an item is, and how it is accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ItemKind {
@@ -65,6 +73,14 @@ enum ItemKind {
 }
 
 impl ItemKind {
+    /// Invocations that share an item, in rows of `columns`.
+    fn lanes(self, columns: usize) -> usize {
+        match self {
+            ItemKind::Row => line_lanes(columns),
+            ItemKind::Element | ItemKind::Four | ItemKind::FourInWords => 1,
+        }
+    }
+
     /// The files that define `Piece`, and `item` but for rows.
     fn parts(self) -> &'static [&'static Part] {
         match self {
@@ -111,11 +127,78 @@ fn items(shapes: Shapes<'_>, rows: bool, predictions: Tensor, long: bool) -> Ite
 }
 
 /// Number of workgroups that a sum over `count` items, together `elements` elements, is given: about one
-/// per 8192 elements, at most 256, and each has an item, by which the kernels tell it from the surplus
-/// of a dispatch. If it is 1, no second dispatch is needed.
-pub fn partials(count: usize, elements: usize) -> usize {
-    let groups = elements.div_ceil(SHARE).min(GROUPS).min(count).max(1);
-    count.div_ceil((share(count, groups) as usize).max(1)).max(1)
+/// per 8192 elements, at most 256, but more if the loops of one would take more than `most` turns, which are
+/// `turns` of a share of the items. Each has an item, by which the kernels tell it from the surplus of a
+/// dispatch. If it is 1, no second dispatch is needed.
+pub(super) fn partials(
+    count: usize,
+    elements: usize,
+    most: u64,
+    turns: impl Fn(usize) -> Turns,
+) -> usize {
+    let usual = elements.div_ceil(SHARE).min(GROUPS).min(count).max(1);
+    let needed = count.div_ceil(longest_share(count, most, turns));
+    count.div_ceil(share(count, usual.max(needed)).max(1)).max(1)
+}
+
+/// Number of workgroups that add up the items of a loss, if their loops take at most `most` turns.
+pub fn loss_groups(
+    shapes: Shapes<'_>,
+    loss: Loss,
+    predictions: Tensor,
+    items: Items,
+    most: u64,
+) -> usize {
+    let columns = shapes.of(predictions).columns();
+    let item = loss_turns(loss, columns, true);
+    partials(items.count, items.elements, most, |share| items.turns(columns, share, item))
+}
+
+/// The same of a count.
+pub fn count_groups(
+    shapes: Shapes<'_>,
+    count: Count,
+    predictions: Tensor,
+    items: Items,
+    most: u64,
+) -> usize {
+    let columns = shapes.of(predictions).columns();
+    let item = count_turns(count, columns);
+    partials(items.count, items.elements, most, |share| items.turns(columns, share, item))
+}
+
+/// Turns of the loops of an item of a loss; `emits` if it writes its gradient.
+fn loss_turns(loss: Loss, columns: usize, emits: bool) -> Turns {
+    let line = over_line(columns);
+    // `softmax_row.wgsl`: the largest logit, then the sum.
+    let row = line + joining_line(columns) + line + joining_line(columns);
+    match (loss, emits) {
+        (Loss::SoftmaxCrossEntropy, false) => row,
+        (Loss::SoftmaxCrossEntropy, true) => row + line,
+        (Loss::SoftmaxCrossEntropyProbabilities, false) => row + line,
+        (Loss::SoftmaxCrossEntropyProbabilities, true) => row + line + joining_line(columns) + line,
+        _ => Turns::NONE,
+    }
+}
+
+/// Turns of the loops of an item of a count.
+fn count_turns(count: Count, columns: usize) -> Turns {
+    let (line, top) = (over_line(columns), joining_line(columns));
+    match count {
+        Count::Correct => line + top,
+        Count::CorrectProbabilities => line + top + top,
+        Count::CorrectBinary | Count::AbsoluteError | Count::SquaredError => Turns::NONE,
+    }
+}
+
+/// Turns of the loops of a workgroup that adds up `share` items, `at_a_time` together, and then what its
+/// invocations have (`tree_sum.wgsl`).
+pub(super) fn sum_turns(share: usize, at_a_time: usize, item: Turns) -> Turns {
+    Turns::of_loop(share.div_ceil(at_a_time), item) + tree_turns()
+}
+
+fn tree_turns() -> Turns {
+    Turns::of_loop(INVOCATIONS.ilog2() as usize, Turns::NONE)
 }
 
 /// Writes the loss, or with `groups` > 1 the parts of it that [`sum_partials`] adds up.
@@ -128,13 +211,16 @@ pub fn value(
     to: Destination,
     groups: usize,
 ) -> Launch {
+    let columns = shapes.of(predictions).columns();
     Launch {
         name: loss.name().into(),
         parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value")]),
-        constants: constants_of(loss, shapes.of(predictions).columns()),
+        constants: constants_of(loss, columns),
         dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.mean_over)),
         operands: value_operands(predictions, targets, to),
-        workgroups: groups_of(groups),
+        workgroups: groups.max(1),
+        turns: items.turns(columns, share(items.count, groups), loss_turns(loss, columns, false)),
+        multiply_adds: 0,
     }
 }
 
@@ -153,23 +239,26 @@ pub fn value_and_gradient(
     groups: usize,
 ) -> Launch {
     let scale = (f64::from(upstream) / items.mean_over as f64) as f32;
+    let (columns, share) = (shapes.of(predictions).columns(), share(items.count, groups));
     let mut operands = value_operands(predictions, targets, to);
     operands.push(("gradient", Operand::Tensor(gradient)));
     Launch {
         name: format!("{} + gradient", loss.name()),
         parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value_and_gradient")]),
-        constants: constants_of(loss, shapes.of(predictions).columns()),
+        constants: constants_of(loss, columns),
         dims: vec![
             word(items.count),
-            word(shapes.of(predictions).columns()),
-            share(items.count, groups),
+            word(columns),
+            word(share),
             reciprocal(items.mean_over).to_bits(),
             scale.to_bits(),
             to.stride,
             to.column,
         ],
         operands,
-        workgroups: groups_of(groups),
+        workgroups: groups.max(1),
+        turns: items.turns(columns, share, loss_turns(loss, columns, true)),
+        multiply_adds: 0,
     }
 }
 
@@ -184,11 +273,10 @@ pub fn gradient(
     out: Tensor,
 ) -> Launch {
     let columns = shapes.of(predictions).columns();
-    let lanes = if loss_of_rows(loss) { line_lanes(columns) } else { 1 };
     Launch {
         name: format!("{}_grad", loss.name()),
         parts: parts_of_loss(loss, items.kind, &[part!("loss_gradient")]),
-        constants: constants_of(loss, shapes.of(predictions).columns()),
+        constants: constants_of(loss, columns),
         dims: vec![word(items.count), word(columns), reciprocal(items.mean_over).to_bits()],
         operands: vec![
             ("predictions", Operand::Tensor(predictions)),
@@ -196,7 +284,9 @@ pub fn gradient(
             ("upstream", Operand::Tensor(upstream)),
             ("gradient", Operand::Tensor(out)),
         ],
-        workgroups: items.count.div_ceil(INVOCATIONS / lanes),
+        workgroups: items.count.div_ceil(INVOCATIONS / items.kind.lanes(columns)),
+        turns: loss_turns(loss, columns, true),
+        multiply_adds: 0,
     }
 }
 
@@ -228,7 +318,9 @@ pub fn count(
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
-        workgroups: groups_of(groups),
+        workgroups: groups.max(1),
+        turns: items.turns(columns, share(items.count, groups), count_turns(count, columns)),
+        multiply_adds: 0,
     }
 }
 
@@ -241,6 +333,8 @@ pub fn sum_partials(partials: Tensor, n: usize, to: Destination) -> Launch {
         dims: vec![word(n), to.stride, to.column],
         operands: vec![("partials", Operand::Tensor(partials)), ("value", to.operand)],
         workgroups: 1,
+        turns: sum_turns(n, INVOCATIONS, Turns::NONE),
+        multiply_adds: 0,
     }
 }
 
@@ -253,6 +347,8 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
         dims: vec![to.stride, to.column],
         operands: vec![("scalar", Operand::Tensor(scalar)), ("value", to.operand)],
         workgroups: 1,
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -291,7 +387,7 @@ fn value_dims(
     factor: f32,
 ) -> Vec<u32> {
     let columns = word(shapes.of(predictions).columns());
-    let share = share(items.count, groups);
+    let share = word(share(items.count, groups));
     vec![word(items.count), columns, share, factor.to_bits(), to.stride, to.column]
 }
 
@@ -307,14 +403,9 @@ fn value_operands(
     ]
 }
 
-/// Workgroups of a sum.
-pub(super) fn groups_of(groups: usize) -> usize {
-    groups.clamp(1, GROUPS)
-}
-
 /// Items of each workgroup; the last one may get fewer.
-pub(super) fn share(items: usize, groups: usize) -> u32 {
-    word(items.div_ceil(groups_of(groups)))
+pub(super) fn share(items: usize, groups: usize) -> usize {
+    items.div_ceil(groups.max(1))
 }
 
 fn reciprocal(n: usize) -> f32 {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::elementwise::{self, ACTIVATION};
-use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part, word};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
 use crate::graph::{Layout, Tensor, Unary};
 
 /// What happens to a product before it is stored.
@@ -94,6 +94,21 @@ impl Tiling {
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
         }
+    }
+
+    /// Turns of the loops of an invocation that adds up `share` terms, and stores 8 rows.
+    fn turns(self, share: usize) -> Turns {
+        let of_loop = |times| Turns::of_loop(times, Turns::NONE);
+        let terms = match self {
+            Tiling::Registers { .. } => of_loop(share.div_ceil(4)),
+            Tiling::Shared { side } => {
+                // Each invocation copies some of `A_PIECES` and `B_PIECES`, then adds up four terms a turn.
+                let side = side as usize;
+                let slab = of_loop(2 * SLAB / side) + of_loop(SLAB / side) + of_loop(SLAB / 4);
+                Turns::of_loop(share.div_ceil(SLAB), slab)
+            }
+        };
+        terms + of_loop(8)
     }
 
     /// Whether memory is accessed as integers of 64 bits.
@@ -197,6 +212,12 @@ fn share(k: usize, parts: usize) -> usize {
     k.div_ceil(parts.max(1)).next_multiple_of(SLAB)
 }
 
+/// Terms of the longest part whose loops take at most `most` turns.
+pub fn longest_share(tiling: Tiling, most: u64) -> usize {
+    let slabs = super::longest_share(1 << 28, most, |slabs| tiling.turns(SLAB * slabs));
+    SLAB * slabs
+}
+
 /// The number of parts, at most `wanted`, in which a sum over `k` is split so that none is empty.
 pub fn parts(k: usize, wanted: usize) -> usize {
     k.div_ceil(share(k.max(1), wanted)).max(1)
@@ -226,6 +247,8 @@ pub fn matmul_in_parts(
             ("out", Operand::Tensor(product.out)),
         ],
         workgroups: 0,
+        turns: joining_turns(parts),
+        multiply_adds: 0,
     };
     add_epilogue(&mut join, Pieces::without_words(n), product.epilogue);
     let pieces = if n.is_multiple_of(4) { m * n / 4 } else { m * n };
@@ -236,6 +259,7 @@ pub fn matmul_in_parts(
             join.parts.push(part!("matmul_join_columns"));
             join.operands.push(("sums", Operand::Tensor(sums)));
             join.operands.push(("column_sums", Operand::Tensor(column_sums)));
+            join.turns = join.turns + joining_turns(parts);
             invocations += n;
         }
         None => join.parts.push(part!("matmul_join_columns_none")),
@@ -243,6 +267,11 @@ pub fn matmul_in_parts(
     join.parts.push(part!("matmul_join"));
     join.workgroups = invocations.div_ceil(WORKGROUP);
     [first, join]
+}
+
+/// Turns of the loop that adds up `parts` in `matmul_join.wgsl`, or in `matmul_join_columns.wgsl`.
+fn joining_turns(parts: usize) -> Turns {
+    Turns::of_loop(parts, Turns::NONE)
 }
 
 fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) -> Launch {
@@ -268,6 +297,8 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
             ("out", Operand::Tensor(out)),
         ],
         workgroups: across * down * parts.max(1),
+        turns: tiling.turns(share),
+        multiply_adds: (m as u64).saturating_mul(n as u64).saturating_mul(k as u64),
     };
     let columns = |tensor| shapes.of(tensor).columns();
     let pieces = Pieces::of(tiling, n);
@@ -361,16 +392,6 @@ fn access(
         Tiling::Registers { .. } => parts.push(part!("matmul_width_4")),
     }
     parts
-}
-
-/// Multiply-adds of a launch: `m·n·k` of a product, 0 of anything else.
-pub fn multiply_adds(launch: &Launch) -> u64 {
-    match launch.dims.as_slice() {
-        &[m, n, k, ..] if launch.name.starts_with("matmul") => {
-            u64::from(m) * u64::from(n) * u64::from(k)
-        }
-        _ => 0,
-    }
 }
 
 /// Adds the epilogue to a product that is written in `pieces`.

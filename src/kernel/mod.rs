@@ -14,7 +14,11 @@ pub mod resident;
 pub mod rows;
 pub mod softmax;
 pub(crate) mod source;
+mod turns;
 pub mod update;
+
+pub use turns::Turns;
+pub(crate) use turns::longest_share;
 
 use crate::graph::{Shape, Tensor, TensorInfo};
 
@@ -53,6 +57,10 @@ pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("gradient_sum")];
 
 /// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
 pub const WORKGROUP: usize = 64;
+
+/// Numbers that a product adds up one after another, at most; longer sums are made of parts. The last
+/// digits of so many may be lost in the worst case that leaves 9 bits of 24.
+pub const LONGEST_SUM: usize = 1 << 15;
 
 /// What a binding is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +105,10 @@ pub struct Launch {
     pub operands: Vec<(&'static str, Operand)>,
     /// Number of workgroups, spread over two dimensions by [`grid`].
     pub workgroups: usize,
+    /// Turns that the loops of one of its invocations take.
+    pub turns: Turns,
+    /// Multiply-adds of a matrix product, `m·n·k`; 0 of anything else.
+    pub multiply_adds: u64,
 }
 
 impl PartialEq for Launch {

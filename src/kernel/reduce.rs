@@ -2,7 +2,8 @@
 //! `reduce_tree.wgsl`, `expand.wgsl`, `max_grad.wgsl`.
 
 use super::elementwise::workgroups;
-use super::{Launch, Operand, PRELUDE, Shapes, part, word};
+use super::softmax::INVOCATIONS;
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Reduction, Tensor, View};
 
 /// Spans up to this length are reduced by one invocation each: there is nothing to share out.
@@ -14,10 +15,46 @@ const MANY: usize = 32_768;
 /// Neighbouring outputs per workgroup of `reduce_tree.wgsl`, at most: 128 bytes of a row.
 const COLUMNS: usize = 32;
 
+/// `BLOCK` of `reduce_tree.wgsl`.
+const BLOCK: usize = 32;
+
+/// How a reduction lies on invocations.
+#[derive(Clone, Copy)]
+enum Variant {
+    /// `reduce_each.wgsl`: an invocation per output.
+    Each,
+    /// `reduce_tree.wgsl`: a workgroup for so many neighbouring outputs.
+    Tree { columns: usize },
+}
+
+impl Variant {
+    /// Spans of at most 16 elements, and 32,768 outputs or more, take the former.
+    fn of(view: View) -> Self {
+        match view.span <= SHORT || view.outer * view.inner >= MANY {
+            true => Variant::Each,
+            false => Variant::tree(view),
+        }
+    }
+
+    fn tree(view: View) -> Self {
+        Variant::Tree { columns: view.inner.next_power_of_two().min(COLUMNS) }
+    }
+
+    /// Turns of the loops over `share` elements of a span.
+    fn turns(self, share: usize) -> Turns {
+        let of_loop = |times| Turns::of_loop(times, Turns::NONE);
+        match self {
+            Variant::Each => of_loop(share / 4) + of_loop(share % 4),
+            Variant::Tree { columns } => {
+                let rows = INVOCATIONS / columns;
+                let blocks = Turns::of_loop(share.div_ceil(BLOCK * rows), of_loop(BLOCK / 4));
+                blocks + of_loop(rows.ilog2() as usize)
+            }
+        }
+    }
+}
+
 /// `out` = `x` reduced over the axes `start..end`.
-///
-/// Spans of at most 16 elements, and 32,768 outputs or more, take `reduce_each.wgsl` (one
-/// invocation per output); all others `reduce_tree.wgsl` (a workgroup per 1 to 32 outputs).
 pub fn reduce(
     shapes: Shapes<'_>,
     reduction: Reduction,
@@ -27,28 +64,84 @@ pub fn reduce(
     out: Tensor,
 ) -> Launch {
     let view = shapes.of(x).around(start, end);
+    launch(Variant::of(view), 1, reduction, factor(reduction, view.span), view, [x, out])
+}
+
+/// Into how many parts the span of a reduction is split, so that its loops take at most `most` turns.
+pub fn parts(shapes: Shapes<'_>, start: usize, end: usize, x: Tensor, most: u64) -> usize {
+    let view = shapes.of(x).around(start, end);
+    if Variant::of(view).turns(view.span).most() <= most {
+        return 1;
+    }
+    let tree = Variant::tree(view);
+    view.span.div_ceil(longest_share(view.span, most, |share| tree.turns(share))).max(2)
+}
+
+/// [`reduce`] in two dispatches: each of `parts` of the span, then those. `partial` has room for `parts`
+/// times `out`.
+#[allow(clippy::too_many_arguments)]
+pub fn reduce_in_parts(
+    shapes: Shapes<'_>,
+    reduction: Reduction,
+    start: usize,
+    end: usize,
+    x: Tensor,
+    out: Tensor,
+    parts: usize,
+    partial: Tensor,
+) -> [Launch; 2] {
+    let view = shapes.of(x).around(start, end);
+    let mut first = launch(Variant::tree(view), parts, reduction, 1.0, view, [x, partial]);
+    first.name.push_str(&format!(" in {parts} parts"));
+    let of_parts = View { span: parts, ..view };
+    let factor = factor(reduction, view.span);
+    let mut join = launch(Variant::of(of_parts), 1, reduction, factor, of_parts, [partial, out]);
+    join.name.push_str(" of parts");
+    [first, join]
+}
+
+/// What a sum over `span` elements is multiplied by.
+fn factor(reduction: Reduction, span: usize) -> f32 {
+    match reduction {
+        Reduction::Sum | Reduction::Max => 1.0,
+        Reduction::Mean => 1.0 / span as f32,
+    }
+}
+
+fn launch(
+    variant: Variant,
+    parts: usize,
+    reduction: Reduction,
+    factor: f32,
+    view: View,
+    [x, out]: [Tensor; 2],
+) -> Launch {
     let View { outer, span, inner } = view;
-    let (name, maximum, factor) = match reduction {
-        Reduction::Sum => ("sum", 0.0, 1.0),
-        Reduction::Mean => ("mean", 0.0, 1.0 / span as f32),
-        Reduction::Max => ("max", 1.0, 1.0),
+    let (name, maximum) = match reduction {
+        Reduction::Sum => ("sum", 0.0),
+        Reduction::Mean => ("mean", 0.0),
+        Reduction::Max => ("max", 1.0),
     };
-    let each = span <= SHORT || outer * inner >= MANY;
-    let (part, constants, workgroups) = if each {
-        let constants = vec![("MAXIMUM", maximum)];
-        (part!("reduce_each"), constants, workgroups(word(outer * inner)))
-    } else {
-        let columns = inner.next_power_of_two().min(COLUMNS);
-        let constants = vec![("MAXIMUM", maximum), ("COLUMNS", columns as f64)];
-        (part!("reduce_tree"), constants, outer * inner.div_ceil(columns))
+    let share = span.div_ceil(parts);
+    let mut constants = vec![("MAXIMUM", maximum)];
+    let mut dims = vec![word(outer), word(span), word(inner), factor.to_bits()];
+    let (part, workgroups): (&'static Part, _) = match variant {
+        Variant::Each => (part!("reduce_each"), workgroups(word(outer * inner))),
+        Variant::Tree { columns } => {
+            constants.push(("COLUMNS", columns as f64));
+            dims.extend([word(share), word(parts)]);
+            (part!("reduce_tree"), outer * parts * inner.div_ceil(columns))
+        }
     };
     Launch {
         name: name.into(),
         parts: vec![PRELUDE, part],
         constants,
-        dims: vec![word(outer), word(span), word(inner), factor.to_bits()],
+        dims,
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
         workgroups,
+        turns: variant.turns(share),
+        multiply_adds: 0,
     }
 }
 
@@ -70,6 +163,8 @@ pub fn expand(
         dims: vec![count, word(view.span), word(view.inner), scale.to_bits()],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -85,6 +180,8 @@ pub fn max_grad(
     out: Tensor,
 ) -> Launch {
     let view = shapes.of(x).around(start, end);
+    // Equal elements are counted, then given their share.
+    let over_span = Turns::of_loop(view.span.div_ceil(INVOCATIONS), Turns::NONE);
     Launch {
         name: "max_grad".into(),
         parts: vec![PRELUDE, part!("max_grad")],
@@ -97,5 +194,7 @@ pub fn max_grad(
             ("out", Operand::Tensor(out)),
         ],
         workgroups: view.outer * view.inner,
+        turns: over_span + over_span,
+        multiply_adds: 0,
     }
 }

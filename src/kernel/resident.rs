@@ -123,6 +123,12 @@ impl Net {
         }
     }
 
+    /// Steps of `rows` rows that one dispatch can hold whose loops take at most `most` turns.
+    pub fn steps_of_dispatch(&self, rows: usize, most: u64) -> usize {
+        let turns = usize::try_from(most).unwrap_or(usize::MAX);
+        turns.saturating_sub(self.turns_of_dispatch()) / self.turns_of_step(rows).max(1)
+    }
+
     /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each lane.
     pub fn exchange(&self) -> usize {
         if self.held == Held::Memory {

@@ -2,7 +2,7 @@
 //! `gather_grad.wgsl`, `batch.wgsl`, `batch_pair.wgsl`.
 
 use super::elementwise::workgroups;
-use super::{Launch, Operand, PRELUDE, Part, Shapes, WORKGROUP, part, word};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, longest_share, part, word};
 use crate::graph::Tensor;
 
 /// Number of rows of a tensor and words per row; rows lie along the first axis.
@@ -27,15 +27,24 @@ pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> La
             ("out", Operand::Tensor(out)),
         ],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
-/// Indices that one invocation may look at: software drivers end a loop after 65,535 turns.
-const LONGEST_SHARE: usize = 32_768;
+/// `BLOCK` of `gather_grad.wgsl`.
+const BLOCK: usize = 32;
 
-/// Into how many parts [`gather_grad`] over `indices` is split.
-pub fn gather_grad_parts(shapes: Shapes<'_>, indices: Tensor) -> usize {
-    shapes.of(indices).elements().div_ceil(LONGEST_SHARE).max(1)
+/// Turns of the loops of [`gather_grad`] over `share` indices.
+fn gather_grad_turns(share: usize) -> Turns {
+    Turns::of_loop(share.div_ceil(BLOCK), Turns::of_loop(BLOCK, Turns::NONE))
+}
+
+/// Into how many parts [`gather_grad`] over `indices` is split, so that its loops take at most `most`
+/// turns.
+pub fn gather_grad_parts(shapes: Shapes<'_>, indices: Tensor, most: u64) -> usize {
+    let n = shapes.of(indices).elements();
+    n.div_ceil(longest_share(n, most, gather_grad_turns)).max(1)
 }
 
 /// `out` = the rows of `dy`, added up where `indices` took them from, in index order. `like` has
@@ -53,17 +62,20 @@ pub fn gather_grad(
     let count = shapes.elements(like);
     let n = shapes.of(indices).elements();
     let parts = parts.max(1);
+    let share = n.div_ceil(parts);
     Launch {
         name: "gather_grad".into(),
         parts: vec![PRELUDE, part!("gather_grad")],
         constants: vec![],
-        dims: vec![count, width, rows, word(n), word(n.div_ceil(parts)), word(parts)],
+        dims: vec![count, width, rows, word(n), word(share), word(parts)],
         operands: vec![
             ("indices", Operand::Tensor(indices)),
             ("dy", Operand::Tensor(dy)),
             ("out", Operand::Tensor(out)),
         ],
         workgroups: (count as usize * parts).div_ceil(WORKGROUP),
+        turns: gather_grad_turns(share),
+        multiply_adds: 0,
     }
 }
 
@@ -84,6 +96,8 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bo
             ("out", Operand::Tensor(out)),
         ],
         workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
@@ -141,5 +155,7 @@ pub fn batch_pair(
             ("t_out", Operand::Tensor(t_out)),
         ],
         workgroups: workgroups(x_count.saturating_add(t_count)),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }

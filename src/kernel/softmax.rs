@@ -1,7 +1,7 @@
 //! Softmax along one axis: `softmax.wgsl`, `log_softmax.wgsl` and their gradients, all on the view
 //! of `softmax_view.wgsl`, each line shared out among invocations by `line.wgsl`.
 
-use super::{Launch, Operand, PRELUDE, Part, Shapes, part, word};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, part, word};
 use crate::graph::Tensor;
 
 /// Sharing a line out among invocations; whoever includes it sets the constant `LINE_LANES`.
@@ -21,24 +21,34 @@ pub(super) fn line_lanes(span: usize) -> usize {
     span.div_ceil(ELEMENTS).next_power_of_two().min(INVOCATIONS)
 }
 
+/// Turns of a loop over a line of `span` elements, of which each invocation takes its own.
+pub(super) fn over_line(span: usize) -> Turns {
+    Turns::of_loop(span.div_ceil(line_lanes(span)), Turns::NONE)
+}
+
+/// Turns of `line_sum` or `line_top`.
+pub(super) fn joining_line(span: usize) -> Turns {
+    Turns::of_loop(line_lanes(span).ilog2() as usize, Turns::NONE)
+}
+
 /// `out = softmax(x)` along `axis`.
 pub fn softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
     let parts = vec![PRELUDE, LINE, VIEW, part!("softmax")];
     let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
-    along(shapes, "softmax", parts, axis, operands, out)
+    along(shapes, "softmax", parts, axis, operands, out, forward_turns)
 }
 
 /// `out = ln softmax(x)` along `axis`.
 pub fn log_softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
     let parts = vec![PRELUDE, LOG1P, LINE, VIEW, part!("log_softmax")];
     let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
-    along(shapes, "log_softmax", parts, axis, operands, out)
+    along(shapes, "log_softmax", parts, axis, operands, out, forward_turns)
 }
 
 /// `out = y·(dy - Σ y·dy)` along `axis`; `y` is the softmax.
 pub fn softmax_grad(shapes: Shapes<'_>, axis: usize, y: Tensor, dy: Tensor, out: Tensor) -> Launch {
     let parts = vec![PRELUDE, LINE, VIEW, part!("softmax_grad")];
-    along(shapes, "softmax_grad", parts, axis, grad_operands(y, dy, out), out)
+    along(shapes, "softmax_grad", parts, axis, grad_operands(y, dy, out), out, backward_turns)
 }
 
 /// `out = dy - eʸ·Σ dy` along `axis`; `y` is the log-softmax.
@@ -50,11 +60,22 @@ pub fn log_softmax_grad(
     out: Tensor,
 ) -> Launch {
     let parts = vec![PRELUDE, LINE, VIEW, part!("log_softmax_grad")];
-    along(shapes, "log_softmax_grad", parts, axis, grad_operands(y, dy, out), out)
+    along(shapes, "log_softmax_grad", parts, axis, grad_operands(y, dy, out), out, backward_turns)
 }
 
 fn grad_operands(y: Tensor, dy: Tensor, out: Tensor) -> Vec<(&'static str, Operand)> {
     vec![("y", Operand::Tensor(y)), ("dy", Operand::Tensor(dy)), ("out", Operand::Tensor(out))]
+}
+
+/// The largest element, the sum, the quotients.
+fn forward_turns(span: usize) -> Turns {
+    let line = over_line(span);
+    line + joining_line(span) + line + joining_line(span) + line
+}
+
+/// The sum, then what it is taken from.
+fn backward_turns(span: usize) -> Turns {
+    over_line(span) + joining_line(span) + over_line(span)
 }
 
 /// One to 256 invocations per line along `axis`.
@@ -65,6 +86,7 @@ fn along(
     axis: usize,
     operands: Vec<(&'static str, Operand)>,
     out: Tensor,
+    turns: fn(usize) -> Turns,
 ) -> Launch {
     let view = shapes.of(out).around(axis, axis + 1);
     let lanes = line_lanes(view.span);
@@ -75,5 +97,7 @@ fn along(
         dims: vec![word(view.outer), word(view.span), word(view.inner)],
         operands,
         workgroups: (view.outer * view.inner).div_ceil(INVOCATIONS / lanes),
+        turns: turns(view.span),
+        multiply_adds: 0,
     }
 }

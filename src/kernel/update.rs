@@ -4,7 +4,8 @@
 
 use super::elementwise::workgroups;
 use super::loss::{self, Destination, TREE_SUM};
-use super::{Arena, Launch, Operand, PRELUDE, Part, part, word};
+use super::softmax::INVOCATIONS;
+use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, word};
 use crate::graph::{Tensor, UpdateRule};
 
 const GUARD: &Part = part!("update_guard");
@@ -73,12 +74,20 @@ pub fn update(
         dims,
         operands,
         workgroups: workgroups(pieces),
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }
 
-/// Number of partial sums that [`norm_partials`] makes of a chunk of `count` values.
-pub fn norm_groups(count: usize) -> usize {
-    loss::partials(count, count)
+/// Number of partial sums that [`norm_partials`] makes of a chunk of `count` values, so that its loops
+/// take at most `most` turns.
+pub fn norm_groups(count: usize, most: u64) -> usize {
+    loss::partials(count, count, most, norm_turns)
+}
+
+/// Turns of the loops of [`norm_partials`] over `share` gradients.
+fn norm_turns(share: usize) -> Turns {
+    loss::sum_turns(share, INVOCATIONS, Turns::NONE)
 }
 
 /// Sums the squares of the first `count` gradients of `chunk` into `groups` numbers of `scratch`,
@@ -90,16 +99,19 @@ pub fn norm_partials(
     offset: usize,
     groups: usize,
 ) -> Launch {
+    let share = loss::share(count, groups);
     Launch {
         name: "norm_partials".into(),
         parts: vec![PRELUDE, TREE_SUM, part!("norm_partials")],
         constants: vec![],
-        dims: vec![word(count), loss::share(count, groups), word(offset)],
+        dims: vec![word(count), word(share), word(offset)],
         operands: vec![
             ("gradients", Operand::Arena(Arena::Gradients, chunk)),
             ("partials", Operand::Tensor(scratch)),
         ],
-        workgroups: loss::groups_of(groups),
+        workgroups: groups.max(1),
+        turns: norm_turns(share),
+        multiply_adds: 0,
     }
 }
 

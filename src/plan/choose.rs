@@ -19,10 +19,11 @@
 //! `docs/rejected.md` has the figures. The rule for GPUs is that of the textbooks; it was never timed on
 //! one.
 //!
-//! Sums are split where a product has too few tiles to keep a device busy, and where a loop would
-//! become too long for software drivers.
+//! Sums are split where a product has too few tiles to keep a device busy, and where so many terms one
+//! after another would lose digits; what is left of a loop is short enough for software drivers.
 
 use super::{AdapterClass, Target};
+use crate::kernel::LONGEST_SUM;
 use crate::kernel::matmul::{self, Tiling};
 
 /// A matrix product's variant, and why.
@@ -55,10 +56,6 @@ const LARGE: usize = 1 << 21;
 /// Bands of 8 rows from which hardly any are computed in vain with three to a tile.
 const MANY_ROWS: usize = 24;
 
-/// Terms that one workgroup may add up. Software drivers end a loop after 65,535 turns, without a
-/// word, whatever the shader says; half of that leaves room.
-const LONGEST_SHARE: usize = 32_768;
-
 /// Terms that are worth a workgroup of their own where tiles are few.
 const SHORTEST_SHARE: usize = 256;
 
@@ -70,11 +67,12 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
     };
     let [rows, columns] = tiling.tile();
     let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    let (busy, long) = (busy_parts(tiles, target.busy, k), k.div_ceil(LONGEST_SHARE));
+    let longest = matmul::longest_share(tiling, target.most_turns).min(LONGEST_SUM);
+    let (busy, long) = (busy_parts(tiles, target.busy, k), k.div_ceil(longest));
     let parts = matmul::parts(k, busy.max(long));
     let reason = match busy > long {
         true => "fewer tiles than keep the device busy",
-        false => "more than 2^15 terms",
+        false => "too many terms for one loop",
     };
     Choice { tiling, parts, why, split: (parts > 1).then_some(reason) }
 }

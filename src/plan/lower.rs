@@ -10,16 +10,16 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, choose, lower_update};
+use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, lower_update};
 use crate::Error;
-use crate::graph::{
-    DType, Graph, Issuer, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
-};
-use crate::kernel::loss::{Destination, Items};
-use crate::kernel::matmul::{Epilogue, Product};
-use crate::kernel::{
-    Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, word,
-};
+use crate::graph::{DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo};
+use crate::kernel::{Launch, Shapes, elementwise, loss, reduce, rows, softmax};
+
+mod products;
+mod sums;
+
+/// The gradient of a bias, as a node.
+const SUM_OF_ROWS: Op = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 };
 
 /// A dispatch that has no place in the order yet.
 pub(super) struct Work {
@@ -53,7 +53,7 @@ pub(super) fn lower(
     let computes = options.portion != Portion::Update;
     for index in 0..graph.nodes().len() {
         if computes && lowering.live[index] && !lowering.covered[index] {
-            lowering.node(index);
+            lowering.node(index)?;
         }
     }
     if computes {
@@ -65,11 +65,20 @@ pub(super) fn lower(
     Ok(lowering.lowered)
 }
 
+/// The operands of a node, of which its operation has `N`.
+#[track_caller]
+fn operands<const N: usize>(node: &Node) -> Result<[Tensor; N], Error> {
+    let found = node.inputs.as_slice();
+    found
+        .try_into()
+        .map_err(|_| Error::bug(format!("{} has {} operands, not {N}", node.op, found.len())))
+}
+
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) options: &'a PlanOptions,
     pub(super) lowered: Lowered,
-    target: &'a Target,
+    pub(super) target: &'a Target,
     /// Gives the handles of scratch tensors.
     scratch: Issuer,
     /// Nodes that something wanted depends on.
@@ -198,143 +207,104 @@ impl<'a> Lowering<'a> {
             .find(|(i, node)| !self.covered[*i] && fits(node))
     }
 
-    fn node(&mut self, index: usize) {
+    /// Lowers a node. Every operation stands here, so that none can be left out.
+    fn node(&mut self, index: usize) -> Result<(), Error> {
         self.covered[index] = true;
         let node = &self.graph.nodes()[index];
         let (out, pass) = (node.output, node.pass);
-        let launch = match (node.op, node.inputs.as_slice()) {
-            (Op::MatMul(layout), &[a, b]) => return self.matmul(layout, a, b, out, pass),
-            (Op::BiasAdd, &[x, bias]) => elementwise::bias_add(self.shapes(), x, bias, out),
-            (Op::Binary(op), &[a, b]) => elementwise::binary(self.shapes(), op, a, b, out),
-            (Op::Scale(factor), &[x]) => elementwise::scale(self.shapes(), factor, x, out),
-            (Op::Unary(f), &[x]) => elementwise::unary(self.shapes(), f, x, out),
-            (Op::UnaryGrad(f), &[saved, dy]) => {
+        let launch = match node.op {
+            // It shares its operand's memory.
+            Op::Reshape => return Ok(()),
+            Op::MatMul(layout) => {
+                let [a, b] = operands(node)?;
+                self.matmul(layout, a, b, out, pass);
+                return Ok(());
+            }
+            Op::BiasAdd => {
+                let [x, bias] = operands(node)?;
+                elementwise::bias_add(self.shapes(), x, bias, out)
+            }
+            Op::Binary(op) => {
+                let [a, b] = operands(node)?;
+                elementwise::binary(self.shapes(), op, a, b, out)
+            }
+            Op::Scale(factor) => {
+                let [x] = operands(node)?;
+                elementwise::scale(self.shapes(), factor, x, out)
+            }
+            Op::Unary(f) => {
+                let [x] = operands(node)?;
+                elementwise::unary(self.shapes(), f, x, out)
+            }
+            Op::UnaryGrad(f) => {
+                let [saved, dy] = operands(node)?;
                 elementwise::unary_grad(self.shapes(), f, saved, dy, out)
             }
-            (Op::Softmax { axis }, &[x]) => softmax::softmax(self.shapes(), axis, x, out),
-            (Op::LogSoftmax { axis }, &[x]) => softmax::log_softmax(self.shapes(), axis, x, out),
-            (Op::SoftmaxGrad { axis }, &[y, dy]) => {
+            Op::Softmax { axis } => {
+                let [x] = operands(node)?;
+                softmax::softmax(self.shapes(), axis, x, out)
+            }
+            Op::LogSoftmax { axis } => {
+                let [x] = operands(node)?;
+                softmax::log_softmax(self.shapes(), axis, x, out)
+            }
+            Op::SoftmaxGrad { axis } => {
+                let [y, dy] = operands(node)?;
                 softmax::softmax_grad(self.shapes(), axis, y, dy, out)
             }
-            (Op::LogSoftmaxGrad { axis }, &[y, dy]) => {
+            Op::LogSoftmaxGrad { axis } => {
+                let [y, dy] = operands(node)?;
                 softmax::log_softmax_grad(self.shapes(), axis, y, dy, out)
             }
-            (Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 }, &[x])
-                if self.weight_gradient(x) =>
-            {
-                // The product computes this sum beside its own; it comes later.
-                self.covered[index] = false;
-                return;
+            Op::Reduce { reduction, start, end } => {
+                let [x] = operands(node)?;
+                if node.op == SUM_OF_ROWS && self.weight_gradient(x) {
+                    // The product computes this sum beside its own; it comes later.
+                    self.covered[index] = false;
+                } else {
+                    self.reduce(reduction, start, end, x, out, pass);
+                }
+                return Ok(());
             }
-            (Op::Reduce { reduction, start, end }, &[x]) => {
-                reduce::reduce(self.shapes(), reduction, start, end, x, out)
-            }
-            (Op::Expand { start, end, scale }, &[x]) => {
+            Op::Expand { start, end, scale } => {
+                let [x] = operands(node)?;
                 reduce::expand(self.shapes(), start, end, scale, x, out)
             }
-            (Op::MaxGrad { start, end }, &[x, y, dy]) => {
+            Op::MaxGrad { start, end } => {
+                let [x, y, dy] = operands(node)?;
                 reduce::max_grad(self.shapes(), start, end, x, y, dy, out)
             }
-            (Op::Gather, &[x, indices]) => rows::gather(self.shapes(), x, indices, out),
-            (Op::GatherGrad, &[indices, dy]) => return self.gather_grad(indices, dy, out, pass),
-            (Op::Batch, &[x, order]) => self.batch(x, order, out),
-            (Op::Loss(kind), &[predictions, targets]) => {
-                return self.loss(kind, predictions, targets, out);
+            Op::Gather => {
+                let [x, indices] = operands(node)?;
+                rows::gather(self.shapes(), x, indices, out)
             }
-            (Op::LossGrad(kind), &[predictions, targets, upstream]) => {
+            Op::GatherGrad => {
+                let [indices, dy] = operands(node)?;
+                self.gather_grad(indices, dy, out, pass);
+                return Ok(());
+            }
+            Op::Batch => {
+                let [x, order] = operands(node)?;
+                self.batch(x, order, out)
+            }
+            Op::Loss(kind) => {
+                let [predictions, targets] = operands(node)?;
+                self.loss(kind, predictions, targets, out);
+                return Ok(());
+            }
+            Op::LossGrad(kind) => {
+                let [predictions, targets, upstream] = operands(node)?;
                 let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
                 loss::gradient(self.shapes(), kind, items, predictions, targets, upstream, out)
             }
-            (Op::Count(count), &[predictions, targets]) => {
-                let items = loss::count_items(self.shapes(), count, predictions, self.long());
-                let make = |lowering: &Self, to, groups| {
-                    let shapes = lowering.shapes();
-                    loss::count(shapes, count, items, predictions, targets, to, groups)
-                };
-                return self.in_groups(out, items, pass, make);
+            Op::Count(count) => {
+                let [predictions, targets] = operands(node)?;
+                self.count(count, predictions, targets, out, pass);
+                return Ok(());
             }
-            // A reshaped tensor shares its operand's memory; any other mismatch of operation and
-            // operands cannot be built.
-            _ => return,
         };
         self.push(launch, pass);
-    }
-
-    fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor, pass: Pass) {
-        let mut out = out;
-        let mut epilogue = Epilogue::None;
-        if let Some((reader, node)) = self.sole_reader(out) {
-            match (node.op, node.inputs.as_slice()) {
-                (Op::BiasAdd, &[x, bias]) if x == out && bias != out => {
-                    epilogue = Epilogue::Bias(bias, None);
-                    out = self.absorb(reader, node);
-                    if let Some((reader, node)) = self.sole_reader(out)
-                        && let (Op::Unary(f), &[x]) = (node.op, node.inputs.as_slice())
-                        && x == out
-                    {
-                        epilogue = Epilogue::Bias(bias, Some(f));
-                        out = self.absorb(reader, node);
-                    }
-                }
-                (Op::Unary(f), &[x]) if x == out => {
-                    epilogue = Epilogue::Activation(f);
-                    out = self.absorb(reader, node);
-                }
-                (Op::UnaryGrad(f), &[saved, dy]) if dy == out && saved != out => {
-                    epilogue = Epilogue::Mask(f, saved);
-                    out = self.absorb(reader, node);
-                }
-                _ => {}
-            }
-        }
-        let column_sums = match layout {
-            Layout::TN => self.column_sums_of(b),
-            _ => None,
-        };
-        let product = Product { layout, a, b, out, epilogue, column_sums };
-        let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
-        let choice = choose::product(self.target, [m, n, k]);
-        if !self.lowered.choices.contains(&choice) {
-            self.lowered.choices.push(choice);
-        }
-        let Choice { tiling, parts, .. } = choice;
-        if parts == 1 {
-            let launch = matmul::matmul(self.shapes(), tiling, product);
-            return self.push(launch, pass);
-        }
-        let products = self.scratch("parts of a product", [parts, m, n]);
-        let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
-        let shapes = self.shapes();
-        for launch in matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums) {
-            self.push(launch, pass);
-        }
-    }
-
-    fn gather_grad(&mut self, indices: Tensor, dy: Tensor, out: Tensor, pass: Pass) {
-        let parts = rows::gather_grad_parts(self.shapes(), indices);
-        if parts == 1 {
-            let launch = rows::gather_grad(self.shapes(), indices, dy, out, out, 1);
-            return self.push(launch, pass);
-        }
-        let elements = self.shapes().of(out).elements();
-        let scratch = self.scratch("parts of a gradient", [parts, elements]);
-        let first = rows::gather_grad(self.shapes(), indices, dy, out, scratch, parts);
-        self.push(first, pass);
-        let launch = reduce::reduce(self.shapes(), Reduction::Sum, 0, 1, scratch, out);
-        self.push(launch, pass);
-    }
-
-    /// The sum of the rows of `b`, if something wants it: the bias's gradient.
-    fn column_sums_of(&mut self, b: Tensor) -> Option<Tensor> {
-        let sum_rows = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 };
-        let (reader, node) = self.companion(b, |node| node.op == sum_rows && node.inputs == [b])?;
-        Some(self.absorb(reader, node))
-    }
-
-    /// Whether a weight gradient `Aᵀ·dy` is still to be lowered.
-    fn weight_gradient(&self, dy: Tensor) -> bool {
-        let product = Op::MatMul(Layout::TN);
-        self.companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy)).is_some()
+        Ok(())
     }
 
     /// Marks a node as fused and returns its output.
@@ -360,103 +330,6 @@ impl<'a> Lowering<'a> {
                 rows::batch_pair(self.shapes(), x, out, other, other_out, order, long)
             }
             _ => rows::batch(self.shapes(), x, order, out, long),
-        }
-    }
-
-    fn loss(&mut self, kind: Loss, predictions: Tensor, targets: Tensor, out: Tensor) {
-        let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
-        let gradient = self.companion(predictions, |node| {
-            node.op == Op::LossGrad(kind)
-                && node.inputs.get(..2) == Some(&[predictions, targets])
-                && node.inputs.get(2).is_some_and(|&t| self.constant(t).is_some())
-        });
-        let gradient = gradient.map(|(index, node)| {
-            let upstream = node.inputs.get(2).and_then(|&t| self.constant(t)).unwrap_or(1.0);
-            (self.absorb(index, node), upstream)
-        });
-        let make = |lowering: &Self, to, groups| match gradient {
-            Some((gradient, upstream)) => {
-                let shapes = lowering.shapes();
-                loss::value_and_gradient(
-                    shapes,
-                    kind,
-                    items,
-                    predictions,
-                    targets,
-                    upstream,
-                    gradient,
-                    to,
-                    groups,
-                )
-            }
-            None => loss::value(lowering.shapes(), kind, items, predictions, targets, to, groups),
-        };
-        self.in_groups(out, items, Pass::Forward, make);
-    }
-
-    fn constant(&self, tensor: Tensor) -> Option<f32> {
-        match self.graph.known(tensor).role {
-            Role::Constant(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// A sum over a batch: in one dispatch where one workgroup will do, else partial sums first.
-    fn in_groups(
-        &mut self,
-        out: Tensor,
-        items: Items,
-        pass: Pass,
-        make: impl Fn(&Self, Destination, usize) -> Launch,
-    ) {
-        let groups = loss::partials(items.count, items.elements);
-        let to = self.destination(out);
-        if groups == 1 {
-            let launch = make(self, to, 1);
-            return self.push(launch, pass);
-        }
-        let partials = self.scratch("partial sums", [groups]);
-        let first = make(self, Destination::tensor(partials), groups);
-        self.push(first, pass);
-        self.push(loss::sum_partials(partials, groups, to), pass);
-    }
-
-    /// Where a scalar is written: to the results table if only the host and the update read it.
-    pub(super) fn destination(&self, scalar: Tensor) -> Destination {
-        let column = self.options.results.iter().position(|&t| t == scalar);
-        match column {
-            Some(column) if self.only_a_result(scalar) => Destination {
-                operand: Operand::Results,
-                stride: word(self.options.results.len()),
-                column: word(column),
-            },
-            _ => Destination::tensor(scalar),
-        }
-    }
-
-    fn only_a_result(&self, scalar: Tensor) -> bool {
-        let producer = self.graph.nodes().iter().find(|node| node.output == scalar);
-        let is_sum = producer.is_some_and(|node| matches!(node.op, Op::Loss(_) | Op::Count(_)));
-        let read = !self.readers[self.root(scalar).index()].is_empty();
-        let output = self.options.outputs.iter().any(|&t| self.root(t) == scalar);
-        let gradients = self
-            .graph
-            .update_pass()
-            .is_some_and(|u| u.gradients.iter().any(|g| self.root(g.1) == scalar));
-        let once = self.options.results.iter().filter(|&&t| t == scalar).count() == 1;
-        is_sum && !read && !output && !gradients && once
-    }
-
-    /// Copies results that live as tensors to the table.
-    fn emit_results(&mut self) {
-        for (column, &scalar) in self.options.results.iter().enumerate() {
-            if self.destination(scalar).operand == Operand::Results {
-                continue;
-            }
-            let stride = word(self.options.results.len());
-            let to = Destination { operand: Operand::Results, stride, column: word(column) };
-            let launch = loss::emit(scalar, to);
-            self.push(launch, Pass::Forward);
         }
     }
 }

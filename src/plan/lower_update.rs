@@ -43,7 +43,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
 
 /// The sum of squares of all gradients, as a scalar tensor.
 fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
-    let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count)).collect();
+    let most = lowering.target.most_turns;
+    let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count, most)).collect();
     let partials =
         lowering.scratch("partial sums of squares", [groups.iter().sum::<usize>().max(1)]);
     let norm = lowering.scratch("squared norm", Shape::scalar());

@@ -24,6 +24,7 @@ mod barriers;
 mod choose;
 mod labels;
 mod level;
+mod limits;
 mod lower;
 mod lower_update;
 mod memory;
@@ -36,13 +37,14 @@ pub use barriers::Barriers;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use barriers::{Count, Order, Shared};
 pub use choose::Choice;
+pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
+use crate::kernel::Launch;
 use crate::kernel::matmul::Tiling;
-use crate::kernel::{Launch, matmul};
 
 /// The part of a training step that a plan holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,7 +163,8 @@ impl Plan {
     /// A plan that computes `outputs`, with fusion and memory reuse.
     ///
     /// # Errors
-    /// [`Error::Limit`] if a tensor is larger than the device's bindings.
+    /// [`Error::Limit`] if a tensor is larger than the device's bindings, or if an operation runs along so
+    /// many elements that a software driver would not come to their end ([`MOST_TURNS`]).
     pub fn new(graph: &Graph, outputs: &[Tensor], target: &Target) -> Result<Self, Error> {
         let options = PlanOptions { outputs: outputs.to_vec(), ..PlanOptions::default() };
         Self::with(graph, &options, target)
@@ -204,6 +207,9 @@ impl Plan {
         let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
         if options.portion == Portion::Gradients {
             level::split_passes(&mut dispatches);
+        }
+        for dispatch in &dispatches {
+            limits::check(&dispatch.launch, &lowered.tensors, target.most_turns)?;
         }
         let placed = place::place(
             &dispatches,
@@ -301,7 +307,7 @@ impl Plan {
 
     /// Multiply-adds of all matrix products of a step: a measure of its cost.
     pub fn multiply_adds(&self) -> u64 {
-        self.dispatches.iter().map(|dispatch| matmul::multiply_adds(&dispatch.launch)).sum()
+        self.dispatches.iter().map(|dispatch| dispatch.launch.multiply_adds).sum()
     }
 
     /// Buffers for intermediate tensors.

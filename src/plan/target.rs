@@ -1,5 +1,6 @@
 //! What a plan needs to know of a device, as plain data.
 
+use super::MOST_TURNS;
 use crate::kernel::matmul::Tiling;
 
 /// The kind of adapter that kernels are chosen for.
@@ -23,6 +24,9 @@ pub struct Target {
     pub max_buffer_bytes: u64,
     /// `maxComputeWorkgroupsPerDimension`.
     pub max_workgroups: u32,
+    /// Turns that all loops of an invocation may take together; [`MOST_TURNS`] on every device, since a
+    /// driver does not tell. Fewer are for tests.
+    pub most_turns: u64,
     /// Alignment of buffer offsets in bindings, bytes.
     pub alignment: u32,
     /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
@@ -47,6 +51,7 @@ impl Default for Target {
             max_binding_bytes: 128 << 20,
             max_buffer_bytes: 256 << 20,
             max_workgroups: 65_535,
+            most_turns: MOST_TURNS,
             alignment: 256,
             subgroup: None,
             width: None,

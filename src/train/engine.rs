@@ -13,7 +13,7 @@ use crate::exec::{
     Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Resident, Step, submit_all,
 };
 use crate::kernel::resident::{MOST_STEPS, Net};
-use crate::plan::{AdapterClass, Plan};
+use crate::plan::{AdapterClass, MOST_TURNS, Plan};
 use crate::{Error, Result};
 
 /// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
@@ -22,8 +22,6 @@ const SOFTWARE_BUDGET: u64 = 1 << 31;
 const GPU_BUDGET: u64 = 1 << 34;
 /// The same for the resident kernels, of which each workgroup has one core of a processor or of a GPU.
 const RESIDENT_BUDGET: u64 = 1 << 28;
-/// Software drivers end an invocation's loops after 65,535 turns, silently.
-pub(super) const MOST_TURNS: usize = 60_000;
 
 /// What runs batches. The results of submissions come back in their order.
 #[derive(Debug)]
@@ -139,9 +137,8 @@ impl Engine {
             }
             Engine::Resident(kernel) => {
                 let net = kernel.net();
-                let turns = MOST_TURNS.saturating_sub(net.turns_of_dispatch());
                 let of_turns = match net.workgroups {
-                    1 => (turns / net.turns_of_step(batch)).max(1),
+                    1 => net.steps_of_dispatch(batch, MOST_TURNS).max(1),
                     _ => MOST_STEPS,
                 };
                 affordable(RESIDENT_BUDGET * net.workgroups as u64, net.multiply_adds(batch))

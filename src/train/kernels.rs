@@ -14,12 +14,12 @@
 //! cores, for more of them they are taken to hold. Compile time is bounded for registers, below; the
 //! kernel in memory takes 0.4 s, as long as the general ones of a net do together (Mesa 22.3).
 
-use super::engine::MOST_TURNS;
 use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
+use crate::kernel::LONGEST_SUM;
 use crate::kernel::resident::{Dense, Held, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
-use crate::plan::{AdapterClass, ArenaLayout, Target};
+use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
 /// Which kernels train a model. The results differ by rounding.
@@ -51,9 +51,8 @@ const MOST_VARIABLES_AND_STATES: usize = 960;
 const VARIABLES_OF_PAIRS: usize = 128;
 /// Words of workgroup memory that every device has.
 const WORKGROUP_WORDS: usize = 4096;
-/// Rows of a batch, at most: gradients are sums over them, one after another, as the general kernels
-/// add up no longer ones.
-const MOST_ROWS: usize = 32_768;
+/// Rows of a batch, at most: gradients are sums over them, one after another.
+const MOST_ROWS: usize = LONGEST_SUM;
 /// Multiply-adds of a step, at most, on GPUs: beyond that the one workgroup of the resident kernel
 /// takes longer than the few dispatches of the general ones, which have the whole GPU. An estimate:
 /// some 20 µs of one subgroup.
@@ -125,7 +124,7 @@ pub(super) fn resident_net(
 }
 
 /// The net with its numbers in registers, if they fit.
-fn in_registers(mut net: Net) -> std::result::Result<Net, String> {
+fn in_registers(mut net: Net, batch: usize) -> std::result::Result<Net, String> {
     let (lanes, variables) = (net.lanes, net.variables());
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
@@ -145,7 +144,7 @@ fn in_registers(mut net: Net) -> std::result::Result<Net, String> {
             net.exchange()
         ));
     }
-    Ok(net)
+    of_a_dispatch(net, batch)
 }
 
 /// The figures that the kernel is given.
@@ -193,9 +192,9 @@ pub(super) fn choose(
     };
     let chosen = match kernels {
         Kernels::General => Err("as asked for".into()),
-        Kernels::Resident => {
-            Ok(net.and_then(in_registers).map_err(|reason| refused("resident", reason))?)
-        }
+        Kernels::Resident => Ok(net
+            .and_then(|net| in_registers(net, batch))
+            .map_err(|reason| refused("resident", reason))?),
         Kernels::ResidentInMemory => Ok(net
             .and_then(|net| in_memory(net, batch, target))
             .map_err(|reason| refused("resident in memory", reason))?),
@@ -216,7 +215,7 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
     let work = net.multiply_adds(batch);
     let shared_out =
         |over: &str| Err(format!("a step of {work} multiply-adds is better shared out{over}"));
-    let registers = in_registers(net.clone());
+    let registers = in_registers(net.clone(), batch);
     if target.class == AdapterClass::Gpu {
         return match registers {
             Ok(_) if work > GPU_STEP => shared_out(" over the GPU"),
@@ -297,8 +296,13 @@ fn fitting(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, 
     if bytes > most {
         return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
     }
-    let turns = net.turns_of_step(batch).saturating_add(net.turns_of_dispatch());
-    if turns > MOST_TURNS {
+    of_a_dispatch(net, batch)
+}
+
+/// The net, if a step is not too long for a dispatch.
+fn of_a_dispatch(net: Net, batch: usize) -> std::result::Result<Net, String> {
+    if net.steps_of_dispatch(batch, MOST_TURNS) == 0 {
+        let turns = net.turns_of_step(batch).saturating_add(net.turns_of_dispatch());
         return Err(format!(
             "a step takes {turns} turns of loops, at most {MOST_TURNS} fit a dispatch"
         ));

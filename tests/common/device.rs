@@ -2,11 +2,11 @@
 
 use std::sync::Once;
 
-use wgrad::Gpu;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
 use wgrad::kernel::matmul::Tiling;
 use wgrad::plan::{Place, Plan, PlanOptions, Target};
+use wgrad::{Error, Gpu};
 
 use super::num::Num;
 use super::twin::{self, Value, Values};
@@ -81,6 +81,8 @@ pub struct Run {
     pub words: Option<bool>,
     /// Workgroups in a dimension, at most, instead of what the device allows.
     pub max_workgroups: Option<u32>,
+    /// Turns that loops may take, at most, instead of what drivers grant.
+    pub most_turns: Option<u64>,
 }
 
 impl Default for Run {
@@ -93,12 +95,17 @@ impl Default for Run {
             busy: None,
             words: None,
             max_workgroups: None,
+            most_turns: None,
         }
     }
 }
 
 impl Run {
     pub fn plan(&self, graph: &Graph, outputs: &[Tensor]) -> Plan {
+        self.try_plan(graph, outputs).expect("a plan")
+    }
+
+    pub fn try_plan(&self, graph: &Graph, outputs: &[Tensor]) -> Result<Plan, Error> {
         let options = PlanOptions {
             outputs: outputs.to_vec(),
             fuse: self.fuse,
@@ -111,8 +118,9 @@ impl Run {
         // The device's own may need integers of 64 bits.
         let tiling = self.tiling.or(of_gpu.tiling.filter(|_| self.words.is_none()));
         let words = self.words.unwrap_or(of_gpu.words);
-        let target = Target { tiling, max_workgroups, busy, words, ..of_gpu };
-        Plan::with(graph, &options, &target).expect("a plan")
+        let most_turns = self.most_turns.unwrap_or(of_gpu.most_turns);
+        let target = Target { tiling, max_workgroups, busy, words, most_turns, ..of_gpu };
+        Plan::with(graph, &options, &target)
     }
 
     /// An executor of `graph` with `values` written.

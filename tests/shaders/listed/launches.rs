@@ -5,7 +5,7 @@ use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
-    GRADIENT_SUM, Launch, Operand, Shapes, elementwise, loss, matmul, reduce, rows, softmax, update,
+    GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows, softmax, update,
 };
 
 use super::{LOSSES, UNARIES};
@@ -109,7 +109,7 @@ fn softmax_launches(tensors: &mut Tensors) -> Vec<Launch> {
 fn reduce_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (x, out) = (tensors.f32([4, 300, 7]), tensors.f32([4, 7]));
     let (small, column) = (tensors.f32([3, 5]), tensors.f32([5]));
-    let scalar = tensors.f32([]);
+    let (scalar, partial) = (tensors.f32([]), tensors.f32([4, 3, 7]));
     let shapes = tensors.shapes();
     let mut launches = Vec::new();
     for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
@@ -117,6 +117,7 @@ fn reduce_launches(tensors: &mut Tensors) -> Vec<Launch> {
         launches.push(reduce::reduce(shapes, reduction, 0, 3, x, scalar));
         launches.push(reduce::reduce(shapes, reduction, 0, 1, small, column));
     }
+    launches.extend(reduce::reduce_in_parts(shapes, Reduction::Mean, 1, 2, x, out, 3, partial));
     launches.push(reduce::expand(shapes, 0, 1, 0.5, column, small));
     launches.push(reduce::max_grad(shapes, 0, 1, small, column, column, small));
     launches
@@ -246,5 +247,7 @@ fn gradient_sum() -> Launch {
         dims: vec![1],
         operands: vec![("earlier", Operand::Results), ("sum", Operand::Results)],
         workgroups: 1,
+        turns: Turns::NONE,
+        multiply_adds: 0,
     }
 }

@@ -1,0 +1,71 @@
+//! Matrix products, with what is fused into them.
+
+use super::{Lowering, SUM_OF_ROWS};
+use crate::graph::{Layout, Op, Pass, Tensor};
+use crate::kernel::matmul::{self, Epilogue, Product};
+use crate::plan::{Choice, choose};
+
+impl Lowering<'_> {
+    pub(super) fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor, pass: Pass) {
+        let mut out = out;
+        let mut epilogue = Epilogue::None;
+        if let Some((reader, node)) = self.sole_reader(out) {
+            match (node.op, node.inputs.as_slice()) {
+                (Op::BiasAdd, &[x, bias]) if x == out && bias != out => {
+                    epilogue = Epilogue::Bias(bias, None);
+                    out = self.absorb(reader, node);
+                    if let Some((reader, node)) = self.sole_reader(out)
+                        && let (Op::Unary(f), &[x]) = (node.op, node.inputs.as_slice())
+                        && x == out
+                    {
+                        epilogue = Epilogue::Bias(bias, Some(f));
+                        out = self.absorb(reader, node);
+                    }
+                }
+                (Op::Unary(f), &[x]) if x == out => {
+                    epilogue = Epilogue::Activation(f);
+                    out = self.absorb(reader, node);
+                }
+                (Op::UnaryGrad(f), &[saved, dy]) if dy == out && saved != out => {
+                    epilogue = Epilogue::Mask(f, saved);
+                    out = self.absorb(reader, node);
+                }
+                _ => {}
+            }
+        }
+        let column_sums = match layout {
+            Layout::TN => self.column_sums_of(b),
+            _ => None,
+        };
+        let product = Product { layout, a, b, out, epilogue, column_sums };
+        let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
+        let choice = choose::product(self.target, [m, n, k]);
+        if !self.lowered.choices.contains(&choice) {
+            self.lowered.choices.push(choice);
+        }
+        let Choice { tiling, parts, .. } = choice;
+        if parts == 1 {
+            let launch = matmul::matmul(self.shapes(), tiling, product);
+            return self.push(launch, pass);
+        }
+        let products = self.scratch("parts of a product", [parts, m, n]);
+        let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
+        let shapes = self.shapes();
+        for launch in matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums) {
+            self.push(launch, pass);
+        }
+    }
+
+    /// The sum of the rows of `b`, if something wants it: the bias's gradient.
+    fn column_sums_of(&mut self, b: Tensor) -> Option<Tensor> {
+        let (reader, node) =
+            self.companion(b, |node| node.op == SUM_OF_ROWS && node.inputs == [b])?;
+        Some(self.absorb(reader, node))
+    }
+
+    /// Whether a weight gradient `Aᵀ·dy` is still to be lowered.
+    pub(super) fn weight_gradient(&self, dy: Tensor) -> bool {
+        let product = Op::MatMul(Layout::TN);
+        self.companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy)).is_some()
+    }
+}
