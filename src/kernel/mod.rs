@@ -122,12 +122,14 @@ impl PartialEq for Launch {
                 })
                 .collect()
         };
-        let Self { name, parts, constants, dims, operands: _, workgroups } = self;
+        let Self { name, parts, constants, dims, operands: _, workgroups, turns, multiply_adds } =
+            self;
         *name == other.name
             && *parts == other.parts
             && *constants == other.constants
             && *dims == other.dims
-            && *workgroups == other.workgroups
+            && (*workgroups, *turns) == (other.workgroups, other.turns)
+            && *multiply_adds == other.multiply_adds
             && bound(self) == bound(other)
     }
 }

@@ -12,7 +12,9 @@
 
 use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, lower_update};
 use crate::Error;
-use crate::graph::{DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo};
+use crate::graph::{
+    DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
+};
 use crate::kernel::{Launch, Shapes, elementwise, loss, reduce, rows, softmax};
 
 mod products;
