@@ -5,7 +5,8 @@ use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
-    GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows, softmax, update,
+    GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows, softmax,
+    update,
 };
 
 use super::{LOSSES, UNARIES};
