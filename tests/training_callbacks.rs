@@ -134,24 +134,24 @@ fn callbacks_hear_of_every_end() {
 /// Callbacks are called in the order in which they were added, each batch and epoch.
 #[test]
 fn several_callbacks_take_turns() {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-    struct Named(&'static str, Rc<RefCell<Vec<String>>>);
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    struct Named(&'static str, Arc<Mutex<Vec<String>>>);
     impl Callback for Named {
         fn on_batch_end(&mut self, log: &BatchLog) -> Signal {
-            self.1.borrow_mut().push(format!("{}{}", self.0, log.batch));
+            self.1.lock().unwrap().push(format!("{}{}", self.0, log.batch));
             Signal::Continue
         }
         fn on_epoch_end(&mut self, _: &EpochLog) -> Signal {
-            self.1.borrow_mut().push(format!("{}!", self.0));
+            self.1.lock().unwrap().push(format!("{}!", self.0));
             Signal::Continue
         }
     }
-    let calls = Rc::new(RefCell::new(Vec::new()));
+    let calls = Arc::new(Mutex::new(Vec::new()));
     let (mut a, mut b) = (Named("a", calls.clone()), Named("b", calls.clone()));
     let fit = Fit::new(1).batch_size(32).callback(&mut a).callback(&mut b);
     article(Kernels::Auto, Optimizer::sgd(0.05)).fit_blocking(&article_data(64), fit).unwrap();
-    assert_eq!(*calls.borrow(), ["a1", "b1", "a2", "b2", "a!", "b!"]);
+    assert_eq!(*calls.lock().unwrap(), ["a1", "b1", "a2", "b2", "a!", "b!"]);
 }
 
 #[test]

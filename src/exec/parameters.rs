@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::serial::Serials;
-use super::status::STATUS_BYTES;
+use super::status::{Halt, STATUS_BYTES};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernel::Arena;
 use crate::plan::{ArenaEntry, ArenaLayout};
@@ -182,6 +182,15 @@ impl Parameters {
     /// The errors of the device.
     pub fn clear_status(&self) -> Result<()> {
         self.shared.gpu.write(&self.shared.status, 0, &[0; STATUS_BYTES as usize])
+    }
+
+    /// The first step that was not finite, if one was.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub(crate) async fn halt(&self) -> Result<Option<Halt>> {
+        let shared = &self.shared;
+        Halt::read(&shared.gpu.read(&shared.status, 0, STATUS_BYTES).await?)
     }
 
     /// Bytes of all arenas and of the status.

@@ -60,6 +60,20 @@ pub enum Signal {
     RestoreAndStop,
 }
 
+/// What can be sent to another thread natively, so that the future of [`Model::fit`](super::Model::fit) can
+/// be spawned on any executor; anything in a browser, which has one thread and callbacks that hold values of
+/// JavaScript.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSend: Send {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Send + ?Sized> MaybeSend for T {}
+
+/// Anything; natively what can be sent to another thread.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSend {}
+#[cfg(target_arch = "wasm32")]
+impl<T: ?Sized> MaybeSend for T {}
+
 /// Code that runs while a model trains. Batches are reported in order, but late: the device runs
 /// ahead of the host by up to four submissions.
 ///
@@ -96,7 +110,7 @@ pub enum Signal {
 ///     }
 /// }
 /// ```
-pub trait Callback {
+pub trait Callback: MaybeSend {
     /// The figure it watches, if it watches one: `fit` refuses a name that no epoch will have.
     fn figure(&self) -> Option<&str> {
         None

@@ -116,6 +116,10 @@ impl Model {
     /// and the model keeps the weights of the last good step (where a gradient overflowed although the
     /// loss was finite: the parameters that could, moved in that step too), or those that a callback
     /// such as [`KeepBest`](super::KeepBest) remembered; the errors of the device.
+    ///
+    /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
+    /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they
+    /// remembered are not put back.
     pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let held_out;
         let (data, validation) = match fit.validation {
@@ -148,8 +152,11 @@ impl Model {
                 Some((trainer, self.sums(data)))
             }
         };
+        self.make_sure_of_steps().await?;
         self.parameters().clear_status()?;
         let mut run = Run {
+            before: (self.steps, self.epochs),
+            failed: false,
             sums: self.sums(data),
             model: self,
             trainer,
@@ -170,7 +177,7 @@ impl Model {
         };
         let ended = run.end_callbacks().await;
         trained.and(ended)?;
-        Ok(run.history)
+        Ok(std::mem::take(&mut run.history))
     }
 }
 
@@ -183,6 +190,10 @@ pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
 
 /// The state of one call of `fit`.
 struct Run<'m, 'd, 'c> {
+    /// The model's steps and epochs before.
+    before: (u64, u64),
+    /// Whether a step was not finite; then the model's steps and epochs are known.
+    failed: bool,
     model: &'m mut Model,
     trainer: Trainer<&'d Dataset>,
     validator: Option<(Trainer<&'d Dataset>, Sums)>,
@@ -198,6 +209,24 @@ struct Run<'m, 'd, 'c> {
     history: History,
     clock: Clock,
     stop: bool,
+}
+
+/// However a training ends, also where its future is dropped or a callback panics: every step that was
+/// submitted counts, since the device takes it, and every epoch of which one was. Orders of rows and Adam's
+/// corrections go on from there.
+impl Drop for Run<'_, '_, '_> {
+    fn drop(&mut self) {
+        if self.failed {
+            return;
+        }
+        let (steps, epochs) = self.before;
+        let sent = self.trainer.sent();
+        let known = self.model.steps.saturating_sub(steps);
+        self.model.in_doubt = known < sent;
+        self.model.steps = steps.saturating_add(sent);
+        let begun = sent.div_ceil(self.trainer.batches().max(1) as u64);
+        self.model.epochs = epochs.saturating_add(begun);
+    }
 }
 
 /// When a callback is asked.
@@ -314,6 +343,8 @@ impl Run<'_, '_, '_> {
                 let behind = step.saturating_sub(self.model.steps) as usize;
                 let epoch = self.expected.get(behind).map_or(self.epochs, |&(epoch, _, _)| epoch);
                 self.model.steps = step;
+                self.model.epochs = self.before.1.saturating_add(epoch as u64);
+                self.failed = true;
                 Error::NotFinite { step, epoch, loss }
             }
             error => error,

@@ -18,7 +18,7 @@ mod parallel;
 mod sums;
 mod trainer;
 
-pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, Signal, TrainLog};
+pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};
 pub use evaluate::Evaluation;
 pub use feed::Residency;
 pub use figure::Figure;

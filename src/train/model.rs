@@ -57,8 +57,10 @@ pub struct Model {
     architecture: Sequential,
     compile: Compile,
     parameters: Parameters,
-    /// Steps completed since it was compiled.
+    /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(super) steps: u64,
+    /// Whether such a `fit` left steps of which nobody knows yet whether they were finite.
+    pub(super) in_doubt: bool,
     /// Epochs begun by `fit` since it was compiled.
     pub(super) epochs: u64,
     /// η of every step to come, if it was set by hand.
@@ -111,6 +113,7 @@ impl Sequential {
             compile,
             parameters,
             steps: 0,
+            in_doubt: false,
             epochs: 0,
             learning_rate: None,
             row_bytes,
@@ -153,7 +156,8 @@ impl Model {
         &self.parameters
     }
 
-    /// Steps completed since the model was compiled.
+    /// Steps completed since the model was compiled. Where a `fit` was given up before its end, they are those
+    /// it had submitted: the weights are, or will be, those after them.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -216,6 +220,18 @@ impl Model {
         Ok(self.choose_kernels(batch)?.why)
     }
 
+    /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
+    /// submitted was not finite, training stands there.
+    pub(super) async fn make_sure_of_steps(&mut self) -> Result<()> {
+        if self.in_doubt {
+            if let Some(halt) = self.parameters.halt().await? {
+                self.steps = halt.number;
+            }
+            self.in_doubt = false;
+        }
+        Ok(())
+    }
+
     /// What trains in batches of `batch` rows.
     pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
         let (compile, target) = (&self.compile, self.gpu.target());
@@ -274,6 +290,7 @@ impl Model {
         self.parameters.reset()?;
         self.architecture = architecture;
         (self.steps, self.epochs, self.learning_rate) = (0, 0, None);
+        self.in_doubt = false;
         Ok(())
     }
 

@@ -52,6 +52,8 @@ pub struct Trainer<D> {
     submitted: VecDeque<usize>,
     /// Steps of each submission.
     under_way: VecDeque<usize>,
+    /// Steps submitted, all together.
+    sent: u64,
 }
 
 impl<'d> Trainer<&'d Dataset> {
@@ -120,6 +122,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             waiting: Vec::new(),
             submitted: VecDeque::new(),
             under_way: VecDeque::new(),
+            sent: 0,
         })
     }
 
@@ -241,14 +244,15 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         // Noted as soon as it is submitted: nobody may hear of the end of this call.
         let steps = std::mem::take(&mut self.waiting);
         let (under_way, submitted) = (&mut self.under_way, &mut self.submitted);
-        let mut sent = false;
+        let before = self.sent;
         let result = self.engine.submit(&steps, || {
             under_way.push_back(steps.len());
             submitted.extend(steps.iter().map(|&(_, rows)| rows));
-            sent = true;
+            self.sent += steps.len() as u64;
         });
         let result = result.await;
-        if result.is_err() && sent {
+        if result.is_err() && self.sent > before {
+            self.sent = before;
             let count = self.under_way.pop_back().unwrap_or_default();
             self.submitted.truncate(self.submitted.len().saturating_sub(count));
         }
@@ -269,6 +273,11 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             results.extend(some);
         }
         Ok(results)
+    }
+
+    /// Steps submitted so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Whether results are under way.

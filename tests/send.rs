@@ -1,0 +1,133 @@
+//! Every future of the public interface can be sent to another thread, as executors that spawn ask.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wgrad::Gpu;
+use wgrad::data::Dataset;
+use wgrad::exec::{Executor, ExecutorOptions, Parameters, Schedule, Snapshot, Step};
+use wgrad::gpu::{AdapterChoice, DeviceClock, Timestamps, adapters};
+use wgrad::graph::Tensor;
+use wgrad::nn::Sequential;
+use wgrad::plan::{ArenaLayout, Plan};
+use wgrad::train::{
+    Callback, Compile, EarlyStopping, Fit, Model, Parallel, ParallelOptions, Trainer, TrainingState,
+};
+
+fn is_send<T: Send>(_: T) {}
+
+/// Never called: it compiles, which is all. One line for each `pub async fn` of `src`.
+#[allow(dead_code, clippy::too_many_arguments)]
+fn all(
+    gpu: &Gpu,
+    plan: &Plan,
+    executor: &mut Executor,
+    parameters: &Parameters,
+    snapshot: &Snapshot,
+    tensor: Tensor,
+    layout: &ArenaLayout,
+    net: Sequential,
+    compile: Compile,
+    model: &mut Model,
+    data: &Dataset,
+    trainer: &mut Trainer<Arc<Dataset>>,
+    parallel: &mut Parallel,
+    state: TrainingState,
+    timestamps: &mut Timestamps,
+    clock: &DeviceClock,
+) {
+    // gpu
+    is_send(adapters());
+    is_send(Gpu::new());
+    is_send(Gpu::with(&AdapterChoice::default()));
+    is_send(Timestamps::new(gpu, 1));
+    is_send(timestamps.read(1, clock));
+    is_send(DeviceClock::calibrate(gpu, std::time::Instant::now()));
+    // exec
+    is_send(Executor::new(gpu, plan.clone()));
+    is_send(Executor::with(gpu, plan.clone(), ExecutorOptions::default()));
+    is_send(executor.submit(&[Step::forward(0)]));
+    is_send(executor.results());
+    is_send(executor.results_ready());
+    is_send(executor.run(&[]));
+    is_send(executor.read(tensor));
+    is_send(executor.read_indices(tensor));
+    is_send(Parameters::new(gpu, layout, None));
+    is_send(parameters.read(0));
+    is_send(parameters.read_gradient(0));
+    is_send(parameters.read_all());
+    is_send(parameters.snapshot());
+    is_send(parameters.save_to(snapshot));
+    is_send(parameters.restore(snapshot));
+    // train
+    is_send(net.clone().compile(gpu, compile.clone()));
+    is_send(model.weights());
+    is_send(model.trainer(data, 1, Default::default()));
+    is_send(model.evaluate(data));
+    is_send(model.predict(&[]));
+    is_send(model.predict_probabilities(&[]));
+    is_send(model.predict_classes(&[]));
+    is_send(model.fit(data, Fit::new(1)));
+    let mut stopping = EarlyStopping::new("loss", 1);
+    is_send(model.fit(data, Fit::new(1).callback(&mut stopping)));
+    is_send(trainer.submit(0..1, |_| Step::forward(0)));
+    is_send(trainer.results());
+    is_send(trainer.results_ready());
+    is_send(Parallel::new(
+        net,
+        compile,
+        data.clone(),
+        ParallelOptions::new(1, 1, Schedule::Serial),
+        &[],
+    ));
+    is_send(parallel.relay(Schedule::Serial, &[]));
+    is_send(parallel.set_state(state));
+    is_send(parallel.model(gpu));
+}
+
+/// Nor is this.
+#[allow(dead_code)]
+fn a_callback(callback: &mut dyn Callback) {
+    is_send(callback);
+}
+
+/// The names of the functions that match `begin` in the text of a file.
+fn count(text: &str, begin: &str) -> usize {
+    text.lines().filter(|line| line.trim_start().starts_with(begin)).count()
+}
+
+fn files(folder: &Path, into: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, into),
+            false => into.push(std::fs::read_to_string(path).unwrap()),
+        }
+    }
+}
+
+/// Whoever adds a function adds its line.
+#[test]
+fn none_is_left_out() {
+    let mut sources = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
+    let functions: usize = sources.iter().map(|text| count(text, "pub async fn ")).sum();
+    // The one with a callback is besides, and the callback.
+    assert_eq!(count(include_str!("send.rs"), "is_send("), functions + 2);
+}
+
+/// A whole training on another thread, as an executor would run it.
+#[test]
+fn a_training_is_spawned() {
+    let task = async {
+        let gpu = Gpu::new().await?;
+        let data = Dataset::regression(vec![0.5; 64], 2, vec![1.0; 32], 1)?;
+        let compile =
+            Compile::new(wgrad::nn::Loss::MeanSquaredError, wgrad::nn::Optimizer::sgd(0.1));
+        let mut model = Sequential::new(2).dense(4).relu().dense(1).compile(&gpu, compile).await?;
+        let mut stopping = EarlyStopping::new("loss", 2);
+        model.fit(&data, Fit::new(3).callback(&mut stopping)).await
+    };
+    let spawned = std::thread::spawn(move || pollster::block_on(task));
+    assert_eq!(spawned.join().unwrap().unwrap().epochs.len(), 3);
+}
