@@ -58,8 +58,9 @@ pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("gradient_sum")];
 /// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
 pub const WORKGROUP: usize = 64;
 
-/// Numbers that a product adds up one after another, at most; longer sums are made of parts. The last
-/// digits of so many may be lost in the worst case that leaves 9 bits of 24.
+/// Terms of a product that are added up one after another, at most; longer sums are made of parts. Each
+/// addition may lose half a unit in the last place, so that in the worst case 2^15 of them leave 10 of 24
+/// bits.
 pub const LONGEST_SUM: usize = 1 << 15;
 
 /// What a binding is bound to.

@@ -7,8 +7,9 @@ use crate::kernel::{Launch, Operand};
 /// Turns that all loops of an invocation may take together in one dispatch.
 ///
 /// Mesa's software driver ends all loops after 65,535, without an error: what they should have added up
-/// is missing. A tenth is left for what a compiler may add. Plans keep to it on every device, so that
-/// all come to the same sums.
+/// is missing. (Measured with 22.3: a column of 1,681,663 ones, 65,700 turns, came to 419,432. Later sources
+/// have the same number. SwiftShader added that column up.) A tenth is left for what a compiler may
+/// add. Plans keep to it on every device, so that all come to the same sums.
 pub const MOST_TURNS: u64 = 60_000;
 
 /// Refuses a launch whose loops take more than `allowed` turns: a software driver would cut them short.
