@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::kernel::matmul::Tiling;
-use crate::plan::{AdapterClass, MOST_TURNS, Target};
+use crate::plan::{AdapterClass, LaunchLimits, MOST_TURNS, Target};
 use counters::Tally;
 use fault::Faults;
 use pipeline::Pipelines;
@@ -133,6 +133,7 @@ impl Gpu {
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(u32::MAX.into()),
             max_buffer_bytes: limits.max_buffer_size,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
+            launch: LaunchLimits::of(&limits),
             alignment: limits
                 .min_storage_buffer_offset_alignment
                 .max(limits.min_uniform_buffer_offset_alignment),
@@ -231,13 +232,17 @@ impl Gpu {
         bytes: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<Buffer, Error> {
-        let allowed = self.target.max_buffer_bytes;
+        let target = &self.target;
+        let (limit, allowed) = match usage.contains(wgpu::BufferUsages::STORAGE) {
+            true => target.tensor_limit(),
+            false => ("the device's maxBufferSize", target.max_buffer_bytes),
+        };
         if bytes > allowed {
             return Err(Error::Limit {
                 what: label.into(),
                 needed: bytes,
                 unit: "bytes",
-                limit: "the device's maxBufferSize",
+                limit,
                 allowed,
                 remedy: "use a smaller batch, model or data block".into(),
             });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Gpu;
 use crate::Error;
 use crate::kernel::Part;
+use crate::kernel::needs::Needs;
 use crate::kernel::reflect::{self, Access, Binding};
 use crate::kernel::resident::Net;
 
@@ -62,11 +63,9 @@ impl Pipelines {
         if let Some(pipeline) = self.known(&key) {
             return Ok(pipeline);
         }
-        let code = Code {
-            name: parts.last().map_or("", |part| part.name),
-            text: reflect::source(parts),
-            bindings: reflect::bindings(parts),
-        };
+        let name = parts.last().map_or("", |part| part.name);
+        gpu.target.launch.check(name, &Needs::of(parts, constants)?)?;
+        let code = Code { name, text: reflect::source(parts), bindings: reflect::bindings(parts) };
         self.compile(gpu, key, code, constants).await
     }
 
@@ -76,6 +75,7 @@ impl Pipelines {
         if let Some(pipeline) = self.known(&key) {
             return Ok(pipeline);
         }
+        gpu.target.launch.check("the resident kernel", &net.needs())?;
         let code = Code { name: "resident", text: net.source()?, bindings: net.bindings() };
         self.compile(gpu, key, code, &[]).await
     }

@@ -8,6 +8,7 @@
 pub mod elementwise;
 pub mod loss;
 pub mod matmul;
+pub mod needs;
 pub mod reduce;
 pub mod reflect;
 pub mod resident;

@@ -12,6 +12,7 @@ mod tests;
 
 pub use memory::{Memory, Place};
 
+use super::needs::Needs;
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 
 /// Steps in one submission, at most; the table of records is a uniform of 32 KiB.
@@ -145,6 +146,22 @@ impl Net {
             spread.max(sums)
         };
         4 * self.lanes * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
+    }
+
+    /// What a dispatch takes of the device.
+    pub fn needs(&self) -> Needs {
+        let in_memory = self.held == Held::Memory;
+        let exchanged = if self.subgroups { 0 } else { 4 * self.exchange() as u64 };
+        // The head and the records of `Run`; the table of layers; the bounds of the turns.
+        let records = 32 + 32 * MOST_STEPS as u64;
+        let layers = if in_memory { size_of::<Place>() * self.layers.len() } else { 0 };
+        let needs = Needs {
+            uniform_bytes: records.max(layers as u64),
+            invocations: super::word(self.lanes),
+            workgroup_bytes: exchanged + if in_memory { 16 } else { 0 },
+            ..Needs::default()
+        };
+        needs.with(&self.bindings())
     }
 
     /// Numbers per row of the results: the loss and the counts.

@@ -10,7 +10,7 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, lower_update};
+use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, launch_limits, lower_update};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
@@ -323,15 +323,18 @@ impl<'a> Lowering<'a> {
                 && node.inputs.get(1) == Some(&order)
                 && self.shapes().of(node.output).dims().first().copied() == rows
         };
-        match self.companion(order, same_rows) {
-            Some((index, node))
-                if node.inputs.first().is_some_and(|&t| self.root(t) != self.root(x)) =>
-            {
-                let other = node.inputs.first().copied().unwrap_or(x);
-                let other_out = self.absorb(index, node);
-                rows::batch_pair(self.shapes(), x, out, other, other_out, order, long)
+        if let Some((index, node)) = self.companion(order, same_rows)
+            && let Some(&other) = node.inputs.first()
+            && self.root(other) != self.root(x)
+        {
+            let shapes = self.shapes();
+            let pair = rows::batch_pair(shapes, x, out, other, node.output, order, long);
+            // It binds more buffers than the two alone.
+            if launch_limits::check(&pair, self.target).is_ok() {
+                self.absorb(index, node);
+                return pair;
             }
-            _ => rows::batch(self.shapes(), x, order, out, long),
         }
+        rows::batch(self.shapes(), x, order, out, long)
     }
 }

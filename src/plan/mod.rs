@@ -23,6 +23,7 @@ mod arena;
 mod barriers;
 mod choose;
 mod labels;
+mod launch_limits;
 mod level;
 mod limits;
 mod lower;
@@ -37,6 +38,7 @@ pub use barriers::Barriers;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use barriers::{Count, Order, Shared};
 pub use choose::Choice;
+pub use launch_limits::LaunchLimits;
 pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
@@ -163,8 +165,9 @@ impl Plan {
     /// A plan that computes `outputs`, with fusion and memory reuse.
     ///
     /// # Errors
-    /// [`Error::Limit`] if a tensor is larger than the device's bindings, or if an operation runs along so
-    /// many elements that a software driver would not come to their end ([`MOST_TURNS`]).
+    /// [`Error::Limit`] if a tensor is larger than the device's bindings, if a dispatch needs more of
+    /// anything than the device has, or if an operation runs along so many elements that a software driver
+    /// would not come to their end ([`MOST_TURNS`]).
     pub fn new(graph: &Graph, outputs: &[Tensor], target: &Target) -> Result<Self, Error> {
         let options = PlanOptions { outputs: outputs.to_vec(), ..PlanOptions::default() };
         Self::with(graph, &options, target)
@@ -209,6 +212,7 @@ impl Plan {
             level::split_passes(&mut dispatches);
         }
         for dispatch in &dispatches {
+            launch_limits::check(&dispatch.launch, target)?;
             limits::check(&dispatch.launch, &lowered.tensors, target.most_turns)?;
         }
         let placed = place::place(
@@ -358,15 +362,10 @@ impl Plan {
 }
 
 pub(crate) fn check_size(what: &str, bytes: u64, target: &Target) -> Result<(), Error> {
-    let allowed = target.max_tensor_bytes();
+    let (limit, allowed) = target.tensor_limit();
     if bytes <= allowed {
         return Ok(());
     }
-    let limit = if target.max_binding_bytes <= target.max_buffer_bytes {
-        "the device's maxStorageBufferBindingSize"
-    } else {
-        "the device's maxBufferSize"
-    };
     Err(Error::Limit {
         what: format!("'{what}'"),
         needed: bytes,

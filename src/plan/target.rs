@@ -1,6 +1,6 @@
 //! What a plan needs to know of a device, as plain data.
 
-use super::MOST_TURNS;
+use super::{LaunchLimits, MOST_TURNS};
 use crate::kernel::matmul::Tiling;
 
 /// The kind of adapter that kernels are chosen for.
@@ -27,6 +27,8 @@ pub struct Target {
     /// Turns that all loops of an invocation may take together; [`MOST_TURNS`] on every device, since a
     /// driver does not tell. Fewer are for tests.
     pub most_turns: u64,
+    /// What there is for one dispatch.
+    pub launch: LaunchLimits,
     /// Alignment of buffer offsets in bindings, bytes.
     pub alignment: u32,
     /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
@@ -52,6 +54,7 @@ impl Default for Target {
             max_buffer_bytes: 256 << 20,
             max_workgroups: 65_535,
             most_turns: MOST_TURNS,
+            launch: LaunchLimits::default(),
             alignment: 256,
             subgroup: None,
             width: None,
@@ -82,6 +85,15 @@ impl Target {
 
     /// Largest tensor that can be bound, bytes.
     pub fn max_tensor_bytes(&self) -> u64 {
-        self.max_binding_bytes.min(self.max_buffer_bytes)
+        self.tensor_limit().1
+    }
+
+    /// The limit that a tensor must keep, by name, and its bytes.
+    pub(crate) fn tensor_limit(&self) -> (&'static str, u64) {
+        if self.max_binding_bytes <= self.max_buffer_bytes {
+            ("the device's maxStorageBufferBindingSize", self.max_binding_bytes)
+        } else {
+            ("the device's maxBufferSize", self.max_buffer_bytes)
+        }
     }
 }

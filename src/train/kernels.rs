@@ -124,7 +124,7 @@ pub(super) fn resident_net(
 }
 
 /// The net with its numbers in registers, if they fit.
-fn in_registers(mut net: Net, batch: usize) -> std::result::Result<Net, String> {
+fn in_registers(mut net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
     let (lanes, variables) = (net.lanes, net.variables());
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
@@ -144,7 +144,15 @@ fn in_registers(mut net: Net, batch: usize) -> std::result::Result<Net, String> 
             net.exchange()
         ));
     }
-    of_a_dispatch(net, batch)
+    allowed(of_a_dispatch(net, batch)?, target)
+}
+
+/// The net, if the device has what its kernel takes.
+fn allowed(net: Net, target: &Target) -> std::result::Result<Net, String> {
+    match target.launch.check("its kernel", &net.needs()) {
+        Ok(()) => Ok(net),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The figures that the kernel is given.
@@ -193,7 +201,7 @@ pub(super) fn choose(
     let chosen = match kernels {
         Kernels::General => Err("as asked for".into()),
         Kernels::Resident => Ok(net
-            .and_then(|net| in_registers(net, batch))
+            .and_then(|net| in_registers(net, batch, target))
             .map_err(|reason| refused("resident", reason))?),
         Kernels::ResidentInMemory => Ok(net
             .and_then(|net| in_memory(net, batch, target))
@@ -215,7 +223,7 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
     let work = net.multiply_adds(batch);
     let shared_out =
         |over: &str| Err(format!("a step of {work} multiply-adds is better shared out{over}"));
-    let registers = in_registers(net.clone(), batch);
+    let registers = in_registers(net.clone(), batch, target);
     if target.class == AdapterClass::Gpu {
         return match registers {
             Ok(_) if work > GPU_STEP => shared_out(" over the GPU"),
@@ -296,7 +304,7 @@ fn fitting(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, 
     if bytes > most {
         return Err(format!("its numbers take {bytes} bytes, at most {most} fit a buffer"));
     }
-    of_a_dispatch(net, batch)
+    allowed(of_a_dispatch(net, batch)?, target)
 }
 
 /// The net, if a step is not too long for a dispatch.

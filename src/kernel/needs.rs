@@ -1,0 +1,155 @@
+//! What a shader takes of what a device allows for one, read from its WGSL like the
+//! [bindings](super::reflect): the tests compare it with naga's.
+
+use super::reflect::{Access, Binding};
+use super::{Part, reflect};
+use crate::{Error, Result};
+
+/// What one dispatch of a shader takes, as WebGPU's limits count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Storage buffers that are bound.
+    pub storage_buffers: u32,
+    /// Uniform buffers that are bound.
+    pub uniform_buffers: u32,
+    /// Bytes of the largest of those.
+    pub uniform_bytes: u64,
+    /// Invocations of a workgroup; all have one dimension.
+    pub invocations: u32,
+    /// Bytes of workgroup memory, each variable in whole 16.
+    pub workgroup_bytes: u64,
+}
+
+impl Needs {
+    /// Those of the shader made of `parts`, with these values of its `override` constants.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if a declaration is written otherwise than it is read here.
+    pub fn of(parts: &[&'static Part], constants: &[(&'static str, f64)]) -> Result<Self> {
+        let declared = Declared::new(parts, constants);
+        let name = parts.last().map_or("", |part| part.name);
+        declared.needs().ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))
+    }
+
+    /// With the numbers of buffers that `bindings` bind.
+    pub(super) fn with(self, bindings: &[Binding]) -> Self {
+        let uniform = bindings.iter().filter(|binding| binding.access == Access::Uniform).count();
+        let storage_buffers = super::word(bindings.len() - uniform);
+        Self { storage_buffers, uniform_buffers: super::word(uniform), ..self }
+    }
+}
+
+/// The lines of a shader that declare something outside functions.
+struct Declared<'a> {
+    lines: Vec<&'static str>,
+    bindings: Vec<Binding>,
+    constants: &'a [(&'static str, f64)],
+}
+
+impl<'a> Declared<'a> {
+    fn new(parts: &[&'static Part], constants: &'a [(&'static str, f64)]) -> Self {
+        let lines = parts.iter().flat_map(|part| part.source.lines());
+        let starts =
+            ["@", "alias ", "const ", "override ", "struct ", "var<workgroup>", "    ", "}"];
+        let lines = lines.filter(|line| starts.iter().any(|start| line.starts_with(start)));
+        Self { lines: lines.collect(), bindings: reflect::bindings(parts), constants }
+    }
+
+    fn needs(&self) -> Option<Needs> {
+        let mut needs = Needs::default().with(&self.bindings);
+        for line in &self.lines {
+            if let Some((_, rest)) = line.split_once("@workgroup_size(") {
+                needs.invocations = u32::try_from(self.number(rest.split_once(')')?.0)?).ok()?;
+            } else if let Some((_, rest)) = line.split_once("var<uniform> ") {
+                needs.uniform_bytes = needs.uniform_bytes.max(self.bytes(declared_type(rest)?)?);
+            } else if let Some(rest) = line.strip_prefix("var<workgroup> ") {
+                let bytes = self.bytes(declared_type(rest)?)?.next_multiple_of(16);
+                needs.workgroup_bytes = needs.workgroup_bytes.checked_add(bytes)?;
+            }
+        }
+        (needs.invocations > 0).then_some(needs)
+    }
+
+    /// The value of a product of numbers and constants.
+    fn number(&self, expression: &str) -> Option<u64> {
+        let mut product: u64 = 1;
+        for factor in expression.split('*').map(str::trim) {
+            let digits = factor.strip_suffix('u').unwrap_or(factor);
+            let value = match digits.parse() {
+                Ok(value) => value,
+                Err(_) => self.constant(factor)?,
+            };
+            product = product.checked_mul(value)?;
+        }
+        Some(product)
+    }
+
+    fn constant(&self, name: &str) -> Option<u64> {
+        if let Some((_, value)) = self.constants.iter().find(|(given, _)| *given == name) {
+            return Some(*value as u64);
+        }
+        self.lines.iter().find_map(|line| {
+            let rest = line.strip_prefix("const ").or(line.strip_prefix("override "))?;
+            let (declared, value) = rest.split_once('=')?;
+            (declared.split(':').next()?.trim() == name).then_some(())?;
+            self.number(value.trim().strip_suffix(';')?)
+        })
+    }
+
+    /// The size of a type without vectors of three.
+    fn bytes(&self, of: &str) -> Option<u64> {
+        if let Some(inner) = inside(of, "atomic<") {
+            return self.bytes(inner);
+        }
+        for (vector, width) in [("vec2<", 2), ("vec4<", 4)] {
+            if let Some(inner) = inside(of, vector) {
+                return self.bytes(inner)?.checked_mul(width);
+            }
+        }
+        if let Some(inner) = inside(of, "array<") {
+            let (element, count) = inner.rsplit_once(',')?;
+            return self.bytes(element.trim())?.checked_mul(self.number(count.trim())?);
+        }
+        match of {
+            "f32" | "u32" | "i32" => Some(4),
+            "u64" => Some(8),
+            name => self.alias(name).or_else(|| self.structure(name)),
+        }
+    }
+
+    fn alias(&self, name: &str) -> Option<u64> {
+        self.lines.iter().find_map(|line| {
+            let (declared, of) = line.strip_prefix("alias ")?.split_once(" = ")?;
+            (declared == name).then_some(())?;
+            self.bytes(of.strip_suffix(';')?)
+        })
+    }
+
+    /// Each field begins at a multiple of its size, of 16 at most, and the whole ends at one of the largest.
+    fn structure(&self, name: &str) -> Option<u64> {
+        let is_head = |line: &&str| {
+            line.strip_prefix("struct ").and_then(|rest| rest.split_once(' ')) == Some((name, "{"))
+        };
+        let head = self.lines.iter().position(is_head)?;
+        let (mut end, mut largest): (u64, u64) = (0, 1);
+        let body = self.lines.iter().skip(head + 1).take_while(|line| !line.starts_with('}'));
+        for field in body.filter(|line| !line.trim_start().starts_with("//")) {
+            let (_, of) = field.split_once(':')?;
+            let bytes = self.bytes(of.trim().trim_end_matches(','))?;
+            let begins_at = bytes.clamp(1, 16);
+            end = end.next_multiple_of(begins_at).checked_add(bytes)?;
+            largest = largest.max(begins_at);
+        }
+        Some(end.next_multiple_of(largest))
+    }
+}
+
+/// `array<f32, 4>` of `values: array<f32, 4>;`.
+fn declared_type(declaration: &str) -> Option<&str> {
+    Some(declaration.split_once(':')?.1.split_once(';')?.0.trim())
+}
+
+/// `u32` of `atomic<u32>`.
+fn inside<'a>(text: &'a str, outside: &str) -> Option<&'a str> {
+    text.strip_prefix(outside)?.strip_suffix('>')
+}
