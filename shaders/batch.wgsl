@@ -1,6 +1,6 @@
 // out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
 // pieces; width is counted in pieces too. A piece, `X`, is a word or four (`batch_x_*.wgsl`). Copies
-// bits, whatever they mean. Places past an end read the last entry.
+// bits, whatever they mean. The host checks places and rows; past an end lie rows of NaN.
 
 struct Dims {
     count: u32,
@@ -23,8 +23,11 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
     if (i < dims.count) {
-        let place = min(step.batch_start + i / dims.width, dims.n - 1u);
-        let row = min(order[place], dims.rows - 1u);
-        out[i] = x[row * dims.width + i % dims.width];
+        let place = step.batch_start + i / dims.width;
+        var piece = X_NO_ROW;
+        if (place < dims.n && order[place] < dims.rows) {
+            piece = x[order[place] * dims.width + i % dims.width];
+        }
+        out[i] = piece;
     }
 }

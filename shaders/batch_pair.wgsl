@@ -21,8 +21,14 @@ struct Dims {
 @group(0) @binding(5) var<storage, read_write> x_out: array<X>;
 @group(0) @binding(6) var<storage, read_write> t_out: array<T>;
 
+// The row of x and t that is row number `row` of the batch; one that neither has if the order ends
+// before.
 fn drawn(row: u32) -> u32 {
-    return order[min(step.batch_start + row, dims.n - 1u)];
+    let place = step.batch_start + row;
+    if (place < dims.n) {
+        return order[place];
+    }
+    return 0xffffffffu;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -33,13 +39,21 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
     if (i < dims.x_count) {
-        let row = min(drawn(i / dims.x_width), dims.x_rows - 1u);
-        x_out[i] = x[row * dims.x_width + i % dims.x_width];
+        let row = drawn(i / dims.x_width);
+        var piece = X_NO_ROW;
+        if (row < dims.x_rows) {
+            piece = x[row * dims.x_width + i % dims.x_width];
+        }
+        x_out[i] = piece;
         return;
     }
     let j = i - dims.x_count;
     if (j < dims.t_count) {
-        let row = min(drawn(j / dims.t_width), dims.t_rows - 1u);
-        t_out[j] = t[row * dims.t_width + j % dims.t_width];
+        let row = drawn(j / dims.t_width);
+        var piece = T_NO_ROW;
+        if (row < dims.t_rows) {
+            piece = t[row * dims.t_width + j % dims.t_width];
+        }
+        t_out[j] = piece;
     }
 }

@@ -1,5 +1,5 @@
 // out[r, c] = x[indices[r], c]. x is rows×width, out is …×width, count words. Copies bits, whatever
-// they mean. An index past the last row reads the last row.
+// they mean. The host checks indices; one past the last row gives a row of NaN.
 
 struct Dims {
     count: u32,
@@ -12,6 +12,9 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> indices: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<u32>;
 
+// The bits of NaN.
+const NO_ROW: u32 = 0x7fc00000u;
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -20,7 +23,11 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
     if (i < dims.count) {
-        let row = min(indices[i / dims.width], dims.rows - 1u);
-        out[i] = x[row * dims.width + i % dims.width];
+        let row = indices[i / dims.width];
+        var word = NO_ROW;
+        if (row < dims.rows) {
+            word = x[row * dims.width + i % dims.width];
+        }
+        out[i] = word;
     }
 }

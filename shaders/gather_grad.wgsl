@@ -2,12 +2,11 @@
 // n×width. Each invocation reads all indices, so the order of the additions is that of k.
 // With parts, part p adds up the share p·share .. (p + 1)·share of the indices, into an out of its
 // own (count elements each).
-// An index past the last row counts as the last row, as in gather.
+// An index past the last row is no row's: gather gave NaN for it.
 
 struct Dims {
     count: u32,
     width: u32,
-    rows: u32,
     n: u32,
     share: u32,
     parts: u32,
@@ -40,7 +39,7 @@ fn main(
     for (var start = part * dims.share; start < last; start += BLOCK) {
         var block = 0.0;
         for (var k = start; k < min(start + BLOCK, last); k++) {
-            if (min(indices[k], dims.rows - 1u) == row) {
+            if (indices[k] == row) {
                 block += dy[k * dims.width + column];
             }
         }

@@ -57,8 +57,11 @@ fn labels_are_below_the_number_of_classes() {
         let place = if drawn { "label 'labels'[3]" } else { "label 'labels'[1]" };
         says(executor.write_indices(labels, &bad), &[place, " is 3;", "below 3", "from 0"]);
         if drawn {
-            // Rows past the last read the last: these are no labels.
-            executor.write_indices(order, &[7; 5]).unwrap();
+            // Rows, not labels.
+            assert_eq!(executor.plan().rows(order), Some(5));
+            executor.write_indices(order, &[4; 5]).unwrap();
+            let bad = executor.write_indices(order, &[0, 1, 5, 2, 7]);
+            says(bad, &["index 'order'[2]", " is 5;", "below 5", "number of rows"]);
         }
     }
 }

@@ -61,16 +61,60 @@ fn many_rows_into_few() {
     }
 }
 
-/// As documented: an index past the last row reads the last row, and its gradient goes there.
+/// The host refuses an index past the last row. In a buffer of the app's nobody looks at it: there it
+/// gives a row of NaN rather than another row, whatever the width of what is copied.
 #[test]
-fn indices_past_the_end() {
+fn rows_past_the_end_are_nan() {
+    for width in [1, 2, 4, 8, 12] {
+        let mut net = Net::new(1);
+        let (x, t) = (net.input([3, width]), net.input([3, 2 * width]));
+        let indices = net.indices([3], &[0, 2, 1]);
+        let gathered = net.graph.gather(x, indices).unwrap();
+        let of = net.weighted_sum(gathered);
+        let gradient = net.graph.gradients(of, &[x]).unwrap()[0];
+        let batches = [x, t].map(|x| net.graph.batch(x, indices, 3).unwrap());
+        for fuse in [true, false] {
+            let run = Run { fuse, ..Run::default() };
+            let outputs = [gathered, batches[0], batches[1], gradient];
+            let mut executor = run.executor(&net.graph, &outputs, &net.values);
+            let refused = executor.write_indices(indices, &[0, 3, 1]).expect_err("3 of 3 rows");
+            assert!(refused.to_string().contains("'[1] is 3; it must be below 3"), "{refused}");
+            let (buffer, _) = executor.buffer_of(indices).unwrap();
+            let words = [2, u32::MAX, 3].map(u32::to_le_bytes).concat();
+            executor.gpu().queue().write_buffer(buffer, 0, &words);
+            executor.run_blocking(&[Step::default()]).unwrap();
+            for output in outputs {
+                let found = executor.read_blocking(output).unwrap();
+                let row = found.len() / 3;
+                let (first, others) = found.split_at(row);
+                if output == gradient {
+                    // Of three rows only the last was gathered.
+                    assert!(found[..2 * row].iter().all(|&g| g == 0.0), "{found:?}");
+                    assert!(found[2 * row..].iter().all(|&g| g != 0.0), "{found:?}");
+                } else {
+                    assert!(first.iter().all(|value| value.is_finite()), "{width}: {found:?}");
+                    assert!(others.iter().all(|value| value.is_nan()), "{width}: {found:?}");
+                }
+            }
+        }
+    }
+}
+
+/// A batch that begins where no whole one is left is refused.
+#[test]
+fn a_batch_ends_within_its_order() {
     let mut net = Net::new(1);
-    let x = net.input([3, 2]);
-    let indices = net.indices([5], &[0, 2, 3, u32::MAX, 1]);
-    let y = net.graph.gather(x, indices).unwrap();
-    let of = net.weighted_sum(y);
-    let dx = net.graph.gradients(of, &[x]).unwrap()[0];
-    check("past the end", &net.graph, &[y, dx], &net.values);
+    let x = net.input([5, 2]);
+    let order = net.indices([5], &[4, 3, 2, 1, 0]);
+    let y = net.graph.batch(x, order, 2).unwrap();
+    let mut executor = Run::default().executor(&net.graph, &[y], &net.values);
+    executor.run_blocking(&[step_from(3)]).unwrap();
+    for start in [4, 5, u32::MAX as usize] {
+        let error = executor.run_blocking(&[step_from(start)]).expect_err("no two rows left");
+        let text = error.to_string();
+        assert!(text.contains(&format!("batch_start of a step is {start}")), "{text}");
+        assert!(text.contains("at most 3"), "{text}");
+    }
 }
 
 /// Copies must keep every bit: labels, and floats that arithmetic would change.

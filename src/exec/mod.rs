@@ -60,7 +60,7 @@ const SEGMENTS: usize = 4;
 pub struct ExecutorOptions {
     /// Parameters to use instead of zeroed ones of its own.
     pub parameters: Option<Parameters>,
-    /// Buffers that hold inputs already. They need the usages `STORAGE`, and `COPY_SRC` or
+    /// Buffers of the executor's device that hold inputs already. They need the usages `STORAGE`, and `COPY_SRC` or
     /// `COPY_DST` if the executor is asked to read or write them.
     pub inputs: Vec<(Tensor, wgpu::Buffer)>,
 }
@@ -112,7 +112,7 @@ impl Executor {
     /// An executor that shares parameters or inputs.
     ///
     /// # Errors
-    /// As for [`Executor::new`]; and if what is shared does not fit the plan.
+    /// As for [`Executor::new`]; and if what is shared does not fit the plan or is of another device.
     pub async fn with(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
         let states = plan.rule().map(crate::graph::UpdateRule::states);
         let parameters = match options.parameters {
@@ -127,6 +127,7 @@ impl Executor {
             );
             return Err(Error::shape("executor", detail));
         }
+        gpu.expect_same("the shared parameters", parameters.gpu())?;
         if states.is_some_and(|needed| parameters.states().is_none_or(|have| have < needed)) {
             let (have, needed) = (parameters.states().unwrap_or(0), states.unwrap_or(0));
             let detail = format!(
@@ -158,7 +159,10 @@ impl Executor {
             let (name, bytes) = describe(&plan, tensor);
             let given = options.inputs.iter().find(|(t, _)| plan.place(*t) == plan.place(tensor));
             inputs.push(match given {
-                Some((_, buffer)) if buffer.size() >= bytes => Buffer::lent(buffer.clone()),
+                Some((_, buffer)) if buffer.size() >= bytes => {
+                    gpu.expect_buffer(&name, buffer)?;
+                    Buffer::lent(buffer.clone())
+                }
                 Some((_, buffer)) => {
                     let needed = format!("at least {bytes}");
                     return Err(Error::argument(
@@ -247,14 +251,24 @@ impl Executor {
         self.gpu.write(buffer, 0, bytemuck::cast_slice(values))
     }
 
-    /// Writes an input of `u32`: indices or class labels. Indices past the last row read the last row;
-    /// labels past the last class, which a loss or a count takes, are refused.
+    /// Writes an input of `u32`: indices or class labels. Each must be one: below the number of rows
+    /// that it chooses from, or of classes. (What an app writes to a buffer of its own is not looked at:
+    /// there an index past the last row gives a row of NaN, at which training halts.)
     ///
     /// # Errors
-    /// As for [`Executor::write`]; and if a label is not below the number of classes.
+    /// As for [`Executor::write`]; and if a label is not below the number of classes, or an index not
+    /// below the number of rows.
     pub fn write_indices(&self, tensor: Tensor, values: &[u32]) -> Result<()> {
         let (buffer, info) = self.input(tensor, DType::U32, values.len())?;
-        let wrong = |classes| values.iter().position(|&label| label as usize >= classes);
+        let wrong = |bound| values.iter().position(|&value| value as usize >= bound);
+        if let Some(rows) = self.plan.rows(tensor)
+            && let Some(at) = wrong(rows)
+        {
+            let rule =
+                format!("below {rows}, the number of rows that it chooses from, counted from 0");
+            let name = format!("index '{}'[{at}]", info.name);
+            return Err(Error::argument(&name, values[at], &rule));
+        }
         if let Some(classes) = self.plan.classes(tensor)
             && let Some(at) = wrong(classes)
         {

@@ -126,12 +126,25 @@ impl Executor {
     /// at most four may wait.
     ///
     /// # Errors
-    /// If there are too many steps, or too many results wait to be taken; if the plan trains and a step
-    /// does not ([`Step::forward`]), or does by another rule.
+    /// If there are too many steps, one begins past the last batch, or too many results wait to be taken; if
+    /// the plan trains and a step does not ([`Step::forward`]), or does by another rule;
+    /// [`Error::Argument`] if `encoder` is of another device and wgpu can tell: where it cannot, finishing
+    /// the encoder is refused.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
         // A plan without results that does not train has nothing to tell the host.
         let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
-        self.record_steps(encoder, steps, reports).map(drop)
+        let record = || self.record_steps(encoder, steps, reports).map(drop);
+        #[cfg(target_arch = "wasm32")]
+        return record();
+        // wgpu 30 panics if the encoder's instance does not know a pipeline or a buffer.
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            use std::panic::{AssertUnwindSafe, catch_unwind};
+            catch_unwind(AssertUnwindSafe(record)).unwrap_or_else(|_| {
+                let rule = format!("the executor's, {}", self.gpu.describe());
+                Err(Error::argument("the encoder's device", "another", &rule))
+            })
+        }
     }
 
     /// Returns the serial number of the first.
@@ -142,6 +155,12 @@ impl Executor {
         reports: bool,
     ) -> Result<Serial> {
         check_count(steps)?;
+        if let Some(last) = self.plan.last_batch_start()
+            && let Some(step) = steps.iter().find(|step| step.batch_start as usize > last)
+        {
+            let rule = format!("at most {last}, from where a whole batch is left");
+            return Err(Error::argument("batch_start of a step", step.batch_start, &rule));
+        }
         if reports && !self.ring.has_room() {
             let rule = "fewer; take results between them";
             return Err(Error::argument(

@@ -1,13 +1,17 @@
 //! Copies of all parameter values that stay on the device.
 
 use super::Parameters;
-use crate::Result;
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Gpu};
 use crate::kernel::Arena;
+use crate::plan::ArenaLayout;
+use crate::{Error, Result};
 
-/// Parameter values as they were.
+/// Parameter values as they were. It fits parameters that are laid out like those it was taken of, on
+/// the same device.
 #[derive(Debug)]
 pub struct Snapshot {
+    gpu: Gpu,
+    layout: ArenaLayout,
     values: Vec<Buffer>,
 }
 
@@ -21,7 +25,7 @@ impl Parameters {
         for &bytes in &self.layout().chunks {
             values.push(self.gpu().buffer("remembered parameters", bytes).await?);
         }
-        let snapshot = Snapshot { values };
+        let snapshot = Snapshot { gpu: self.gpu().clone(), layout: self.layout().clone(), values };
         self.save_to(&snapshot).await?;
         Ok(snapshot)
     }
@@ -29,7 +33,8 @@ impl Parameters {
     /// Copies the present values into an older snapshot of these parameters.
     ///
     /// # Errors
-    /// The errors of the device.
+    /// [`Error::Shape`] if the snapshot is of other parameters, [`Error::Argument`] if it is of another
+    /// device; the errors of the device.
     pub async fn save_to(&self, snapshot: &Snapshot) -> Result<()> {
         self.copy(snapshot, |values, saved| (values, saved)).await
     }
@@ -37,7 +42,8 @@ impl Parameters {
     /// Puts remembered values back. Gradients and the optimizer's state stay as they are.
     ///
     /// # Errors
-    /// The errors of the device.
+    /// [`Error::Shape`] if the snapshot is of other parameters, [`Error::Argument`] if it is of another
+    /// device: nothing is changed then. The errors of the device.
     pub async fn restore(&self, snapshot: &Snapshot) -> Result<()> {
         self.copy(snapshot, |values, saved| (saved, values)).await
     }
@@ -48,10 +54,17 @@ impl Parameters {
         direction: impl Fn(&'a wgpu::Buffer, &'a wgpu::Buffer) -> (&'a wgpu::Buffer, &'a wgpu::Buffer),
     ) -> Result<()> {
         let gpu = self.gpu();
+        if *self.layout() != snapshot.layout {
+            let (have, needed) = (snapshot.layout.names(), self.layout().names());
+            let detail =
+                format!("it holds {have}, the parameters are {needed}; take a snapshot of these");
+            return Err(Error::shape("snapshot", detail));
+        }
+        gpu.expect_same("the snapshot", &snapshot.gpu)?;
         gpu.submit(|encoder| {
             for (chunk, saved) in snapshot.values.iter().enumerate() {
                 let (from, to) = direction(self.buffer(Arena::Values, chunk)?, saved);
-                encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size()));
+                encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
             }
             Ok(())
         })

@@ -51,6 +51,10 @@ impl Faults {
             lost.report(Fault::Lost(format!("{reason:?}: {message}")));
         });
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            #[cfg(not(target_arch = "wasm32"))]
+            if super::identity::overheard() {
+                return;
+            }
             uncaptured.report(Fault::of(&error));
         }));
     }

@@ -7,6 +7,7 @@ mod counters;
 #[cfg(not(target_arch = "wasm32"))]
 mod device_clock;
 mod fault;
+mod identity;
 mod pipeline;
 mod readback;
 mod scope;
@@ -53,6 +54,8 @@ struct Shared {
     tally: Tally,
     pipelines: Pipelines,
     faults: Faults,
+    /// Whether the queue is the device's; a caller could give another.
+    owns_queue: bool,
 }
 
 impl Gpu {
@@ -104,14 +107,16 @@ impl Gpu {
     fn own(device: wgpu::Device, queue: wgpu::Queue, info: wgpu::AdapterInfo) -> Self {
         let faults = Faults::default();
         faults.watch(&device);
-        Self::assemble(device, queue, info, faults)
+        Self::assemble(device, queue, info, faults, true)
     }
 
     /// A device that the caller owns. Its error handler and its device-lost callback stay the
-    /// caller's; everything works on default WebGPU limits and without optional features.
+    /// caller's; everything works on default WebGPU limits and without optional features. If `queue` is
+    /// another device's, every call that needs the device is an [`Error::Argument`] that says so.
     pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
         let info = device.adapter_info();
-        Self::assemble(device.clone(), queue.clone(), info, Faults::default())
+        let owns_queue = identity::owns_queue(device, queue);
+        Self::assemble(device.clone(), queue.clone(), info, Faults::default(), owns_queue)
     }
 
     fn assemble(
@@ -119,6 +124,7 @@ impl Gpu {
         queue: wgpu::Queue,
         info: wgpu::AdapterInfo,
         faults: Faults,
+        owns_queue: bool,
     ) -> Self {
         let limits = device.limits();
         let width =
@@ -148,7 +154,7 @@ impl Gpu {
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
-        let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults });
+        let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults, owns_queue });
         Self { shared, target: Arc::new(target) }
     }
 
@@ -215,6 +221,11 @@ impl Gpu {
 
     /// An error if the device reported a fault of its own.
     pub(crate) fn check(&self, during: &str) -> Result<(), Error> {
+        if !self.shared.owns_queue {
+            let rule = "the one that came with the device from `Adapter::request_device`";
+            let name = format!("the queue given to Gpu::from_device, needed for {during},");
+            return Err(Error::argument(&name, "another device's", rule));
+        }
         self.shared.faults.check(during)
     }
 

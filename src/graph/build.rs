@@ -188,8 +188,9 @@ impl Graph {
         self.node(Op::Expand { start, end, scale }, &[x], shape)
     }
 
-    /// The rows of `x` (slices along its first axis) named by `indices` (`n`, `u32`). An index past
-    /// the last row reads the last row; hosts that upload indices check them first.
+    /// The rows of `x` (slices along its first axis) named by `indices` (`n`, `u32`). The host
+    /// checks the indices that it writes ([`Executor::write_indices`](crate::exec::Executor)); one past
+    /// the last row, in a buffer of the app's, gives a row of NaN.
     pub fn gather(&mut self, x: Tensor, indices: Tensor) -> Result<Tensor, Error> {
         self.check_handles("gather", &[x, indices])?;
         self.expect_dtype("gather", indices, DType::U32)?;

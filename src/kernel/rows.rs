@@ -58,7 +58,7 @@ pub fn gather_grad(
     out: Tensor,
     parts: usize,
 ) -> Launch {
-    let (rows, width) = rows_and_width(shapes, like);
+    let (_, width) = rows_and_width(shapes, like);
     let count = shapes.elements(like);
     let n = shapes.of(indices).elements();
     let parts = parts.max(1);
@@ -67,7 +67,7 @@ pub fn gather_grad(
         name: "gather_grad".into(),
         parts: vec![PRELUDE, part!("gather_grad")],
         constants: vec![],
-        dims: vec![count, width, rows, word(n), word(share), word(parts)],
+        dims: vec![count, width, word(n), word(share), word(parts)],
         operands: vec![
             ("indices", Operand::Tensor(indices)),
             ("dy", Operand::Tensor(dy)),

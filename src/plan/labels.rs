@@ -1,32 +1,60 @@
-//! Which inputs hold class labels, and how many classes there are: the host checks labels before it
-//! writes them, since a kernel cannot refuse one.
+//! Which inputs hold class labels or row indices, and what they must be below: the host checks both
+//! before it writes them, since a kernel cannot refuse one.
 
 use crate::graph::{Count, Graph, Op, Role, Tensor};
 
 /// For each input of labels, the number of classes that a loss or a count has for it; the least, if
 /// several have one.
 pub(super) fn classes(graph: &Graph) -> Vec<(Tensor, usize)> {
-    let mut classes: Vec<(Tensor, usize)> = Vec::new();
+    let mut classes = Vec::new();
     for node in graph.nodes() {
         let takes_classes = match node.op {
             Op::Loss(loss) | Op::LossGrad(loss) => loss.takes_classes(),
             Op::Count(count) => count == Count::Correct,
             _ => false,
         };
-        let (true, [predictions, targets, ..]) = (takes_classes, node.inputs.as_slice()) else {
-            continue;
-        };
-        let (input, count) = (origin(graph, *targets), graph.known_shape(*predictions).columns());
-        match classes.iter_mut().find(|(known, _)| *known == input) {
-            Some((_, least)) => *least = count.min(*least),
-            None if graph.known(input).role == Role::Input => classes.push((input, count)),
-            None => {}
+        if let (true, &[predictions, targets, ..]) = (takes_classes, node.inputs.as_slice()) {
+            bound(graph, &mut classes, targets, graph.known_shape(predictions).columns());
         }
     }
     classes
 }
 
-/// The tensor that rows of `labels` were drawn from.
+/// For each input of row indices, the number of rows that a gather or a batch chooses from; the least,
+/// if several choose by it.
+pub(super) fn rows(graph: &Graph) -> Vec<(Tensor, usize)> {
+    let mut rows = Vec::new();
+    for node in graph.nodes() {
+        if let (Op::Gather | Op::Batch, &[x, indices]) = (node.op, node.inputs.as_slice()) {
+            let of = graph.known_shape(x).dims().first().copied().unwrap_or(1);
+            bound(graph, &mut rows, indices, of);
+        }
+    }
+    rows
+}
+
+/// The last entry of an order from which a whole batch is left; the first of those of several batches.
+pub(super) fn last_batch_start(graph: &Graph) -> Option<usize> {
+    let batches = graph.nodes().iter().filter(|node| node.op == Op::Batch);
+    let last = batches.filter_map(|node| {
+        let entries = graph.known_shape(*node.inputs.get(1)?).elements();
+        let rows = graph.known_shape(node.output).dims().first()?;
+        entries.checked_sub(*rows)
+    });
+    last.min()
+}
+
+/// Notes that the values of `tensor` are below `count`, if the host writes them.
+fn bound(graph: &Graph, bounds: &mut Vec<(Tensor, usize)>, tensor: Tensor, count: usize) {
+    let input = origin(graph, tensor);
+    match bounds.iter_mut().find(|(known, _)| *known == input) {
+        Some((_, least)) => *least = count.min(*least),
+        None if graph.known(input).role == Role::Input => bounds.push((input, count)),
+        None => {}
+    }
+}
+
+/// The tensor that rows of `labels` (or of indices) were drawn from.
 fn origin(graph: &Graph, labels: Tensor) -> Tensor {
     // Every node comes after those it reads.
     graph.nodes().iter().rev().fold(labels, |tensor, node| match (node.op, node.inputs.first()) {

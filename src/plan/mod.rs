@@ -156,6 +156,10 @@ pub struct Plan {
     loss_column: Option<usize>,
     /// For each input of class labels, the number of classes.
     classes: Vec<(Tensor, usize)>,
+    /// For each input of row indices, the number of rows they choose from.
+    rows: Vec<(Tensor, usize)>,
+    /// The last entry of the order from which a whole batch is left.
+    last_batch_start: Option<usize>,
     choices: Vec<Choice>,
     /// Whether these dispatches train or a resident kernel does in their place, and why.
     trains_with: Option<String>,
@@ -243,6 +247,8 @@ impl Plan {
                 .update_pass()
                 .and_then(|update| options.results.iter().position(|&t| t == update.loss)),
             classes: labels::classes(graph),
+            rows: labels::rows(graph),
+            last_batch_start: labels::last_batch_start(graph),
             choices: lowered.choices,
             trains_with: None,
         })
@@ -353,6 +359,18 @@ impl Plan {
     /// The number of classes, if `tensor` is an input of class labels that a loss or a count takes.
     pub fn classes(&self, tensor: Tensor) -> Option<usize> {
         self.classes.iter().find(|(labels, _)| *labels == tensor).map(|&(_, classes)| classes)
+    }
+
+    /// The number of rows, if `tensor` is an input of indices that choose rows: for a gather, or as the
+    /// order of batches.
+    pub fn rows(&self, tensor: Tensor) -> Option<usize> {
+        self.rows.iter().find(|(indices, _)| *indices == tensor).map(|&(_, rows)| rows)
+    }
+
+    /// The largest [`batch_start`](crate::exec::Step::batch_start) that leaves a whole batch, if the plan
+    /// draws batches.
+    pub fn last_batch_start(&self) -> Option<usize> {
+        self.last_batch_start
     }
 
     /// The device the plan was made for.

@@ -159,11 +159,11 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             max_grad(view, floats(0), floats(2))
         }
         Op::Gather | Op::Batch => {
-            let (table_rows, rows) = (shape(0).dims()[0], out.dims()[0]);
+            let rows = out.dims()[0];
             let width = out.elements() / rows;
             let from = |row: usize| match node.op {
                 Op::Batch => value(1).indices()[batch_start + row] as usize,
-                _ => (value(1).indices()[row] as usize).min(table_rows - 1),
+                _ => value(1).indices()[row] as usize,
             };
             match value(0) {
                 Value::F(x) => copy_rows(x, rows, width, from),
@@ -176,7 +176,7 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             let width = out.elements() / rows;
             let mut terms = vec![Vec::new(); out.elements()];
             for (row, &index) in indices.iter().enumerate() {
-                let to = (index as usize).min(rows - 1);
+                let to = index as usize;
                 for c in 0..width {
                     terms[to * width + c].push(dy[row * width + c]);
                 }
