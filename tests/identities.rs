@@ -36,6 +36,12 @@ fn pairs() -> Vec<[Gpu; 2]> {
     ]
 }
 
+const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
+
+fn step() -> Step {
+    Step::training(SGD, 0, 0, 0.1)
+}
+
 struct Net {
     graph: Graph,
     x: Tensor,
@@ -50,8 +56,7 @@ fn net(units: usize) -> Net {
     let y = graph.matmul(x, w).unwrap();
     let loss = graph.loss(Loss::MeanSquaredError, y, t).unwrap();
     let gradients = graph.gradients(loss, &[w]).unwrap();
-    let rule = UpdateRule::Sgd { weight_decay: 0.0 };
-    graph.update(rule, None, loss, &[(w, gradients[0])]).unwrap();
+    graph.update(SGD, None, loss, &[(w, gradients[0])]).unwrap();
     Net { graph, x, loss }
 }
 
@@ -74,7 +79,7 @@ fn refused<T>(what: &str, result: Result<T, Error>, words: &[&str]) {
 fn work(gpus: &[Gpu; 2]) {
     for gpu in gpus {
         let mut executor = net(2).executor(gpu, ExecutorOptions::default()).unwrap();
-        executor.run_blocking(&[Step::default()]).map(drop).unwrap();
+        executor.run_blocking(&[step()]).map(drop).unwrap();
     }
 }
 
@@ -145,13 +150,13 @@ fn buffers_of_inputs_are_of_the_executors_device() {
             with(&own).unwrap();
             // Being asked where it is of leaves no trace.
             let mut executor = with(&own).unwrap();
-            executor.run_blocking(&[Step::default()]).map(drop).unwrap();
+            executor.run_blocking(&[step()]).map(drop).unwrap();
             refused("another device", with(&buffer(b, usage, false)), &["'x'", &a.describe()]);
         }
         let mapped = buffer(a, Usage::STORAGE, true);
         let mut executor = with(&mapped).unwrap();
         mapped.unmap();
-        executor.run_blocking(&[Step::default()]).map(drop).unwrap();
+        executor.run_blocking(&[step()]).map(drop).unwrap();
         work(&gpus);
     }
 }
@@ -181,10 +186,10 @@ fn an_encoder_of_another_device_is_no_panic() {
     let [a, b] = [noop_device(), noop_device()].each_ref().map(of);
     let mut executor = net(2).executor(&a, ExecutorOptions::default()).unwrap();
     let mut encoder = b.device().create_command_encoder(&Default::default());
-    let result = executor.record(&mut encoder, &[Step::default()]);
+    let result = executor.record(&mut encoder, &[step()]);
     refused("another device", result, &["encoder", &a.describe()]);
     let mut encoder = a.device().create_command_encoder(&Default::default());
-    executor.record(&mut encoder, &[Step::default()]).unwrap();
+    executor.record(&mut encoder, &[step()]).unwrap();
     a.queue().submit([encoder.finish()]);
     executor.submitted();
     assert!(executor.results_blocking().unwrap().is_some());

@@ -133,18 +133,10 @@ impl Executor {
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
         // A plan without results that does not train has nothing to tell the host.
         let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
-        let record = || self.record_steps(encoder, steps, reports).map(drop);
-        #[cfg(target_arch = "wasm32")]
-        return record();
-        // wgpu 30 panics if the encoder's instance does not know a pipeline or a buffer.
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            use std::panic::{AssertUnwindSafe, catch_unwind};
-            catch_unwind(AssertUnwindSafe(record)).unwrap_or_else(|_| {
-                let rule = format!("the executor's, {}", self.gpu.describe());
-                Err(Error::argument("the encoder's device", "another", &rule))
-            })
-        }
+        recorded(|| self.record_steps(encoder, steps, reports).map(drop)).unwrap_or_else(|| {
+            let rule = format!("the executor's, {}", self.gpu.describe());
+            Err(Error::argument("the encoder's device", "another", &rule))
+        })
     }
 
     /// Returns the serial number of the first.
@@ -343,6 +335,19 @@ fn check_count(steps: &[Step]) -> Result<()> {
         1..=MAX_STEPS => Ok(()),
         count => Err(Error::argument("steps", count, &format!("1 to {MAX_STEPS}"))),
     }
+}
+
+/// What `record` returns; nothing if the encoder is of an instance of wgpu that does not know a pipeline
+/// or a buffer, since wgpu 30 panics then.
+#[cfg(not(target_arch = "wasm32"))]
+fn recorded<T>(record: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(record)).ok()
+}
+
+/// In a browser there is one instance.
+#[cfg(target_arch = "wasm32")]
+fn recorded<T>(record: impl FnOnce() -> T) -> Option<T> {
+    Some(record())
 }
 
 fn range(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> BindingResource<'_> {
