@@ -133,7 +133,9 @@ pub enum Error {
     },
     /// A lane failed in the middle of training; the others stopped with it. The parameters of the
     /// last completed step are kept.
-    #[error("{name} failed in step {step}: {source}")]
+    #[error(
+        "{name} failed in step {step}: {source}. Run again, or `relay` to other devices: either goes on from the last completed step"
+    )]
     Lane {
         /// The lane, counted from 0.
         lane: usize,
@@ -167,6 +169,17 @@ pub enum Error {
         waiting_for: String,
         /// How long.
         seconds: f64,
+    },
+    /// The system gave no thread.
+    #[error(
+        "the system gave no thread for {purpose}: {source}; use fewer lanes, end other programs, or \
+         raise the most threads that it allows (`ulimit -u`)"
+    )]
+    Thread {
+        /// What it was for.
+        purpose: String,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// What came from another lane is not as long as it must be.
     #[error(

@@ -5,7 +5,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use wgrad::train::TrainingState;
+use wgrad::Error;
+use wgrad::exec::Schedule;
+use wgrad::nn::{Loss, Optimizer, Sequential};
+use wgrad::train::{Compile, Parallel, ParallelOptions, TrainingState};
 
 /// Counts what each thread has allocated, and the most of it at once.
 struct Counting;
@@ -148,6 +151,26 @@ proptest! {
     fn any_bytes_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(read(&bytes).is_err());
         prop_assert!(read(&[b"wgradst2", &bytes[..]].concat()).is_err());
+    }
+}
+
+/// A model of 3.6 GB, on a device that has no buffer of that size.
+#[test]
+fn limits_come_before_the_first_weights() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let gpu = wgrad::Gpu::from_device(&device, &queue);
+    let data =
+        wgrad::data::Dataset::regression(vec![0.5; 60_000], 30_000, vec![0.0; 60_000], 30_000);
+    let data = std::sync::Arc::new(data.unwrap());
+    for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
+        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.1));
+        let options = ParallelOptions::new(2, 1, schedule);
+        HELD.set((0, 0));
+        let net = Sequential::new(30_000).dense(30_000);
+        let made = Parallel::new_blocking(net, compile, data.clone(), options, &[gpu.clone()]);
+        let Err(Error::Lane { source, .. }) = made else { panic!("{made:?}") };
+        assert!(matches!(*source, Error::Limit { .. }), "{source}");
+        assert!(HELD.get().1 < 1 << 20, "{} bytes", HELD.get().1);
     }
 }
 

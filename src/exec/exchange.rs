@@ -161,6 +161,10 @@ impl Message {
     }
 }
 
+/// Whoever waits looks again so often, at least: no system's clock has to count to the end of the
+/// longest times there are.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// The exchange within a process: a table of messages.
 #[derive(Debug, Default)]
 pub struct LocalExchange {
@@ -188,7 +192,7 @@ impl Exchange for LocalExchange {
     }
 
     fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>> {
-        let until = Instant::now() + within;
+        let since = Instant::now();
         let mut table = self.table();
         loop {
             if let Some(payload) = table.messages.remove(&message) {
@@ -201,7 +205,8 @@ impl Exchange for LocalExchange {
                     reason: reason.clone(),
                 });
             }
-            let left = until.saturating_duration_since(Instant::now());
+            // Not the moment of the end: for the longest times there is none.
+            let left = within.saturating_sub(since.elapsed()).min(LONGEST_WAIT);
             if left.is_zero() {
                 return Ok(None);
             }

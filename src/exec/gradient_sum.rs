@@ -4,12 +4,14 @@
 //! [tree](super::tree) lie in blocks, buffers of the same layout; blocks of other lanes are written
 //! there too. What is summed also holds a few scalars: the loss and the metrics' sums.
 
+use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Parameters;
-use crate::Result;
 use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::kernel::{Arena, GRADIENT_SUM, WORKGROUP, grid};
+use crate::{Error, Result};
 
 /// A range of one of the summed buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl GradientSum {
             let mut groups = Vec::new();
             for piece in bucket {
                 let sum = self.current(piece.chunk)?;
-                let Some(earlier) = block.get(piece.chunk) else { continue };
+                let earlier = buffer_of(block, piece)?;
                 let dims_at = number * stride;
                 number += 1;
                 let entries: Vec<_> = self
@@ -153,13 +155,14 @@ impl GradientSum {
     }
 
     /// The chunks that pieces of these buckets lie in; one more than the arena's last is the scalars'.
-    pub(crate) fn chunks(&self, buckets: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    pub(crate) fn chunks(&self, buckets: Range<usize>) -> impl Iterator<Item = usize> {
         self.buckets.get(buckets).into_iter().flatten().flatten().map(|piece| piece.chunk)
     }
 
     /// Bytes of a bucket of one block.
-    pub(crate) fn bucket_bytes(&self, bucket: usize) -> u64 {
-        self.buckets.get(bucket).into_iter().flatten().map(|piece| piece.bytes).sum()
+    pub(crate) fn bucket_bytes(&self, bucket: usize) -> Result<u64> {
+        let pieces = some(self.buckets.get(bucket), "bucket", bucket)?;
+        Ok(pieces.iter().map(|piece| piece.bytes).sum())
     }
 
     /// Bytes of all buffers but the arena of gradients.
@@ -173,20 +176,22 @@ impl GradientSum {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         block: usize,
-        buckets: std::ops::Range<usize>,
+        buckets: Range<usize>,
         timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
-    ) {
-        let Some(block) = self.blocks.get(block) else { return };
+    ) -> Result<()> {
+        let block = some(self.blocks.get(block), "block", block)?;
+        let adds = some(block.add.get(buckets.clone()), "buckets", &buckets)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("gradient sum"),
             timestamp_writes: timestamps,
         });
         pass.set_pipeline(&self.pipeline.pipeline);
-        for (group, [x, y]) in block.add.get(buckets).into_iter().flatten().flatten() {
+        for (group, [x, y]) in adds.iter().flatten() {
             pass.set_bind_group(0, group, &[]);
             pass.dispatch_workgroups(*x, *y, 1);
             self.parameters.gpu().tally().dispatches.add(1);
         }
+        Ok(())
     }
 
     /// Records the copy of the sum at hand to a block.
@@ -194,7 +199,7 @@ impl GradientSum {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         block: usize,
-        buckets: std::ops::Range<usize>,
+        buckets: Range<usize>,
     ) -> Result<()> {
         self.copy(buckets, block, |current, block, piece| {
             encoder.copy_buffer_to_buffer(current, piece.offset, block, piece.offset, piece.bytes);
@@ -239,16 +244,26 @@ impl GradientSum {
 
     fn copy(
         &self,
-        buckets: std::ops::Range<usize>,
+        buckets: Range<usize>,
         block: usize,
         mut copy: impl FnMut(&wgpu::Buffer, &wgpu::Buffer, &Piece),
     ) -> Result<()> {
-        let Some(block) = self.blocks.get(block) else { return Ok(()) };
-        for piece in self.buckets.get(buckets).into_iter().flatten().flatten() {
-            if let Some(buffer) = block.buffers.get(piece.chunk) {
-                copy(self.current(piece.chunk)?, buffer, piece);
-            }
+        let block = some(self.blocks.get(block), "block", block)?;
+        let buckets = some(self.buckets.get(buckets.clone()), "buckets", &buckets)?;
+        for piece in buckets.iter().flatten() {
+            copy(self.current(piece.chunk)?, buffer_of(&block.buffers, piece)?, piece);
         }
         Ok(())
     }
+}
+
+/// The buffer of a block in which a piece lies.
+fn buffer_of<'a>(block: &'a [Buffer], piece: &Piece) -> Result<&'a Buffer> {
+    some(block.get(piece.chunk), "chunk", piece.chunk)
+}
+
+/// What is there. A sum that is not would be one that is left out: a wrong gradient without a word.
+#[track_caller]
+fn some<T>(found: Option<T>, what: &str, number: impl Debug) -> Result<T> {
+    found.ok_or_else(|| Error::bug(format!("the sums of gradients have no {what} {number:?}")))
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Executor, MAX_STEPS, SEGMENTS, Step, StepRecord};
-use crate::Result;
 use crate::graph::Pass;
+use crate::{Error, Result};
 
 impl Executor {
     /// Writes a step's record to the next row of the step table; returns the row.
@@ -33,15 +33,18 @@ impl Executor {
         pass: &mut wgpu::ComputePass<'_>,
         row: usize,
         range: Range<usize>,
-    ) {
+    ) -> Result<()> {
         let offset = (row as u64 * self.step_stride) as u32;
-        for bound in self.dispatches.get(range).unwrap_or_default() {
+        let bound = self.dispatches.get(range.clone());
+        let missing = || Error::bug(format!("no dispatches {range:?}"));
+        for bound in bound.ok_or_else(missing)? {
             pass.set_pipeline(&bound.pipeline.pipeline);
             let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
             pass.set_bind_group(0, &bound.bind_group, offsets);
             pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
             self.gpu.tally().dispatches.add(1);
         }
+        Ok(())
     }
 
     /// The dispatches of the forward pass, and the others.

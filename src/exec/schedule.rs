@@ -1,4 +1,5 @@
 //! Schedules: how the passes of a training step are laid over lanes.
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::ops::Range;
 
@@ -69,11 +70,12 @@ pub enum Instruction {
 /// left. A model in one piece is a pipeline of one stage.
 pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<Instruction> {
     let ahead = in_flight(stage, stages, micro_batches.len()).saturating_sub(1);
-    let mut program = Vec::with_capacity(2 * micro_batches.len() + 1);
+    let mut program = Vec::new();
     program.extend(micro_batches.clone().take(ahead).map(Instruction::Forward));
     for forward in micro_batches.clone().skip(ahead) {
         program.push(Instruction::Forward(forward));
-        program.push(Instruction::Backward(forward - ahead));
+        // `forward` is at least so far from the first.
+        program.push(Instruction::Backward(forward.saturating_sub(ahead)));
     }
     program.extend(micro_batches.clone().rev().take(ahead).rev().map(Instruction::Backward));
     program.push(Instruction::Update);
@@ -82,29 +84,43 @@ pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<
 
 /// Most micro-batches whose activations a stage holds at once: one, and two for each stage behind it.
 pub fn in_flight(stage: usize, stages: usize, micro_batches: usize) -> usize {
-    (2 * stages.saturating_sub(stage)).saturating_sub(1).min(micro_batches)
+    let behind = stages.saturating_sub(stage);
+    behind.saturating_add(behind.saturating_sub(1)).min(micro_batches)
 }
 
 /// The rows of each micro-batch: `rows` rows in `micro_batches` parts, or in as many as there are
 /// rows, the larger ones first.
 pub fn micro_batches(rows: usize, micro_batches: usize) -> Vec<Range<usize>> {
     let parts = micro_batches.min(rows).max(1);
-    let (size, more) = (rows / parts, rows % parts);
-    let start = |part: usize| part * size + part.min(more);
-    (0..parts).map(|part| start(part)..start(part + 1)).collect()
+    let (size, more) = (rows.div_euclid(parts), rows.rem_euclid(parts));
+    let mut start = 0_usize;
+    let part = |part: usize| {
+        let begin = start;
+        // No more than all rows.
+        start = start.saturating_add(size).saturating_add(usize::from(part < more));
+        begin..start
+    };
+    (0..parts).map(part).collect()
 }
 
-/// Contiguous shares of `count` things in proportion to `weights`.
+/// Contiguous shares of `count` things in proportion to `weights`; nobody gets anything if all weights
+/// are 0.
 pub fn shares(count: usize, weights: &[usize]) -> Vec<Range<usize>> {
-    let total: usize = weights.iter().sum();
-    let mut before = 0;
+    let total = weights.iter().fold(0_u128, |sum, &weight| sum.saturating_add(weight as u128));
+    // Sums of weights that 64 bits do not hold lose their last digits, so that a product fits in 128.
+    let shift = u128::BITS.saturating_sub(total.leading_zeros()).saturating_sub(u64::BITS);
+    let shifted = |sum: u128| sum.checked_shr(shift).unwrap_or(0);
+    let mut before = 0_u128;
     let mut start = 0;
     weights
         .iter()
-        .map(|weight| {
-            before += weight;
-            let end = (count * before + total / 2) / total.max(1);
-            let share = start..end.max(start);
+        .map(|&weight| {
+            before = before.saturating_add(weight as u128);
+            // Rounded to the nearest.
+            let half = shifted(total).div_euclid(2);
+            let product = shifted(before).saturating_mul(count as u128).saturating_add(half);
+            let end = product.checked_div(shifted(total)).unwrap_or(0);
+            let share = start..usize::try_from(end).unwrap_or(count).max(start);
             start = share.end;
             share
         })
@@ -121,31 +137,44 @@ pub fn cut(costs: &[u64], stages: usize) -> Result<Vec<usize>> {
         let rule = format!("1 to {}, the number of dense layers", costs.len());
         return Err(Error::argument("number of pipeline stages", stages, &rule));
     }
-    // best[k][n]: the cost of the most expensive of k groups of the first n layers, and the size of
-    // the last group.
-    let sum = |range: Range<usize>| costs.get(range).unwrap_or_default().iter().sum::<u64>();
-    let mut best = vec![vec![(u64::MAX, 0); costs.len() + 1]; stages + 1];
-    best[0][0] = (0, 0);
-    for k in 1..=stages {
-        for n in k..=costs.len() {
-            for last in 1..=n {
-                let cost = best[k - 1][n - last].0.max(sum(n - last..n));
-                if cost < best[k][n].0 {
-                    best[k][n] = (cost, last);
+    // A row of the table for one group more than the row before; in column n the first n layers: the cost
+    // of the most expensive of their groups, and the size of the last group.
+    // No group at all has the first 0 layers, and no more.
+    let mut rows: Vec<Vec<Option<(u64, usize)>>> =
+        vec![(0..=costs.len()).map(|n| (n == 0).then_some((0, 0))).collect()];
+    for _ in 0..stages {
+        let before = rows.last().map_or(&[][..], Vec::as_slice);
+        let row = (0..=costs.len()).map(|n| {
+            let mut best: Option<(u64, usize)> = None;
+            let mut last_group = 0_u64;
+            // The last group grows by the layer before it.
+            let layers = costs.iter().take(n).rev().zip(before.iter().take(n).rev());
+            for (size, (cost, earlier)) in (1..).zip(layers) {
+                last_group = last_group.saturating_add(*cost);
+                let Some((earlier, _)) = *earlier else { continue };
+                let dearest = earlier.max(last_group);
+                if best.is_none_or(|(cost, _)| dearest < cost) {
+                    best = Some((dearest, size));
                 }
             }
-        }
+            best
+        });
+        let row = row.collect();
+        rows.push(row);
     }
-    let mut sizes = vec![0; stages];
     let mut left = costs.len();
-    for k in (1..=stages).rev() {
-        sizes[k - 1] = best[k][left].1;
-        left -= sizes[k - 1];
-    }
+    let sizes = rows.iter().skip(1).rev().map(|row| {
+        let size = row.get(left).copied().flatten().map_or(0, |(_, size)| size);
+        left = left.saturating_sub(size);
+        size
+    });
+    let mut sizes: Vec<usize> = sizes.collect();
+    sizes.reverse();
     Ok(sizes)
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
@@ -227,6 +256,21 @@ mod tests {
         assert_eq!(cut(&[1, 1, 10], 3).ok(), Some(vec![1, 1, 1]));
         assert!(cut(&[1, 1], 3).is_err());
         assert!(cut(&[1, 1], 0).is_err());
+    }
+
+    #[test]
+    fn numbers_at_their_types_end_neither_wrap_nor_panic() {
+        let most = usize::MAX;
+        assert_eq!(shares(4, &[most, most]), [0..2, 2..4]);
+        assert_eq!(shares(4, &[most, 1]), [0..4, 4..4]);
+        assert_eq!(shares(4, &[1 << 62, 1 << 61]), [0..3, 3..4]);
+        assert_eq!(shares(most, &[most, most, 0]).last(), Some(&(most..most)));
+        assert_eq!(shares(8, &[0, 0]), [0..0, 0..0]);
+        assert_eq!(in_flight(0, most, 9), 9);
+        assert_eq!(in_flight(0, most, most), most);
+        assert_eq!(micro_batches(most, 2).last(), Some(&(most / 2 + 1..most)));
+        assert_eq!(cut(&[u64::MAX, u64::MAX, 1], 2).ok(), Some(vec![1, 2]));
+        assert!(cut(&[1, 1], most).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! are added from the last to the first. So the order of additions depends on the number of
 //! micro-batches alone, whoever computes them: a lane that has a contiguous share of them sums the
 //! complete subtrees inside it, and the rest is the same wherever it is done.
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::ops::Range;
 
@@ -25,9 +26,11 @@ impl Block {
 
     /// Whether the two are the halves of a subtree.
     fn joins(self, right: Self) -> bool {
+        // No subtree is larger than all numbers there are.
+        let Some(leaves) = 1_usize.checked_shl(self.level) else { return false };
         self.level == right.level
-            && (self.start >> self.level).is_multiple_of(2)
-            && self.start + (1 << self.level) == right.start
+            && self.start.checked_shr(self.level).is_some_and(|number| number.is_multiple_of(2))
+            && self.start.checked_add(leaves) == Some(right.start)
     }
 }
 
@@ -52,10 +55,11 @@ impl Tree {
         let mut adds = Vec::new();
         while let Some(left) = self.stack.pop_if(|left| left.joins(block)) {
             adds.push(self.stack.len());
-            block = Block { start: left.start, level: left.level + 1 };
+            block = Block { start: left.start, level: left.level.saturating_add(1) };
         }
+        let store = self.stack.len();
         self.stack.push(block);
-        Push { adds, store: self.stack.len() - 1 }
+        Push { adds, store }
     }
 
     /// The positions to add to the block pushed last, in this order, for the sum of all.
@@ -79,6 +83,7 @@ pub fn blocks(share: Range<usize>) -> Vec<Block> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
 
@@ -110,6 +115,20 @@ mod tests {
         }
         let last = stack.last().cloned().unwrap_or_default();
         tree.finish().fold(last, |value, at| sum(&stack[at], &value))
+    }
+
+    #[test]
+    fn blocks_at_the_end_of_all_numbers_do_not_wrap() {
+        for level in [63, 64, u32::MAX] {
+            let mut tree = Tree::default();
+            for start in [0, 1, usize::MAX - 1, usize::MAX] {
+                let push = tree.push(Block { start, level });
+                assert!(push.adds.is_empty(), "{level}, {start}");
+            }
+        }
+        let mut tree = Tree::default();
+        tree.push(Block { start: 0, level: 63 });
+        assert_eq!(tree.push(Block { start: 1 << 63, level: 63 }).adds, [0]);
     }
 
     #[test]

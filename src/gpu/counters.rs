@@ -1,19 +1,28 @@
 //! Counting what is done on a device. Counts hold on every machine, also where times do not.
 
 use std::ops::Sub;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A number that only grows, and perhaps another that grows with it.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter(Arc<AtomicU64>, Option<Arc<AtomicU64>>);
 
 impl Counter {
     pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        for counter in std::iter::once(&self.0).chain(&self.1) {
+            counter.fetch_add(n, Ordering::Relaxed);
+        }
     }
 
     fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// One from zero on, with which this one grows.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn part(&self) -> Self {
+        Self(Arc::default(), Some(self.0.clone()))
     }
 }
 
@@ -30,6 +39,12 @@ macro_rules! counters {
         impl Tally {
             pub(crate) fn read(&self) -> Counters {
                 Counters { $($name: self.$name.read(),)* }
+            }
+
+            /// The tally of a part of what this one counts.
+            #[cfg(not(target_arch = "wasm32"))]
+            pub(crate) fn part(&self) -> Self {
+                Self { $($name: self.$name.part(),)* }
             }
         }
 

@@ -44,6 +44,8 @@ use pipeline::Pipelines;
 pub struct Gpu {
     shared: Arc<Shared>,
     target: Arc<Target>,
+    /// Counts what is done through this handle and its clones alone, if that is wanted.
+    own: Option<Arc<Tally>>,
 }
 
 #[derive(Debug)]
@@ -155,7 +157,7 @@ impl Gpu {
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
         let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults, owns_queue });
-        Self { shared, target: Arc::new(target) }
+        Self { shared, target: Arc::new(target), own: None }
     }
 
     /// The device.
@@ -212,11 +214,11 @@ impl Gpu {
 
     /// What was done on this device so far.
     pub fn counters(&self) -> Counters {
-        self.shared.tally.read()
+        self.tally().read()
     }
 
     pub(crate) fn tally(&self) -> &Tally {
-        &self.shared.tally
+        self.own.as_deref().unwrap_or(&self.shared.tally)
     }
 
     /// An error if the device reported a fault of its own.
@@ -304,6 +306,17 @@ impl Gpu {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Gpu {
+    /// A handle whose counters begin at zero and count what is done through it and its clones; those of
+    /// the device count it too.
+    pub(crate) fn as_lane(&self) -> Self {
+        Self { own: Some(Arc::new(self.shared.tally.part())), ..self.clone() }
+    }
+
+    /// A handle whose counters are the device's.
+    pub(crate) fn as_whole(&self) -> Self {
+        Self { own: None, ..self.clone() }
+    }
+
     /// [`Gpu::new`], waiting for it.
     pub fn new_blocking() -> Result<Self, Error> {
         pollster::block_on(Self::new())

@@ -216,6 +216,9 @@ pub enum UpdateRule {
 }
 
 impl UpdateRule {
+    /// The one optimizer state that is never negative.
+    pub(crate) const MEAN_SQUARE: &str = "mean square of the gradients";
+
     /// # Errors
     /// [`Error::Argument`] naming the first figure that is out of its range.
     pub(crate) fn check(self) -> Result<(), Error> {
@@ -246,10 +249,15 @@ impl UpdateRule {
 
     /// Optimizer-state values kept per parameter.
     pub fn states(self) -> usize {
+        self.state_names().len()
+    }
+
+    /// What these values are, in their order.
+    pub fn state_names(self) -> &'static [&'static str] {
         match self {
-            UpdateRule::Sgd { .. } => 0,
-            UpdateRule::Momentum { .. } => 1,
-            UpdateRule::Adam { .. } => 2,
+            UpdateRule::Sgd { .. } => &[],
+            UpdateRule::Momentum { .. } => &["velocity"],
+            UpdateRule::Adam { .. } => &["mean of the gradients", Self::MEAN_SQUARE],
         }
     }
 

@@ -28,12 +28,33 @@ impl Layer {
         }
     }
 
-    /// Number of parameters for inputs of `width`, `usize::MAX` if there are more than that.
-    pub fn parameters(self, width: usize) -> usize {
+    /// Names and shapes of its parameters for inputs of `width`; none of a layer that has nothing to
+    /// train. What numbers, names, counts or draws parameters goes by this list.
+    pub fn parameter_shapes(self, width: usize) -> Vec<(&'static str, Vec<usize>)> {
         match self {
-            Layer::Dense { units, .. } => width.saturating_add(1).saturating_mul(units),
-            Layer::Activation(_) | Layer::Softmax => 0,
+            Layer::Dense { units, .. } => {
+                vec![("weight", vec![width, units]), ("bias", vec![units])]
+            }
+            Layer::Activation(_) | Layer::Softmax => Vec::new(),
         }
+    }
+
+    /// Their values before training, drawn from `seed`.
+    pub(crate) fn initial(self, width: usize, seed: u64) -> Vec<Vec<f32>> {
+        match self {
+            Layer::Dense { units, init } => {
+                vec![init.weights(width, units, seed), vec![0.0; units]]
+            }
+            Layer::Activation(_) | Layer::Softmax => Vec::new(),
+        }
+    }
+
+    /// How many numbers of it are trained for inputs of `width`, `usize::MAX` if there are more than
+    /// that.
+    pub fn parameters(self, width: usize) -> usize {
+        let shapes = self.parameter_shapes(width).into_iter();
+        let elements = shapes.map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
+        elements.fold(0, usize::saturating_add)
     }
 
     /// The name in summaries and of parameters.

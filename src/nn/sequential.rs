@@ -156,6 +156,15 @@ impl Sequential {
         Ok(())
     }
 
+    /// Name and shape of every parameter, in the order in which [`Sequential::build`] adds them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn parameter_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        self.widths().enumerate().flat_map(|(index, (layer, width))| {
+            let shapes = layer.parameter_shapes(width).into_iter();
+            shapes.map(move |(part, shape)| (parameter_name("", layer, index, part), shape))
+        })
+    }
+
     /// The parameters in the order in which [`Sequential::build`] adds them, with their initial
     /// values: none of a model that no device takes, since a layer has more than 32 bits count.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
@@ -166,18 +175,18 @@ impl Sequential {
             return specs;
         }
         for (index, (layer, fan_in)) in self.widths().enumerate() {
-            let Layer::Dense { units, init } = layer else { continue };
             // Every layer draws from a generator of its own, so that a layer added elsewhere does
             // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
             let seed =
                 self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let [weight, bias] = names("", index);
-            specs.push(ParameterSpec {
-                name: weight,
-                shape: vec![fan_in, units],
-                initial: init.weights(fan_in, units, seed),
-            });
-            specs.push(ParameterSpec { name: bias, shape: vec![units], initial: vec![0.0; units] });
+            let shapes = layer.parameter_shapes(fan_in).into_iter();
+            for ((part, shape), initial) in shapes.zip(layer.initial(fan_in, seed)) {
+                specs.push(ParameterSpec {
+                    name: parameter_name("", layer, index, part),
+                    shape,
+                    initial,
+                });
+            }
         }
         specs
     }
@@ -218,18 +227,24 @@ impl Sequential {
             if !layers.contains(&index) {
                 continue;
             }
-            y = match layer {
-                Layer::Dense { units, .. } => {
-                    let [weight, bias] = names(&scope, index);
-                    let weight = graph.parameter(&weight, [fan_in, units])?;
-                    let bias = graph.parameter(&bias, [units])?;
-                    parameters.extend([weight, bias]);
+            let shapes = layer.parameter_shapes(fan_in).into_iter();
+            let own: Vec<Tensor> = shapes
+                .map(|(part, shape)| {
+                    graph.parameter(&parameter_name(&scope, layer, index, part), shape)
+                })
+                .collect::<Result<_, _>>()?;
+            y = match (layer, own.as_slice()) {
+                (Layer::Dense { .. }, &[weight, bias]) => {
                     let product = graph.matmul(y, weight)?;
                     graph.bias_add(product, bias)?
                 }
-                Layer::Activation(function) => graph.unary(function, y)?,
-                Layer::Softmax => graph.softmax(y, 1)?,
+                (Layer::Dense { .. }, _) => {
+                    return Err(Error::bug("a dense layer has other parameters than two"));
+                }
+                (Layer::Activation(function), _) => graph.unary(function, y)?,
+                (Layer::Softmax, _) => graph.softmax(y, 1)?,
             };
+            parameters.extend(own);
         }
         Ok((y, parameters))
     }
@@ -243,9 +258,9 @@ impl Sequential {
 /// What the name of a dense layer begins with; its place in the model follows.
 const DENSE: &str = "dense_";
 
-/// Names of the weights and the biases of the dense layer at `index`.
-fn names(scope: &str, index: usize) -> [String; 2] {
-    ["weight", "bias"].map(|kind| format!("{scope}{DENSE}{index}.{kind}"))
+/// `dense_1.weight`: part `part` of layer `index`, behind what the names of its model begin with.
+fn parameter_name(scope: &str, layer: Layer, index: usize, part: &str) -> String {
+    format!("{scope}{}_{index}.{part}", layer.name())
 }
 
 /// Prints a model as a table; see [`Sequential::summary`].

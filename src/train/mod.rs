@@ -16,6 +16,7 @@ mod model;
 #[cfg(not(target_arch = "wasm32"))]
 mod parallel;
 mod sums;
+mod task;
 mod trainer;
 
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};

@@ -1,8 +1,8 @@
 //! A model on a device.
 
 use super::feed::{Residency, fitting};
-use super::graphs::check_output;
 use super::kernels::{Choice, Kernels, choose, resident_net};
+use super::task::Task;
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::exec::{Executor, Parameters, Step};
@@ -16,22 +16,16 @@ use crate::{Error, Result};
 /// What a model is trained for and how: the arguments of Keras's `compile`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compile {
-    loss: Loss,
-    optimizer: Optimizer,
-    metrics: Vec<Metric>,
-    kernels: Kernels,
+    pub(super) loss: Loss,
+    pub(super) optimizer: Optimizer,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) kernels: Kernels,
 }
 
 impl Compile {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
         Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
-    }
-
-    /// The loss, the optimizer and the metrics.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn into_parts(self) -> (Loss, Optimizer, Vec<Metric>) {
-        (self.loss, self.optimizer, self.metrics)
     }
 
     /// Reports `metric` too.
@@ -54,8 +48,7 @@ impl Compile {
 #[derive(Debug)]
 pub struct Model {
     gpu: Gpu,
-    architecture: Sequential,
-    compile: Compile,
+    task: Task,
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(super) steps: u64,
@@ -89,28 +82,22 @@ impl Sequential {
     /// [`Error::Argument`] or [`Error::Shape`] if the layers, the loss, the metrics or the
     /// optimizer are out of range or do not fit each other; the errors of the device.
     pub async fn compile(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
-        self.check()?;
-        compile.optimizer.check()?;
-        compile.loss.check()?;
-        check_output(&self, compile.loss)?;
-        for metric in &compile.metrics {
-            metric.count(compile.loss)?;
-        }
+        let task = Task::new(self, compile)?;
+        let architecture = &task.architecture;
         let mut graph = Graph::new();
-        let x = graph.input("x", [1, self.input_width()])?;
-        self.build(&mut graph, x)?;
+        let x = graph.input("x", [1, architecture.input_width()])?;
+        architecture.build(&mut graph, x)?;
         let layout = ArenaLayout::new(&graph, &gpu.target())?;
         let of_rows = graph.tensors().iter().filter(|t| !matches!(t.role, Role::Parameter(_)));
         let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
-        let states = compile.optimizer.rule().states();
+        let states = task.compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
-        for (number, spec) in self.parameters().iter().enumerate() {
+        for (number, spec) in architecture.parameters().iter().enumerate() {
             parameters.write(number, &spec.initial)?;
         }
         let model = Model {
             gpu: gpu.clone(),
-            architecture: self,
-            compile,
+            task,
             parameters,
             steps: 0,
             in_doubt: false,
@@ -128,22 +115,22 @@ impl Sequential {
 impl Model {
     /// The layers.
     pub fn architecture(&self) -> &Sequential {
-        &self.architecture
+        &self.task.architecture
     }
 
     /// The loss.
     pub fn loss(&self) -> Loss {
-        self.compile.loss
+        self.task.compile.loss
     }
 
     /// The optimizer.
     pub fn optimizer(&self) -> &Optimizer {
-        &self.compile.optimizer
+        &self.task.compile.optimizer
     }
 
     /// The metrics.
     pub fn metrics(&self) -> &[Metric] {
-        &self.compile.metrics
+        &self.task.compile.metrics
     }
 
     /// The device.
@@ -234,10 +221,10 @@ impl Model {
 
     /// What trains in batches of `batch` rows.
     pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
-        let (compile, target) = (&self.compile, self.gpu.target());
+        let (compile, target) = (&self.task.compile, self.gpu.target());
         let layout = self.parameters.layout();
         let net = resident_net(
-            &self.architecture,
+            &self.task.architecture,
             compile.loss,
             &compile.metrics,
             &compile.optimizer,
@@ -283,12 +270,12 @@ impl Model {
     /// # Errors
     /// The errors of the device.
     pub fn reset(&mut self, seed: u64) -> Result<()> {
-        let architecture = self.architecture.clone().seed(seed);
+        let architecture = self.architecture().clone().seed(seed);
         for (number, spec) in architecture.parameters().iter().enumerate() {
             self.parameters.write(number, &spec.initial)?;
         }
         self.parameters.reset()?;
-        self.architecture = architecture;
+        self.task.architecture = architecture;
         (self.steps, self.epochs, self.learning_rate) = (0, 0, None);
         self.in_doubt = false;
         Ok(())
@@ -340,8 +327,8 @@ impl Model {
 
     async fn predictor(&self, rows: usize) -> Result<Predictor> {
         let mut graph = Graph::new();
-        let x = graph.input("features", [rows, self.architecture.input_width()])?;
-        let (y, _) = self.architecture.build(&mut graph, x)?;
+        let x = graph.input("features", [rows, self.architecture().input_width()])?;
+        let (y, _) = self.architecture().build(&mut graph, x)?;
         let plan = Plan::new(&graph, &[y], &self.gpu.target())?;
         let options = crate::exec::ExecutorOptions {
             parameters: Some(self.parameters.clone()),

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::record::Scribe;
-use crate::exec::exchange::{Content, Exchange, Message, Payload};
+use crate::exec::exchange::{Content, Exchange, LONGEST_WAIT, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
@@ -101,7 +101,7 @@ impl Courier {
     /// Starts the thread of lane `lane` of `lanes`.
     ///
     /// # Errors
-    /// [`Error::LaneStopped`] if the system has no more threads.
+    /// [`Error::Thread`] if the system has no more.
     pub(super) fn start(
         gpu: Gpu,
         exchange: Arc<dyn Exchange>,
@@ -129,9 +129,9 @@ impl Courier {
         let thread = std::thread::Builder::new().name(format!("wgrad courier {lane}"));
         match thread.spawn(move || its.work()) {
             Ok(thread) => Ok(Self(shared, Some(thread))),
-            Err(error) => {
-                let waiting_for = "a thread that waits for its device".into();
-                Err(Error::LaneStopped { lane, waiting_for, reason: error.to_string() })
+            Err(source) => {
+                let purpose = format!("the wait of lane {lane} for its device");
+                Err(Error::Thread { purpose, source })
             }
         }
     }
@@ -219,9 +219,9 @@ impl Courier {
         self.0.desk().mute = true;
         let is_idle = |desk: &mut Desk| desk.is_idle().then_some(());
         // Errors are old news now, and there may be several.
-        let until = Instant::now() + patience;
+        let since = Instant::now();
         while self.0.until(patience, is_idle, |_| String::new()).is_err() {
-            if Instant::now() > until || self.0.desk().ended {
+            if since.elapsed() > patience || self.0.desk().ended {
                 break;
             }
         }
@@ -234,9 +234,9 @@ impl Courier {
         let mut desk = self.0.desk();
         desk.closed = true;
         self.0.changed.notify_all();
-        let until = Instant::now() + patience;
+        let since = Instant::now();
         while !desk.ended {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = patience.saturating_sub(since.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -303,6 +303,7 @@ impl Shared {
     }
 
     fn pause<'a>(&self, desk: MutexGuard<'a, Desk>, most: Duration) -> MutexGuard<'a, Desk> {
+        let most = most.min(LONGEST_WAIT);
         self.changed.wait_timeout(desk, most).unwrap_or_else(PoisonError::into_inner).0
     }
 

@@ -3,8 +3,9 @@
 use super::Parallel;
 use crate::clock::Clock;
 use crate::gpu::Gpu;
-use crate::train::model::{Compile, Model};
+use crate::train::model::Model;
 use crate::train::sums::Sums;
+use crate::train::task::Task;
 use crate::train::{EpochLog, History, epoch_order};
 use crate::{Error, Result};
 
@@ -21,8 +22,8 @@ impl Parallel {
     /// As for [`Parallel::run`]; [`Error::NotFinite`] names the epoch.
     pub fn fit(&mut self, epochs: usize, shuffle: Option<u64>) -> Result<History> {
         let clock = Clock::now();
-        let (loss, metrics) = (self.task.loss, &self.task.metrics);
-        let mut sums = Sums::new(loss, metrics, self.data.targets());
+        let compile = &self.task.compile;
+        let mut sums = Sums::new(compile.loss, &compile.metrics, self.data.targets());
         let mut history = History::default();
         let batches = self.batches();
         loop {
@@ -55,6 +56,7 @@ impl Parallel {
                 validation: None,
                 learning_rate: self
                     .task
+                    .compile
                     .optimizer
                     .learning_rate_at(self.state.step.saturating_sub(1)),
                 seconds: clock.seconds(),
@@ -68,14 +70,8 @@ impl Parallel {
     /// # Errors
     /// The errors of the device.
     pub async fn model(&self, gpu: &Gpu) -> Result<Model> {
-        let task = self.task.clone();
-        let compile = task
-            .metrics
-            .iter()
-            .fold(Compile::new(task.loss, task.optimizer), |compile, &metric| {
-                compile.metric(metric)
-            });
-        let mut model = task.model.compile(gpu, compile).await?;
+        let Task { architecture, compile } = self.task.clone();
+        let mut model = architecture.compile(gpu, compile).await?;
         self.state.write_to(model.parameters(), 0..self.state.values.len())?;
         model.steps = self.state.step;
         model.epochs = self.state.step / self.batches() as u64;

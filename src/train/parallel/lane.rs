@@ -3,16 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stage::{Rows, Stage, StageGraph, Task};
+use super::layout::Room;
+use super::stage::{Rows, Stage, StageGraph};
 use super::state::TrainingState;
 use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Tensor;
 use crate::kernel::Arena;
-use crate::plan::{ArenaLayout, Place, Target};
-use crate::train::Residency;
+use crate::plan::{ArenaLayout, Place, Plan, Target};
 use crate::train::feed::Feed;
+use crate::train::task::Task;
 use crate::{Error, Result};
 
 /// What tells a lane which part of the work is its own.
@@ -82,50 +83,56 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Everything that the lane needs, for batches of `batch` rows of `data` in `micro_batches`.
+    /// Everything that the lane needs: for its update, by the plan `update` with its input, and for
+    /// the batches that `room` has room for.
     pub(super) async fn new(
         gpu: &Gpu,
         task: &Task,
-        role: Role,
+        role: &Role,
+        (update_plan, loss): &(Plan, Tensor),
         data: &Arc<Dataset>,
-        batches: &[(usize, usize)],
-        options: (usize, Residency, usize, usize),
+        room: &Room,
         state: &TrainingState,
     ) -> Result<Self> {
-        let (batch, residency, own_blocks, stack) = options;
-        let target = role.target.clone();
-        let (update_plan, loss) = task.update_plan(&role.stage, &target)?;
-        let states = task.optimizer.rule().states();
+        let states = task.compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
-            true => Some(Feed::new(gpu, data.clone(), batch, residency, 1).await?),
+            true => Some(Feed::new(gpu, data.clone(), room.batch, room.residency, 1).await?),
             false => None,
         };
         let buckets = buckets(parameters.layout(), role.buckets, 4 * task.scalars() as u64);
-        let sum =
-            GradientSum::new(gpu, &parameters, task.scalars(), buckets, own_blocks + stack).await?;
+        let blocks = room.blocks + room.stack;
+        let sum = GradientSum::new(gpu, &parameters, task.scalars(), buckets, blocks).await?;
         let update_options = ExecutorOptions {
             parameters: Some(parameters.clone()),
-            inputs: vec![(loss, sum.scalars().clone())],
+            inputs: vec![(*loss, sum.scalars().clone())],
         };
-        let update = Executor::with(gpu, update_plan, update_options).await?;
+        let update = Executor::with(gpu, update_plan.clone(), update_options).await?;
         let mut lane = Self {
             gpu: gpu.clone(),
-            role,
+            role: role.clone(),
             feed,
             parameters,
             sizes: Vec::new(),
             update,
             sum,
-            merge_stack: own_blocks,
+            merge_stack: room.blocks,
             staging: Vec::new(),
         };
-        for &(micro_batch, batch) in batches {
+        for &(micro_batch, batch) in &room.sizes {
             let size = lane.size(task, data, micro_batch, batch).await?;
             lane.sizes.push(size);
         }
         Ok(lane)
+    }
+
+    /// Sets the order in which rows are drawn.
+    pub(super) fn set_order(&mut self, order: &[u32]) -> Result<()> {
+        match &mut self.feed {
+            Some(feed) => feed.set_order(&self.gpu, order.to_vec()),
+            None => Ok(()),
+        }
     }
 
     async fn size(

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::courier::{Outgoing, Read};
 use super::run::{Job, Kept, Runner, StepReport};
-use crate::Result;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
 use crate::exec::{Halt, STATUS_BYTES};
 use crate::gpu::{Buffer, map};
 use crate::plan::AdapterClass;
+use crate::{Error, Result};
 
 /// How often a waiting lane looks after its device.
 const LOOK: Duration = Duration::from_micros(500);
@@ -70,7 +70,7 @@ impl Runner<'_> {
         let own = self.tree.blocks().len();
         let mut staged = Vec::new();
         for bucket in buckets {
-            let bytes = self.lane.sum.bucket_bytes(bucket) * own as u64;
+            let bytes = self.lane.sum.bucket_bytes(bucket)? * own as u64;
             if bytes == 0 {
                 continue;
             }
@@ -98,7 +98,7 @@ impl Runner<'_> {
             for (from, theirs) in blocks.iter().enumerate() {
                 let here = first;
                 first += theirs.len();
-                let bytes = self.lane.sum.bucket_bytes(bucket);
+                let bytes = self.lane.sum.bucket_bytes(bucket)?;
                 if from == own || theirs.is_empty() || bytes == 0 {
                     continue;
                 }
@@ -177,9 +177,11 @@ impl Runner<'_> {
     }
 
     fn take_in(&mut self, read: Read) -> Result<()> {
-        let (status, rest) = read.bytes.split_at(read.bytes.len().min(STATUS_BYTES as usize));
+        let short = || Error::bug(format!("a report of {} bytes", read.bytes.len()));
+        let (status, rest) =
+            read.bytes.split_at_checked(STATUS_BYTES as usize).ok_or_else(short)?;
         let scalars = self.lane.sum.scalars().size() as usize;
-        let (scalars, state) = rest.split_at(rest.len().min(scalars));
+        let (scalars, state) = rest.split_at_checked(scalars).ok_or_else(short)?;
         self.outcome.reports.push(StepReport {
             halted_at: Halt::read(status)?.map(|halt| halt.number),
             scalars: bytemuck::pod_collect_to_vec(scalars),
@@ -208,6 +210,7 @@ impl Runner<'_> {
     pub(super) fn salvage(&mut self, patience: Duration) {
         self.encoder = None;
         for read in self.courier.salvage(patience) {
+            // The error at hand is the one to tell.
             if self.take_in(read).is_err() {
                 break;
             }

@@ -8,6 +8,7 @@ mod advice;
 mod courier;
 mod fit;
 mod lane;
+mod layout;
 mod measure;
 mod messages;
 mod options;
@@ -28,22 +29,21 @@ use std::time::Instant;
 
 use super::StepResult;
 use super::feed::check_order;
-use super::graphs::{check_data, check_output};
+use super::graphs::check_data;
 use super::model::Compile;
+use super::task::Task;
 use crate::data::Dataset;
 use crate::exec::Step;
 use crate::exec::exchange::RunId;
 use crate::exec::schedule::{self, Schedule};
 use crate::exec::timeline::{ClockSource, Timeline};
-use crate::exec::tree::{self, Block, Tree};
-use crate::gpu::Gpu;
+use crate::gpu::{Counters, Gpu};
 use crate::nn::Sequential;
-use crate::plan::Target;
 use crate::{Error, Result};
-use lane::{Lane, Role};
+use lane::Lane;
+use layout::Layout;
 use record::Recorder;
 use run::{Job, Manner, Outcome};
-use stage::Task;
 
 /// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
 /// schedules.
@@ -52,6 +52,8 @@ pub struct Parallel {
     task: Task,
     data: Arc<Dataset>,
     options: ParallelOptions,
+    /// The devices of the lanes.
+    gpus: Vec<Gpu>,
     lanes: Vec<Lane>,
     /// Micro-batches per lane if all are there, for replicas.
     weights: Vec<usize>,
@@ -66,11 +68,13 @@ pub struct Parallel {
 
 impl Parallel {
     /// Lays `model` over `lanes`: one device per stage or replica, made one after another. Two of
-    /// them may be on one adapter.
+    /// them may be on one adapter. Lanes always train with the general kernels;
+    /// [`Compile::kernels`] is for [`Parallel::model`].
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
-    /// other; the errors of the devices.
+    /// other; [`Error::Lane`] with an [`Error::Limit`] if the model is too large for a device, before
+    /// its first weights are drawn; the errors of the devices.
     pub async fn new(
         model: Sequential,
         compile: Compile,
@@ -79,135 +83,74 @@ impl Parallel {
         lanes: &[Gpu],
     ) -> Result<Self> {
         let data = data.into();
-        let (loss, optimizer, metrics) = compile.into_parts();
-        check_output(&model, loss)?;
-        optimizer.check()?;
-        check_data("Parallel::new", &model, loss, &data)?;
-        for metric in &metrics {
-            metric.count(loss)?;
-        }
-        let values: Vec<Vec<f32>> = model.parameters().into_iter().map(|p| p.initial).collect();
-        let states = optimizer.rule().states();
-        let state = TrainingState {
-            step: 0,
-            states: values.iter().map(|v| vec![vec![0.0; v.len()]; states]).collect(),
-            values,
-        };
-        let order = (0..crate::kernel::word(data.rows())).collect();
-        let task = Task { model, loss, optimizer, metrics };
-        let mut parallel = Self {
+        let task = Task::new(model, compile)?;
+        check_data("Parallel::new", &task.architecture, task.compile.loss, &data)?;
+        let layout = Layout::new(&task, &data, &options, lanes, 0)?;
+        let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
+        let state = TrainingState::initial(&task);
+        let order: Vec<u32> = (0..crate::kernel::word(data.rows())).collect();
+        let lanes = layout.lanes(&gpus, &task, &data, &state, &order).await?;
+        Ok(Self {
             task,
             data,
             options,
-            lanes: Vec::new(),
-            weights: Vec::new(),
+            gpus,
+            lanes,
+            weights: layout.weights,
             state,
             order,
             bytes_exchanged: 0,
             stale: false,
             records: false,
             timeline: None,
-        };
-        parallel.build(lanes).await?;
-        Ok(parallel)
+        })
     }
 
     /// Goes on from the last completed step with other lanes or another schedule: after a lane was
     /// lost, or to compare.
     ///
+    /// The new lanes are made beside the ones so far, which go when all is well. Where a device has no
+    /// memory for both, the ones so far go first.
+    ///
     /// # Errors
-    /// As for [`Parallel::new`]; where schedule and lanes do not fit, everything stays as it was.
+    /// As for [`Parallel::new`]; then devices, schedule and state are what they were, and the next run
+    /// goes on with them.
     pub async fn relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
-        let before = std::mem::replace(&mut self.options.schedule, schedule);
-        let built = self.build(lanes).await;
-        if built.is_err() {
-            self.options.schedule = before;
-        }
-        built
+        let options = ParallelOptions { schedule, ..self.options.clone() };
+        let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
+        let layout = Layout::new(&self.task, &self.data, &options, &gpus, self.state.step)?;
+        self.lanes = self.build(&layout, &gpus).await?;
+        self.weights = layout.weights;
+        (self.options, self.gpus, self.stale) = (options, gpus, false);
+        Ok(())
     }
 
-    async fn build(&mut self, gpus: &[Gpu]) -> Result<()> {
-        let options = &self.options;
-        for (name, value) in
-            [("batch size", options.batch), ("micro-batches", options.micro_batches)]
-        {
-            if value == 0 {
-                return Err(Error::argument(name, value, "at least 1"));
+    /// Lanes on `gpus` that begin at the state. Those so far are given up only if they are of no use, or
+    /// in the way: then the next run makes them anew.
+    async fn build(&mut self, layout: &Layout, gpus: &[Gpu]) -> Result<Vec<Lane>> {
+        if self.stale {
+            self.lanes.clear();
+        }
+        let (task, data, state, order) = (&self.task, &self.data, &self.state, &self.order);
+        let built = layout.lanes(gpus, task, data, state, order).await;
+        match built {
+            Err(error) if lacks_memory(&error) && !self.lanes.is_empty() => {
+                self.lanes.clear();
+                self.stale = true;
+                layout.lanes(gpus, task, data, state, order).await
             }
+            built => built,
         }
-        if options.micro_batches > options.batch.min(self.data.rows()) {
-            let rule =
-                format!("at most {}, the rows of a batch", options.batch.min(self.data.rows()));
-            return Err(Error::argument("micro-batches", options.micro_batches, &rule));
+    }
+
+    /// Makes the lanes anew from the state, on the devices so far, if one of them failed.
+    async fn revive(&mut self) -> Result<()> {
+        if self.stale {
+            let (gpus, step) = (self.gpus.clone(), self.state.step);
+            let layout = Layout::new(&self.task, &self.data, &self.options, &gpus, step)?;
+            self.lanes = self.build(&layout, &gpus).await?;
+            self.stale = false;
         }
-        let single = matches!(options.schedule, Schedule::Serial | Schedule::Overlapped);
-        if gpus.is_empty() || (single && gpus.len() > 1) {
-            let rule = if single { "1 for this schedule" } else { "at least 1" };
-            return Err(Error::argument("number of lanes", gpus.len(), rule));
-        }
-        let dense = self.task.costs();
-        let pipeline = options.schedule.is_pipeline();
-        let sizes = match &options.schedule {
-            Schedule::Pipeline { stages } if stages.is_empty() => {
-                schedule::cut(&dense, gpus.len())?
-            }
-            Schedule::Pipeline { stages } if stages.len() != gpus.len() => {
-                let rule = format!("{}, the number of stages", stages.len());
-                return Err(Error::argument("number of lanes", gpus.len(), &rule));
-            }
-            Schedule::Pipeline { stages } => stages.clone(),
-            _ => vec![dense.len()],
-        };
-        if sizes.len() > 1 && self.task.optimizer.clip().is_some() {
-            let detail = "clipping by global norm needs all gradients on one lane; \
-                          use data-parallel, or leave the clipping out";
-            return Err(Error::shape("pipeline", detail));
-        }
-        let stages = self.task.stages(&sizes)?;
-        let weights = match &options.schedule {
-            Schedule::DataParallel { shares } if !shares.is_empty() => {
-                if shares.len() != gpus.len() || shares.iter().sum::<usize>() == 0 {
-                    let rule = format!("{} numbers, one per lane, not all 0", gpus.len());
-                    return Err(Error::argument("shares", format!("{shares:?}"), &rule));
-                }
-                shares.clone()
-            }
-            Schedule::DataParallel { .. } => vec![1; gpus.len()],
-            _ => vec![1],
-        };
-        // From here on the lanes so far are gone, so that theirs and the new ones' memory need not be
-        // there at once. If a new one fails, there are none.
-        self.weights = weights;
-        self.lanes.clear();
-        self.stale = true;
-        let batches = self.micro_batch_sizes();
-        let (blocks, stack) = self.room();
-        let mut built = Vec::new();
-        let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
-        for (number, gpu) in gpus.iter().enumerate() {
-            let Some(stage) = stages.get(if pipeline { number } else { 0 }).cloned() else { break };
-            let replicas = if pipeline { 1 } else { gpus.len() };
-            let role = Role {
-                number,
-                target: gpu.target().laid_out_with(&targets),
-                in_flight: match pipeline {
-                    true => schedule::in_flight(number, gpus.len(), options.micro_batches),
-                    false => 1,
-                },
-                replicas,
-                buckets: if replicas > 1 { options.buckets.max(1) } else { 1 },
-                keeps_state: pipeline || number == 0,
-                stage,
-            };
-            let lane_options = (options.batch, options.residency, blocks, stack);
-            let lane =
-                Lane::new(gpu, &self.task, role, &self.data, &batches, lane_options, &self.state);
-            built.push(lane.await.map_err(|error| named(number, gpu, self.state.step, error))?);
-        }
-        self.lanes = built;
-        let order = self.order.clone();
-        self.set_order(order)?;
-        self.stale = false;
         Ok(())
     }
 
@@ -222,9 +165,11 @@ impl Parallel {
     /// [`Error::Argument`] if it does not hold every row once.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
         check_order(&order, self.data.rows())?;
-        for lane in &mut self.lanes {
-            if let Some(feed) = &mut lane.feed {
-                feed.set_order(&lane.gpu, order.clone())?;
+        // Lanes of which one failed are made anew, with the order at hand then.
+        for lane in self.lanes.iter_mut().filter(|_| !self.stale) {
+            if let Err(error) = lane.set_order(&order) {
+                self.stale = true;
+                return Err(named(lane.role.number, &lane.gpu, self.state.step, error));
             }
         }
         self.order = order;
@@ -239,16 +184,14 @@ impl Parallel {
     /// [`Error::NotFinite`] as in `fit`; in a pipeline, where a gradient overflows although the loss is
     /// finite, only its own stage keeps its values.
     pub fn run(&mut self, batches: Range<usize>) -> Result<Vec<StepResult>> {
-        if batches.end > self.batches() {
-            let rule = format!("within 0..{}", self.batches());
+        if batches.start > batches.end || batches.end > self.batches() {
+            let rule = format!("a range within 0..{}", self.batches());
             return Err(Error::argument("batches", format!("{batches:?}"), &rule));
         }
-        if self.stale {
-            let gpus = self.lanes();
-            pollster::block_on(self.build(&gpus))?;
-        }
-        let jobs: Vec<Job> =
-            batches.enumerate().map(|(ahead, index)| self.job(ahead as u64, index)).collect();
+        let jobs = batches.zip(0..);
+        let jobs = jobs.map(|(index, ahead)| Ok(self.job(self.step_number(ahead)?, index)));
+        let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
+        pollster::block_on(self.revive())?;
         let run = RunId::next();
         let (mut recorders, clock) = self.recorders(&jobs)?;
         let manner = Manner {
@@ -264,27 +207,24 @@ impl Parallel {
         let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
             let lanes = self.lanes.iter_mut().zip(&mut recorders);
             let threads: Vec<_> = lanes
-                .map(|(lane, recorder)| scope.spawn(move || run::run(lane, manner, jobs, recorder)))
+                .map(|(lane, recorder)| run::start(scope, lane, manner, jobs, recorder))
                 .collect();
-            let first = jobs.first().map_or(0, |job| job.step.number);
-            threads
-                .into_iter()
-                .enumerate()
-                .map(|(lane, thread)| {
-                    thread.join().unwrap_or_else(|_| Outcome::panicked(lane, first))
-                })
-                .collect()
+            let first = jobs.first().map_or(0, Job::number);
+            let ended = threads.into_iter().enumerate().map(|(lane, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|_| Outcome::panicked(lane, first)),
+                Err(error) => Outcome::not_started(first, error),
+            });
+            ended.collect()
         });
         self.options.exchange.clear(run);
         self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
-        self.timeline = match clock {
-            // After a fault a device may have no times to give.
-            Some(clock) if outcomes.iter().all(|outcome| outcome.error.is_none()) => {
-                Some(self.gather(recorders, clock)?)
-            }
-            _ => None,
-        };
-        self.settle(jobs, outcomes)
+        self.timeline = None;
+        let results = self.settle(jobs, outcomes)?;
+        // After a fault a device may have no times to give.
+        if let Some(clock) = clock {
+            self.timeline = Some(self.gather(recorders, clock)?);
+        }
+        Ok(results)
     }
 
     /// A recorder per lane, and what its times are if it is on.
@@ -295,10 +235,10 @@ impl Parallel {
         }
         // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
         // at most as many blocks as there are micro-batches.
-        let buckets = self.options.buckets.max(1);
+        let buckets = self.lanes.iter().map(|lane| lane.role.buckets).max().unwrap_or(1);
         let per_step = |job: &Job| job.micro_batches.len() * (3 + 3 * buckets) + 2;
         let passes = jobs.iter().map(per_step).sum();
-        let gpus = self.lanes();
+        let gpus = self.gpus.clone();
         let (on, clock) = pollster::block_on(Recorder::on(&gpus, passes, Instant::now()))?;
         Ok((on, Some(clock)))
     }
@@ -325,62 +265,26 @@ impl Parallel {
         self.timeline.as_ref()
     }
 
-    fn job(&self, ahead: u64, index: usize) -> Job {
-        let number = self.state.step + ahead;
-        let rate = self.task.optimizer.learning_rate_at(number);
-        let step = Step::training(self.task.optimizer.rule(), number, 0, rate);
-        let start = index * self.options.batch;
-        let rows = start..(start + self.options.batch).min(self.data.rows());
+    /// The number of the step that comes after `ahead` others: that of the steps before it.
+    fn step_number(&self, ahead: u64) -> Result<u64> {
+        // The state after it is numbered, too.
+        let number = self.state.step.checked_add(ahead).filter(|&number| number < u64::MAX);
+        number.ok_or_else(|| {
+            let value = format!("{} + {ahead}", self.state.step);
+            let rule = "below 2^64 - 1; set a state with fewer steps";
+            Error::argument("number of a step", value, rule)
+        })
+    }
+
+    /// The work of batch `index` in step `number`.
+    fn job(&self, number: u64, index: usize) -> Job {
+        let optimizer = &self.task.compile.optimizer;
+        let rate = optimizer.learning_rate_at(number);
+        let step = Step::training(optimizer.rule(), number, 0, rate);
+        let rows = layout::batch_rows(self.data.rows(), self.options.batch, index);
         let micro_batches = schedule::micro_batches(rows.len(), self.options.micro_batches);
         let shares = schedule::shares(micro_batches.len(), &self.weights);
         Job { step, rows, micro_batches, shares }
-    }
-
-    /// The sizes of micro-batches that occur, each with the rows of its batch.
-    fn micro_batch_sizes(&self) -> Vec<(usize, usize)> {
-        let mut sizes = Vec::new();
-        for batch in self.batch_sizes() {
-            for rows in schedule::micro_batches(batch, self.options.micro_batches) {
-                if !sizes.contains(&(rows.len(), batch)) {
-                    sizes.push((rows.len(), batch));
-                }
-            }
-        }
-        sizes
-    }
-
-    /// Rows of a batch, and of the last one if it has fewer.
-    fn batch_sizes(&self) -> Vec<usize> {
-        let rows = self.data.rows();
-        let full = self.options.batch.min(rows);
-        let rest = rows % full;
-        if rest == 0 { vec![full] } else { vec![full, rest] }
-    }
-
-    /// Blocks that the sums of one step need on a lane, and the height of the stack that merges them.
-    fn room(&self) -> (usize, usize) {
-        let (mut blocks, mut height) = (1, 0);
-        for batch in self.batch_sizes() {
-            let count = schedule::micro_batches(batch, self.options.micro_batches).len();
-            let shares = schedule::shares(count, &self.weights);
-            let all: Vec<Vec<Block>> = shares.iter().map(|s| tree::blocks(s.clone())).collect();
-            let mut first = 0;
-            for (share, own) in shares.iter().zip(&all) {
-                let mut tree = Tree::default();
-                for micro_batch in share.clone() {
-                    blocks = blocks.max(first + tree.push(Block::leaf(micro_batch)).store + 1);
-                }
-                first += own.len();
-            }
-            blocks = blocks.max(first);
-            if shares.len() > 1 {
-                let mut tree = Tree::default();
-                for block in all.into_iter().flatten() {
-                    height = height.max(tree.push(block).store + 1);
-                }
-            }
-        }
-        (blocks, height)
     }
 
     /// Parameters and optimizer state after the last completed step; without
@@ -392,24 +296,33 @@ impl Parallel {
     /// Goes on from another state, such as one saved before.
     ///
     /// # Errors
-    /// [`Error::Argument`] if it is not of this model and optimizer.
+    /// [`Error::Argument`] naming what is not of this model and optimizer, and any number that no
+    /// training comes to; the errors of the devices. Then the state is what it was, and the next run
+    /// goes on from it.
     pub async fn set_state(&mut self, state: TrainingState) -> Result<()> {
-        let lengths = |state: &TrainingState| -> Vec<(usize, Vec<usize>)> {
-            let states = state.states.iter().map(|s| s.iter().map(Vec::len).collect());
-            state.values.iter().map(Vec::len).zip(states).collect()
-        };
-        if lengths(&state) != lengths(&self.state) {
-            let value = format!("of {} parameters", state.values.len());
-            return Err(Error::argument("training state", value, "of this model and optimizer"));
+        state.check(&self.task)?;
+        // Lanes of which one failed are made anew, with the state at hand then.
+        for lane in self.lanes.iter().filter(|_| !self.stale) {
+            let written = state.write_to(&lane.parameters, lane.role.stage.parameters.clone());
+            if let Err(error) = written {
+                // Some lanes may have the one state, some the other.
+                self.stale = true;
+                return Err(named(lane.role.number, &lane.gpu, state.step, error));
+            }
         }
         self.state = state;
-        let gpus: Vec<Gpu> = self.lanes.iter().map(|lane| lane.gpu.clone()).collect();
-        self.build(&gpus).await
+        Ok(())
     }
 
-    /// The devices.
+    /// The devices, also after one of them was lost.
     pub fn lanes(&self) -> Vec<Gpu> {
-        self.lanes.iter().map(|lane| lane.gpu.clone()).collect()
+        self.gpus.iter().map(Gpu::as_whole).collect()
+    }
+
+    /// What each lane did on its device since it was laid there, also where several lanes share one:
+    /// [`Gpu::counters`] of a device is the sum over all that use it.
+    pub fn counters(&self) -> Vec<Counters> {
+        self.gpus.iter().map(Gpu::counters).collect()
     }
 
     /// The schedule.
@@ -420,6 +333,15 @@ impl Parallel {
     /// Bytes that crossed lanes so far.
     pub fn bytes_exchanged(&self) -> u64 {
         self.bytes_exchanged
+    }
+}
+
+/// Whether a device has no memory left.
+fn lacks_memory(error: &Error) -> bool {
+    match error {
+        Error::OutOfMemory { .. } => true,
+        Error::Lane { source, .. } => lacks_memory(source),
+        _ => false,
     }
 }
 

@@ -1,4 +1,5 @@
 //! How to train over lanes, and what that holds.
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use crate::exec::exchange::{Exchange, LocalExchange};
 use crate::exec::schedule::Schedule;
 use crate::train::Residency;
+use crate::{Error, Result};
 
 /// How to train over lanes.
 #[derive(Clone, Debug)]
@@ -19,7 +21,8 @@ pub struct ParallelOptions {
     pub schedule: Schedule,
     /// Where the data set lies, on each lane that needs it.
     pub residency: Residency,
-    /// Parts in which replicas exchange their sums, the first while the last backward pass runs.
+    /// Parts in which replicas exchange their sums, at most, the first while the last backward pass runs:
+    /// never more than the model has parameters; 0 is 1, all in one.
     pub buckets: usize,
     /// Whether every step copies parameters and optimizer state to the host. With it, a device that is
     /// lost takes no completed step along: in a pipeline a step is completed when the copies of all
@@ -28,7 +31,7 @@ pub struct ParallelOptions {
     /// goes back to the state before the run. Replicas do not depend on it: each has everything, and
     /// one that is left says what it holds.
     pub keep_state: bool,
-    /// Longest wait for another lane.
+    /// Longest wait for another lane; `Duration::MAX` waits for ever.
     pub patience: Duration,
     /// What carries messages from lane to lane. Clones of these options share it; trainings at the same
     /// time may, since [messages](crate::exec::exchange::Message) name the run that they belong to.
@@ -48,6 +51,44 @@ impl ParallelOptions {
             patience: Duration::from_secs(60),
             exchange: Arc::new(LocalExchange::default()),
         }
+    }
+
+    /// Whether they fit each other, a data set of `rows` rows and `lanes` lanes. Each number is bounded
+    /// here, so that what is computed from it later has room.
+    pub(super) fn check(&self, rows: usize, lanes: usize) -> Result<()> {
+        for (name, value) in [("batch size", self.batch), ("micro-batches", self.micro_batches)] {
+            if value == 0 {
+                return Err(Error::argument(name, value, "at least 1"));
+            }
+        }
+        let most = self.batch.min(rows);
+        if self.micro_batches > most {
+            let rule = format!("at most {most}, the rows of a batch");
+            return Err(Error::argument("micro-batches", self.micro_batches, &rule));
+        }
+        let lanes_rule = match &self.schedule {
+            Schedule::Serial | Schedule::Overlapped if lanes != 1 => {
+                format!("1 for the schedule {}; give one device", self.schedule.name())
+            }
+            Schedule::Pipeline { stages } if !stages.is_empty() && stages.len() != lanes => {
+                format!("{}, the number of stages; give a device for each", stages.len())
+            }
+            Schedule::Pipeline { .. } | Schedule::DataParallel { .. } if lanes == 0 => {
+                "at least 1; give a device for each lane".into()
+            }
+            _ => String::new(),
+        };
+        if !lanes_rule.is_empty() {
+            return Err(Error::argument("number of lanes", lanes, &lanes_rule));
+        }
+        if let Schedule::DataParallel { shares } = &self.schedule
+            && !shares.is_empty()
+            && (shares.len() != lanes || shares.iter().all(|&share| share == 0))
+        {
+            let rule = format!("{lanes} numbers, one per lane, not all 0");
+            return Err(Error::argument("shares", format!("{shares:?}"), &rule));
+        }
+        Ok(())
     }
 }
 
@@ -75,6 +116,7 @@ impl LaneMemory {
     /// All of it.
     pub fn total(&self) -> u64 {
         let Self { activations, sums, parameters, data, tables, staging, .. } = self;
-        activations + sums + parameters + data + tables + staging
+        let parts = [activations, sums, parameters, data, tables, staging];
+        parts.into_iter().fold(0, |total, bytes| total.saturating_add(*bytes))
     }
 }

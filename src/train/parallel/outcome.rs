@@ -23,7 +23,8 @@ impl Parallel {
         let done = done.unwrap_or(before);
         for (outcome, lane) in keeping() {
             if let Some(kept) = outcome.states.iter().find(|kept| kept.step == done) {
-                let bytes = kept.bytes.get(kept.begin..).unwrap_or_default();
+                let bytes = kept.bytes.get(kept.begin..);
+                let bytes = bytes.ok_or_else(|| Error::bug("a report without a state"))?;
                 let numbers = lane.role.stage.parameters.clone();
                 self.state.read_from(&lane.parameters, numbers, bytes)?;
             }
@@ -58,11 +59,10 @@ impl Parallel {
         );
         match errors.into_iter().next() {
             Some((number, (step, error))) => {
-                let gpu = self.lanes.get(number).map(|lane| lane.gpu.clone());
-                Err(match gpu {
-                    Some(gpu) => named(number, &gpu, step, error),
-                    None => error,
-                })
+                // Each outcome is a lane's, and each lane has a device.
+                let gpu = self.gpus.get(number);
+                let gpu = gpu.ok_or_else(|| Error::bug(format!("lane {number} has no device")))?;
+                Err(named(number, gpu, step, error))
             }
             None => Ok(results),
         }

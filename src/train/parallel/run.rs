@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::courier::{Courier, Report};
@@ -107,6 +108,11 @@ pub(super) struct Runner<'a> {
 }
 
 impl Outcome {
+    /// What comes of a lane that has no thread.
+    pub(super) fn not_started(step: u64, error: Error) -> Self {
+        Self { error: Some((step, error)), ..Self::default() }
+    }
+
     /// What is left of a lane whose thread panicked.
     pub(super) fn panicked(lane: usize, step: u64) -> Self {
         let waiting_for = "the end of its work".into();
@@ -127,13 +133,28 @@ impl Drop for Alarm<'_> {
     }
 }
 
+/// Runs `jobs` on `lane`, on a thread of its own.
+///
+/// # Errors
+/// [`Error::Thread`] if the system has none; the other lanes hear of it.
+pub(super) fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    lane: &'scope mut Lane,
+    manner: Manner<'scope>,
+    jobs: &'scope [Job],
+    recorder: &'scope mut Recorder,
+) -> Result<ScopedJoinHandle<'scope, Outcome>> {
+    let number = lane.role.number;
+    let thread = std::thread::Builder::new().name(format!("wgrad lane {number}"));
+    thread.spawn_scoped(scope, move || run(lane, manner, jobs, recorder)).map_err(|source| {
+        let error = Error::Thread { purpose: format!("lane {number}"), source };
+        manner.exchange.stop(manner.run, number, &error.to_string());
+        error
+    })
+}
+
 /// Runs `jobs` on `lane` and says how it went.
-pub(super) fn run(
-    lane: &mut Lane,
-    manner: Manner<'_>,
-    jobs: &[Job],
-    recorder: &mut Recorder,
-) -> Outcome {
+fn run(lane: &mut Lane, manner: Manner<'_>, jobs: &[Job], recorder: &mut Recorder) -> Outcome {
     let number = lane.role.number;
     let _alarm = Alarm(manner, number);
     let (gpu, exchange) = (lane.gpu.clone(), manner.exchange.clone());
@@ -143,7 +164,7 @@ pub(super) fn run(
         Err(error) => {
             manner.exchange.stop(manner.run, number, &error.to_string());
             let first = jobs.first().map_or(0, Job::number);
-            return Outcome { error: Some((first, error)), ..Outcome::default() };
+            return Outcome::not_started(first, error);
         }
     };
     let mut outcome = run_with(&courier, lane, manner, jobs, recorder);
@@ -203,7 +224,8 @@ impl Runner<'_> {
             true => (role.number, self.manner.lanes, 0),
             false => (0, 1, role.number),
         };
-        let share = job.shares.get(own).cloned().unwrap_or(0..0);
+        let share = job.shares.get(own).cloned();
+        let share = share.ok_or_else(|| Error::bug("a lane without a share of the step"))?;
         let rows = |part: Range<usize>| -> Range<usize> {
             let begin = job.micro_batches.get(part.start).map_or(0, |rows| rows.start);
             let end = job.micro_batches.get(part.end.wrapping_sub(1)).map_or(0, |rows| rows.end);
@@ -215,11 +237,11 @@ impl Runner<'_> {
         let mut on_device = 0;
         if self.lane.feed.is_some() && !share.is_empty() {
             self.flush()?;
-            let (begun, before) = (Instant::now(), self.lane.gpu.counters().bytes_uploaded);
+            let (begun, before) = (Instant::now(), self.lane.gpu.counters());
             if let Some(feed) = &self.lane.feed {
                 on_device = feed.bring(&self.lane.gpu, drawn.clone())?;
             }
-            let bytes = self.lane.gpu.counters().bytes_uploaded - before;
+            let bytes = (self.lane.gpu.counters() - before).bytes_uploaded;
             self.recorder.scribe.note(
                 Activity::Upload,
                 "batch",
@@ -272,7 +294,7 @@ impl Runner<'_> {
                 label: Some("forward"),
                 timestamp_writes: self.recorder.writes(timed),
             });
-            slot_of.executor.record_range(&mut pass, row, slot_of.executor.passes().0);
+            slot_of.executor.record_range(&mut pass, row, slot_of.executor.passes().0)?;
         }
         let mut outgoing = None;
         if let Some(y) = slot_of.y {
@@ -333,7 +355,9 @@ impl Runner<'_> {
             let slot_of = self.lane.slot(rows, batch, slot)?;
             let end = match parts {
                 1 => slot_of.executor.plan().dispatches().len(),
-                _ => slot_of.ready.get(part).copied().unwrap_or(from),
+                _ => {
+                    slot_of.ready.get(part).copied().ok_or_else(|| Error::bug("no such bucket"))?
+                }
             };
             let row = slot_of.executor.last_row();
             {
@@ -341,7 +365,7 @@ impl Runner<'_> {
                     label: Some("backward"),
                     timestamp_writes: self.recorder.writes(timed),
                 });
-                slot_of.executor.record_range(&mut pass, row, from..end);
+                slot_of.executor.record_range(&mut pass, row, from..end)?;
             }
             from = end;
             if has_scalars && part == 0 {
@@ -370,7 +394,7 @@ impl Runner<'_> {
             for &block in &push.adds {
                 let timed = self.recorder.pass(Activity::Backward, "sum", job.number(), Some(m));
                 let times = self.recorder.writes(timed);
-                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times);
+                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times)?;
             }
             self.lane.sum.store(&mut encoder, first_block + push.store, these)?;
             self.encoder = Some(encoder);
@@ -401,7 +425,7 @@ impl Runner<'_> {
         let sum = &self.lane.sum;
         let mut add = |encoder: &mut wgpu::CommandEncoder, block: usize| {
             let timed = self.recorder.pass(Activity::Update, "sum", job.number(), None);
-            sum.add(encoder, block, 0..sum.buckets(), self.recorder.writes(timed));
+            sum.add(encoder, block, 0..sum.buckets(), self.recorder.writes(timed))
         };
         let all = 0..sum.buckets();
         if self.lane.role.replicas > 1 {
@@ -411,16 +435,16 @@ impl Runner<'_> {
                 sum.load(&mut encoder, number)?;
                 let push = tree.push(*block);
                 for above in push.adds {
-                    add(&mut encoder, stack + above);
+                    add(&mut encoder, stack + above)?;
                 }
                 sum.store(&mut encoder, stack + push.store, all.clone())?;
             }
             for above in tree.finish() {
-                add(&mut encoder, stack + above);
+                add(&mut encoder, stack + above)?;
             }
         } else {
             for above in self.tree.finish() {
-                add(&mut encoder, first_block + above);
+                add(&mut encoder, first_block + above)?;
             }
         }
         let timed = self.recorder.pass(Activity::Update, "update", job.number(), None);
@@ -431,7 +455,7 @@ impl Runner<'_> {
                 timestamp_writes: self.recorder.writes(timed),
             });
             let dispatches = self.lane.update.plan().dispatches().len();
-            self.lane.update.record_range(&mut pass, row, 0..dispatches);
+            self.lane.update.record_range(&mut pass, row, 0..dispatches)?;
         }
         let keeps_state =
             self.lane.role.keeps_state && (self.manner.keeps_every_state || self.last_job);

@@ -4,19 +4,11 @@
 use std::ops::Range;
 
 use crate::data::{Dataset, Targets};
-use crate::graph::{Graph, Loss, Shape, Tensor};
-use crate::nn::{Layer, Metric, Optimizer, Sequential};
+use crate::graph::{Graph, Shape, Tensor};
+use crate::nn::Layer;
 use crate::plan::{Plan, PlanOptions, Portion, Target};
+use crate::train::task::Task;
 use crate::{Error, Result};
-
-/// What is trained, and how: the same for all lanes.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) model: Sequential,
-    pub(super) loss: Loss,
-    pub(super) optimizer: Optimizer,
-    pub(super) metrics: Vec<Metric>,
-}
 
 /// A stage's place in its pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,57 +50,76 @@ pub(super) struct StageGraph {
 }
 
 impl Task {
+    /// The layers with parameters, which stages are counted in, with the number of all parameters
+    /// before each.
+    fn trained_layers(&self) -> Vec<(usize, usize)> {
+        let mut parameters = 0_usize;
+        let layers = self.architecture.widths().enumerate();
+        let trained = layers.filter_map(|(index, (layer, width))| {
+            let (before, own) = (parameters, layer.parameter_shapes(width).len());
+            parameters = parameters.saturating_add(own);
+            (own > 0).then_some((index, before))
+        });
+        trained.collect()
+    }
+
+    /// How many parameters there are in all.
+    pub(super) fn parameter_count(&self) -> usize {
+        let layers = self.architecture.widths();
+        layers.map(|(layer, width)| layer.parameter_shapes(width).len()).sum()
+    }
+
     /// The stages with these numbers of dense layers. A stage begins with a dense layer; activations
     /// belong to the stage of the dense layer before them.
     pub(super) fn stages(&self, sizes: &[usize]) -> Result<Vec<Stage>> {
-        let layers = self.model.layers();
-        let dense: Vec<usize> = (0..layers.len())
-            .filter(|&i| matches!(layers.get(i), Some(Layer::Dense { .. })))
-            .collect();
-        if sizes.contains(&0) || sizes.iter().sum::<usize>() != dense.len() || sizes.is_empty() {
-            let rule = format!("positive numbers that add up to {}", dense.len());
+        let trained = self.trained_layers();
+        let sum = sizes.iter().try_fold(0_usize, |sum, &size| sum.checked_add(size));
+        if sizes.contains(&0) || sum != Some(trained.len()) || sizes.is_empty() {
+            let rule = format!("positive numbers that add up to {}", trained.len());
             return Err(Error::argument("dense layers of the stages", format!("{sizes:?}"), &rule));
         }
-        let mut done = 0;
+        let end = (self.architecture.layers().len(), self.parameter_count());
+        let mut trained = trained.into_iter();
+        // Activations before the first dense layer are the first stage's.
+        let mut begin = trained.next().map(|_| (0, 0)).unwrap_or(end);
         let mut stages = Vec::new();
-        for (number, size) in sizes.iter().enumerate() {
-            let begin = if number == 0 { 0 } else { dense.get(done).copied().unwrap_or(0) };
-            let end = dense.get(done + size).copied().unwrap_or(layers.len());
+        for (number, &size) in sizes.iter().enumerate() {
+            let next = trained.nth(size.saturating_sub(1)).unwrap_or(end);
             stages.push(Stage {
-                layers: begin..end,
-                parameters: 2 * done..2 * (done + size),
+                layers: begin.0..next.0,
+                parameters: begin.1..next.1,
                 first: number == 0,
-                last: number + 1 == sizes.len(),
+                last: next == end,
             });
-            done += size;
+            begin = next;
         }
         Ok(stages)
     }
 
     /// Multiply-adds per row of each dense layer, forward and backward.
     pub(super) fn costs(&self) -> Vec<u64> {
-        self.model
-            .widths()
-            .enumerate()
-            .filter_map(|(index, (layer, width))| match layer {
-                // The first layer's input needs no gradient.
-                Layer::Dense { units, .. } => {
-                    Some((width * units) as u64 * if index == 0 { 2 } else { 3 })
-                }
-                _ => None,
-            })
-            .collect()
+        let product = |index: usize, width: usize, units: usize| {
+            // The first layer's input needs no gradient.
+            let products = if index == 0 { 2 } else { 3 };
+            (width as u64).saturating_mul(units as u64).saturating_mul(products)
+        };
+        let layers = self.architecture.widths().enumerate();
+        let costs = layers.filter_map(|(index, (layer, width))| match layer {
+            Layer::Dense { units, .. } => Some(product(index, width, units)),
+            Layer::Activation(_) | Layer::Softmax => None,
+        });
+        costs.collect()
     }
 
     /// Numbers that a step reports: the loss, then the metrics' sums.
     pub(super) fn scalars(&self) -> usize {
-        1 + self.metrics.len()
+        1 + self.compile.metrics.len()
     }
 
     /// Width of a stage's input.
     fn input_width(&self, stage: &Stage) -> usize {
-        let mut widths = self.model.widths();
-        widths.nth(stage.layers.start).map_or(self.model.input_width(), |(_, width)| width)
+        let mut widths = self.architecture.widths();
+        widths.nth(stage.layers.start).map_or(self.architecture.input_width(), |(_, width)| width)
     }
 
     /// The graph of one micro-batch.
@@ -148,7 +159,8 @@ impl Task {
             }
             _ => None,
         };
-        let (out, parameters) = self.model.build_layers(&mut graph, input, stage.layers.clone())?;
+        let (out, parameters) =
+            self.architecture.build_layers(&mut graph, input, stage.layers.clone())?;
         let mut wrt = parameters.clone();
         wrt.extend(x);
         let (mut y, mut dy, mut scalars) = (None, None, Vec::new());
@@ -156,13 +168,13 @@ impl Task {
         if let Some(drawn) = drawn {
             // The loss of a batch is the mean over its rows: a micro-batch adds its share of it.
             let share = (rows.micro_batch as f64 / rows.batch as f64) as f32;
-            let mean = graph.loss(self.loss, out, drawn)?;
+            let mean = graph.loss(self.compile.loss, out, drawn)?;
             let upstream = graph.constant(share, Shape::scalar())?;
             gradients = graph.vector_jacobian(mean, upstream, &wrt)?;
             loss = if share == 1.0 { mean } else { graph.scale(mean, share)? };
             scalars.push(loss);
-            for metric in &self.metrics {
-                scalars.push(graph.count(metric.count(self.loss)?, out, drawn)?);
+            for metric in &self.compile.metrics {
+                scalars.push(graph.count(metric.count(self.compile.loss)?, out, drawn)?);
             }
         } else {
             let upstream = graph.input("gradient", graph.shape(out)?.clone())?;
@@ -172,7 +184,7 @@ impl Task {
         }
         let dx = if x.is_some() { gradients.pop() } else { None };
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-        graph.update(self.optimizer.rule(), self.optimizer.clip(), loss, &pairs)?;
+        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
             PlanOptions { outputs, portion: Portion::Gradients, ..PlanOptions::default() };
@@ -184,15 +196,67 @@ impl Task {
     pub(super) fn update_plan(&self, stage: &Stage, target: &Target) -> Result<(Plan, Tensor)> {
         let mut graph = Graph::new();
         let x = graph.input("x", [1, self.input_width(stage)])?;
-        let (_, parameters) = self.model.build_layers(&mut graph, x, stage.layers.clone())?;
+        let (_, parameters) =
+            self.architecture.build_layers(&mut graph, x, stage.layers.clone())?;
         let loss = graph.input("loss", Shape::scalar())?;
         let mut pairs = Vec::new();
         for parameter in parameters {
             let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }
-        graph.update(self.optimizer.rule(), self.optimizer.clip(), loss, &pairs)?;
+        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
         let options = PlanOptions { portion: Portion::Update, ..PlanOptions::default() };
         Ok((Plan::with(&graph, &options, target)?, loss))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Loss, Unary};
+    use crate::nn::{Optimizer, Sequential};
+    use crate::train::Compile;
+
+    /// The numbers of a stage's parameters are those of the ones that its graph has.
+    #[test]
+    fn stages_number_the_parameters_that_they_build() {
+        for bits in 0..64_u32 {
+            let layers = (0..6).map(|at| match (bits >> at) & 1 {
+                0 => Layer::Activation(Unary::Tanh),
+                _ => Layer::Dense { units: 2 + at, init: Default::default() },
+            });
+            let net = layers.fold(Sequential::new(3), Sequential::layer).dense(2);
+            let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+            let task = Task::new(net, compile).unwrap();
+            let names: Vec<_> =
+                task.architecture.parameter_shapes().map(|(name, _)| name).collect();
+            let dense = bits.count_ones() as usize + 1;
+            for first in 1..=dense {
+                let sizes = if first == dense { vec![first] } else { vec![first, dense - first] };
+                let stages = task.stages(&sizes).unwrap();
+                for stage in &stages {
+                    let mut graph = Graph::new();
+                    let x = graph.input("x", [1, task.input_width(stage)]).unwrap();
+                    let layers = stage.layers.clone();
+                    let built = task.architecture.build_layers(&mut graph, x, layers).unwrap().1;
+                    let built: Vec<_> =
+                        built.iter().map(|&t| graph.info(t).unwrap().name.clone()).collect();
+                    assert_eq!(built, names[stage.parameters.clone()], "{sizes:?} of {bits:b}");
+                }
+                assert_eq!(stages[0].layers.start, 0);
+                assert_eq!(stages.last().unwrap().layers.end, 7);
+                assert_eq!(stages.last().unwrap().parameters.end, names.len());
+            }
+        }
+    }
+
+    #[test]
+    fn stages_that_do_not_add_up_are_refused() {
+        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+        let task = Task::new(Sequential::new(3).dense(2).dense(2), compile).unwrap();
+        for sizes in [&[][..], &[3], &[0, 2], &[usize::MAX, 3], &[usize::MAX], &[1, 1, 1]] {
+            let error = task.stages(sizes).unwrap_err().to_string();
+            assert!(error.contains("positive numbers that add up to 2"), "{error}");
+        }
     }
 }

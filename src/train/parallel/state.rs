@@ -1,9 +1,12 @@
 //! Parameters and optimizer state of a whole model on the host, between two steps.
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::ops::Range;
 
 use crate::exec::Parameters;
+use crate::graph::{Shape, UpdateRule};
 use crate::kernel::Arena;
+use crate::train::task::Task;
 use crate::{Error, Result};
 
 /// Everything that training needs to go on, on any lanes, in this process or in another.
@@ -33,12 +36,68 @@ pub struct TrainingState {
 }
 
 impl TrainingState {
+    /// That of a training that begins: first weights, and optimizer states of zero.
+    pub(super) fn initial(task: &Task) -> Self {
+        let specs = task.architecture.parameters().into_iter();
+        let values: Vec<Vec<f32>> = specs.map(|spec| spec.initial).collect();
+        let states = task.compile.optimizer.rule().state_names().len();
+        let states = values.iter().map(|v| vec![vec![0.0; v.len()]; states]).collect();
+        Self { step: 0, values, states }
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] naming the first thing in which it is not of `task`, or the first number
+    /// that training never comes to.
+    pub(super) fn check(&self, task: &Task) -> Result<()> {
+        let exactly = |what: &str, value: usize, wanted: usize, whose: &str| match value == wanted {
+            true => Ok(()),
+            false => {
+                let name = format!("{what} of the training state");
+                let rule =
+                    format!("{wanted}, as {whose} has; give a state of this model and optimizer");
+                Err(Error::argument(&name, value, &rule))
+            }
+        };
+        let rule = task.compile.optimizer.rule();
+        let names = rule.state_names();
+        let shapes: Vec<(String, Vec<usize>)> = task.architecture.parameter_shapes().collect();
+        exactly("number of parameters", self.values.len(), shapes.len(), "the model")?;
+        let lists = self.states.len();
+        exactly("number of parameters with optimizer states", lists, shapes.len(), "the model")?;
+        for (((name, shape), values), states) in shapes.iter().zip(&self.values).zip(&self.states) {
+            let elements = shape.iter().fold(1_usize, |product, &n| product.saturating_mul(n));
+            let what = format!("number of optimizer states of '{name}'");
+            exactly(&what, states.len(), names.len(), rule.name())?;
+            let states = names.iter().zip(states).map(|(&state, numbers)| (state, numbers));
+            for (what, numbers) in std::iter::once(("values", values)).chain(states) {
+                let length =
+                    format!("length of the {what} of '{name}' ({})", Shape::from(&shape[..]));
+                exactly(&length, numbers.len(), elements, "the parameter")?;
+                let is_square = what == UpdateRule::MEAN_SQUARE;
+                let fits = |x: f32| x.is_finite() && (!is_square || x >= 0.0);
+                if let Some(at) = numbers.iter().position(|&x| !fits(x)) {
+                    let found = numbers.get(at).copied().unwrap_or_default();
+                    let rule = if is_square { "finite and not negative" } else { "finite" };
+                    let rule = format!("{rule}; give a state that was saved before it was");
+                    let element = format!("element {at} of the {what} of '{name}'");
+                    return Err(Error::argument(&element, found, &rule));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the parameters `numbers` of the model to those of a lane.
     pub(super) fn write_to(&self, parameters: &Parameters, numbers: Range<usize>) -> Result<()> {
-        let values = self.values.get(numbers.clone()).unwrap_or_default();
+        let (Some(values), Some(states)) =
+            (self.values.get(numbers.clone()), self.states.get(numbers.clone()))
+        else {
+            return Err(Error::bug(format!("a state without the parameters {numbers:?}")));
+        };
         for (number, values) in values.iter().enumerate() {
             parameters.write(number, values)?;
         }
-        for (number, states) in self.states.get(numbers).unwrap_or_default().iter().enumerate() {
+        for (number, states) in states.iter().enumerate() {
             let entry = parameters.entry(number)?;
             for (arena, state) in [Arena::State1, Arena::State2].into_iter().zip(states) {
                 let buffer = parameters.buffer(arena, entry.chunk)?;
@@ -56,30 +115,32 @@ impl TrainingState {
         numbers: Range<usize>,
         mut bytes: &[u8],
     ) -> Result<()> {
+        let missing = || Error::bug("a lane's report without all of its parameters");
         let layout = parameters.layout();
         let mut arenas = Vec::new();
         for _ in 0..=parameters.states().unwrap_or(0) {
             let mut chunks = Vec::new();
             for &size in &layout.chunks {
-                let (chunk, rest) = bytes.split_at(bytes.len().min(size as usize));
+                let (chunk, rest) = bytes.split_at_checked(size as usize).ok_or_else(missing)?;
                 bytes = rest;
                 chunks.push(chunk);
             }
             arenas.push(chunks);
         }
         for (entry, number) in layout.entries.iter().zip(numbers) {
-            let mut copies = arenas.iter().map(|chunks| -> Vec<f32> {
+            let copies = arenas.iter().map(|chunks| -> Result<Vec<f32>> {
                 let begin = entry.offset as usize;
-                let range = begin..begin + entry.shape.bytes();
-                let bytes = chunks.get(entry.chunk).and_then(|chunk| chunk.get(range));
-                bytemuck::pod_collect_to_vec(bytes.unwrap_or_default())
+                let end = begin.checked_add(entry.shape.bytes()).ok_or_else(missing)?;
+                let chunk = chunks.get(entry.chunk).and_then(|chunk| chunk.get(begin..end));
+                Ok(bytemuck::pod_collect_to_vec(chunk.ok_or_else(missing)?))
             });
-            let (Some(values), Some(states)) =
-                (self.values.get_mut(number), self.states.get_mut(number))
+            let mut copies = copies.collect::<Result<Vec<_>>>()?.into_iter();
+            let (Some(values), Some(states), Some(first)) =
+                (self.values.get_mut(number), self.states.get_mut(number), copies.next())
             else {
-                return Err(Error::argument("parameter number", number, "one of the model's"));
+                return Err(missing());
             };
-            *values = copies.next().unwrap_or_default();
+            *values = first;
             *states = copies.collect();
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! number of lists of states     for each: number of states; for each: number of values, values
 //! checksum                      of all bytes before it
 //! ```
+#![deny(clippy::arithmetic_side_effects)]
 
 use super::TrainingState;
 use crate::{Error, Result};
@@ -74,7 +75,8 @@ impl TrainingState {
                 format!("{written:016x}, in which it ends; it was cut off or changed: {REMEDY}");
             return Err(Error::argument(&name, format!("{found:016x}"), &rule));
         }
-        reader.take(MARK.len() + 1)?;
+        reader.take(MARK.len())?;
+        reader.take(size_of_val(&VERSION))?;
         let step = reader.count()?;
         let values = reader.list(Reader::numbers)?;
         let states = reader.list(|reader| reader.list(Reader::numbers))?;
@@ -129,12 +131,13 @@ impl<'a> Reader<'a> {
     /// room for, so that nothing is allocated for what cannot follow.
     fn count_of(&mut self, least: usize) -> Result<usize> {
         let count = usize::try_from(self.count()?).map_err(|_| self.wrong())?;
-        if count > self.bytes.len() / least { Err(self.wrong()) } else { Ok(count) }
+        let bytes = count.checked_mul(least).filter(|&bytes| bytes <= self.bytes.len());
+        bytes.map(|_| count).ok_or_else(|| self.wrong())
     }
 
     fn numbers(&mut self) -> Result<Vec<f32>> {
         let count = self.count_of(size_of::<f32>())?;
-        Ok(bytemuck::pod_collect_to_vec(self.take(size_of::<f32>() * count)?))
+        Ok(bytemuck::pod_collect_to_vec(self.take(count.saturating_mul(size_of::<f32>()))?))
     }
 
     /// A count, and as many of what `read` reads, each of which begins with a count of its own.

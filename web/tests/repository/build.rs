@@ -21,6 +21,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
     ("lanes_measured", "lanes have threads"),
+    ("lanes_options", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
     ("lanes_state", "bytes; no device"),
     ("model_properties", NOOP),

@@ -1,0 +1,178 @@
+//! How a training is laid over lanes: which lane does what, and the room that it needs for that. All
+//! of it comes from shapes and options, before a number is drawn or a buffer is made.
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::lane::{Lane, Role};
+use super::state::TrainingState;
+use super::{ParallelOptions, named};
+use crate::data::Dataset;
+use crate::exec::schedule::{self, Schedule};
+use crate::exec::tree::{self, Block, Tree};
+use crate::gpu::Gpu;
+use crate::graph::Tensor;
+use crate::plan::{Plan, Target};
+use crate::train::Residency;
+use crate::train::task::Task;
+use crate::{Error, Result};
+
+/// What lanes of a training do, and for which batches they have room.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Micro-batches per lane if all are there, for replicas.
+    pub(super) weights: Vec<usize>,
+    roles: Vec<Role>,
+    /// Each lane's plan of its update, and the plan's input.
+    updates: Vec<(Plan, Tensor)>,
+    room: Room,
+}
+
+/// The sizes that a lane's buffers are made for.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Rows of a full batch.
+    pub(super) batch: usize,
+    pub(super) residency: Residency,
+    /// The sizes of micro-batches that occur, each with the rows of its batch.
+    pub(super) sizes: Vec<(usize, usize)>,
+    /// Blocks that the sums of one step need.
+    pub(super) blocks: usize,
+    /// The height of the stack that merges them.
+    pub(super) stack: usize,
+}
+
+impl Layout {
+    /// Lays `task` on `data` over `gpus`, as `options` say.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
+    /// other; [`Error::Lane`] with an [`Error::Limit`] if a lane's device has no buffers large enough
+    /// for its parameters.
+    pub(super) fn new(
+        task: &Task,
+        data: &Dataset,
+        options: &ParallelOptions,
+        gpus: &[Gpu],
+        step: u64,
+    ) -> Result<Self> {
+        options.check(data.rows(), gpus.len())?;
+        let costs = task.costs();
+        let pipeline = options.schedule.is_pipeline();
+        let sizes = match &options.schedule {
+            Schedule::Pipeline { stages } if stages.is_empty() => {
+                schedule::cut(&costs, gpus.len())?
+            }
+            Schedule::Pipeline { stages } => stages.clone(),
+            _ => vec![costs.len()],
+        };
+        if sizes.len() > 1 && task.compile.optimizer.clip().is_some() {
+            let detail = "clipping by global norm needs all gradients on one lane; \
+                          use data-parallel, or leave the clipping out";
+            return Err(Error::shape("pipeline", detail));
+        }
+        let stages = task.stages(&sizes)?;
+        let weights = match &options.schedule {
+            Schedule::DataParallel { shares } if !shares.is_empty() => shares.clone(),
+            Schedule::DataParallel { .. } => vec![1; gpus.len()],
+            _ => vec![1],
+        };
+        let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
+        let (mut roles, mut updates) = (Vec::new(), Vec::new());
+        for (number, gpu) in gpus.iter().enumerate() {
+            let stage = stages.get(if pipeline { number } else { 0 }).cloned();
+            let stage = stage.ok_or_else(|| Error::bug("fewer stages than lanes"))?;
+            let replicas = if pipeline { 1 } else { gpus.len() };
+            // A bucket without a parameter would be a message about nothing.
+            let most = task.parameter_count().max(1);
+            let role = Role {
+                number,
+                target: gpu.target().laid_out_with(&targets),
+                in_flight: match pipeline {
+                    true => schedule::in_flight(number, gpus.len(), options.micro_batches),
+                    false => 1,
+                },
+                replicas,
+                buckets: if replicas > 1 { options.buckets.clamp(1, most) } else { 1 },
+                keeps_state: pipeline || number == 0,
+                stage,
+            };
+            let update = task.update_plan(&role.stage, &role.target);
+            updates.push(update.map_err(|error| named(number, gpu, step, error))?);
+            roles.push(role);
+        }
+        let room = Room::new(data.rows(), options, &weights);
+        Ok(Self { weights, roles, updates, room })
+    }
+
+    /// The lanes, on the devices that they were laid over, with the parameters and optimizer states of
+    /// `state`.
+    pub(super) async fn lanes(
+        &self,
+        gpus: &[Gpu],
+        task: &Task,
+        data: &Arc<Dataset>,
+        state: &TrainingState,
+        order: &[u32],
+    ) -> Result<Vec<Lane>> {
+        let mut lanes = Vec::new();
+        for ((role, update), gpu) in self.roles.iter().zip(&self.updates).zip(gpus) {
+            let lane = Lane::new(gpu, task, role, update, data, &self.room, state);
+            let lane = match lane.await {
+                Ok(mut lane) => lane.set_order(order).map(|()| lane),
+                Err(error) => Err(error),
+            };
+            lanes.push(lane.map_err(|error| named(role.number, gpu, state.step, error))?);
+        }
+        Ok(lanes)
+    }
+}
+
+impl Room {
+    fn new(rows: usize, options: &ParallelOptions, weights: &[usize]) -> Self {
+        let (mut sizes, mut blocks, mut stack) = (Vec::new(), 1, 0);
+        let batch = options.batch.min(rows);
+        for batch in batch_sizes(rows, batch) {
+            let micro_batches = schedule::micro_batches(batch, options.micro_batches);
+            for rows in &micro_batches {
+                if !sizes.contains(&(rows.len(), batch)) {
+                    sizes.push((rows.len(), batch));
+                }
+            }
+            let shares = schedule::shares(micro_batches.len(), weights);
+            let all: Vec<Vec<Block>> = shares.iter().map(|s| tree::blocks(s.clone())).collect();
+            let mut first = 0_usize;
+            for (share, own) in shares.iter().zip(&all) {
+                let mut tree = Tree::default();
+                for micro_batch in share.clone() {
+                    let store = tree.push(Block::leaf(micro_batch)).store;
+                    blocks = blocks.max(first.saturating_add(store).saturating_add(1));
+                }
+                first = first.saturating_add(own.len());
+            }
+            blocks = blocks.max(first);
+            if shares.len() > 1 {
+                let mut tree = Tree::default();
+                for block in all.into_iter().flatten() {
+                    stack = stack.max(tree.push(block).store.saturating_add(1));
+                }
+            }
+        }
+        Self { batch, residency: options.residency, sizes, blocks, stack }
+    }
+}
+
+/// Rows of a full batch, and of the last one if it has fewer.
+fn batch_sizes(rows: usize, full: usize) -> Vec<usize> {
+    match rows.checked_rem(full) {
+        None | Some(0) => vec![full],
+        Some(rest) => vec![full, rest],
+    }
+}
+
+/// The rows of batch `index`, as positions in the order of rows.
+pub(super) fn batch_rows(rows: usize, batch: usize, index: usize) -> Range<usize> {
+    let start = index.saturating_mul(batch).min(rows);
+    start..start.saturating_add(batch).min(rows)
+}
