@@ -30,7 +30,7 @@ impl Parallel {
             }
         }
         self.state.step = done;
-        let done = (self.state.step - before) as usize;
+        let done = self.state.step.saturating_sub(before) as usize;
         let last = outcomes.last();
         let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
         let results: Vec<StepResult> = reports
