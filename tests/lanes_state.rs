@@ -167,7 +167,8 @@ fn limits_come_before_the_first_weights() {
         let options = ParallelOptions::new(2, 1, schedule);
         HELD.set((0, 0));
         let net = Sequential::new(30_000).dense(30_000);
-        let made = Parallel::new_blocking(net, compile, data.clone(), options, &[gpu.clone()]);
+        let made =
+            Parallel::new_blocking(net, compile, data.clone(), options, std::slice::from_ref(&gpu));
         let Err(Error::Lane { source, .. }) = made else { panic!("{made:?}") };
         assert!(matches!(*source, Error::Limit { .. }), "{source}");
         assert!(HELD.get().1 < 1 << 20, "{} bytes", HELD.get().1);

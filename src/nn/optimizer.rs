@@ -1,5 +1,6 @@
-//! Optimizers and learning-rate schedules.
+//! Optimizers.
 
+use super::Schedule;
 use crate::Error;
 use crate::graph::UpdateRule;
 
@@ -121,111 +122,9 @@ fn adam(weight_decay: f32, decoupled: bool) -> UpdateRule {
     UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, decoupled }
 }
 
-/// How the learning rate changes. All lengths are in steps (updates), not epochs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Schedule {
-    /// Always the same.
-    #[default]
-    Constant,
-    /// Times `factor` after every `every` steps.
-    Step {
-        /// Steps between two changes.
-        every: u64,
-        /// Factor of each change.
-        factor: f64,
-    },
-    /// Half a cosine from 1 to `floor` over `steps`, then `floor` (Loshchilov and Hutter, 2017).
-    Cosine {
-        /// Length.
-        steps: u64,
-        /// Factor at the end.
-        floor: f64,
-    },
-    /// Rises in a line over `steps`, then follows another schedule from its start.
-    WarmUp {
-        /// Length of the rise.
-        steps: u64,
-        /// What follows.
-        then: Box<Schedule>,
-    },
-}
-
-impl Schedule {
-    /// [`Schedule::Step`].
-    pub fn step(every: u64, factor: f64) -> Self {
-        Schedule::Step { every, factor }
-    }
-
-    /// [`Schedule::Cosine`].
-    pub fn cosine(steps: u64, floor: f64) -> Self {
-        Schedule::Cosine { steps, floor }
-    }
-
-    /// This schedule after a [`Schedule::WarmUp`].
-    pub fn warm_up(self, steps: u64) -> Self {
-        Schedule::WarmUp { steps, then: Box::new(self) }
-    }
-
-    /// The factor at `step`, counted from 0.
-    pub fn factor(&self, step: u64) -> f64 {
-        match self {
-            Schedule::Constant => 1.0,
-            Schedule::Step { every, factor } => factor.powf((step / (*every).max(1)) as f64),
-            Schedule::Cosine { steps, floor } => {
-                let progress = (step as f64 / (*steps).max(1) as f64).min(1.0);
-                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
-            }
-            // The first step moves already: a learning rate of zero would waste a batch.
-            Schedule::WarmUp { steps, .. } if step < *steps => (step + 1) as f64 / *steps as f64,
-            Schedule::WarmUp { steps, then } => then.factor(step - steps),
-        }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let positive = |name, steps: u64| match steps {
-            0 => Err(Error::argument(name, steps, "at least 1")),
-            _ => Ok(()),
-        };
-        let share = |name, value: f64| {
-            let fits = (0.0..=1.0).contains(&value);
-            if fits { Ok(()) } else { Err(Error::argument(name, value, "from 0 to 1")) }
-        };
-        match self {
-            Schedule::Constant => Ok(()),
-            Schedule::Step { every, factor } => {
-                positive("schedule's `every`", *every)?;
-                share("schedule's `factor`", *factor)
-            }
-            Schedule::Cosine { steps, floor } => {
-                positive("schedule's `steps`", *steps)?;
-                share("schedule's `floor`", *floor)
-            }
-            Schedule::WarmUp { steps, then } => {
-                positive("warm-up's `steps`", *steps)?;
-                then.check()
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedules_take_their_corner_values() {
-        let step = Schedule::step(10, 0.5);
-        assert_eq!([0, 9, 10, 20].map(|s| step.factor(s)), [1.0, 1.0, 0.5, 0.25]);
-        let cosine = Schedule::cosine(100, 0.1);
-        assert_eq!(cosine.factor(0), 1.0);
-        assert!((cosine.factor(50) - 0.55).abs() < 1e-12);
-        assert!(
-            (cosine.factor(100) - 0.1).abs() < 1e-12 && (cosine.factor(9_999) - 0.1).abs() < 1e-12
-        );
-        let warm = Schedule::cosine(100, 0.0).warm_up(4);
-        assert_eq!([0, 1, 3, 4].map(|s| warm.factor(s)), [0.25, 0.5, 1.0, 1.0]);
-        assert!((warm.factor(54) - 0.5).abs() < 1e-12);
-    }
 
     #[test]
     fn hyperparameters_out_of_range_are_named() {
