@@ -321,7 +321,7 @@ impl Model {
         }
         executor.run(&[Step::forward(0)]).await?;
         let mut outputs = executor.read_by_way_of(staging, *y).await?;
-        outputs.truncate(rows * self.architecture.output_width());
+        outputs.truncate(rows * self.architecture().output_width());
         Ok(outputs)
     }
 
