@@ -8,7 +8,7 @@ override SLOPE: f32;
 // f(x).
 fn activate(function: u32, x: f32) -> f32 {
     switch (function) {
-        case 1u: { return select(x, 0.0, x < 0.0); } // relu; a NaN stays one
+        case 1u: { return relu(x); }
         case 2u: { return select(SLOPE * x, x, x > 0.0); } // leaky_relu
         case 3u: { return sigmoid(x); }
         case 4u: { return hyperbolic_tangent(x); }
@@ -28,8 +28,8 @@ fn activate(function: u32, x: f32) -> f32 {
 // `Unary::grad_from_output` says.
 fn activation_grad(function: u32, saved: f32) -> f32 {
     switch (function) {
-        case 1u: { return select(0.0, 1.0, saved > 0.0); } // relu, from y
-        case 2u: { return select(SLOPE, 1.0, saved > 0.0); } // leaky_relu, from y
+        case 1u: { return relu_grad(saved); } // from y
+        case 2u: { return leaky_relu_grad(SLOPE, saved); } // from y
         case 3u: { return saved * (1.0 - saved); } // sigmoid, from y
         case 4u: { return (1.0 - saved) * (1.0 + saved); } // tanh, from y: 1 - y²
         case 5u: { return gelu_grad(saved); } // from x
@@ -39,9 +39,27 @@ fn activation_grad(function: u32, saved: f32) -> f32 {
         case 9u: { return 0.5 / saved; } // sqrt, from y
         case 10u: { return -saved * saved; } // reciprocal, from y
         case 11u: { return 2.0 * saved; } // square, from x
-        case 12u: { return sign(saved); } // abs, from x
+        case 12u: { return sign_of(saved); } // abs, from x
         default: { return not_a_number(saved); }
     }
+}
+
+// x, or 0 where x is negative. A comparison of numbers would do, but a compiler that assumes no NaN may
+// make max(x, 0) of it, which is 0 for NaN. As integers, the bits of negative numbers go from that of -0 to
+// that of -∞, 0xff800000; above are NaN and all that is positive.
+fn relu(x: f32) -> f32 {
+    return select(x, 0.0, bitcast<i32>(x) <= -0x800000);
+}
+
+// 1 where y, the output, is positive, else y, which is 0 or NaN. The bits of positive numbers go up to that
+// of ∞, 0x7f800000.
+fn relu_grad(y: f32) -> f32 {
+    let bits = bitcast<i32>(y);
+    return select(y, 1.0, (bits > 0) & (bits <= 0x7f800000));
+}
+
+fn leaky_relu_grad(slope: f32, y: f32) -> f32 {
+    return select(select(slope, 1.0, y > 0.0), y, is_nan(y));
 }
 
 // 1 / (1 + e⁻ˣ). Only ever raises e to a negative power, which cannot overflow.
@@ -92,7 +110,7 @@ fn normal_distribution(x: f32) -> f32 {
 
 // Φ(x) + x·φ(x), φ(x) = e^(-x²/2) / √(2π).
 fn gelu_grad(x: f32) -> f32 {
-    let c = clamp(x, -15.0, 15.0);
+    let c = between(x, -15.0, 15.0);
     return normal_distribution(x) + c * 0.39894228 * exp(-0.5 * c * c);
 }
 
@@ -104,7 +122,7 @@ fn gelu_tanh_inner(x: f32) -> f32 {
 
 // σ(2u) + x·σ(2u)·σ(-2u)·2u'.
 fn gelu_tanh_grad(x: f32) -> f32 {
-    let c = clamp(x, -20.0, 20.0);
+    let c = between(x, -20.0, 20.0);
     let u = gelu_tanh_inner(x);
     let slope = 0.79788456 * (1.0 + 3.0 * 0.044715 * c * c);
     let s = sigmoid(2.0 * u);

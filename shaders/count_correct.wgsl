@@ -1,4 +1,5 @@
-// Item i: 1 if the largest logit of row i is at its label, else 0; the first largest wins a tie.
+// Item i: 1 if the largest logit of row i is at its label, else 0; the first largest wins a tie, and a row
+// with NaN is wrong.
 // predictions are …×columns, targets one label per row.
 
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
@@ -8,16 +9,19 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
     let first = i * dims.columns;
     let columns = select(0u, dims.columns, inside);
     let start = lane % LINE_LANES;
-    var mine = Place(LOWEST, start);
+    var mine = Place();
+    if (inside) {
+        mine.value = predictions[first];
+    }
     for (var k = start; k < columns; k += LINE_LANES) {
         let z = predictions[first + k];
-        if (z > mine.value) {
+        if (beats(z, mine.value)) {
             mine = Place(z, k);
         }
     }
-    let top = line_top(lane, mine).index;
+    let top = line_top(lane, mine);
     if (!inside || start != 0u) {
         return 0.0;
     }
-    return select(0.0, 1.0, top == targets[i]);
+    return select(0.0, 1.0, (top.index == targets[i]) & !is_nan(top.value));
 }

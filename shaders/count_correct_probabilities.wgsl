@@ -1,5 +1,5 @@
 // Item i: 1 if the largest logit of row i is where its largest target probability is, else 0; the
-// first largest wins a tie. predictions and targets are …×columns.
+// first largest wins a tie, and a row with NaN is wrong. predictions and targets are …×columns.
 
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<f32>;
@@ -8,19 +8,24 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
     let first = i * dims.columns;
     let columns = select(0u, dims.columns, inside);
     let start = lane % LINE_LANES;
-    var logit = Place(LOWEST, start);
-    var probability = Place(LOWEST, start);
+    var logit = Place();
+    var probability = Place();
+    if (inside) {
+        logit.value = predictions[first];
+        probability.value = targets[first];
+    }
     for (var k = start; k < columns; k += LINE_LANES) {
         let z = predictions[first + k];
-        if (z > logit.value) {
+        if (beats(z, logit.value)) {
             logit = Place(z, k);
         }
         let t = targets[first + k];
-        if (t > probability.value) {
+        if (beats(t, probability.value)) {
             probability = Place(t, k);
         }
     }
-    let top = line_top(lane, logit).index;
-    let label = line_top(lane, probability).index;
-    return select(0.0, 1.0, inside && start == 0u && top == label);
+    let top = line_top(lane, logit);
+    let label = line_top(lane, probability);
+    let hit = (top.index == label.index) & !is_nan(top.value) & !is_nan(label.value);
+    return select(0.0, 1.0, inside && start == 0u && hit);
 }

@@ -6,9 +6,6 @@
 // A power of two, at most 256; `softmax::line_lanes`.
 override LINE_LANES: u32;
 
-// The lowest finite number.
-const LOWEST: f32 = -3.4028234e38;
-
 struct Place {
     value: f32,
     index: u32,
@@ -32,7 +29,8 @@ fn line_sum(lane: u32, x: f32) -> f32 {
     return sum;
 }
 
-// The largest value over the invocations of each line; among equal ones, that with the least index.
+// The largest value over the invocations of each line; among equal ones, that with the least index. NaN if
+// one is.
 fn line_top(lane: u32, mine: Place) -> Place {
     line_places[lane] = mine;
     for (var half = LINE_LANES / 2u; half > 0u; half /= 2u) {
@@ -40,7 +38,8 @@ fn line_top(lane: u32, mine: Place) -> Place {
         if (lane % LINE_LANES < half) {
             let other = line_places[lane + half];
             let best = line_places[lane];
-            if (other.value > best.value || (other.value == best.value && other.index < best.index)) {
+            let ties = !is_nan(best.value) & (other.value == best.value) & (other.index < best.index);
+            if (beats(other.value, best.value) | ties) {
                 line_places[lane] = other;
             }
         }
@@ -49,4 +48,10 @@ fn line_top(lane: u32, mine: Place) -> Place {
     let top = line_places[lane - lane % LINE_LANES];
     workgroupBarrier();
     return top;
+}
+
+// Which element of a line Σ exp(x - top) leaves out: the largest, which would add exactly 1. One that is NaN
+// or infinite stays in, and makes NaN of the sum; an index beyond all lines leaves none out.
+fn left_out_of_sum(top: Place) -> u32 {
+    return select(0xffffffffu, top.index, is_finite(top.value));
 }

@@ -7,5 +7,5 @@ fn element(p: f32, t: f32) -> Found {
     let e = p - t;
     let size = abs(e);
     let value = select(DELTA * (size - 0.5 * DELTA), 0.5 * e * e, size <= DELTA);
-    return Found(value, clamp(e, -DELTA, DELTA));
+    return Found(value, between(e, -DELTA, DELTA));
 }

@@ -3,5 +3,5 @@
 
 fn element(p: f32, t: f32) -> Found {
     let e = p - t;
-    return Found(abs(e), sign(e));
+    return Found(abs(e), sign_of(e));
 }

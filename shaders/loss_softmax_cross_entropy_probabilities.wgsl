@@ -13,7 +13,9 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
     var part = 0.0;
     for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
         let t = targets[row.first + k];
-        loss += t * (log_sum - (predictions[row.first + k] - row.top.value));
+        // Where t is 0, the logit does not count, which may be -∞.
+        let away = predictions[row.first + k] - row.top.value;
+        loss += t * select(log_sum - away, log_sum, t == 0.0);
         part += t;
     }
     if (EMITS) {

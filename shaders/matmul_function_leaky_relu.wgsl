@@ -6,5 +6,7 @@ fn activate_piece(x: Piece) -> Piece {
 }
 
 fn activation_grad_piece(saved: Piece) -> Piece {
-    return select(Piece(SLOPE), Piece(1.0), saved > Piece(0.0));
+    // NaN for NaN, found as in `is_nan`.
+    let bits = bitcast<Bits>(abs(saved));
+    return select(select(Piece(SLOPE), Piece(1.0), saved > Piece(0.0)), saved, bits > Bits(0x7f800000));
 }

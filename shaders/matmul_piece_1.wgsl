@@ -1,5 +1,7 @@
 // C number by number, for any n. Pieces are what epilogues work on.
 alias Piece = f32;
+// The bits of a piece.
+alias Bits = i32;
 const WIDTH: u32 = 1u;
 
 @group(0) @binding(3) var<storage, read_write> out: array<Piece>;

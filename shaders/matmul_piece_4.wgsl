@@ -1,5 +1,7 @@
 // C four neighbours at a time: n is a multiple of four. Pieces are what epilogues work on.
 alias Piece = vec4<f32>;
+// The bits of a piece.
+alias Bits = vec4<i32>;
 const WIDTH: u32 = 4u;
 
 @group(0) @binding(3) var<storage, read_write> out: array<Piece>;

@@ -1,6 +1,8 @@
 // C eight neighbours at a time, as four words: n is a multiple of eight. Pieces are what epilogues
 // work on.
 alias Piece = vec4<f32>;
+// The bits of a piece.
+alias Bits = vec4<i32>;
 
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<u64>>;
 

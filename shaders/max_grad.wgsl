@@ -1,4 +1,5 @@
-// out[o, k, i] = dy[o, i] / n where x[o, k, i] = y[o, i], else 0; n is the number of such k.
+// out[o, k, i] = dy[o, i] / n where x[o, k, i] = y[o, i], else 0; n is the number of such k. Where y is NaN,
+// since an x is, every difference quotient is NaN, and so is out for all k.
 // x and out are outer×span×inner; y (the maximum of x over the span) and dy are outer×inner.
 // One workgroup per (o, i). Counting uses integers, so the order of the additions does not matter.
 
@@ -39,7 +40,7 @@ fn main(
         let share = dy[line] / f32(max(atomicLoad(&equal), 1u));
         for (var k = lane; k < dims.span; k += LANES) {
             let at = first + k * dims.inner;
-            out[at] = select(0.0, share, x[at] == y[line]);
+            out[at] = select(select(0.0, share, x[at] == y[line]), y[line], is_nan(y[line]));
         }
     }
 }

@@ -40,3 +40,29 @@ fn is_finite(x: f32) -> bool {
 fn not_a_number(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
 }
+
+// Whether x is NaN, found as in `is_finite`.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) << 1u) > 0xff000000u;
+}
+
+// Whether x takes the place of `best` as the largest number so far: NaN is above all numbers, so that it
+// is not lost, and the first of equals stays.
+fn beats(x: f32, best: f32) -> bool {
+    return !is_nan(best) & ((x > best) | is_nan(x));
+}
+
+// The larger of two numbers; NaN if one is, where the built-in function may return the other.
+fn larger(a: f32, b: f32) -> f32 {
+    return select(a, b, beats(b, a));
+}
+
+// -1, 0 or 1; NaN for NaN, of which the built-in function may make a number.
+fn sign_of(x: f32) -> f32 {
+    return select(sign(x), x, is_nan(x));
+}
+
+// x between low and high; NaN for NaN, of which the built-in function may make a number.
+fn between(x: f32, low: f32, high: f32) -> f32 {
+    return select(clamp(x, low, high), x, is_nan(x));
+}

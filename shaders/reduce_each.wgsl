@@ -18,7 +18,7 @@ struct Dims {
 
 fn join(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     if (MAXIMUM) {
-        return max(a, b);
+        return vec4(larger(a.x, b.x), larger(a.y, b.y), larger(a.z, b.z), larger(a.w, b.w));
     }
     return a + b;
 }

@@ -32,7 +32,7 @@ const BLOCK: u32 = 32u;
 
 fn join(a: f32, b: f32) -> f32 {
     if (MAXIMUM) {
-        return max(a, b);
+        return larger(a, b);
     }
     return a + b;
 }

@@ -10,10 +10,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let line = line_of(flat_workgroup(workgroup, workgroups), lane);
-    var mine = Place(LOWEST, line.start);
+    var mine = Place();
+    if (line.span > 0u) {
+        mine.value = x[line.first];
+    }
     for (var k = line.start; k < line.span; k += LINE_LANES) {
         let value = x[line.first + k * dims.inner];
-        if (value > mine.value) {
+        if (beats(value, mine.value)) {
             mine = Place(value, k);
         }
     }

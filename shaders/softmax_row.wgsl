@@ -2,9 +2,9 @@
 struct SoftmaxRow {
     // Where the row begins.
     first: u32,
-    // The first largest logit.
+    // The first largest logit, or NaN.
     top: Place,
-    // Σ exp(z - largest) over all columns but that, which would add exactly 1.
+    // Σ exp(z - largest) over all columns but that, which would add exactly 1; NaN if it is not finite.
     rest: f32,
 }
 
@@ -12,17 +12,21 @@ fn softmax_row(row: u32, inside: bool, lane: u32) -> SoftmaxRow {
     let first = row * dims.columns;
     let columns = select(0u, dims.columns, inside);
     let start = lane % LINE_LANES;
-    var mine = Place(LOWEST, start);
+    var mine = Place();
+    if (inside) {
+        mine.value = predictions[first];
+    }
     for (var k = start; k < columns; k += LINE_LANES) {
         let z = predictions[first + k];
-        if (z > mine.value) {
+        if (beats(z, mine.value)) {
             mine = Place(z, k);
         }
     }
     let top = line_top(lane, mine);
+    let left_out = left_out_of_sum(top);
     var part = 0.0;
     for (var k = start; k < columns; k += LINE_LANES) {
-        if (k != top.index) {
+        if (k != left_out) {
             part += exp(predictions[first + k] - top.value);
         }
     }

@@ -1,6 +1,6 @@
-// Adam: d = c·g + λ·w; m = β₁·m + (1-β₁)·d; v = β₂·v + (1-β₂)·d²;
-// w -= η·(m·c₁) / (√(v·c₂) + ε), c₁ and c₂ the step's corrections, c from clipping.
-// Decoupled (AdamW): d = c·g, and w -= η·λ·w besides.
+// Adam: d = g + λ·w, g clipped; m = β₁·m + (1-β₁)·d; v = β₂·v + (1-β₂)·d²;
+// w -= η·(m·c₁) / (√(v·c₂) + ε), c₁ and c₂ the step's corrections.
+// Decoupled (AdamW): d = g, and w -= η·λ·w besides.
 // values, gradients, state1 (m) and state2 (v) are count pieces of four elements of an arena.
 
 override DECOUPLED: bool;
@@ -34,7 +34,7 @@ fn main(
     }
     let w = values[i];
     let decay = dims.weight_decay * w;
-    let d = clip() * gradients[i] + select(decay, vec4<f32>(), DECOUPLED);
+    let d = clipped(gradients[i]) + select(decay, vec4<f32>(), DECOUPLED);
     // For β from ½ to 1, where it matters, 1 - β is exact.
     let old_m = state1[i];
     let old_v = state2[i];

@@ -1,5 +1,5 @@
-// Momentum: d = c·g + λ·w; v = μ·v + d; w -= η·v, or with Nesterov w -= η·(d + μ·v).
-// η is the step's learning rate, c comes from clipping. values, gradients and state1 (v) are count
+// Momentum: d = g + λ·w; v = μ·v + d; w -= η·v, or with Nesterov w -= η·(d + μ·v).
+// η is the step's learning rate, g is clipped. values, gradients and state1 (v) are count
 // pieces of four elements of an arena.
 
 override NESTEROV: bool;
@@ -29,7 +29,7 @@ fn main(
         return;
     }
     let w = values[i];
-    let d = clip() * gradients[i] + dims.weight_decay * w;
+    let d = clipped(gradients[i]) + dims.weight_decay * w;
     let old_v = state1[i];
     let v = dims.momentum * old_v + d;
     let direction = select(v, d + dims.momentum * v, NESTEROV);

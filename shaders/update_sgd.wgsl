@@ -1,4 +1,4 @@
-// Stochastic gradient descent: w -= η·(c·g + λ·w), η the step's learning rate, c from clipping.
+// Stochastic gradient descent: w -= η·(g + λ·w), η the step's learning rate, g clipped.
 // values and gradients are count pieces of four elements of an arena.
 
 struct Dims {
@@ -24,7 +24,7 @@ fn main(
         return;
     }
     let w = values[i];
-    let d = clip() * gradients[i] + dims.weight_decay * w;
+    let d = clipped(gradients[i]) + dims.weight_decay * w;
     let new_w = w - step.learning_rate * d;
     let sound = finite(new_w);
     if (!all(sound)) {

@@ -18,7 +18,7 @@ const SHARE: usize = 8192;
 /// has invocations.
 const GROUPS: usize = 256;
 
-pub(super) const TREE_SUM: &Part = part!("tree_sum");
+const TREE_SUM: &Part = part!("tree_sum");
 const ELEMENTS: &Part = part!("items_are_elements");
 const FOUR: &Part = part!("items_of_four");
 const LOG1P: &Part = part!("log1p");

@@ -1,29 +1,28 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update_sgd.wgsl`,
 //! `update_momentum.wgsl`, `update_adam.wgsl`, with `update_guard.wgsl` and `update_clip.wgsl`; and
-//! the norm that clipping needs, `norm_partials.wgsl`.
+//! the norm that clipping needs, `norm_partials.wgsl` and `norm_clip.wgsl`.
 
 use super::elementwise::workgroups;
-use super::loss::{self, Destination, TREE_SUM};
+use super::loss::{self, Destination};
 use super::softmax::INVOCATIONS;
 use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, word};
 use crate::graph::{Tensor, UpdateRule};
 
 const GUARD: &Part = part!("update_guard");
+const NORM: &Part = part!("norm");
+const TREE_NORM: &Part = part!("tree_norm");
 
-/// Clipping by the norm of all gradients together.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clip {
-    /// Longest norm.
-    pub norm: f32,
-    /// A scalar: Σ g² over all parameters, from [`norm_total`].
-    pub squares: Tensor,
-}
+/// Words of `Norm` in `norm.wgsl`.
+pub const NORM_WORDS: usize = 2;
+
+/// Words of the factors that [`norm_clip`] finds.
+pub const FACTORS: usize = 2;
 
 /// Moves the first `count` values of `chunk`, a multiple of four, by `rule`, unless the number at
-/// `loss` is not finite.
+/// `loss` is not finite. With `clip`, the factors of [`norm_clip`], gradients are multiplied by them first.
 pub fn update(
     rule: UpdateRule,
-    clip: Option<Clip>,
+    clip: Option<Tensor>,
     count: usize,
     chunk: usize,
     loss: Destination,
@@ -61,9 +60,8 @@ pub fn update(
     }
     let clipping = match clip {
         None => part!("update_no_clip"),
-        Some(clip) => {
-            constants.push(("CLIP_NORM", f64::from(clip.norm)));
-            operands.push(("norm", Operand::Tensor(clip.squares)));
+        Some(factors) => {
+            operands.push(("factors", Operand::Tensor(factors)));
             part!("update_clip")
         }
     };
@@ -79,19 +77,19 @@ pub fn update(
     }
 }
 
-/// Number of partial sums that [`norm_partials`] makes of a chunk of `count` values, so that its loops
-/// take at most `most` turns.
+/// Number of parts in which [`norm_partials`] finds the norm of a chunk of `count` values, a multiple of
+/// four, so that its loops take at most `most` turns.
 pub fn norm_groups(count: usize, most: u64) -> usize {
-    loss::partials(count, count, most, norm_turns)
+    loss::partials(count / 4, count, most, norm_turns)
 }
 
-/// Turns of the loops of [`norm_partials`] over `share` gradients.
+/// Turns of the loops over `share` items that a workgroup joins (`tree_norm.wgsl`, as `tree_sum.wgsl`).
 fn norm_turns(share: usize) -> Turns {
     loss::sum_turns(share, INVOCATIONS, Turns::NONE)
 }
 
-/// Sums the squares of the first `count` gradients of `chunk` into `groups` numbers of `scratch`,
-/// from `offset` on.
+/// Finds the norm of the first `count` gradients of `chunk`, a multiple of four, in `groups` parts of
+/// [`NORM_WORDS`] each, which are parts `offset`, `offset` + 1, … of `scratch`.
 pub fn norm_partials(
     chunk: usize,
     count: usize,
@@ -99,12 +97,12 @@ pub fn norm_partials(
     offset: usize,
     groups: usize,
 ) -> Launch {
-    let share = loss::share(count, groups);
+    let share = loss::share(count / 4, groups);
     Launch {
         name: "norm_partials".into(),
-        parts: vec![PRELUDE, TREE_SUM, part!("norm_partials")],
+        parts: vec![PRELUDE, NORM, TREE_NORM, part!("norm_partials")],
         constants: vec![],
-        dims: vec![word(count), word(share), word(offset)],
+        dims: vec![word(count / 4), word(share), word(offset)],
         operands: vec![
             ("gradients", Operand::Arena(Arena::Gradients, chunk)),
             ("partials", Operand::Tensor(scratch)),
@@ -115,8 +113,20 @@ pub fn norm_partials(
     }
 }
 
-/// Adds the `n` numbers of all [`norm_partials`] up: `out` = Σ g² over all parameters.
-pub fn norm_total(scratch: Tensor, n: usize, out: Tensor) -> Launch {
-    let sum = loss::sum_partials(scratch, n, Destination::tensor(out));
-    Launch { name: "norm_total".into(), ..sum }
+/// Joins the `n` parts of all [`norm_partials`]: `factors` ([`FACTORS`] of them) bring the norm of all
+/// gradients together down to `longest`.
+pub fn norm_clip(scratch: Tensor, n: usize, longest: f32, factors: Tensor) -> Launch {
+    Launch {
+        name: "norm_clip".into(),
+        parts: vec![PRELUDE, NORM, TREE_NORM, part!("norm_clip")],
+        constants: vec![("CLIP_NORM", f64::from(longest))],
+        dims: vec![word(n)],
+        operands: vec![
+            ("partials", Operand::Tensor(scratch)),
+            ("factors", Operand::Tensor(factors)),
+        ],
+        workgroups: 1,
+        turns: norm_turns(n),
+        multiply_adds: 0,
+    }
 }

@@ -3,7 +3,7 @@
 use super::Portion;
 use super::lower::Lowering;
 use crate::Error;
-use crate::graph::{Pass, Role, Shape, Tensor, Update};
+use crate::graph::{Pass, Role, Tensor, Update};
 use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
@@ -31,8 +31,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     }
     let chunks: Vec<usize> =
         lowering.lowered.arena.chunks.iter().map(|&bytes| (bytes / 4) as usize).collect();
-    let norm = pass.clip_norm.map(|_| global_norm(lowering, &chunks));
-    let clip = pass.clip_norm.zip(norm).map(|(norm, squares)| update::Clip { norm, squares });
+    let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &chunks, longest));
     let loss = lowering.destination(pass.loss);
     for (chunk, &count) in chunks.iter().enumerate() {
         let launch = update::update(pass.rule, clip, count, chunk, loss);
@@ -41,21 +40,21 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     Ok(())
 }
 
-/// The sum of squares of all gradients, as a scalar tensor.
-fn global_norm(lowering: &mut Lowering<'_>, chunks: &[usize]) -> Tensor {
+/// What all gradients are multiplied by, so that their norm is at most `longest`.
+fn clip_factors(lowering: &mut Lowering<'_>, chunks: &[usize], longest: f32) -> Tensor {
     let most = lowering.target.most_turns;
     let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count, most)).collect();
-    let partials =
-        lowering.scratch("partial sums of squares", [groups.iter().sum::<usize>().max(1)]);
-    let norm = lowering.scratch("squared norm", Shape::scalar());
+    let parts = groups.iter().sum::<usize>().max(1);
+    let partials = lowering.scratch("parts of the norm", [parts, update::NORM_WORDS]);
+    let factors = lowering.scratch("clipping", [update::FACTORS]);
     let mut offset = 0;
     for (chunk, (&count, &groups)) in chunks.iter().zip(&groups).enumerate() {
         let launch = update::norm_partials(chunk, count, partials, offset, groups);
         lowering.push(launch, Pass::Update);
         offset += groups;
     }
-    lowering.push(update::norm_total(partials, offset, norm), Pass::Update);
-    norm
+    lowering.push(update::norm_clip(partials, offset, longest, factors), Pass::Update);
+    factors
 }
 
 /// The tensor that may lie in the arena as this gradient: the gradient itself, or a copy.

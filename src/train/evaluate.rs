@@ -5,7 +5,6 @@ use super::model::Model;
 use super::sums::Sums;
 use super::trainer::Trainer;
 use crate::data::Dataset;
-use crate::graph::Loss;
 use crate::nn::Metric;
 use crate::{Error, Result};
 
@@ -74,48 +73,6 @@ impl Model {
             }
         }
         Ok(outputs)
-    }
-
-    /// As [`Model::predict`], with a softmax over each row (for binary cross-entropy: a sigmoid of
-    /// each output): the probabilities that belong to the logits.
-    ///
-    /// # Errors
-    /// As for [`Model::predict`].
-    pub async fn predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>> {
-        let (width, loss) = (self.architecture().output_width(), self.loss());
-        if matches!(loss, Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. }) {
-            let detail = format!("a model trained with {} has no probabilities", loss.name());
-            return Err(Error::shape("predict_probabilities", detail + "; use `predict`"));
-        }
-        let mut outputs = self.predict(features).await?;
-        if loss == Loss::BinaryCrossEntropy {
-            outputs.iter_mut().for_each(|z| *z = 1.0 / (1.0 + (-*z).exp()));
-            return Ok(outputs);
-        }
-        for row in outputs.chunks_mut(width.max(1)) {
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter_mut().for_each(|z| *z = (*z - largest).exp());
-            let sum: f32 = row.iter().sum();
-            row.iter_mut().for_each(|z| *z /= sum);
-        }
-        Ok(outputs)
-    }
-
-    /// The class of each row: the position of its largest output, the first of equals.
-    ///
-    /// # Errors
-    /// As for [`Model::predict`].
-    pub async fn predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>> {
-        let width = self.architecture().output_width();
-        let outputs = self.predict(features).await?;
-        let class = |row: &[f32]| {
-            let best = row
-                .iter()
-                .enumerate()
-                .reduce(|best, next| if next.1 > best.1 { next } else { best });
-            crate::kernel::word(best.map_or(0, |(class, _)| class))
-        };
-        Ok(outputs.chunks(width.max(1)).map(class).collect())
     }
 }
 

@@ -4,6 +4,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
 mod callback;
+mod classes;
 mod engine;
 mod evaluate;
 mod feed;

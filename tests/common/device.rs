@@ -131,6 +131,15 @@ impl Run {
         executor
     }
 
+    /// [`Run::run`] on numbers that need not be finite.
+    pub fn run_raw(&self, graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> {
+        let plan = self.plan(graph, outputs);
+        let mut executor = Executor::new_blocking(&gpu(), plan).expect("an executor");
+        write_all_raw(&executor, values);
+        executor.run_blocking(&self.steps).expect("steps");
+        outputs.iter().map(|&tensor| read(graph, &executor, tensor)).collect()
+    }
+
     /// Runs the steps and reads `outputs`. `u32` outputs come as floats.
     pub fn run(&self, graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> {
         let mut executor = self.executor(graph, outputs, values);
@@ -157,6 +166,17 @@ pub fn write_raw(executor: &Executor, tensor: Tensor, values: &[f32]) {
     let (buffer, offset) = executor.buffer_of(tensor).expect("an input");
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     executor.gpu().queue().write_buffer(buffer, offset, &bytes);
+}
+
+/// [`write`], of numbers too that are not finite.
+pub fn write_all_raw(executor: &Executor, values: &Values) {
+    for (&tensor, value) in values {
+        match value {
+            _ if executor.plan().place(tensor) == Place::Nowhere => {}
+            Value::F(_) => write_raw(executor, tensor, &super::f32s(value)),
+            Value::U(indices) => executor.write_indices(tensor, indices).expect("an input"),
+        }
+    }
 }
 
 fn read(graph: &Graph, executor: &Executor, tensor: Tensor) -> Vec<f32> {

@@ -54,8 +54,11 @@ impl Num {
         Num::of(value, inherited, 1.0)
     }
 
-    /// `value` with the error of its operands and `ulps` of its own.
+    /// `value` with the error of its operands and `ulps` of its own. What is not finite has none.
     fn of(value: f64, inherited: f64, ulps: f64) -> Self {
+        if !value.is_finite() {
+            return Num::exact(value);
+        }
         Num { value, error: inherited + ulps * ULP * value.abs() + TINY }
     }
 
@@ -73,6 +76,9 @@ impl Num {
 
     pub fn exp(self) -> Num {
         let y = self.value.exp();
+        if self.value == f64::NEG_INFINITY {
+            return Num::exact(y);
+        }
         let inherited = match self.error < 1.0 {
             true => y * self.error.exp_m1(),
             false => (self.value + self.error).exp() - y,
@@ -112,7 +118,11 @@ impl Num {
         Num { value: self.value.abs(), ..self }
     }
 
+    /// NaN if one of them is.
     pub fn max(self, other: Num) -> Num {
+        if self.value.is_nan() || other.value.is_nan() {
+            return Num::exact(f64::NAN);
+        }
         Num { value: self.value.max(other.value), error: self.error.max(other.error) }
     }
 

@@ -9,8 +9,8 @@ use wgrad::graph::{
 };
 
 use super::num::Num;
-use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric};
-pub use super::twin_update::{Trained, clip_factor, update};
+use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound};
+pub use super::twin_update::{Trained, update};
 
 /// What a tensor holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -204,7 +204,7 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             let rows = floats(0).chunks(columns).zip(value(1).indices());
             vec![Num::sum(rows.map(|(row, &label)| {
                 let (best, unsure) = largest(row);
-                hit(best == label as usize, unsure)
+                hit(best == label as usize && sound(row), unsure)
             }))]
         }
         Op::Count(count) => vec![metric(count, floats(0), floats(1), columns)],
@@ -304,12 +304,15 @@ fn unary(function: Unary, x: Num) -> Num {
     }
 }
 
-/// `dy` times the derivative. `saved` is the function's output `y` or its input `x`.
+/// `dy` times the derivative, which NaN has none of. `saved` is the function's output `y` or its input `x`.
 fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
+    if saved.value.is_nan() {
+        return saved;
+    }
     let (x, y) = (saved, saved);
     let unsure = saved.unsure_about(0.0);
     match function {
-        Unary::Relu => Num::either(y.value > 0.0, unsure, dy, ZERO),
+        Unary::Relu => Num::either(y.value > 0.0, unsure, dy, dy * ZERO),
         Unary::LeakyRelu { slope } => {
             Num::either(y.value > 0.0, unsure, dy, dy * Num::exact(f64::from(slope)))
         }
@@ -334,10 +337,13 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
     }
 }
 
-/// `factor · sign(e)`; nothing where `e` is 0.
+/// `factor · sign(e)`; NaN where `e` is NaN.
 pub(super) fn times_sign(e: Num, factor: Num) -> Num {
+    if e.value.is_nan() {
+        return e;
+    }
     if e.value == 0.0 && e.error == 0.0 {
-        return ZERO;
+        return factor * ZERO;
     }
     Num::either(e.value > 0.0, e.unsure_about(0.0), factor, -factor)
 }
@@ -353,7 +359,8 @@ pub(super) fn log_softmax(x: &[Num]) -> Vec<Num> {
     // ln Σ exp(x - max): the largest adds 1, so this is ln(1 + the others), which is small but not
     // 0 where one element stands out.
     let (top, _) = largest(x);
-    let others = (0..x.len()).filter(|&i| i != top);
+    // An infinite one adds NaN, ∞ - ∞.
+    let others = (0..x.len()).filter(|&i| i != top || !x[top].value.is_finite());
     let log_sum = Num::sum(others.map(|i| (x[i] - x[top]).exp())).ln_1p();
     x.iter().map(|&z| (z - x[top]) - log_sum).collect()
 }
@@ -366,7 +373,8 @@ fn reduce(reduction: Reduction, x: &[Num]) -> Num {
     }
 }
 
-/// The gradient of a maximum, shared evenly among equal largest elements.
+/// The gradient of a maximum, shared evenly among equal largest elements. Where the maximum is NaN, so is
+/// every difference quotient.
 fn max_grad(view: View, x: &[Num], dy: &[Num]) -> Vec<Num> {
     let View { outer, span, inner } = view;
     let mut dx = vec![ZERO; x.len()];
@@ -376,6 +384,10 @@ fn max_grad(view: View, x: &[Num], dy: &[Num]) -> Vec<Num> {
             let dy = dy[o * inner + i];
             let elements: Vec<Num> = (0..span).map(|s| x[at(s)]).collect();
             let largest = reduce(Reduction::Max, &elements);
+            if largest.value.is_nan() {
+                (0..span).for_each(|s| dx[at(s)] = largest);
+                continue;
+            }
             let is_largest = |x: Num| x.value == largest.value;
             // Rounding may have made another element the largest, or an equal one.
             let close = |x: Num| largest.value - x.value <= largest.error + x.error;

@@ -28,7 +28,12 @@ pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], column
             let rows = predictions.chunks(columns).zip(targets.chunks(columns));
             Num::sum(rows.flat_map(|(row, targets)| {
                 let targets = targets.to_vec();
-                log_softmax(row).into_iter().zip(targets).map(|(log_p, t)| -(t * log_p))
+                // 0·ln 0 is 0.
+                let term = |(log_p, t): (Num, Num)| match t.value == 0.0 && !log_p.value.is_nan() {
+                    true => ZERO,
+                    false => -(t * log_p),
+                };
+                log_softmax(row).into_iter().zip(targets).map(term)
             }))
             .over(n / columns)
         }
@@ -36,7 +41,9 @@ pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], column
             // log σ(z) = z - log(1 + eᶻ) = -log(1 + e⁻ᶻ), and 1 - σ(z) = σ(-z).
             Num::sum(pairs().map(|(z, t)| {
                 let tail = (-z.abs()).exp().ln_1p();
-                z.max(ZERO) - z * t + tail
+                // max(z, 0) - z·t, where 0·∞ is 0.
+                let share = if z.value >= 0.0 { ONE - t } else { t };
+                if share.value == 0.0 { tail } else { z.abs() * share + tail }
             }))
             .over(n)
         }
@@ -112,6 +119,11 @@ pub(super) fn largest(row: &[Num]) -> (usize, bool) {
     (best, unsure)
 }
 
+/// Whether there is no NaN among the numbers.
+pub(super) fn sound(row: &[Num]) -> bool {
+    row.iter().all(|x| !x.value.is_nan())
+}
+
 pub(super) fn hit(is_hit: bool, unsure: bool) -> Num {
     Num::either(is_hit, unsure, ONE, ZERO)
 }
@@ -121,13 +133,14 @@ pub(super) fn metric(count: Count, predictions: &[Num], targets: &[Num], columns
     match count {
         Count::CorrectBinary => Num::sum(pairs().map(|(z, t)| {
             let unsure = z.unsure_about(0.0) || t.unsure_about(0.5);
-            hit((z.value > 0.0) == (t.value > 0.5), unsure)
+            hit((z.value > 0.0) == (t.value > 0.5) && sound(&[z, t]), unsure)
         })),
         Count::CorrectProbabilities => {
             let rows = predictions.chunks(columns).zip(targets.chunks(columns));
             Num::sum(rows.map(|(p, t)| {
+                let is_sound = sound(p) && sound(t);
                 let ((p, unsure_p), (t, unsure_t)) = (largest(p), largest(t));
-                hit(p == t, unsure_p || unsure_t)
+                hit(p == t && is_sound, unsure_p || unsure_t)
             }))
         }
         Count::AbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())),

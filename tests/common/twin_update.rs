@@ -2,8 +2,8 @@
 
 use wgrad::graph::UpdateRule;
 
-use super::num::Num;
-use super::twin::{ONE, Value, ZERO};
+use super::num::{Num, TINY};
+use super::twin::{Value, ZERO};
 
 /// One parameter's share of an update.
 #[derive(Clone, Debug)]
@@ -28,15 +28,22 @@ impl Trained {
     }
 }
 
-/// The factor that brings the gradients' global norm down to `limit`.
-pub fn clip_factor(parameters: &[Trained], limit: Option<f32>) -> Num {
-    let Some(limit) = limit else { return ONE };
+/// `g` where gradients are clipped so that their norm is at most `limit`. The norm is found of gradients
+/// divided by a power of two near the largest, since f32 may not hold their squares.
+fn clipped(parameters: &[Trained], limit: f32) -> impl Fn(Num) -> Num + use<> {
+    let gradients = || parameters.iter().flat_map(|p| p.gradient.iter().copied());
+    let largest = gradients().map(|g| g.value.abs()).fold(0.0, f64::max);
+    let scale = if largest > 0.0 { largest.log2().floor().exp2() } else { 1.0 };
+    let down = Num::exact(1.0 / scale);
+    let norm = Num::sum(gradients().map(|g| (g * down).squared())).sqrt();
     let limit = Num::exact(f64::from(limit));
-    let squares = parameters.iter().flat_map(|p| p.gradient.iter().map(|g| g.squared()));
-    let norm = Num::sum(squares).sqrt();
-    let scaled = limit / norm;
-    let unsure = norm.unsure_about(limit.value);
-    Num::either(norm.value > limit.value, unsure, scaled, ONE)
+    let longest = limit.value / scale;
+    move |g| {
+        let shorter = g * down * (limit / norm);
+        // Either factor's product with a gradient may be flushed to zero.
+        let shorter = Num { error: shorter.error + TINY, ..shorter };
+        Num::either(norm.value > longest, norm.unsure_about(longest), shorter, g)
+    }
 }
 
 /// Moves `parameters` by `rule` in step number `step`, counted from 1.
@@ -47,15 +54,13 @@ pub fn update(
     step: u64,
     parameters: &mut [Trained],
 ) {
-    let factor = clip_factor(parameters, clip_norm);
+    let clip = clip_norm.map(|limit| clipped(parameters, limit));
     let rate = Num::exact(f64::from(learning_rate));
     for parameter in parameters {
         for i in 0..parameter.value.len() {
             let w = parameter.value[i];
-            let g = match clip_norm {
-                Some(_) => parameter.gradient[i] * factor,
-                None => parameter.gradient[i],
-            };
+            let g = parameter.gradient[i];
+            let g = clip.as_ref().map_or(g, |clipped| clipped(g));
             let (state1, state2) = (&mut parameter.state1[i], &mut parameter.state2[i]);
             parameter.value[i] = move_one(rule, rate, step, w, g, state1, state2);
         }

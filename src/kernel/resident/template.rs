@@ -59,6 +59,9 @@ impl Net {
             .source
             .replace("override SLOPE: f32;", "const SLOPE: f32 = 0.0;");
         let mut parts = vec![PRELUDE.source, part!("log1p").source, &activation];
+        if self.clip {
+            parts.push(part!("norm").source);
+        }
         if self.held == Held::Memory {
             let rows: &Part = match self.lanes {
                 _ if !self.subgroups => part!("matmul_rows_alone"),
@@ -215,11 +218,11 @@ impl Net {
 /// `activate` would bring the code of all functions to each of many calls.
 fn formulas(function: Unary) -> (String, String) {
     let (forward, derivative) = match function {
-        Unary::Relu => ("select(x, 0.0, x < 0.0)", "select(0.0, 1.0, saved > 0.0)"),
+        Unary::Relu => ("relu(x)", "relu_grad(saved)"),
         Unary::LeakyRelu { slope } => {
             return (
                 format!("select({slope:?} * x, x, x > 0.0)"),
-                format!("select({slope:?}, 1.0, saved > 0.0)"),
+                format!("leaky_relu_grad({slope:?}, saved)"),
             );
         }
         Unary::Sigmoid => ("sigmoid(x)", "saved * (1.0 - saved)"),
@@ -231,7 +234,7 @@ fn formulas(function: Unary) -> (String, String) {
         Unary::Sqrt => ("sqrt(x)", "0.5 / saved"),
         Unary::Reciprocal => ("1.0 / x", "-saved * saved"),
         Unary::Square => ("x * x", "2.0 * saved"),
-        Unary::Abs => ("abs(x)", "sign(saved)"),
+        Unary::Abs => ("abs(x)", "sign_of(saved)"),
     };
     (forward.into(), derivative.into())
 }

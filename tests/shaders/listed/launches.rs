@@ -3,7 +3,6 @@
 use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, UpdateRule};
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
-use wgrad::kernel::update::Clip;
 use wgrad::kernel::{
     GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows, softmax,
     update,
@@ -179,7 +178,7 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
 }
 
 fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
-    let (squares, partials) = (tensors.f32([]), tensors.f32([3]));
+    let (factors, partials) = (tensors.f32([2]), tensors.f32([3, 2]));
     let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
     let mut rules = vec![UpdateRule::Sgd { weight_decay: 0.1 }];
     for flag in [false, true] {
@@ -193,12 +192,11 @@ fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
         });
     }
     let of_rule = |&rule: &UpdateRule| {
-        [None, Some(Clip { norm: 1.0, squares })]
-            .map(|clip| update::update(rule, clip, 100, 0, loss))
+        [None, Some(factors)].map(|clip| update::update(rule, clip, 100, 0, loss))
     };
     let mut launches: Vec<Launch> = rules.iter().flat_map(of_rule).collect();
     launches.push(update::norm_partials(0, 100, partials, 1, 2));
-    launches.push(update::norm_total(partials, 3, squares));
+    launches.push(update::norm_clip(partials, 3, 1.0, factors));
     launches
 }
 
