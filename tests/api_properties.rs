@@ -261,9 +261,14 @@ fn no_call_panics() {
                 let inputs: usize = plan.inputs().iter().map(bytes).sum();
                 if inputs as u64 + plan.memory().bytes() + plan.arena().bytes() < 1 << 20 {
                     one_more(&bound);
+                    // A plan that trains takes no step without a learning rate.
+                    let step = match plan.rule() {
+                        Some(rule) => Step::training(rule, 0, 0, 1e-3),
+                        None => Step::forward(0),
+                    };
                     let executor = Executor::new_blocking(NOOP.with(|gpu| *gpu), plan);
                     prop_assert!(executor.is_ok(), "{:?}", executor.err());
-                    let ran = executor.unwrap().run_blocking(&[Step::forward(0); 2]);
+                    let ran = executor.unwrap().run_blocking(&[step; 2]);
                     prop_assert!(ran.is_ok(), "{:?}", ran.err());
                 }
             }
