@@ -149,8 +149,8 @@ impl Ring {
             self.free.push(copied.staging);
         }
         let place = self.under_way.iter().position(|(copied, _)| copied.first == first);
-        if let Some((copied, _)) = place.and_then(|place| self.under_way.remove(place)) {
-            copied.staging.unmap();
+        if let Some((copied, arrival)) = place.and_then(|place| self.under_way.remove(place)) {
+            arrival.give_up(&copied.staging);
             self.free.push(copied.staging);
         }
     }

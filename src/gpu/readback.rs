@@ -64,6 +64,11 @@ pub(crate) fn map(gpu: &Gpu, buffer: &wgpu::Buffer, bytes: u64, during: &'static
 }
 
 impl Arrival {
+    /// Asks for `buffer`, which it is of, no more. What a lost device has against that is of no use to anybody.
+    pub(crate) fn give_up(self, buffer: &wgpu::Buffer) {
+        self.gpu.refused(|| buffer.unmap());
+    }
+
     /// Whether awaiting would return at once. Lets the device make progress where it needs that.
     pub(crate) fn is_ready(&self) -> bool {
         #[cfg(not(target_arch = "wasm32"))]
