@@ -3,7 +3,7 @@
 mod common;
 
 use common::cases::Net;
-use common::{Run, check, compare, step_from, twin};
+use common::{Run, check, compare, narrowest, step_from, twin};
 use wgrad::exec::Step;
 use wgrad::graph::{Reduction, Shape};
 
@@ -174,9 +174,10 @@ fn batches() {
                 let run = Run { steps, fuse, ..Run::default() };
                 let found = run.run(&net.graph, &outputs, &net.values);
                 let all = twin::evaluate(&net.graph, &net.values, batch_start);
-                let narrow = Run { max_workgroups: Some(2), ..run };
+                let most = narrowest(&run.plan(&net.graph, &outputs));
+                let narrow = Run { max_workgroups: Some(most), ..run };
                 let narrow = narrow.run(&net.graph, &outputs, &net.values);
-                assert_eq!(found, narrow, "two workgroups in a dimension");
+                assert_eq!(found, narrow, "few workgroups in a dimension");
                 for (&output, found) in outputs.iter().zip(&found) {
                     let name = format!("{rows} of {x_shape:?} from {batch_start}, fuse: {fuse}");
                     compare(&name, found, &twin::value_of(&net.graph, &all, output));

@@ -12,8 +12,8 @@ pub mod twin_losses;
 pub mod twin_update;
 
 pub use device::{
-    Run, check, check_run, compare, fresh, gpu, lanes, run, step_from, tilings, within_bounds,
-    write, write_raw,
+    Run, check, check_run, compare, fresh, gpu, lanes, narrowest, run, step_from, tilings,
+    within_bounds, write, write_raw,
 };
 
 use cases::Case;
