@@ -140,17 +140,17 @@ pub fn cut(costs: &[u64], stages: usize) -> Result<Vec<usize>> {
     // A row of the table for one group more than the row before; in column n the first n layers: the cost
     // of the most expensive of their groups, and the size of the last group.
     // No group at all has the first 0 layers, and no more.
-    let mut rows: Vec<Vec<Option<(u64, usize)>>> =
+    let mut rows: Vec<Vec<Option<(u128, usize)>>> =
         vec![(0..=costs.len()).map(|n| (n == 0).then_some((0, 0))).collect()];
     for _ in 0..stages {
         let before = rows.last().map_or(&[][..], Vec::as_slice);
         let row = (0..=costs.len()).map(|n| {
-            let mut best: Option<(u64, usize)> = None;
-            let mut last_group = 0_u64;
+            let mut best: Option<(u128, usize)> = None;
+            let mut last_group = 0_u128;
             // The last group grows by the layer before it.
             let layers = costs.iter().take(n).rev().zip(before.iter().take(n).rev());
             for (size, (cost, earlier)) in (1..).zip(layers) {
-                last_group = last_group.saturating_add(*cost);
+                last_group = last_group.saturating_add(u128::from(*cost));
                 let Some((earlier, _)) = *earlier else { continue };
                 let dearest = earlier.max(last_group);
                 if best.is_none_or(|(cost, _)| dearest < cost) {
