@@ -284,6 +284,16 @@ fn is_lost(name: &str, result: Result<()>) {
     }
 }
 
+/// The same of a call after another has met the loss: lanes that were given up are asked nothing any more.
+fn is_lost_still(name: &str, result: Result<()>) {
+    match result {
+        // The state is the host's, for lanes to come.
+        Ok(()) if name == "Parallel::set_state" => {}
+        Err(Error::Argument { .. }) if name.starts_with("Parallel") => {}
+        result => is_lost(name, result),
+    }
+}
+
 /// Everything after `destroy()`, one call after another and each as the first.
 #[test]
 fn after_its_end_every_call_says_lost() {
@@ -295,7 +305,7 @@ fn after_its_end_every_call_says_lost() {
             scene.gpu.device().destroy();
             assert!(scene.gpu.is_lost());
             for (name, call) in CALLS {
-                is_lost(name, call(scene));
+                is_lost_still(name, call(scene));
             }
         }
         for (name, call) in CALLS {
@@ -336,11 +346,7 @@ fn lose_during(name: &str, scene: &mut Scene, call: Call, moment: f64) {
         }
     });
     assert!(says_lost(&first), "{name}: {first:?}");
-    match call(scene) {
-        // Lanes that were given up are asked nothing any more.
-        Err(Error::Argument { .. }) if name.starts_with("Parallel") => {}
-        after => is_lost(name, after),
-    }
+    is_lost_still(name, call(scene));
     assert!(scene.gpu.is_lost(), "{name}");
 }
 
