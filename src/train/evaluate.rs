@@ -56,8 +56,8 @@ impl Model {
             let rule = "finite; replace it by a finite number or leave its row out";
             return Err(Error::argument(&name, value, rule));
         }
-        let mut outputs =
-            Vec::with_capacity(features.len() / width * self.architecture().output_width());
+        let rows = features.len() / width;
+        let mut outputs = room_for(rows, self.architecture().output_width())?;
         let (mut rest, mut most) = (features, 1 << self.block_rows(MOST_ROWS).ilog2());
         while !rest.is_empty() {
             let rows = (rest.len() / width).min(most);
@@ -73,6 +73,22 @@ impl Model {
             }
         }
         Ok(outputs)
+    }
+}
+
+/// An empty vector with room for `rows` × `width` numbers.
+///
+/// # Errors
+/// If no memory holds so many: a browser's holds 4 GB, whatever the machine has.
+fn room_for(rows: usize, width: usize) -> Result<Vec<f32>> {
+    let mut outputs = Vec::new();
+    match rows.checked_mul(width).map(|numbers| outputs.try_reserve_exact(numbers)) {
+        Some(Ok(())) => Ok(outputs),
+        _ => {
+            let value = format!("{rows} rows of {width}");
+            let rule = "what the memory holds at once; predict fewer rows at a time";
+            Err(Error::argument("number of outputs", value, rule))
+        }
     }
 }
 
