@@ -12,9 +12,29 @@ use crate::options::shown;
 /// The numbers of a `Float32Array`.
 pub fn floats(name: &str, value: &JsValue) -> Result<Vec<f32>> {
     match value.dyn_ref::<Float32Array>() {
-        Some(array) => Ok(array.to_vec()),
+        Some(array) => {
+            let mut copy = room(name, array.length())?;
+            array.copy_to(&mut copy);
+            Ok(copy)
+        }
         None => Err(argument(name, shown(value), "a Float32Array")),
     }
+}
+
+/// `length` zeros, for the numbers of a typed array: pages may have more of them than WebAssembly.
+///
+/// # Errors
+/// If there is no memory for so many.
+pub fn room<T: Clone + Default>(name: &str, length: u32) -> Result<Vec<T>> {
+    let length = length as usize;
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(length).map_err(|_| {
+        let rule =
+            "no more than WebAssembly's memory holds (4 GB in all); pass fewer rows at a time";
+        argument(format!("the length of {name}"), length.to_string(), rule)
+    })?;
+    zeros.resize(length, T::default());
+    Ok(zeros)
 }
 
 /// Rows for `model`: numbers or class labels, as its loss takes them.
@@ -26,14 +46,16 @@ pub fn dataset(model: &Sequential, loss: Loss, x: &JsValue, y: &JsValue) -> Resu
             let rule = format!("a Uint32Array with a class per row, which {} takes", loss.name());
             return Err(argument("y", shown(y), rule));
         };
-        Dataset::classification(features, inputs, labels.to_vec(), outputs)
+        let mut copy = room("y", labels.length())?;
+        labels.copy_to(&mut copy);
+        Dataset::classification(features, inputs, copy, outputs)
     } else {
-        let Some(values) = y.dyn_ref::<Float32Array>() else {
+        if !y.is_instance_of::<Float32Array>() {
             let rule =
                 format!("a Float32Array with {outputs} per row, which {} takes", loss.name());
             return Err(argument("y", shown(y), rule));
-        };
-        Dataset::regression(features, inputs, values.to_vec(), outputs)
+        }
+        Dataset::regression(features, inputs, floats("y", y)?, outputs)
     };
     data.map_err(js)
 }

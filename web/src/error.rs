@@ -9,6 +9,10 @@ pub type Result<T, E = JsValue> = std::result::Result<T, E>;
 extern "C" {
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     pub fn log(text: &str);
+
+    /// Of `guard.js`: no call after this one enters the module, and all under way are rejected.
+    #[wasm_bindgen(js_name = wgradFailed)]
+    pub fn failed(reason: &str);
 }
 
 /// An `Error` with wgrad's message; its `name` is the kind of error, as in Rust.

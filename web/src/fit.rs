@@ -1,6 +1,6 @@
 //! `Model.fit`: options and the callback.
 
-use js_sys::Function;
+use js_sys::{Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::data::Dataset;
 use wgrad::nn::{Loss, Sequential};
@@ -102,6 +102,12 @@ impl Callback for Report {
         let Some(call) = &self.call else { return Signal::Continue };
         match call.call1(&JsValue::NULL, &epoch_log(log)) {
             Ok(answer) if answer.as_bool() == Some(false) => Signal::Stop,
+            Ok(answer) if is_promise(&answer) => {
+                let rule = "false or nothing, at once: training does not wait for an async function. \
+                            Between epochs a page waits in a loop of its own, with model.trainer()";
+                self.thrown = Some(argument("what onEpoch returned", "a promise", rule));
+                Signal::Stop
+            }
             Ok(_) => Signal::Continue,
             Err(thrown) => {
                 self.thrown = Some(thrown);
@@ -109,4 +115,9 @@ impl Callback for Report {
             }
         }
     }
+}
+
+/// Whether `await` would wait for it.
+fn is_promise(value: &JsValue) -> bool {
+    value.is_object() && Reflect::get(value, &"then".into()).is_ok_and(|then| then.is_function())
 }

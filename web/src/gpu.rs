@@ -1,9 +1,11 @@
 //! `Gpu`.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -44,7 +46,9 @@ impl Gpu {
     #[wasm_bindgen(unchecked_return_type = "Promise<Gpu>")]
     pub fn create() -> Promise {
         promise(Ok(async {
-            let gpu = wgrad::Gpu::new().await.map_err(no_gpu)?;
+            let mut creation = Box::pin(wgrad::Gpu::new());
+            let poll = |context: &mut Context<'_>| in_scope(|| creation.as_mut().poll(context));
+            let gpu = poll_fn(poll).await?.map_err(no_gpu)?;
             let adapter = adapter_name().await.unwrap_or_else(|_| gpu.describe());
             let destroyed = Rc::default();
             Ok(Gpu { device: Device { gpu, destroyed }, adapter }.into())
@@ -77,6 +81,33 @@ impl Gpu {
         self.device.destroyed.set(true);
         self.device.gpu.device().destroy();
     }
+}
+
+/// Runs `work` where wgpu finds `navigator.gpu`: it asks a window or a worker for it, and panics where there
+/// is neither, as in Node.js, which for the time of `work` calls itself a worker.
+///
+/// # Errors
+/// If there is neither, and no `navigator.gpu`.
+fn in_scope<T>(work: impl FnOnce() -> Poll<T>) -> Poll<Result<T>> {
+    let global = js_sys::global();
+    let has = |name: &str| Reflect::has(&global, &name.into()).unwrap_or(false);
+    if has("Window") || has("WorkerGlobalScope") {
+        return work().map(Ok);
+    }
+    let gpu = Reflect::get(&global, &"navigator".into())
+        .and_then(|navigator| Reflect::get(&navigator, &"gpu".into()));
+    if gpu.is_ok_and(|gpu| gpu.is_object()) {
+        let scope = JsValue::from("WorkerGlobalScope");
+        let _ = Reflect::set(&global, &scope, &Object::new());
+        let done = work();
+        let _ = Reflect::delete_property(&global, &scope);
+        return done.map(Ok);
+    }
+    Poll::Ready(Err(js(wgrad::Error::NoAdapter {
+        wanted: "any adapter".into(),
+        found: "no navigator.gpu".into(),
+        remedy: "In Node.js install the package webgpu, and put its create([]) there.".into(),
+    })))
 }
 
 /// Vendor and architecture, which wgpu leaves out.

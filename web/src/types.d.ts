@@ -1,3 +1,10 @@
+declare global {
+  // Of ES2026, for those who compile against an earlier library; the same symbol where there is one.
+  interface SymbolConstructor {
+    readonly dispose: unique symbol;
+  }
+}
+
 /** A layer of a model. */
 export type Layer =
   | {
@@ -74,7 +81,7 @@ export interface FitOptions extends TrainerOptions {
   epochs: number;
   /** Rows to evaluate the model on after every epoch. */
   validation?: { x: Float32Array; y: Float32Array | Uint32Array };
-  /** Called after every epoch; `false` ends training. */
+  /** Called after every epoch; `false` ends training. Not an async function: training does not wait. */
   onEpoch?: (log: EpochLog) => boolean | void;
 }
 

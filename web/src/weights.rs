@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::train::Model;
 
-use crate::convert::{Record, floats};
+use crate::convert::{Record, floats, room};
 use crate::error::{Result, argument, js};
 use crate::options::shown;
 
@@ -61,7 +61,8 @@ pub fn import(model: &mut Model, bytes: &JsValue) -> Result<()> {
     let Some(array) = bytes.dyn_ref::<Uint8Array>() else {
         return Err(argument("bytes", shown(bytes), "a Uint8Array"));
     };
-    let bytes = array.to_vec();
+    let mut bytes: Vec<u8> = room("bytes", array.length())?;
+    array.copy_to(&mut bytes);
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| argument("bytes", error.to_string(), "a whole safetensors file"))?;
     let mut weights = Vec::new();

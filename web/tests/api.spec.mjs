@@ -246,6 +246,43 @@ test('what onEpoch throws comes out of fit, and the model goes on', async () => 
   assert.ok(loss > 0);
 });
 
+test('an onEpoch that answers with a promise is refused: training does not wait for it', async () => {
+  const { refusals, steps } = await run(async () => {
+    const { x, y } = articleData(64);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const refusals = [];
+    for (const onEpoch of [async () => false, async () => {}, () => ({ then() {} })]) {
+      refusals.push(await refusal(() => model.fit(x, y, { epochs: 5, onEpoch })));
+    }
+    const { steps } = model;
+    model.free();
+    return { refusals, steps };
+  });
+  for (const refused of refusals) {
+    assert.equal(refused?.name, 'Argument');
+    assert.match(refused.message, /what onEpoch returned is a promise; it must be false or nothing, at once: .*model\.trainer/);
+  }
+  assert.equal(steps, 3 * 2, 'each ended after its first epoch');
+});
+
+test('R² of targets that are all alike is what the engine says it is', async () => {
+  const found = await run(async () => {
+    const { x } = articleData(64);
+    const y = new Float32Array(64).fill(0.5);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const trainer = await model.trainer(x, y, {});
+    const answer = [
+      (await model.evaluate(x, y)).metrics.r_squared,
+      (await trainer.epoch()).metrics.r_squared,
+      (await model.fit(x, y, { epochs: 1 })).epochs[0].metrics.r_squared,
+    ].map(String);
+    trainer.free();
+    model.free();
+    return answer;
+  });
+  assert.ok(found.every((value) => value === found[0] && value !== '-Infinity'), `${found}`);
+});
+
 test('evaluate, predict, probabilities and classes agree with arithmetic', async () => {
   const found = await run(async () => {
     const model = await wgrad.Model.create(gpu, {
@@ -437,6 +474,7 @@ test('errors name the thing, the value and the rule', async () => {
       predictLength: () => model.predict(x.subarray(0, 7)),
       predictNan: () => model.predict(nan),
       trainer: () => model.trainer(x, y, { batchSize: 'many' }),
+      oneClass: config({ loss: 'softmax_cross_entropy', layers: [{ type: 'dense', units: 1 }], metrics: [] }),
       huge: () => wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 4e9 }, { type: 'dense', units: 1 }] }),
     };
     const results = {};
@@ -454,7 +492,7 @@ test('errors name the thing, the value and the rule', async () => {
     noInputs: /config.inputs is missing; it must be the number of features per row/,
     zeroInputs: /input width is 0; it must be from 1 to 4294967295/,
     halfInputs: /config.inputs is 1.5; it must be a whole number/,
-    noLayers: /layers is 0; it must be at least one dense layer/,
+    noLayers: /number of dense layers is 0; it must be at least 1/,
     layersNot: /config.layers is 'dense'; it must be an array of layers/,
     zeroUnits: /units of layer 0 \(dense\) is 0; it must be at least 1/,
     noUnits: /config.layers\[0\].units is missing/,
@@ -483,16 +521,15 @@ test('errors name the thing, the value and the rule', async () => {
     predictLength: /number of features is 7; it must be a positive multiple of the 10/,
     predictNan: /feature 3 of row 1 is NaN; it must be finite/,
     trainer: /options.batchSize is 'many'; it must be a whole number/,
+    oneClass: /softmax_cross_entropy/,
     huge: /./,
     steps: /count is 0; it must be at least 1/,
     stepsNan: /count is NaN; it must be a whole number/,
   };
   assert.equal(refusals.fits, null, 'after all of these the model still trains');
-  for (const [name, pattern] of Object.entries(expected)) {
-    assert.ok(refusals[name], `${name} is refused`);
-    assert.match(refusals[name].message, pattern, name);
-    assert.notEqual(refusals[name].name, 'string', `${name} is an Error`);
-  }
+  const wrong = Object.entries(expected).filter(([name, pattern]) =>
+    !pattern.test(refusals[name]?.message) || refusals[name].name === 'string');
+  assert.deepEqual(wrong.map(([name]) => [name, refusals[name]]), []);
 });
 
 test('a loss that explodes stops training with finite weights', async () => {
@@ -563,8 +600,154 @@ test('after free(), calls are refused and nothing crashes', async () => {
     return { epochs: history.epochs.length, refused, steps };
   });
   assert.equal(found.epochs, 3);
-  assert.ok(found.refused);
+  assert.equal(found.refused?.name, 'Argument');
   assert.equal(found.steps, 10);
+});
+
+/**
+ * Calls every method and reads every getter of `object`, which is not to be used; in the page. Says of each how
+ * it ended: it must be an Error, from a promise unless the call answers at once.
+ */
+const MISUSE = `async (Class, object) => {
+  const sync = ['free', 'counters', 'destroy', 'summary'];
+  const ends = [];
+  for (const [key, { get, value }] of Object.entries(Object.getOwnPropertyDescriptors(Class.prototype))) {
+    if (key === 'constructor' || key.startsWith('__')) continue;
+    let [way, error] = ['threw', null];
+    try {
+      const answer = get ? get.call(object) : value.call(object);
+      way = answer instanceof Promise ? 'rejected' : 'answered';
+      await answer;
+    } catch (reason) { error = reason; }
+    ends.push({ key, way, wanted: get || sync.includes(key) ? 'threw' : 'rejected', name: error?.name, message: error?.message });
+  }
+  return ends;
+}`;
+
+test('whatever is called on what was freed, or made by new, or by way of another object, is an Error that says what to do', async () => {
+  const found = await page.evaluate(async (text) => {
+    const misuse = (0, eval)(text);
+    const { x, y } = articleData(64);
+    const one = await wgrad.Gpu.create();
+    const model = await wgrad.Model.create(one, articleConfig());
+    const trainer = await model.trainer(x, y, {});
+    const objects = { Gpu: one, Model: model, Trainer: trainer };
+    for (const object of Object.values(objects)) object.free();
+    const answer = {};
+    for (const [name, object] of Object.entries(objects)) {
+      const Class = wgrad[name];
+      answer[name] = {
+        freed: await misuse(Class, object),
+        foreign: [...await misuse(Class, undefined), ...await misuse(Class, {}), ...await misuse(Class, Object.create(Class.prototype))],
+        made: await refusal(() => new Class()),
+        named: Class.name,
+      };
+    }
+    answer.arguments = [];
+    for (const value of [undefined, null, 3, {}, model, one]) {
+      const promise = wgrad.Model.create(value, articleConfig());
+      answer.arguments.push(await refusal(() => promise));
+    }
+    answer.shown = await refusal(() => wgrad.Model.create(gpu, { ...articleConfig(), layers: gpu }));
+    answer.alive = await refusal(async () => {
+      const next = await wgrad.Model.create(gpu, articleConfig());
+      await next.fit(x, y, { epochs: 1 });
+      next.free();
+      next[Symbol.dispose]?.();
+    });
+    return answer;
+  }, MISUSE);
+  for (const [name, made] of [['Gpu', 'await Gpu.create()'], ['Model', 'await Model.create(gpu, config)'], ['Trainer', 'await model.trainer(x, y, options)']]) {
+    const { freed, foreign, made: constructed, named } = found[name];
+    assert.equal(named, name);
+    assert.ok(freed.length >= 3 && freed.some(({ key }) => key === 'free'), `${freed.map(({ key }) => key)}`);
+    for (const { key, way, wanted, name: kind, message } of [...freed, ...foreign]) {
+      assert.equal(way, wanted, `${name}.${key}: ${message}`);
+      assert.equal(kind, 'Argument', `${name}.${key}: ${message}`);
+      assert.ok(message.includes(name) && message.includes(made), `${name}.${key}: ${message}`);
+    }
+    assert.equal(constructed?.name, 'Argument');
+    assert.equal(constructed.message, `new ${name}() makes nothing; write ${made}`);
+  }
+  for (const refused of found.arguments) {
+    assert.equal(refused?.name, 'Argument');
+    assert.match(refused.message, /^gpu is .*await Gpu\.create\(\)$/);
+  }
+  assert.match(found.shown.message, /config.layers is of type Gpu; it must be an array/);
+  assert.equal(found.alive, null);
+});
+
+test('calls before init() are refused with what to do', async () => {
+  const bare = await browser.newPage();
+  await bare.goto(`${server.url}/tests/lib/bare.html`);
+  const refused = await bare.evaluate(async () => {
+    const { Gpu, Model } = await import('/pkg/wgrad.js');
+    const ends = [];
+    for (const promise of [Gpu.create(), Model.create()]) {
+      ends.push(await promise.catch(({ name, message }) => ({ name, message })));
+    }
+    return ends;
+  });
+  await bare.close();
+  for (const { name, message } of refused) {
+    assert.equal(name, 'Argument');
+    assert.match(message, /create\(\) comes before init\(\); write await init\(\) first/);
+  }
+});
+
+test('more numbers than the memory holds are refused, and the model goes on', async () => {
+  const fresh = await openPage();
+  const found = await fresh.evaluate(async () => {
+    const { x, y } = articleData(64);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    // 10⁹ outputs of a thousand rows: more than the memory of WebAssembly, not more than the page's.
+    const wide = await wgrad.Model.create(gpu, { ...articleConfig(), inputs: 1, layers: [{ type: 'dense', units: 10_000 }], metrics: [] });
+    const many = new Float32Array(1e9);
+    const answer = {
+      features: await refusal(() => model.predict(many)),
+      classes: await refusal(() => model.predictClasses(many)),
+      rows: await refusal(() => model.fit(many, y, { epochs: 1 })),
+      targets: await refusal(() => model.evaluate(x, many)),
+      trainer: await refusal(() => model.trainer(many, many, {})),
+      weights: await refusal(() => model.setWeights([many])),
+      file: await refusal(() => model.importWeights(new Uint8Array(many.buffer))),
+      outputs: await refusal(() => wide.predict(new Float32Array(100_000))),
+    };
+    answer.after = await refusal(() => model.fit(x, y, { epochs: 1 }));
+    return answer;
+  });
+  await fresh.close();
+  const { after, outputs, ...lengths } = found;
+  for (const [what, refused] of Object.entries(lengths)) {
+    assert.equal(refused?.name, 'Argument', `${what}: ${refused?.message}`);
+    assert.match(refused.message, /the length of .* is \d+; it must be no more than WebAssembly's memory holds/, what);
+  }
+  assert.match(outputs.message, /number of outputs is 100000 rows of 10000; it must be what the memory holds/);
+  assert.equal(after, null, 'the module is whole');
+});
+
+test('when the module fails, calls under way and all later ones are rejected', async () => {
+  const fresh = await openPage();
+  const found = await fresh.evaluate(async () => {
+    const { x, y } = articleData(1000);
+    const model = await wgrad.Model.create(gpu, articleConfig());
+    const running = refusal(() => model.fit(x, y, { epochs: 100_000 }));
+    // No memory for what an import hands over: a trap, and nobody's but the module's.
+    try { wasm.__wbindgen_malloc(2 ** 32 - 1, 2 ** 20); } catch {}
+    const answer = {
+      running: await running,
+      later: await refusal(() => model.predict(x)),
+      created: await refusal(() => wgrad.Gpu.create()),
+      read: await refusal(() => model.steps),
+    };
+    model.free();
+    return answer;
+  });
+  await fresh.close();
+  for (const [what, refused] of Object.entries(found)) {
+    assert.equal(refused?.name, 'Bug', what);
+    assert.match(refused.message, /wgrad has failed, and answers no more: .*; reload the page/, what);
+  }
 });
 
 test('100 models created, trained and freed leave nothing behind', async () => {

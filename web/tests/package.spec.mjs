@@ -43,13 +43,16 @@ test('npm packs it', () => {
   assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json', 'wgrad.d.ts', 'wgrad.js', 'wgrad_bg.wasm']);
 });
 
-test('its types fit the documented use', () => {
+test('its types fit the documented use, with and without Symbol.dispose in the library', () => {
   const tsc = `${web}/node_modules/typescript/bin/tsc`;
-  const options = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', '--lib', 'esnext,dom'];
-  try {
-    execFileSync(process.execPath, [tsc, ...options, `${web}/tests/types.ts`], { encoding: 'utf8' });
-  } catch (error) {
-    assert.fail(error.stdout);
+  const options = ['--noEmit', '--strict', '--module', 'esnext', '--moduleResolution', 'bundler'];
+  for (const [target, files] of [['es2022', ['types.ts']], ['esnext', ['types.ts', 'types.using.ts']]]) {
+    const lib = ['--target', target, '--lib', `${target},dom`];
+    try {
+      execFileSync(process.execPath, [tsc, ...options, ...lib, ...files.map((file) => `${web}/tests/${file}`)], { encoding: 'utf8' });
+    } catch (error) {
+      assert.fail(`${target}: ${error.stdout}`);
+    }
   }
 });
 

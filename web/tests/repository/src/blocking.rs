@@ -1,16 +1,18 @@
 //! The blocking calls that wgrad and the standard library have natively, as traits.
 
+use std::borrow::Borrow;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use pollster::block_on;
 use wasm_bindgen_futures::JsFuture;
 use wgrad::data::Dataset;
-use wgrad::exec::{Executor, ExecutorOptions, Results, Step};
+use wgrad::exec::{Executor, ExecutorOptions, Parameters, Results, Step};
 use wgrad::graph::Tensor;
 use wgrad::nn::Sequential;
 use wgrad::plan::Plan;
-use wgrad::train::{Compile, Evaluation, Fit, History, Model};
+use wgrad::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
 use wgrad::{AdapterChoice, Gpu, Result};
 
 pub trait BlockingGpu: Sized {
@@ -80,6 +82,12 @@ pub trait BlockingModel {
     fn predict_classes_blocking(&mut self, features: &[f32]) -> Result<Vec<u32>>;
     fn predict_probabilities_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
     fn weights_blocking(&self) -> Result<Vec<(String, Vec<f32>)>>;
+    fn trainer_blocking<D: Borrow<Dataset>>(
+        &self,
+        data: D,
+        batch: usize,
+        residency: Residency,
+    ) -> Result<Trainer<D>>;
 }
 
 impl BlockingModel for Model {
@@ -105,6 +113,53 @@ impl BlockingModel for Model {
 
     fn weights_blocking(&self) -> Result<Vec<(String, Vec<f32>)>> {
         block_on(self.weights())
+    }
+
+    fn trainer_blocking<D: Borrow<Dataset>>(
+        &self,
+        data: D,
+        batch: usize,
+        residency: Residency,
+    ) -> Result<Trainer<D>> {
+        block_on(self.trainer(data, batch, residency))
+    }
+}
+
+pub trait BlockingTrainer {
+    fn submit_blocking(
+        &mut self,
+        batches: Range<usize>,
+        step: impl FnMut(usize) -> Step,
+    ) -> Result<()>;
+    fn results_blocking(&mut self) -> Result<Option<Vec<StepResult>>>;
+}
+
+impl<D: Borrow<Dataset>> BlockingTrainer for Trainer<D> {
+    fn submit_blocking(
+        &mut self,
+        batches: Range<usize>,
+        step: impl FnMut(usize) -> Step,
+    ) -> Result<()> {
+        block_on(self.submit(batches, step))
+    }
+
+    fn results_blocking(&mut self) -> Result<Option<Vec<StepResult>>> {
+        block_on(self.results())
+    }
+}
+
+pub trait BlockingParameters {
+    fn read_blocking(&self, number: usize) -> Result<Vec<f32>>;
+    fn read_gradient_blocking(&self, number: usize) -> Result<Vec<f32>>;
+}
+
+impl BlockingParameters for Parameters {
+    fn read_blocking(&self, number: usize) -> Result<Vec<f32>> {
+        block_on(self.read(number))
+    }
+
+    fn read_gradient_blocking(&self, number: usize) -> Result<Vec<f32>> {
+        block_on(self.read_gradient(number))
     }
 }
 
