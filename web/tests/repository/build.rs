@@ -24,6 +24,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("handles", NOOP),
     ("identities", NOOP),
+    ("kernels_turns", "naga reads the shaders' texts"),
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
