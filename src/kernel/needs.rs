@@ -1,6 +1,9 @@
 //! What a shader takes of what a device allows for one, read from its WGSL like the
 //! [bindings](super::reflect): the tests compare it with naga's.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::reflect::{Access, Binding};
 use super::{Part, reflect};
 use crate::{Error, Result};
@@ -26,9 +29,10 @@ impl Needs {
     /// # Errors
     /// [`Error::Bug`] if a declaration is written otherwise than it is read here.
     pub fn of(parts: &[&'static Part], constants: &[(&'static str, f64)]) -> Result<Self> {
-        let declared = Declared::new(parts, constants);
+        let declared = Declared::known(parts);
         let name = parts.last().map_or("", |part| part.name);
-        declared.needs().ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))
+        let needs = With { declared: &declared, constants }.needs();
+        needs.ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))
     }
 
     /// With the numbers of buffers that `bindings` bind.
@@ -39,33 +43,73 @@ impl Needs {
     }
 }
 
-/// The lines of a shader that declare something outside functions.
-struct Declared<'a> {
+/// What a shader declares outside functions.
+#[derive(Debug)]
+struct Declared {
+    /// The lines that declare it.
     lines: Vec<&'static str>,
     bindings: Vec<Binding>,
-    constants: &'a [(&'static str, f64)],
+    /// Of `@workgroup_size(…)`.
+    invocations: Vec<&'static str>,
+    /// The types of `var<uniform>` and of `var<workgroup>`.
+    uniforms: Vec<&'static str>,
+    in_workgroup: Vec<&'static str>,
 }
 
-impl<'a> Declared<'a> {
-    fn new(parts: &[&'static Part], constants: &'a [(&'static str, f64)]) -> Self {
+impl Declared {
+    /// That of the shader made of `parts`, which is read once in a process: every plan asks for each of its
+    /// dispatches.
+    fn known(parts: &[&'static Part]) -> Arc<Self> {
+        static KNOWN: Mutex<BTreeMap<Vec<&'static str>, Arc<Declared>>> =
+            Mutex::new(BTreeMap::new());
+        let names = parts.iter().map(|part| part.name).collect();
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(names).or_insert_with(|| Arc::new(Self::read(parts))).clone()
+    }
+
+    fn read(parts: &[&'static Part]) -> Self {
         let lines = parts.iter().flat_map(|part| part.source.lines());
         let starts =
             ["@", "alias ", "const ", "override ", "struct ", "var<workgroup>", "    ", "}"];
-        let lines = lines.filter(|line| starts.iter().any(|start| line.starts_with(start)));
-        Self { lines: lines.collect(), bindings: reflect::bindings(parts), constants }
+        let lines: Vec<&str> =
+            lines.filter(|line| starts.iter().any(|start| line.starts_with(start))).collect();
+        // Behind the words, up to the mark; what is declared otherwise has no size, and is told as such.
+        let behind = |words: &str, mark: char| -> Vec<&'static str> {
+            let rest = lines.iter().filter_map(|line| Some(line.split_once(words)?.1));
+            rest.map(|rest| rest.split_once(mark).map_or("", |(found, _)| found)).collect()
+        };
+        let types = |words: &str| -> Vec<&'static str> {
+            let declared = behind(words, ';').into_iter();
+            declared.map(|text| text.split_once(':').map_or("", |(_, of)| of.trim())).collect()
+        };
+        Self {
+            invocations: behind("@workgroup_size(", ')'),
+            uniforms: types("var<uniform> "),
+            in_workgroup: types("var<workgroup> "),
+            bindings: reflect::bindings(parts),
+            lines,
+        }
     }
+}
 
+/// What a shader declares, with the values of its `override` constants.
+struct With<'a> {
+    declared: &'a Declared,
+    constants: &'a [(&'static str, f64)],
+}
+
+impl With<'_> {
     fn needs(&self) -> Option<Needs> {
-        let mut needs = Needs::default().with(&self.bindings);
-        for line in &self.lines {
-            if let Some((_, rest)) = line.split_once("@workgroup_size(") {
-                needs.invocations = u32::try_from(self.number(rest.split_once(')')?.0)?).ok()?;
-            } else if let Some((_, rest)) = line.split_once("var<uniform> ") {
-                needs.uniform_bytes = needs.uniform_bytes.max(self.bytes(declared_type(rest)?)?);
-            } else if let Some(rest) = line.strip_prefix("var<workgroup> ") {
-                let bytes = self.bytes(declared_type(rest)?)?.next_multiple_of(16);
-                needs.workgroup_bytes = needs.workgroup_bytes.checked_add(bytes)?;
-            }
+        let mut needs = Needs::default().with(&self.declared.bindings);
+        for size in &self.declared.invocations {
+            needs.invocations = u32::try_from(self.number(size)?).ok()?;
+        }
+        for of in &self.declared.uniforms {
+            needs.uniform_bytes = needs.uniform_bytes.max(self.bytes(of)?);
+        }
+        for of in &self.declared.in_workgroup {
+            let bytes = self.bytes(of)?.next_multiple_of(16);
+            needs.workgroup_bytes = needs.workgroup_bytes.checked_add(bytes)?;
         }
         (needs.invocations > 0).then_some(needs)
     }
@@ -88,7 +132,7 @@ impl<'a> Declared<'a> {
         if let Some((_, value)) = self.constants.iter().find(|(given, _)| *given == name) {
             return Some(*value as u64);
         }
-        self.lines.iter().find_map(|line| {
+        self.declared.lines.iter().find_map(|line| {
             let rest = line.strip_prefix("const ").or(line.strip_prefix("override "))?;
             let (declared, value) = rest.split_once('=')?;
             (declared.split(':').next()?.trim() == name).then_some(())?;
@@ -118,7 +162,7 @@ impl<'a> Declared<'a> {
     }
 
     fn alias(&self, name: &str) -> Option<u64> {
-        self.lines.iter().find_map(|line| {
+        self.declared.lines.iter().find_map(|line| {
             let (declared, of) = line.strip_prefix("alias ")?.split_once(" = ")?;
             (declared == name).then_some(())?;
             self.bytes(of.strip_suffix(';')?)
@@ -130,9 +174,10 @@ impl<'a> Declared<'a> {
         let is_head = |line: &&str| {
             line.strip_prefix("struct ").and_then(|rest| rest.split_once(' ')) == Some((name, "{"))
         };
-        let head = self.lines.iter().position(is_head)?;
+        let head = self.declared.lines.iter().position(is_head)?;
         let (mut end, mut largest): (u64, u64) = (0, 1);
-        let body = self.lines.iter().skip(head + 1).take_while(|line| !line.starts_with('}'));
+        let body =
+            self.declared.lines.iter().skip(head + 1).take_while(|line| !line.starts_with('}'));
         for field in body.filter(|line| !line.trim_start().starts_with("//")) {
             let (_, of) = field.split_once(':')?;
             let bytes = self.bytes(of.trim().trim_end_matches(','))?;
@@ -142,11 +187,6 @@ impl<'a> Declared<'a> {
         }
         Some(end.next_multiple_of(largest))
     }
-}
-
-/// `array<f32, 4>` of `values: array<f32, 4>;`.
-fn declared_type(declaration: &str) -> Option<&str> {
-    Some(declaration.split_once(':')?.1.split_once(';')?.0.trim())
 }
 
 /// `u32` of `atomic<u32>`.
