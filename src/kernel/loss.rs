@@ -4,7 +4,7 @@
 //! of them, or rows, which `line.wgsl` shares out among invocations. Besides, `sum_partials.wgsl` and
 //! `emit_result.wgsl`.
 //!
-//! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: [`partials`]
+//! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
 use super::softmax::{INVOCATIONS, LINE, joining_line, line_lanes, over_line};
