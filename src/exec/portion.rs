@@ -17,7 +17,7 @@ impl Executor {
         let row = self.next_row;
         self.next_row = (self.next_row + 1) % (MAX_STEPS * SEGMENTS);
         let offset = row as u64 * self.step_stride;
-        self.gpu.write(&self.step_table, offset, bytemuck::bytes_of(&record))?;
+        self.gpu.write_of_step(&self.step_table, offset, bytemuck::bytes_of(&record))?;
         Ok(row)
     }
 

@@ -174,7 +174,7 @@ impl Executor {
         }
         self.segment = (self.segment + 1) % SEGMENTS;
         let offset = first as u64 * self.step_stride;
-        self.gpu.write(&self.step_table, offset, &table)?;
+        self.gpu.write_of_step(&self.step_table, offset, &table)?;
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for row in 0..steps.len() {
             let offset = ((first + row) as u64 * self.step_stride) as u32;

@@ -220,7 +220,7 @@ impl Resident {
             };
             self.bytes.extend_from_slice(bytemuck::bytes_of(&record));
         }
-        self.gpu.write(&self.run, 0, &self.bytes)
+        self.gpu.write_of_step(&self.run, 0, &self.bytes)
     }
 
     fn record(

@@ -275,16 +275,35 @@ impl Gpu {
         .await
     }
 
-    /// Queues a write of `data` (a multiple of four bytes) to `buffer`.
+    /// Queues a write of `data` (a multiple of four bytes) to `buffer`, and asks whether the device lives
+    /// that is to make it.
     pub(crate) fn write(
         &self,
         buffer: &wgpu::Buffer,
         offset: u64,
         data: &[u8],
     ) -> Result<(), Error> {
+        let fault = self.queue_write(buffer, offset, data);
+        self.verdict_at_once(WRITING, fault)
+    }
+
+    /// [`Gpu::write`] of what belongs to a step. Asking takes as long as many writes do, so only a refusal
+    /// is asked about: that the device is lost is told by what is read back of the step.
+    pub(crate) fn write_of_step(
+        &self,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), Error> {
+        match self.queue_write(buffer, offset, data) {
+            None => self.check(WRITING),
+            fault => self.verdict_at_once(WRITING, fault),
+        }
+    }
+
+    fn queue_write(&self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Option<fault::Fault> {
         self.tally().bytes_uploaded.add(data.len() as u64);
-        let fault = self.refused(|| self.queue().write_buffer(buffer, offset, data));
-        self.verdict_at_once("writing to the device", fault)
+        self.refused(|| self.queue().write_buffer(buffer, offset, data))
     }
 
     pub(crate) async fn pipeline(
@@ -327,6 +346,9 @@ impl Gpu {
         pollster::block_on(Self::with(choice))
     }
 }
+
+/// What is being done when a write fails.
+const WRITING: &str = "writing to the device";
 
 /// Processors that a software adapter can work on, as far as they are known.
 fn processors() -> usize {

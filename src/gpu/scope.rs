@@ -46,6 +46,22 @@ impl Gpu {
         self.verdict(during, fault).await.map(|()| result)
     }
 
+    /// [`Gpu::scoped`] of what belongs to a step; see [`Gpu::write_of_step`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn scoped_of_step<T>(
+        &self,
+        during: &str,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        self.check(during)?;
+        let (result, fault) = self.caught(work);
+        match at_once(fault).flatten() {
+            None => self.check(during)?,
+            fault => self.verdict_at_once(during, fault)?,
+        }
+        Ok(result)
+    }
+
     /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where
     /// that would have to be waited for, the browser's console has it.
     pub(super) fn refused(&self, work: impl FnOnce()) -> Option<Fault> {

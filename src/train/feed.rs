@@ -161,8 +161,8 @@ impl<D: Borrow<Dataset>> Feed<D> {
             let bytes = row * target_width * 4..(row + 1) * target_width * 4;
             targets.extend_from_slice(all_targets.get(bytes).unwrap_or_default());
         }
-        gpu.write(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
-        gpu.write(&self.buffers.targets, 0, &targets)?;
+        gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
+        gpu.write_of_step(&self.buffers.targets, 0, &targets)?;
         Ok(0)
     }
 }

@@ -13,8 +13,10 @@ use crate::gpu::{Buffer, map};
 use crate::plan::AdapterClass;
 use crate::{Error, Result};
 
-/// How often a waiting lane looks after its device.
+/// How often a waiting lane looks whether its second thread met an error.
 const LOOK: Duration = Duration::from_micros(500);
+/// How often it asks whether the device lives, which takes as long as many looks.
+const ASK: Duration = Duration::from_millis(50);
 
 impl Runner<'_> {
     /// A free staging buffer of `bytes`.
@@ -136,7 +138,7 @@ impl Runner<'_> {
             gpu.tally().submissions.add(1);
             gpu.queue().submit([encoder.finish()])
         };
-        let index = pollster::block_on(gpu.scoped("a submission", submit))?;
+        let index = gpu.scoped_of_step("a submission", submit)?;
         self.courier.submitted(index);
         self.recorder.submitted(&gpu, begun, self.manner.patience)
     }
@@ -153,13 +155,17 @@ impl Runner<'_> {
         let (run, to, step) = (self.manner.run, self.lane.role.number, job.number());
         let message = Message { run, from, to, step, content };
         let since = Instant::now();
+        let mut asks = ASK;
         loop {
             self.courier.check()?;
             if let Some(payload) = self.manner.exchange.receive(message, LOOK)? {
                 message.check(&payload, bytes as usize)?;
                 return Ok(payload);
             }
-            self.lane.gpu.ask("waiting for another lane")?;
+            if since.elapsed() >= asks {
+                asks = asks.saturating_add(ASK);
+                self.lane.gpu.ask("waiting for another lane")?;
+            }
             if since.elapsed() > self.manner.patience {
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }

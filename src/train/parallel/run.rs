@@ -281,7 +281,7 @@ impl Runner<'_> {
             let gpu = self.lane.gpu.clone();
             let begun = Instant::now();
             let slot_of = self.lane.slot(rows, batch, slot)?;
-            gpu.write(slot_of.executor.buffer_of(x)?.0, 0, &payload)?;
+            gpu.write_of_step(slot_of.executor.buffer_of(x)?.0, 0, &payload)?;
             let at = (job.number(), Some(m));
             self.recorder.scribe.note(Activity::Exchange, "activations in", at, begun, bytes);
         }
@@ -337,8 +337,8 @@ impl Runner<'_> {
             let scalar_bytes = self.lane.sum.scalars().size() as usize;
             let (gradient, scalars) = payload.split_at(payload.len().saturating_sub(scalar_bytes));
             let slot_of = self.lane.slot(rows, batch, slot)?;
-            gpu.write(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
-            gpu.write(self.lane.sum.scalars(), 0, scalars)?;
+            gpu.write_of_step(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
+            gpu.write_of_step(self.lane.sum.scalars(), 0, scalars)?;
             let at = (job.number(), Some(m));
             self.recorder.scribe.note(Activity::Exchange, "gradients in", at, begun, bytes);
         }
