@@ -6,8 +6,10 @@ struct Norm {
     squares: f32,
 }
 
-// The norm of no numbers. Its scale is the least there is.
-const NO_NUMBERS = Norm(0x1p-126f, 0.0);
+// The norm of no numbers. Its scale is the least there is. (A constant of a struct is none in HLSL.)
+fn no_numbers() -> Norm {
+    return Norm(0x1p-126f, 0.0);
+}
 
 // A scale for a number of these bits, infinite and NaN too: from 2⁻¹²⁶ to 2¹²⁰, so that the sum of the scales
 // of many is still finite.

@@ -13,7 +13,7 @@ override CLIP_NORM: f32;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    var mine = NO_NUMBERS;
+    var mine = no_numbers();
     for (var i = lane; i < dims.count; i += LANES) {
         mine = joined(mine, partials[i]);
     }

@@ -20,7 +20,7 @@ fn main(
 ) {
     let group = flat_workgroup(workgroup, workgroups);
     let end = min((group + 1u) * dims.share, dims.count);
-    var mine = NO_NUMBERS;
+    var mine = no_numbers();
     for (var i = group * dims.share + lane; i < end; i += LANES) {
         mine = with_four(mine, gradients[i]);
     }

@@ -72,6 +72,20 @@ fn no_zero_value_is_written_through_an_alias() {
     }
 }
 
+/// naga writes a structure by a function of HLSL's, whose value is no constant to DirectX's compilers.
+#[test]
+fn no_constant_is_a_structure() {
+    for kernel in kernels() {
+        let structures = kernel.text.lines().filter_map(|line| line.strip_prefix("struct "));
+        for structure in structures.filter_map(|line| line.split_once(' ')).map(|(name, _)| name) {
+            let value = format!(" = {structure}(");
+            let is_constant = |line: &&str| line.starts_with("const ") && line.contains(&value);
+            let found = kernel.text.lines().find(is_constant);
+            assert_eq!(found, None, "{}: make it a function", kernel.name);
+        }
+    }
+}
+
 /// When this fails, naga no longer writes a zero value twice: see the page's end.
 #[test]
 fn the_page_on_zero_values_is_true() {
