@@ -14,7 +14,7 @@ fn activate(function: u32, x: f32) -> f32 {
         case 4u: { return hyperbolic_tangent(x); }
         case 5u: { return x * normal_distribution(x); } // gelu
         case 6u: { return x * sigmoid(2.0 * gelu_tanh_inner(x)); } // (1 + tanh u) / 2 = σ(2u)
-        case 7u: { return exp(x); }
+        case 7u: { return exponential(x); }
         case 8u: { return natural_log(x); }
         case 9u: { return sqrt(x); }
         case 10u: { return 1.0 / x; } // reciprocal
@@ -64,7 +64,7 @@ fn leaky_relu_grad(slope: f32, y: f32) -> f32 {
 
 // 1 / (1 + e⁻ˣ). Only ever raises e to a negative power, which cannot overflow.
 fn sigmoid(x: f32) -> f32 {
-    let e = exp(-abs(x));
+    let e = exponential(-abs(x));
     return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
@@ -79,7 +79,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
             + 1.33314422036e-1) * s - 3.33332819422e-1;
         return x + x * s * p;
     }
-    let e = exp(-2.0 * size);
+    let e = exponential(-2.0 * size);
     return select(1.0, -1.0, x < 0.0) * (1.0 - 2.0 * e / (1.0 + e));
 }
 
@@ -87,7 +87,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
 // is near 0; there ln x = 2·artanh((x - 1) / (x + 1)), whose series is short.
 fn natural_log(x: f32) -> f32 {
     if (x < 0.5 || x > 2.0) {
-        return log(x);
+        return logarithm(x);
     }
     let s = (x - 1.0) / (x + 1.0);
     let q = s * s;
@@ -104,14 +104,14 @@ fn normal_distribution(x: f32) -> f32 {
     let p = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
         + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223
         + t * 0.17087277))))))));
-    let tail = 0.5 * t * exp(p - z * z);
+    let tail = 0.5 * t * exponential(p - z * z);
     return select(tail, 1.0 - tail, x >= 0.0);
 }
 
 // Φ(x) + x·φ(x), φ(x) = e^(-x²/2) / √(2π).
 fn gelu_grad(x: f32) -> f32 {
     let c = between(x, -15.0, 15.0);
-    return normal_distribution(x) + c * 0.39894228 * exp(-0.5 * c * c);
+    return normal_distribution(x) + c * 0.39894228 * exponential(-0.5 * c * c);
 }
 
 // u(x) = √(2/π)·(x + 0.044715·x³). Beyond ±20, σ(2u) is 0 or 1 in f32.

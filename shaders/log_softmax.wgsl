@@ -27,7 +27,7 @@ fn main(
     var part = 0.0;
     for (var k = line.start; k < line.span; k += LINE_LANES) {
         if (k != left_out) {
-            part += exp(x[line.first + k * dims.inner] - top.value);
+            part += exponential(x[line.first + k * dims.inner] - top.value);
         }
     }
     let log_sum = log1p(line_sum(lane, part));

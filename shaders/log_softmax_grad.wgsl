@@ -18,6 +18,6 @@ fn main(
     let sum = line_sum(lane, part);
     for (var k = line.start; k < line.span; k += LINE_LANES) {
         let at = line.first + k * dims.inner;
-        out[at] = dy[at] - exp(y[at]) * sum;
+        out[at] = dy[at] - exponential(y[at]) * sum;
     }
 }

@@ -16,7 +16,7 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
         let sum = 1.0 + row.rest;
         for (var k = lane % LINE_LANES; k < dims.columns; k += LINE_LANES) {
             let at = row.first + k;
-            var gradient = exp(predictions[at] - row.top.value) / sum;
+            var gradient = exponential(predictions[at] - row.top.value) / sum;
             if (k == label) {
                 // 1/sum - 1 would cancel at the top.
                 gradient = select(gradient - 1.0, -row.rest / sum, k == row.top.index);

@@ -23,7 +23,7 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
         let sum = 1.0 + row.rest;
         for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
             let at = row.first + k;
-            let p = exp(predictions[at] - row.top.value) / sum;
+            let p = exponential(predictions[at] - row.top.value) / sum;
             emit(at, (p * weight - targets[at]) * scale);
         }
     }

@@ -66,3 +66,13 @@ fn sign_of(x: f32) -> f32 {
 fn between(x: f32, low: f32, high: f32) -> f32 {
     return select(clamp(x, low, high), x, is_nan(x));
 }
+
+// eˣ; NaN for NaN, of which the built-in function makes ∞ on some drivers.
+fn exponential(x: f32) -> f32 {
+    return select(exp(x), x, is_nan(x));
+}
+
+// ln x; NaN for NaN, of which the built-in function may make a number.
+fn logarithm(x: f32) -> f32 {
+    return select(log(x), x, is_nan(x));
+}

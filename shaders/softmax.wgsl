@@ -23,11 +23,11 @@ fn main(
     let largest = line_top(lane, mine).value;
     var part = 0.0;
     for (var k = line.start; k < line.span; k += LINE_LANES) {
-        part += exp(x[line.first + k * dims.inner] - largest);
+        part += exponential(x[line.first + k * dims.inner] - largest);
     }
     let sum = line_sum(lane, part);
     for (var k = line.start; k < line.span; k += LINE_LANES) {
         let at = line.first + k * dims.inner;
-        out[at] = exp(x[at] - largest) / sum;
+        out[at] = exponential(x[at] - largest) / sum;
     }
 }

@@ -27,7 +27,7 @@ fn softmax_row(row: u32, inside: bool, lane: u32) -> SoftmaxRow {
     var part = 0.0;
     for (var k = start; k < columns; k += LINE_LANES) {
         if (k != left_out) {
-            part += exp(predictions[first + k] - top.value);
+            part += exponential(predictions[first + k] - top.value);
         }
     }
     return SoftmaxRow(first, top, line_sum(lane, part));

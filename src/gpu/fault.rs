@@ -109,9 +109,13 @@ impl Faults {
 
 impl Gpu {
     /// An error if there is a `fault`, or one outside any call of ours, or if the device is lost: then
-    /// that, since the fault may well follow from it. On the web, where asking takes its time, a call that
+    /// that, since the fault may well follow from it. A fault that is a loss is kept, for it is every later
+    /// call's too. On the web, where asking takes its time, a call that
     /// is not refused is taken to have reached the device.
     pub(super) async fn verdict(&self, during: &str, fault: Option<Fault>) -> Result<(), Error> {
+        if let Some(lost @ Fault::Lost(_)) = &fault {
+            self.shared.faults.report(lost.clone());
+        }
         let asks = fault.is_some() || cfg!(not(target_arch = "wasm32"));
         if asks && !self.lives().await {
             self.check(during)?;

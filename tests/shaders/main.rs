@@ -30,6 +30,28 @@ fn every_variant_is_valid() {
     }
 }
 
+/// Functions that make a number of NaN on some driver are called in one place, the prelude, which sees to it
+/// that NaN stays.
+#[test]
+fn functions_that_may_lose_nan_are_called_in_one_place() {
+    for launch in all_launches() {
+        let text = source(&launch.parts);
+        for name in ["exp", "exp2", "log", "log2", "pow", "tanh", "sign", "saturate", "smoothstep"] {
+            let is_word = |before: &str| {
+                !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            };
+            let calls = text
+                .lines()
+                .filter_map(|line| line.split("//").next())
+                .flat_map(|code| code.match_indices(&format!("{name}(")).map(move |(at, _)| &code[..at]))
+                .filter(|before| is_word(before))
+                .count();
+            let expected = usize::from(["exp", "log", "sign"].contains(&name));
+            assert_eq!(calls, expected, "{}: calls of {name}", launch.name);
+        }
+    }
+}
+
 /// Parses and validates the WGSL as written and with its constants in place.
 fn valid(launch: &Launch) -> Module {
     let text = source(&launch.parts);

@@ -229,7 +229,7 @@ fn formulas(function: Unary) -> (String, String) {
         Unary::Tanh => ("hyperbolic_tangent(x)", "(1.0 - saved) * (1.0 + saved)"),
         Unary::Gelu => ("x * normal_distribution(x)", "gelu_grad(saved)"),
         Unary::GeluTanh => ("x * sigmoid(2.0 * gelu_tanh_inner(x))", "gelu_tanh_grad(saved)"),
-        Unary::Exp => ("exp(x)", "saved"),
+        Unary::Exp => ("exponential(x)", "saved"),
         Unary::Log => ("natural_log(x)", "1.0 / saved"),
         Unary::Sqrt => ("sqrt(x)", "0.5 / saved"),
         Unary::Reciprocal => ("1.0 / x", "-saved * saved"),
