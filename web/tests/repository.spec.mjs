@@ -8,11 +8,13 @@ import { serve } from './lib/server.mjs';
 
 // A test with thousands of cases on a busy machine with two cores takes its time.
 const SECONDS = 600;
+// A page waits while its browser's GPU process compiles, and the other way round: two keep two cores busy.
+const BROWSERS = 2;
 
 const server = await serve({ root: fileURLToPath(new URL('../..', import.meta.url)) });
-const browser = await launch();
+const browsers = await Promise.all(Array.from({ length: BROWSERS }, () => launch()));
 
-async function open() {
+async function open(browser) {
   const page = await browser.newPage();
   page.on('crash', () => console.error('the page crashed'));
   await page.goto(`${server.url}/web/tests/repository/`);
@@ -20,34 +22,42 @@ async function open() {
   return page;
 }
 
-let page = await open();
+const first = await open(browsers[0]);
 const wanted = process.env.WGRAD_WEB_TESTS ?? '';
-const tests = (await page.evaluate(() => listTests()))
+const tests = (await first.evaluate(() => listTests()))
   .filter(({ file, name }) => `${file}::${name}`.includes(wanted));
+await first.close();
 const files = new Map();
 for (const test of tests) files.set(test.file, [...(files.get(test.file) ?? []), test]);
 
 after(async () => {
-  await browser.close();
+  await Promise.all(browsers.map((browser) => browser.close()));
   await server.close();
 });
 
-for (const [file, list] of files) {
-  describe(file, () => {
-    // A file has a page, and so a device, of its own; a test that fails leaves it to the next with a new one.
-    before(async () => {
-      await page.close();
-      page = await open();
-    });
-    for (const { index, name, skipped } of list) {
-      test(name, { timeout: SECONDS * 1000, skip: skipped || false }, async () => {
-        const trouble = await page.evaluate((index) => runTest(index), index);
-        if (trouble !== null) {
-          await page.close();
-          page = await open();
-        }
-        assert.equal(trouble, null, trouble ?? '');
+describe('in the page', { concurrency: BROWSERS }, () => {
+  for (const [file, list] of files) {
+    describe(file, { concurrency: 1 }, () => {
+      // A file has a page, and so a device, of its own; a test that fails leaves it to the next with a new one.
+      let browser, page;
+      before(async () => {
+        browser = browsers.pop();
+        page = await open(browser);
       });
-    }
-  });
-}
+      after(async () => {
+        await page.close();
+        browsers.push(browser);
+      });
+      for (const { index, name, skipped } of list) {
+        test(name, { timeout: SECONDS * 1000, skip: skipped || false }, async () => {
+          const trouble = await page.evaluate((index) => runTest(index), index);
+          if (trouble !== null) {
+            await page.close();
+            page = await open(browser);
+          }
+          assert.equal(trouble, null, trouble ?? '');
+        });
+      }
+    });
+  }
+});
