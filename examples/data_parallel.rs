@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report};
-use wgrad::train::Parallel;
+use wgrad::train::{Fit, Parallel};
 
 /// A small net over lanes that share the rows
 #[derive(Parser)]
@@ -50,8 +50,8 @@ fn run(args: &Args) -> Outcome {
 
     // Fit: 31 batches of 32 samples and one of the 8 that are left, epoch after epoch.
     let epochs = args.options.size(args.epochs, 10, 2);
-    let epoch = |parallel: &mut Parallel, epoch: usize| {
-        let history = parallel.fit(epoch, None)?;
+    let epoch = |parallel: &mut Parallel| {
+        let history = parallel.fit_blocking(Fit::new(1).in_order())?;
         Ok(history.last().map_or(f64::NAN, |log| log.loss))
     };
     let files = args.lanes.timeline.as_deref();

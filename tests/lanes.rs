@@ -176,7 +176,7 @@ fn metrics_are_those_of_fit() {
     for (schedule, count) in [(Schedule::pipeline(), 2), (Schedule::data_parallel(), 3)] {
         let options = ParallelOptions::new(25, 5, schedule);
         let mut parallel = start((net(), sgd(), &data), options, &lanes(count)).unwrap();
-        let history = parallel.fit(3, Some(9)).unwrap();
+        let history = parallel.fit_blocking(Fit::new(3).shuffle(9)).unwrap();
         for name in ["loss", "mean_absolute_error"] {
             let (ours, theirs) = (history.values(name).unwrap(), fitted.values(name).unwrap());
             assert_eq!(ours.len(), 3);
@@ -377,7 +377,7 @@ fn a_loss_that_is_not_finite_stops_every_lane() {
     {
         let options = ParallelOptions::new(16, 4, schedule.clone());
         let mut parallel = start((net(), explodes(), &data), options, &lanes(count)).unwrap();
-        let error = parallel.fit(3, None).unwrap_err();
+        let error = parallel.fit_blocking(Fit::new(3).in_order()).unwrap_err();
         let Error::NotFinite { step, epoch, loss } = error else { panic!("{schedule:?}: {error}") };
         assert_eq!((epoch, loss.is_finite()), (1, false), "{schedule:?}");
         assert!(step >= 1 && parallel.state().step == step, "{schedule:?}: step {step}");

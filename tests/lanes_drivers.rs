@@ -9,7 +9,7 @@ use support::parallel::start;
 use wgrad::data::digits;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, ParallelOptions, advise};
+use wgrad::train::{Compile, Fit, ParallelOptions, advise};
 use wgrad::{AdapterChoice, Gpu, adapters};
 
 /// A device on the best adapter of each of two drivers.
@@ -39,7 +39,7 @@ fn lanes_on_two_drivers_learn_what_one_learns() {
     let learn = |schedule, lanes: &[Gpu]| {
         let options = ParallelOptions::new(64, 8, schedule);
         let mut parallel = start((net(), how(), &train), options, lanes).unwrap();
-        parallel.fit(10, Some(3)).unwrap();
+        parallel.fit_blocking(Fit::new(10).shuffle(3)).unwrap();
         let model = pollster::block_on(parallel.model(&lanes[0])).unwrap();
         let accuracy = model.evaluate_blocking(&test).unwrap().metric(Metric::Accuracy).unwrap();
         (parallel.state().clone(), accuracy)

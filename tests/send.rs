@@ -80,6 +80,8 @@ fn all(
         ParallelOptions::new(1, 1, Schedule::Serial),
         &[],
     ));
+    is_send(parallel.fit(Fit::new(1)));
+    is_send(parallel.fit(Fit::new(1).callback(&mut stopping)));
     is_send(parallel.relay(Schedule::Serial, &[]));
     is_send(parallel.set_state(state));
     is_send(parallel.model(gpu));
@@ -112,8 +114,8 @@ fn none_is_left_out() {
     let mut sources = Vec::new();
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
     let functions: usize = sources.iter().map(|text| count(text, "pub async fn ")).sum();
-    // The one with a callback is besides, and the callback.
-    assert_eq!(count(include_str!("send.rs"), "is_send("), functions + 2);
+    // Those with a callback are besides, and the callback.
+    assert_eq!(count(include_str!("send.rs"), "is_send("), functions + 3);
 }
 
 /// A whole training on another thread, as an executor would run it.

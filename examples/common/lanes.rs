@@ -130,7 +130,7 @@ pub fn race(
     task: &Task,
     (schedule, lanes): (&Schedule, &[Gpu]),
     epochs: usize,
-    epoch: impl Fn(&mut Parallel, usize) -> Outcome<f64>,
+    epoch: impl Fn(&mut Parallel) -> Outcome<f64>,
     files: Option<&Path>,
     report: &mut Report,
 ) -> Outcome {
@@ -139,10 +139,10 @@ pub fn race(
     let (mut serial_seconds, mut seconds, mut losses) = (0.0, 0.0, Vec::new());
     for number in 1..=epochs {
         let start = Instant::now();
-        epoch(&mut serial, number)?;
+        epoch(&mut serial)?;
         serial_seconds += start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let loss = epoch(&mut other, number)?;
+        let loss = epoch(&mut other)?;
         seconds += start.elapsed().as_secs_f64();
         println!("epoch {number:>2}  loss {loss:.6}");
         losses.push(loss);

@@ -73,7 +73,7 @@ fn run(args: &Args) -> Outcome {
     task.advise(&lanes, if args.options.quick { 2 } else { 16 }, &mut report)?;
 
     // A loop of one's own: a few batches at a time.
-    let epoch = |parallel: &mut Parallel, _: usize| {
+    let epoch = |parallel: &mut Parallel| {
         let (batches, mut sum) = (parallel.batches(), 0.0);
         for first in (0..batches).step_by(8) {
             let results = parallel.run(first..batches.min(first + 8))?;

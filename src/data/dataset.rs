@@ -1,6 +1,7 @@
 //! Rows of features, each with what should be learned from it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::DataError;
 use super::origin::Origin;
@@ -63,11 +64,34 @@ pub enum Targets {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Dataset {
     features: Vec<f32>,
     width: usize,
     targets: Targets,
+    id: DatasetId,
+}
+
+/// Two are equal if their rows are, wherever they come from.
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |data: &Self| (data.width, data.features.len());
+        parts(self) == parts(other)
+            && self.features == other.features
+            && self.targets == other.targets
+    }
+}
+
+/// Tells a dataset from all others of this process. Clones share it, since they hold the same rows, and
+/// nothing changes the rows of a dataset that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DatasetId(u64);
+
+impl DatasetId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Dataset {
@@ -87,7 +111,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets })
+        Ok(Self { features, width, targets, id: DatasetId::next() })
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -120,7 +144,8 @@ impl Dataset {
             let origin = labels_origin.clone();
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
-        Ok(Self { features, width, targets: Targets::Classes { labels, classes } })
+        let targets = Targets::Classes { labels, classes };
+        Ok(Self { features, width, targets, id: DatasetId::next() })
     }
 
     /// How many rows there are: at least 1, at most `u32::MAX`.
@@ -157,6 +182,11 @@ impl Dataset {
         }
     }
 
+    /// Which dataset it is.
+    pub(crate) fn id(&self) -> DatasetId {
+        self.id
+    }
+
     /// The features, their width and the targets, to be changed and made into a dataset again.
     pub fn into_parts(self) -> (Vec<f32>, usize, Targets) {
         (self.features, self.width, self.targets)
@@ -176,7 +206,7 @@ impl Dataset {
                 dataset: self.width,
             });
         }
-        let mut dataset = self.clone();
+        let mut dataset = Self { id: DatasetId::next(), ..self.clone() };
         standardizer.apply(&mut dataset.features)?;
         Ok(dataset)
     }
@@ -238,7 +268,7 @@ impl Dataset {
                 Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
             }
         };
-        Self { features, width: self.width, targets }
+        Self { features, width: self.width, targets, id: DatasetId::next() }
     }
 }
 

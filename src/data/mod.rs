@@ -48,6 +48,7 @@ pub use self::csv::{
 };
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
+pub(crate) use dataset::DatasetId;
 pub use dataset::{Dataset, Part, Targets};
 pub use error::DataError;
 pub use idx::{

@@ -96,6 +96,11 @@ impl Parallel {
         pollster::block_on(Self::new(model, compile, data, options, lanes))
     }
 
+    /// [`Parallel::fit`], waiting for it.
+    pub fn fit_blocking(&mut self, fit: Fit<'_>) -> Result<History> {
+        pollster::block_on(self.fit(fit))
+    }
+
     /// [`Parallel::relay`], waiting for it.
     pub fn relay_blocking(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
         pollster::block_on(self.relay(schedule, lanes))

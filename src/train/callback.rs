@@ -45,8 +45,8 @@ pub enum Signal {
     /// Go on.
     #[default]
     Continue,
-    /// Remember the present weights for this callback, on the device, and go on. Not after a batch:
-    /// during an epoch the device is ahead of the host.
+    /// Remember the present weights for this callback, on the device (those of lanes on the host), and go
+    /// on. Not after a batch: during an epoch the device is ahead of the host.
     Remember,
     /// Read the present weights and give them to [`Callback::on_weights`]. Not after a batch, either.
     ShowWeights,
@@ -74,8 +74,8 @@ pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSend for T {}
 
-/// Code that runs while a model trains. Batches are reported in order, but late: the device runs
-/// ahead of the host by up to four submissions.
+/// Code that runs while a model trains, on a device or over lanes. Batches are reported in order, but
+/// late: the device runs ahead of the host by up to four submissions, a lane by two steps.
 ///
 /// A callback may be used for one `fit` after another; what it remembers of the last one it should
 /// forget in [`Callback::on_train_begin`]. This one halves the learning rate whenever the loss has not

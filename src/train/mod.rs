@@ -16,6 +16,7 @@ mod kernels;
 mod model;
 #[cfg(not(target_arch = "wasm32"))]
 mod parallel;
+mod progress;
 mod sums;
 mod task;
 mod trainer;

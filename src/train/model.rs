@@ -2,6 +2,7 @@
 
 use super::feed::{Residency, fitting};
 use super::kernels::{Choice, Kernels, choose, resident_net};
+use super::progress::Progress;
 use super::task::Task;
 use super::trainer::Trainer;
 use crate::data::Dataset;
@@ -54,10 +55,10 @@ pub struct Model {
     pub(super) steps: u64,
     /// Whether such a `fit` left steps of which nobody knows yet whether they were finite.
     pub(super) in_doubt: bool,
-    /// Epochs begun by `fit` since it was compiled.
-    pub(super) epochs: u64,
+    /// Where `fit` stands among its epochs since it was compiled.
+    pub(super) progress: Progress,
     /// η of every step to come, if it was set by hand.
-    learning_rate: Option<f32>,
+    pub(super) learning_rate: Option<f32>,
     /// Bytes of the widest tensor for each row.
     row_bytes: u64,
     /// One for each number of rows so far: powers of two up to that of a block, so never many.
@@ -101,7 +102,7 @@ impl Sequential {
             parameters,
             steps: 0,
             in_doubt: false,
-            epochs: 0,
+            progress: Progress::default(),
             learning_rate: None,
             row_bytes,
             predictors: Vec::new(),
@@ -212,7 +213,8 @@ impl Model {
     pub(super) async fn make_sure_of_steps(&mut self) -> Result<()> {
         if self.in_doubt {
             if let Some(halt) = self.parameters.halt().await? {
-                self.steps = halt.number;
+                let behind = self.steps.saturating_sub(halt.number);
+                (self.steps, self.progress) = (halt.number, self.progress.minus(behind));
             }
             self.in_doubt = false;
         }
@@ -276,7 +278,7 @@ impl Model {
         }
         self.parameters.reset()?;
         self.task.architecture = architecture;
-        (self.steps, self.epochs, self.learning_rate) = (0, 0, None);
+        (self.steps, self.progress, self.learning_rate) = (0, Progress::default(), None);
         self.in_doubt = false;
         Ok(())
     }

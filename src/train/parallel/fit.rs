@@ -1,71 +1,125 @@
 //! Whole epochs over lanes, and the way back to a model on one device.
 
-use super::Parallel;
-use crate::clock::Clock;
+use std::ops::Range;
+
+use super::{Parallel, TrainingState};
+use crate::data::Dataset;
 use crate::gpu::Gpu;
+use crate::train::fit::{BatchSize, Completed, Run, Start, Trainee, Validation, Validator};
 use crate::train::model::Model;
+use crate::train::progress::{Course, Progress};
 use crate::train::sums::Sums;
 use crate::train::task::Task;
-use crate::train::{EpochLog, History, epoch_order};
+use crate::train::{Evaluation, Fit, History};
 use crate::{Error, Result};
 
 impl Parallel {
-    /// Trains until `epochs` epochs are done in all, from wherever the state is: calling it again
-    /// after a lane was lost and [relayed](Parallel::relay) completes what was begun, to the bits of
-    /// an undisturbed training. With `shuffle` the rows of each epoch come in the order that
-    /// [`Model::fit`] draws from that seed, without it in the order of the data set.
+    /// Trains for as many epochs as `fit` says, and returns their history, as [`Model::fit`] does:
+    /// calling it again trains for so many more, from wherever the state is.
     ///
-    /// The history has an entry for each epoch that ended in this call, over the rows it saw in this
-    /// call: without R², if those are not all.
+    /// An epoch that was broken off (by a lane that failed, a loss that was not finite, a callback's
+    /// [`Stop`](crate::train::Signal::Stop) after a batch, a dropped future, or since the
+    /// [state](Parallel::set_state) was saved within it) is completed first, as the first epoch of this
+    /// call: the place in it is that of [`TrainingState::step`]. So a training that goes on after a lane
+    /// was lost and [relayed](Parallel::relay) comes to the bits of an undisturbed one. What the history
+    /// says of that epoch is over the batches that were left, without R².
+    ///
+    /// Lanes are laid out for one data set, in batches of one size: `fit` takes neither another
+    /// [batch size](Fit::batch_size) or [residency](Fit::residency) than theirs nor a
+    /// [split](Fit::validation_split) of the data. The rows of a [validation](Fit::validation) are looked
+    /// at on the device of the first lane, which needs room for the whole model then. Weights that callbacks
+    /// remember are on the host.
+    ///
+    /// Callbacks hear of a batch when all lanes have completed it, while they train on: what a callback
+    /// wants holds from the next step on that no lane has begun, on all of them.
     ///
     /// # Errors
-    /// As for [`Parallel::run`]; [`Error::NotFinite`] names the epoch.
-    pub fn fit(&mut self, epochs: usize, shuffle: Option<u64>) -> Result<History> {
-        let clock = Clock::now();
-        let compile = &self.task.compile;
-        let mut sums = Sums::new(compile.loss, &compile.metrics, self.data.targets());
-        let mut history = History::default();
-        let batches = self.batches();
-        loop {
-            let done = usize::try_from(self.state.step).unwrap_or(usize::MAX);
-            let (epoch, first) = (done / batches, done % batches);
-            if epoch >= epochs {
-                return Ok(history);
-            }
-            self.set_order(match shuffle {
-                Some(seed) => epoch_order(self.data.rows(), seed, epoch as u64),
-                None => (0..crate::kernel::word(self.data.rows())).collect(),
-            })?;
-            let results = self.run(first..batches).map_err(|error| match error {
-                Error::NotFinite { step, loss, .. } => {
-                    Error::NotFinite { step, epoch: epoch + 1, loss }
-                }
-                error => error,
-            })?;
-            sums.clear();
-            for result in &results {
-                sums.add(result)?;
-                history.batch_losses.push(result.loss);
-            }
-            let seen = sums.evaluation();
-            history.epochs.push(EpochLog {
-                epoch: epoch + 1,
-                epochs,
-                loss: seen.loss,
-                metrics: seen.metrics,
-                validation: None,
-                learning_rate: self
-                    .task
-                    .compile
-                    .optimizer
-                    .learning_rate_at(self.state.step.saturating_sub(1)),
-                seconds: clock.seconds(),
-            });
+    /// [`Error::Argument`] for what `fit` names and lanes cannot do, with what they can; otherwise as for
+    /// [`Parallel::run`]; [`Error::NotFinite`] names the epoch.
+    ///
+    /// If its future is dropped, or a callback panics, the lanes complete the steps that they have begun,
+    /// which is waited for, and the state is that after them. Callbacks then do not hear of the end, and
+    /// weights that they remembered are not put back.
+    pub async fn fit(&mut self, fit: Fit<'_>) -> Result<History> {
+        self.call_back();
+        let rows = self.data.rows();
+        self.check_batch(fit.batch)?;
+        if let Some(residency) = fit.residency.filter(|&other| other != self.options.residency) {
+            let rule = format!(
+                "{:?}, that of `ParallelOptions::residency`, for which the lanes were laid out; leave \
+                 `Fit::residency` out, or make a `Parallel` with the other",
+                self.options.residency
+            );
+            return Err(Error::argument("residency", format!("{residency:?}"), &rule));
         }
+        let figures = fit.figures(&self.task.compile.metrics)?;
+        let validator = match fit.validation {
+            None => None,
+            Some(Validation::Data(data)) => Some(self.validator(data).await?),
+            Some(Validation::Split(fraction)) => {
+                let rule = format!(
+                    "left out: the lanes were laid out for all of their {rows} rows; make the `Parallel` \
+                     with the first part of `Dataset::split_at`, and give the other to `Fit::validation`"
+                );
+                return Err(Error::argument("validation split", fraction, &rule));
+            }
+        };
+        let start = Start {
+            epochs: fit.epochs,
+            shuffle: fit.shuffle,
+            rows,
+            progress: self.progress(),
+            steps: self.state.step,
+            learning_rate: self.learning_rate_at(self.state.step),
+            figures,
+            validates: validator.is_some(),
+            sums: Sums::new(
+                self.task.compile.loss,
+                &self.task.compile.metrics,
+                self.data.targets(),
+            ),
+        };
+        let trained = Trained { parallel: self, validator };
+        Run::new(trained, start, fit.callbacks).run().await
+    }
+
+    /// Whether batches of `batch`, if it is given, are those of the lanes.
+    fn check_batch(&self, batch: Option<BatchSize>) -> Result<()> {
+        let (rows, own) = (self.data.rows(), self.options.batch);
+        let (value, wanted) = match batch {
+            None => return Ok(()),
+            Some(BatchSize::Rows(wanted)) => (wanted.to_string(), wanted),
+            Some(BatchSize::Full) => (format!("{rows}, all rows"), rows),
+        };
+        if wanted > 0 && wanted.min(rows) == own.min(rows) {
+            return Ok(());
+        }
+        let rule = format!(
+            "{own}, that of `ParallelOptions::batch`, for which the lanes were laid out; leave \
+             `Fit::batch_size` out, or make a `Parallel` for the other"
+        );
+        Err(Error::argument("batch size", value, &rule))
+    }
+
+    /// Where the state stands among its epochs.
+    fn progress(&self) -> Progress {
+        let course = Course::new(&self.data, self.data.rows(), self.options.batch);
+        Progress::after(self.state.step, course)
+    }
+
+    /// A model that looks at `data`, beside the first lane.
+    async fn validator<'d>(&self, data: &'d Dataset) -> Result<(Model, Validator<'d>)> {
+        let gpu = self.gpus.first().map(Gpu::as_whole);
+        let gpu = gpu.ok_or_else(|| Error::bug("lanes without a device"))?;
+        let Task { architecture, compile } = self.task.clone();
+        let model = architecture.compile(&gpu, compile).await?;
+        let residency = self.options.residency;
+        let validator = Validator::new(&model, data, self.options.batch, residency).await?;
+        Ok((model, validator))
     }
 
     /// The model on one device, with the parameters and optimizer state of [`Parallel::state`]: to
-    /// evaluate, to predict, or to go on with [`Model::fit`].
+    /// evaluate, to predict, or to go on with [`Model::fit`], where the lanes stand in their epoch.
     ///
     /// # Errors
     /// The errors of the device.
@@ -74,7 +128,94 @@ impl Parallel {
         let mut model = architecture.compile(gpu, compile).await?;
         self.state.write_to(model.parameters(), 0..self.state.values.len())?;
         model.steps = self.state.step;
-        model.epochs = self.state.step / self.batches() as u64;
+        model.progress = self.progress();
+        model.learning_rate = self.learning_rate;
         Ok(model)
+    }
+}
+
+/// Lanes in a call of `fit`.
+struct Trained<'p, 'd> {
+    parallel: &'p mut Parallel,
+    /// Looks at the weights, which it is given first.
+    validator: Option<(Model, Validator<'d>)>,
+}
+
+/// Also where the future is dropped or a callback panics, the lanes come back and the state is theirs.
+impl Drop for Trained<'_, '_> {
+    fn drop(&mut self) {
+        self.parallel.call_back();
+    }
+}
+
+impl Trained<'_, '_> {
+    /// The state, when no lane is out; one may still be where a callback's error ended the training.
+    fn state(&mut self) -> &TrainingState {
+        self.parallel.call_back();
+        &self.parallel.state
+    }
+}
+
+impl Trainee for Trained<'_, '_> {
+    type Snapshot = Vec<Vec<f32>>;
+
+    fn batches(&self) -> usize {
+        self.parallel.batches()
+    }
+
+    fn batches_at_once(&self) -> usize {
+        self.parallel.batches()
+    }
+
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
+    fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        self.parallel.set_learning_rate(rate)
+    }
+
+    async fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+        self.parallel.set_order(order)
+    }
+
+    async fn submit(&mut self, batches: Range<usize>) -> Result<()> {
+        self.parallel.set_out(batches).await
+    }
+
+    fn stop(&mut self) {
+        self.parallel.close();
+    }
+
+    async fn completed(&mut self) -> Result<Vec<Completed>> {
+        Ok(self.parallel.news())
+    }
+
+    async fn wait(&mut self) -> Result<Vec<Completed>> {
+        self.parallel.wait_for_news().await
+    }
+
+    async fn weights(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
+        let values = self.state().values.clone();
+        let shapes = self.parallel.task.architecture.parameter_shapes();
+        Ok(shapes.map(|(name, _)| name).zip(values).collect())
+    }
+
+    async fn remember(&mut self, memory: &mut Option<Vec<Vec<f32>>>) -> Result<()> {
+        *memory = Some(self.state().values.clone());
+        Ok(())
+    }
+
+    async fn put_back(&mut self, memory: &Vec<Vec<f32>>) -> Result<()> {
+        let state = TrainingState { values: memory.clone(), ..self.state().clone() };
+        self.parallel.set_state(state).await
+    }
+
+    async fn validate(&mut self) -> Result<Option<Evaluation>> {
+        let Some((model, validator)) = &mut self.validator else { return Ok(None) };
+        for (number, values) in self.parallel.state.values.iter().enumerate() {
+            model.parameters().write(number, values)?;
+        }
+        validator.evaluate().await.map(Some)
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lane::{Lane, Slot};
-use super::run::Job;
+use super::work::{Job, Work};
 use super::{LaneMemory, Parallel};
 use crate::exec::schedule::{Instruction, program};
 use crate::exec::tree::{self, Block, Tree};
@@ -22,7 +22,7 @@ impl Parallel {
     /// in which they are submitted; and in an order that takes each pass's operations as the graph
     /// lists them. [`Plan::barriers`](crate::plan::Plan::barriers) says what counts as one.
     pub fn barriers(&self) -> Vec<Barriers> {
-        let job = self.job(0, 0);
+        let job = Work::new(self).job(0, 0, None);
         let count = |lane: &Lane, order| {
             let stages = if self.options.schedule.is_pipeline() { self.lanes.len() } else { 1 };
             Walk::new(lane, &job, stages).count(order)

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::courier::{Outgoing, Read};
-use super::run::{Job, Kept, Runner, StepReport};
+use super::run::{Kept, Runner, StepReport};
+use super::work::Job;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;
@@ -174,8 +175,8 @@ impl Runner<'_> {
 
     /// Takes reports in until at most `left` are under way.
     pub(super) fn take_reports(&mut self, left: usize) -> Result<()> {
-        while self.updates > self.outcome.reports.len() + left {
-            let step = self.first_step + self.outcome.reports.len() as u64;
+        while self.updates > self.outcome.reports + left {
+            let step = self.first_step + self.outcome.reports as u64;
             let read = self.courier.next_report(step, self.manner.patience)?;
             self.take_in(read)?;
         }
@@ -188,10 +189,10 @@ impl Runner<'_> {
             read.bytes.split_at_checked(STATUS_BYTES as usize).ok_or_else(short)?;
         let scalars = self.lane.sum.scalars().size() as usize;
         let (scalars, state) = rest.split_at_checked(scalars).ok_or_else(short)?;
-        self.outcome.reports.push(StepReport {
+        let report = StepReport {
             halted_at: Halt::read(status)?.map(|halt| halt.number),
             scalars: bytemuck::pod_collect_to_vec(scalars),
-        });
+        };
         if !state.is_empty() {
             // It may be large: it stays where it is.
             let begin = read.bytes.len() - state.len();
@@ -201,14 +202,39 @@ impl Runner<'_> {
                 self.outcome.states.pop_front();
             }
         }
-        Ok(())
+        let index = self.outcome.reports;
+        self.outcome.reports += 1;
+        // The state is there before anybody hears of the step.
+        self.manner.board.report(self.lane.role.number, index, &report)
     }
 
     /// Waits for everything that is under way.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.flush()?;
         self.take_reports(0)?;
-        self.courier.drain(self.manner.patience)
+        self.courier.drain(self.manner.patience)?;
+        // A run that ended early did not know which step was its last.
+        if self.lane.role.keeps_state && self.outcome.reports > 0 && !self.knows_state() {
+            self.keep_state()?;
+        }
+        Ok(())
+    }
+
+    /// The number of the step after the last one that was reported.
+    fn reported(&self) -> u64 {
+        self.first_step + self.outcome.reports as u64
+    }
+
+    /// Whether the state after the last reported step is on the host.
+    fn knows_state(&self) -> bool {
+        self.outcome.states.back().is_some_and(|kept| kept.step == self.reported())
+    }
+
+    /// Reads the state after the last reported step.
+    fn keep_state(&mut self) -> Result<()> {
+        let bytes = pollster::block_on(self.lane.read_kept())?;
+        self.outcome.states.push_back(Kept { step: self.reported(), bytes, begin: 0 });
+        Ok(())
     }
 
     /// After an error: takes in the reports that can still come. A lane with all of the model also
@@ -221,16 +247,13 @@ impl Runner<'_> {
                 break;
             }
         }
-        let completed = self.outcome.reports.len();
-        let step = self.first_step + completed as u64;
-        let known = self.outcome.states.back().is_some_and(|kept| kept.step == step);
         // Parameters move in steps whose reports are here, or nobody knows how far they came.
+        let completed = self.outcome.reports;
         let certain = completed > 0 && completed == self.updates;
-        if known || !certain || self.manner.pipeline || self.lane.gpu.is_lost() {
+        if self.knows_state() || !certain || self.manner.pipeline || self.lane.gpu.is_lost() {
             return;
         }
-        if let Ok(bytes) = pollster::block_on(self.lane.read_kept()) {
-            self.outcome.states.push_back(Kept { step, bytes, begin: 0 });
-        }
+        // The error at hand is the one to tell.
+        drop(self.keep_state());
     }
 }

@@ -6,6 +6,7 @@
 
 mod advice;
 mod courier;
+mod crew;
 mod fit;
 mod lane;
 mod layout;
@@ -18,6 +19,7 @@ mod run;
 mod stage;
 mod state;
 mod state_bytes;
+mod work;
 
 pub use advice::{Advice, Measured, Trial, advise};
 pub use options::{LaneMemory, ParallelOptions};
@@ -25,7 +27,6 @@ pub use state::TrainingState;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::StepResult;
 use super::feed::check_order;
@@ -33,17 +34,15 @@ use super::graphs::check_data;
 use super::model::Compile;
 use super::task::Task;
 use crate::data::Dataset;
-use crate::exec::Step;
-use crate::exec::exchange::RunId;
-use crate::exec::schedule::{self, Schedule};
-use crate::exec::timeline::{ClockSource, Timeline};
+use crate::exec::schedule::Schedule;
+use crate::exec::timeline::Timeline;
 use crate::gpu::{Counters, Gpu};
 use crate::nn::Sequential;
+use crate::nn::optimizer::check_learning_rate;
 use crate::{Error, Result};
+use crew::Crew;
 use lane::Lane;
 use layout::Layout;
-use record::Recorder;
-use run::{Job, Manner, Outcome};
 
 /// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
 /// schedules.
@@ -59,6 +58,10 @@ pub struct Parallel {
     weights: Vec<usize>,
     state: TrainingState,
     order: Vec<u32>,
+    /// η of every step to come, if it was set by hand.
+    learning_rate: Option<f32>,
+    /// The lanes while they are out on a run.
+    crew: Option<Crew>,
     bytes_exchanged: u64,
     /// Whether the lanes have to begin anew from the state, since one of them failed.
     stale: bool,
@@ -99,6 +102,8 @@ impl Parallel {
             weights: layout.weights,
             state,
             order,
+            learning_rate: None,
+            crew: None,
             bytes_exchanged: 0,
             stale: false,
             records: false,
@@ -116,6 +121,7 @@ impl Parallel {
     /// As for [`Parallel::new`]; then devices, schedule and state are what they were, and the next run
     /// goes on with them.
     pub async fn relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
+        self.call_back();
         let options = ParallelOptions { schedule, ..self.options.clone() };
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
         let layout = Layout::new(&self.task, &self.data, &options, &gpus, self.state.step)?;
@@ -164,6 +170,7 @@ impl Parallel {
     /// # Errors
     /// [`Error::Argument`] if it does not hold every row once.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+        self.call_back();
         check_order(&order, self.data.rows())?;
         // Lanes of which one failed are made anew, with the order at hand then.
         for lane in self.lanes.iter_mut().filter(|_| !self.stale) {
@@ -184,73 +191,15 @@ impl Parallel {
     /// [`Error::NotFinite`] as in `fit`; in a pipeline, where a gradient overflows although the loss is
     /// finite, only its own stage keeps its values.
     pub fn run(&mut self, batches: Range<usize>) -> Result<Vec<StepResult>> {
-        if batches.start > batches.end || batches.end > self.batches() {
-            let rule = format!("a range within 0..{}", self.batches());
-            return Err(Error::argument("batches", format!("{batches:?}"), &rule));
-        }
-        let jobs = batches.zip(0..);
-        let jobs = jobs.map(|(index, ahead)| Ok(self.job(self.step_number(ahead)?, index)));
-        let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
-        pollster::block_on(self.revive())?;
-        let run = RunId::next();
-        let (mut recorders, clock) = self.recorders(&jobs)?;
-        let manner = Manner {
-            exchange: &self.options.exchange,
-            run,
-            lanes: self.lanes.len(),
-            pipeline: self.options.schedule.is_pipeline(),
-            patience: self.options.patience,
-            serial: self.options.schedule == Schedule::Serial,
-            keeps_every_state: self.options.keep_state,
-        };
-        let jobs = &jobs;
-        let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-            let lanes = self.lanes.iter_mut().zip(&mut recorders);
-            let threads: Vec<_> = lanes
-                .map(|(lane, recorder)| run::start(scope, lane, manner, jobs, recorder))
-                .collect();
-            let first = jobs.first().map_or(0, Job::number);
-            let ended = threads.into_iter().enumerate().map(|(lane, thread)| match thread {
-                Ok(thread) => thread.join().unwrap_or_else(|_| Outcome::panicked(lane, first)),
-                Err(error) => Outcome::not_started(first, error),
-            });
-            ended.collect()
-        });
-        self.options.exchange.clear(run);
-        self.bytes_exchanged += outcomes.iter().map(|outcome| outcome.bytes_sent).sum::<u64>();
-        self.timeline = None;
-        let results = self.settle(jobs, outcomes)?;
-        // After a fault a device may have no times to give.
-        if let Some(clock) = clock {
-            self.timeline = Some(self.gather(recorders, clock)?);
-        }
-        Ok(results)
-    }
-
-    /// A recorder per lane, and what its times are if it is on.
-    fn recorders(&self, jobs: &[Job]) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
-        if !self.records {
-            let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
-            return Ok((off.collect(), None));
-        }
-        // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
-        // at most as many blocks as there are micro-batches.
-        let buckets = self.lanes.iter().map(|lane| lane.role.buckets).max().unwrap_or(1);
-        let per_step = |job: &Job| job.micro_batches.len() * (3 + 3 * buckets) + 2;
-        let passes = jobs.iter().map(per_step).sum();
-        let gpus = self.gpus.clone();
-        let (on, clock) = pollster::block_on(Recorder::on(&gpus, passes, Instant::now()))?;
-        Ok((on, Some(clock)))
-    }
-
-    fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {
-        let names = self.lanes.iter().enumerate().map(|(number, lane)| name(number, &lane.gpu));
-        let mut timeline = Timeline::new(names.collect(), clock);
-        for recorder in recorders {
-            timeline.spans.extend(pollster::block_on(recorder.finish())?);
-        }
-        timeline.spans.sort_by(|a, b| a.start.total_cmp(&b.start));
-        Ok(timeline)
+        pollster::block_on(async {
+            self.set_out(batches).await?;
+            let mut results = Vec::new();
+            while self.crew.is_some() {
+                let completed = self.wait_for_news().await?;
+                results.extend(completed.into_iter().map(|completed| completed.result));
+            }
+            Ok(results)
+        })
     }
 
     /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first, and then a run
@@ -276,15 +225,23 @@ impl Parallel {
         })
     }
 
-    /// The work of batch `index` in step `number`.
-    fn job(&self, number: u64, index: usize) -> Job {
-        let optimizer = &self.task.compile.optimizer;
-        let rate = optimizer.learning_rate_at(number);
-        let step = Step::training(optimizer.rule(), number, 0, rate);
-        let rows = layout::batch_rows(self.data.rows(), self.options.batch, index);
-        let micro_batches = schedule::micro_batches(rows.len(), self.options.micro_batches);
-        let shares = schedule::shares(micro_batches.len(), &self.weights);
-        Job { step, rows, micro_batches, shares }
+    /// η of step `number`.
+    fn learning_rate_at(&self, number: u64) -> f32 {
+        let planned = || self.task.compile.optimizer.learning_rate_at(number);
+        self.learning_rate.unwrap_or_else(planned)
+    }
+
+    /// Trains every step to come with this learning rate, on all lanes, whatever the optimizer and its
+    /// schedule say, until it is set again. It is no part of the [state](Parallel::state);
+    /// [`Parallel::model`] takes it along.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it is not positive and finite.
+    pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        check_learning_rate(rate)?;
+        self.learning_rate = Some(rate);
+        self.pass_on(rate);
+        Ok(())
     }
 
     /// Parameters and optimizer state after the last completed step; without
@@ -300,6 +257,7 @@ impl Parallel {
     /// training comes to; the errors of the devices. Then the state is what it was, and the next run
     /// goes on from it.
     pub async fn set_state(&mut self, state: TrainingState) -> Result<()> {
+        self.call_back();
         state.check(&self.task)?;
         // Lanes of which one failed are made anew, with the state at hand then.
         for lane in self.lanes.iter().filter(|_| !self.stale) {

@@ -1,28 +1,34 @@
 //! What came of a run: results, the state after the last completed step, and which error to tell.
 
-use super::run::{Job, Outcome};
+use super::crew::Returned;
+use super::work::Board;
 use super::{Parallel, named};
-use crate::train::StepResult;
+use crate::train::fit::Completed;
 use crate::{Error, Result};
 
 impl Parallel {
-    /// Results of the steps, and the state after the last completed one.
+    /// Takes the lanes back, with the state after the last completed step; the results that nobody has
+    /// heard of.
     pub(super) fn settle(
         &mut self,
-        jobs: &[Job],
-        outcomes: Vec<Outcome>,
-    ) -> Result<Vec<StepResult>> {
+        board: &Board,
+        returned: Vec<Returned>,
+    ) -> Result<Vec<Completed>> {
+        self.stale = true;
         let before = self.state.step;
-        let keeping = || outcomes.iter().zip(&self.lanes);
         // A step is done when all stages are, or when a replica is.
-        let latest = || keeping().map(|(o, _)| o.states.back().map_or(before, |kept| kept.step));
+        let latest = || {
+            let states = returned.iter().map(|r| r.outcome.states.back());
+            states.map(|kept| kept.map_or(before, |kept| kept.step))
+        };
         let done = match self.options.schedule.is_pipeline() {
             true => latest().min(),
             false => latest().max(),
         };
         let done = done.unwrap_or(before);
-        for (outcome, lane) in keeping() {
-            if let Some(kept) = outcome.states.iter().find(|kept| kept.step == done) {
+        for Returned { lane, outcome, .. } in &returned {
+            let kept = outcome.states.iter().find(|kept| kept.step == done);
+            if let (Some(lane), Some(kept)) = (lane, kept) {
                 let bytes = kept.bytes.get(kept.begin..);
                 let bytes = bytes.ok_or_else(|| Error::bug("a report without a state"))?;
                 let numbers = lane.role.stage.parameters.clone();
@@ -30,24 +36,13 @@ impl Parallel {
             }
         }
         self.state.step = done;
-        let done = self.state.step.saturating_sub(before) as usize;
-        let last = outcomes.last();
-        let reports = last.map(|o| o.reports.as_slice()).unwrap_or_default();
-        let results: Vec<StepResult> = reports
-            .iter()
-            .take(done)
-            .zip(jobs)
-            .map(|(report, job)| StepResult {
-                rows: job.rows.len(),
-                loss: report.scalars.first().copied().unwrap_or(f32::NAN),
-                sums: report.scalars.get(1..).unwrap_or_default().to_vec(),
-            })
-            .collect();
-        let halted = outcomes.iter().flat_map(|o| &o.reports).filter_map(|r| r.halted_at).min();
-        self.stale = halted.is_some() || outcomes.iter().any(|o| o.error.is_some());
-        if let Some(step) = halted {
-            let behind = step.saturating_sub(before) as usize;
-            let loss = results.get(behind).map_or(f32::NAN, |result| result.loss);
+        let (completed, halted) = board.take_rest(done);
+        self.stale = halted.is_some() || returned.iter().any(|r| r.outcome.error.is_some());
+        let (lanes, outcomes): (Vec<_>, Vec<_>) =
+            returned.into_iter().map(|r| (r.lane, r.outcome)).unzip();
+        // One that is missing has an error.
+        self.lanes = lanes.into_iter().flatten().collect();
+        if let Some((step, loss)) = halted {
             self.state.step = step;
             return Err(Error::NotFinite { step, epoch: 0, loss });
         }
@@ -64,7 +59,7 @@ impl Parallel {
                 let gpu = gpu.ok_or_else(|| Error::bug(format!("lane {number} has no device")))?;
                 Err(named(number, gpu, step, error))
             }
-            None => Ok(results),
+            None => Ok(completed),
         }
     }
 }

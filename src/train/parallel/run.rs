@@ -8,12 +8,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::courier::{Courier, Report};
 use super::lane::Lane;
 use super::record::Recorder;
+use super::work::{Board, Ending, Job};
 use crate::exec::exchange::{Content, Exchange, RunId};
 use crate::exec::schedule::{Instruction, program};
 use crate::exec::timeline::Activity;
@@ -28,29 +29,12 @@ const LAST_WAIT: Duration = Duration::from_millis(100);
 /// Commands of so many micro-batches are submitted together at most.
 const MOST_PENDING: usize = 64;
 
-/// One step's work, the same for all lanes.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    /// Number, learning rate and corrections.
-    pub(super) step: Step,
-    /// Positions of the batch in the order of rows.
-    pub(super) rows: Range<usize>,
-    /// Rows of each micro-batch, from the batch's first.
-    pub(super) micro_batches: Vec<Range<usize>>,
-    /// Micro-batches of each replica; a single entry in a pipeline.
-    pub(super) shares: Vec<Range<usize>>,
-}
-
-impl Job {
-    pub(super) fn number(&self) -> u64 {
-        self.step.number
-    }
-}
-
 /// How a lane works with the others.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Manner<'a> {
-    pub(super) exchange: &'a Arc<dyn Exchange>,
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    pub(super) exchange: Arc<dyn Exchange>,
+    /// Where its jobs are, and its reports go.
+    pub(super) board: Arc<Board>,
     pub(super) run: RunId,
     pub(super) lanes: usize,
     pub(super) pipeline: bool,
@@ -82,7 +66,8 @@ pub(super) struct Kept {
 /// What is left when a lane's thread ends.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) reports: Vec<StepReport>,
+    /// Steps that were reported.
+    pub(super) reports: usize,
     /// Training states, the latest few.
     pub(super) states: VecDeque<Kept>,
     pub(super) bytes_sent: u64,
@@ -90,9 +75,17 @@ pub(super) struct Outcome {
     pub(super) error: Option<(u64, Error)>,
 }
 
+/// What comes back of a lane's thread.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) lane: Lane,
+    pub(super) recorder: Recorder,
+    pub(super) outcome: Outcome,
+}
+
 pub(super) struct Runner<'a> {
     pub(super) lane: &'a mut Lane,
-    pub(super) manner: Manner<'a>,
+    pub(super) manner: &'a Manner,
     pub(super) encoder: Option<wgpu::CommandEncoder>,
     pub(super) pending: usize,
     pub(super) courier: &'a Courier,
@@ -123,7 +116,7 @@ impl Outcome {
 }
 
 /// Tells the other lanes if this one's thread panics.
-struct Alarm<'a>(Manner<'a>, usize);
+struct Alarm<'a>(&'a Manner, usize);
 
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
@@ -133,28 +126,33 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Runs `jobs` on `lane`, on a thread of its own.
+/// Lets `lane` work on the jobs of its board, on a thread of its own.
 ///
 /// # Errors
 /// [`Error::Thread`] if the system has none; the other lanes hear of it.
-pub(super) fn start<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    lane: &'scope mut Lane,
-    manner: Manner<'scope>,
-    jobs: &'scope [Job],
-    recorder: &'scope mut Recorder,
-) -> Result<ScopedJoinHandle<'scope, Outcome>> {
+pub(super) fn start(
+    mut lane: Lane,
+    manner: Manner,
+    mut recorder: Recorder,
+) -> Result<JoinHandle<Back>> {
     let number = lane.role.number;
+    let (exchange, run_id, board) = (manner.exchange.clone(), manner.run, manner.board.clone());
     let thread = std::thread::Builder::new().name(format!("wgrad lane {number}"));
-    thread.spawn_scoped(scope, move || run(lane, manner, jobs, recorder)).map_err(|source| {
+    let work = move || {
+        let _ending = Ending(manner.board.clone());
+        let outcome = run(&mut lane, &manner, &mut recorder);
+        Back { lane, recorder, outcome }
+    };
+    thread.spawn(work).map_err(|source| {
         let error = Error::Thread { purpose: format!("lane {number}"), source };
-        manner.exchange.stop(manner.run, number, &error.to_string());
+        exchange.stop(run_id, number, &error.to_string());
+        board.end();
         error
     })
 }
 
-/// Runs `jobs` on `lane` and says how it went.
-fn run(lane: &mut Lane, manner: Manner<'_>, jobs: &[Job], recorder: &mut Recorder) -> Outcome {
+/// Runs the jobs on `lane` and says how it went.
+fn run(lane: &mut Lane, manner: &Manner, recorder: &mut Recorder) -> Outcome {
     let number = lane.role.number;
     let _alarm = Alarm(manner, number);
     let (gpu, exchange) = (lane.gpu.clone(), manner.exchange.clone());
@@ -163,11 +161,10 @@ fn run(lane: &mut Lane, manner: Manner<'_>, jobs: &[Job], recorder: &mut Recorde
         Ok(courier) => courier,
         Err(error) => {
             manner.exchange.stop(manner.run, number, &error.to_string());
-            let first = jobs.first().map_or(0, Job::number);
-            return Outcome::not_started(first, error);
+            return Outcome::not_started(manner.board.first(), error);
         }
     };
-    let mut outcome = run_with(&courier, lane, manner, jobs, recorder);
+    let mut outcome = run_with(&courier, lane, manner, recorder);
     let hangs = matches!(outcome.error, Some((_, Error::Timeout { .. })));
     let delivered = courier.end(if hangs { LAST_WAIT } else { manner.patience });
     lane.staging.extend(delivered.free);
@@ -179,12 +176,11 @@ fn run(lane: &mut Lane, manner: Manner<'_>, jobs: &[Job], recorder: &mut Recorde
 fn run_with(
     courier: &Courier,
     lane: &mut Lane,
-    manner: Manner<'_>,
-    jobs: &[Job],
+    manner: &Manner,
     recorder: &mut Recorder,
 ) -> Outcome {
     let number = lane.role.number;
-    let first_step = jobs.first().map_or(0, Job::number);
+    let first_step = manner.board.first();
     let mut runner = Runner {
         lane,
         manner,
@@ -200,10 +196,11 @@ fn run_with(
         last_job: false,
     };
     let mut all = || {
-        for (index, job) in jobs.iter().enumerate() {
+        for index in 0.. {
+            let Some((job, is_last)) = manner.board.job(index) else { break };
             runner.step = job.number();
-            runner.last_job = index + 1 == jobs.len();
-            runner.step(job)?;
+            runner.last_job = is_last;
+            runner.step(&job)?;
         }
         runner.finish()
     };

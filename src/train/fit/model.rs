@@ -1,0 +1,224 @@
+//! `fit` of a model on one device.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::run::{Completed, Run, Start, Trainee, Validator};
+use super::{BatchSize, Fit, Validation};
+use crate::data::Dataset;
+use crate::exec::Snapshot;
+use crate::train::evaluate::Evaluation;
+use crate::train::history::History;
+use crate::train::model::Model;
+use crate::train::progress::{Course, Progress};
+use crate::train::trainer::{StepResult, Trainer};
+use crate::{Error, Result};
+
+impl Model {
+    /// Trains on `data` for as many epochs as `fit` says, and returns their history. Calling it again
+    /// trains for so many more, from where the last call stopped: weights, moments, step and orders of
+    /// rows go on; [`Model::reset`] goes back to the start.
+    ///
+    /// A call that ends within an epoch (by an error, by a callback's [`Stop`](super::Signal::Stop) after
+    /// a batch, or since its future was dropped) has its epoch broken off. The next call on this data
+    /// set, or a clone of it, in batches of as many rows completes that epoch, as the first of its own: what the
+    /// history says of it is over the batches that were left, without R². On other data or in other
+    /// batches the next call begins with an epoch of its own.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] and [`Error::Shape`] for arguments out of range and data that does not
+    /// fit; [`Error::NotFinite`] if the loss or a parameter becomes NaN or infinite: training stops
+    /// and the model keeps the weights of the last good step (where a gradient overflowed although the
+    /// loss was finite: the parameters that could, moved in that step too), or those that a callback
+    /// such as [`KeepBest`](super::KeepBest) remembered; the errors of the device.
+    ///
+    /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
+    /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they
+    /// remembered are not put back.
+    pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let held_out;
+        let whole = data;
+        let (data, validation) = match fit.validation {
+            None => (data, None),
+            Some(Validation::Data(validation)) => (data, Some(validation)),
+            Some(Validation::Split(fraction)) => {
+                held_out = split_last(data, fraction)?;
+                (&held_out.0, Some(&held_out.1))
+            }
+        };
+        let figures = fit.figures(self.metrics())?;
+        let batch = match fit.batch.unwrap_or(BatchSize::Rows(32)) {
+            BatchSize::Rows(0) => return Err(Error::argument("batch size", 0, "at least 1")),
+            BatchSize::Rows(rows) => rows,
+            BatchSize::Full => data.rows(),
+        };
+        let residency = fit.residency.unwrap_or_default();
+        let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
+        let validator = match validation {
+            None => None,
+            Some(data) => Some(Validator::new(self, data, batch, residency).await?),
+        };
+        self.make_sure_of_steps().await?;
+        self.parameters().clear_status()?;
+        let progress = self.progress.entering(Course::new(whole, data.rows(), batch));
+        let start = Start {
+            epochs: fit.epochs,
+            shuffle: fit.shuffle,
+            rows: data.rows(),
+            progress,
+            steps: self.steps(),
+            learning_rate: self.learning_rate_at(self.steps()),
+            figures,
+            validates: validator.is_some(),
+            sums: self.sums(data),
+        };
+        let trained = Trained {
+            before: (self.steps(), progress),
+            failed: false,
+            model: self,
+            trainer,
+            validator,
+            expected: VecDeque::new(),
+        };
+        Run::new(trained, start, fit.callbacks).run().await
+    }
+}
+
+/// A model in a call of `fit`.
+struct Trained<'m, 'd> {
+    /// The model's steps and epochs before.
+    before: (u64, Progress),
+    /// Whether a step was not finite; then the model's steps and epochs are known.
+    failed: bool,
+    model: &'m mut Model,
+    trainer: Trainer<&'d Dataset>,
+    validator: Option<Validator<'d>>,
+    /// Batch and learning rate of the steps whose results are yet to come.
+    expected: VecDeque<(usize, f32)>,
+}
+
+/// However a training ends, also where its future is dropped or a callback panics: every step that was
+/// submitted counts, since the device takes it. Orders of rows and Adam's corrections go on from there.
+impl Drop for Trained<'_, '_> {
+    fn drop(&mut self) {
+        if self.failed {
+            return;
+        }
+        let (steps, sent) = (self.before.0, self.trainer.sent());
+        let known = self.model.steps().saturating_sub(steps);
+        self.model.in_doubt = known < sent;
+        self.stand_at(steps.saturating_add(sent));
+    }
+}
+
+impl Trained<'_, '_> {
+    /// The model has completed `steps` steps.
+    fn stand_at(&mut self, steps: u64) {
+        let (before, progress) = self.before;
+        self.model.steps = steps;
+        self.model.progress = progress.plus(steps.saturating_sub(before));
+    }
+
+    /// What came of the oldest submission, if anything did.
+    fn take(&mut self, results: Result<Option<Vec<StepResult>>>) -> Result<Vec<Completed>> {
+        let results = match results {
+            Ok(results) => results.unwrap_or_default(),
+            Err(error) => {
+                if let Error::NotFinite { step, .. } = error {
+                    self.stand_at(step);
+                    self.failed = true;
+                }
+                return Err(error);
+            }
+        };
+        self.model.completed(results.len() as u64);
+        let expected = self.expected.drain(..results.len().min(self.expected.len()));
+        let completed =
+            |((batch, learning_rate), result)| Completed { batch, learning_rate, result };
+        Ok(expected.zip(results).map(completed).collect())
+    }
+}
+
+impl Trainee for Trained<'_, '_> {
+    type Snapshot = Snapshot;
+
+    fn batches(&self) -> usize {
+        self.trainer.batches()
+    }
+
+    fn batches_at_once(&self) -> usize {
+        self.trainer.batches_per_submission()
+    }
+
+    fn runs_ahead(&self) -> bool {
+        true
+    }
+
+    fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        self.model.set_learning_rate(rate)
+    }
+
+    async fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+        self.trainer.next_order(order).await
+    }
+
+    async fn submit(&mut self, batches: Range<usize>) -> Result<()> {
+        let (model, first) = (&*self.model, batches.start);
+        let ahead = self.expected.len() as u64;
+        let expected = &mut self.expected;
+        let step = |batch: usize| {
+            let step = model.next_step(ahead + (batch - first) as u64);
+            expected.push_back((batch, model.learning_rate_at(step.number)));
+            step
+        };
+        self.trainer.add(batches, step).await
+    }
+
+    /// What is submitted is the device's.
+    fn stop(&mut self) {}
+
+    async fn completed(&mut self) -> Result<Vec<Completed>> {
+        let results = self.trainer.results_ready().await;
+        self.take(results)
+    }
+
+    async fn wait(&mut self) -> Result<Vec<Completed>> {
+        self.trainer.flush().await?;
+        let results = self.trainer.results().await;
+        self.take(results)
+    }
+
+    async fn weights(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
+        self.model.weights().await
+    }
+
+    async fn remember(&mut self, memory: &mut Option<Snapshot>) -> Result<()> {
+        match memory {
+            Some(snapshot) => self.model.parameters().save_to(snapshot).await,
+            empty => {
+                *empty = Some(self.model.parameters().snapshot().await?);
+                Ok(())
+            }
+        }
+    }
+
+    async fn put_back(&mut self, memory: &Snapshot) -> Result<()> {
+        self.model.parameters().restore(memory).await
+    }
+
+    async fn validate(&mut self) -> Result<Option<Evaluation>> {
+        match &mut self.validator {
+            Some(validator) => validator.evaluate().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The first rows and the last `fraction` of them.
+fn split_last(data: &Dataset, fraction: f64) -> Result<(Dataset, Dataset)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::argument("validation split", fraction, "above 0 and below 1"));
+    }
+    let held_out = (data.rows() as f64 * fraction).round() as usize;
+    Ok(data.split_at(data.rows().saturating_sub(held_out))?)
+}

@@ -1,0 +1,183 @@
+//! Lanes at work, each on a thread of its own, and their way back.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::lane::Lane;
+use super::record::Recorder;
+use super::run::{self, Back, Manner, Outcome};
+use super::work::{Board, Work};
+use super::{Parallel, name};
+use crate::exec::Schedule;
+use crate::exec::exchange::{Exchange, RunId};
+use crate::exec::timeline::{ClockSource, Timeline};
+use crate::train::fit::Completed;
+use crate::{Error, Result};
+
+/// Lanes that are out on a run.
+#[derive(Debug)]
+pub(super) struct Crew {
+    board: Arc<Board>,
+    threads: Vec<Result<JoinHandle<Back>>>,
+    exchange: Arc<dyn Exchange>,
+    run: RunId,
+    /// What the recorded times are, if the run is recorded.
+    clock: Option<ClockSource>,
+}
+
+/// Nobody waits for them any more: they come to their end by themselves.
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.board.close();
+    }
+}
+
+/// What a lane's thread leaves behind; of one that panicked, or that there never was, nothing but why.
+pub(super) struct Returned {
+    pub(super) lane: Option<Lane>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) outcome: Outcome,
+}
+
+impl Parallel {
+    /// Sends the lanes out to train on `batches`, one step each.
+    pub(super) async fn set_out(&mut self, batches: Range<usize>) -> Result<()> {
+        self.call_back();
+        if batches.start > batches.end || batches.end > self.batches() {
+            let rule = format!("a range within 0..{}", self.batches());
+            return Err(Error::argument("batches", format!("{batches:?}"), &rule));
+        }
+        if let Some(ahead) = batches.len().checked_sub(1) {
+            self.step_number(ahead as u64)?;
+        }
+        self.revive().await?;
+        let run = RunId::next();
+        let work = Work::new(self);
+        let (recorders, clock) = self.recorders(&work, batches.clone()).await?;
+        let (first, lanes) = (self.state.step, self.lanes.len());
+        let board = Arc::new(Board::new(work, batches, first, self.learning_rate, lanes));
+        let manner = Manner {
+            exchange: self.options.exchange.clone(),
+            board: board.clone(),
+            run,
+            lanes,
+            pipeline: self.options.schedule.is_pipeline(),
+            patience: self.options.patience,
+            serial: self.options.schedule == Schedule::Serial,
+            keeps_every_state: self.options.keep_state,
+        };
+        let threads = self.lanes.drain(..).zip(recorders);
+        let threads = threads.map(|(lane, recorder)| run::start(lane, manner.clone(), recorder));
+        let threads = threads.collect();
+        let exchange = self.options.exchange.clone();
+        self.crew = Some(Crew { board, threads, exchange, run, clock });
+        Ok(())
+    }
+
+    /// A recorder per lane, and what its times are if it is on.
+    async fn recorders(
+        &self,
+        work: &Work,
+        batches: Range<usize>,
+    ) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
+        if !self.records {
+            let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
+            return Ok((off.collect(), None));
+        }
+        // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
+        // at most as many blocks as there are micro-batches.
+        let buckets = self.lanes.iter().map(|lane| lane.role.buckets).max().unwrap_or(1);
+        let per_step = |batch| work.job(0, batch, None).micro_batches.len() * (3 + 3 * buckets) + 2;
+        let passes = batches.map(per_step).sum();
+        let (on, clock) = Recorder::on(&self.gpus, passes, Instant::now()).await?;
+        Ok((on, Some(clock)))
+    }
+
+    /// What the lanes that are out have completed since.
+    pub(super) fn news(&self) -> Vec<Completed> {
+        self.crew.as_ref().map_or_else(Vec::new, |crew| crew.board.take())
+    }
+
+    /// The same, waiting for it; none when the lanes are back, and the state is that after the last step.
+    /// Given up, the lanes are out as before.
+    ///
+    /// # Errors
+    /// What made a lane fail, and [`Error::NotFinite`].
+    pub(super) async fn wait_for_news(&mut self) -> Result<Vec<Completed>> {
+        let Some(crew) = &self.crew else { return Ok(Vec::new()) };
+        let completed = crew.board.wait().await;
+        if !completed.is_empty() {
+            return Ok(completed);
+        }
+        let (completed, recorders, clock) = self.come_back()?;
+        // After a fault a device may have no times to give.
+        if let Some(clock) = clock {
+            self.timeline = Some(self.gather(recorders, clock).await?);
+        }
+        Ok(completed)
+    }
+
+    /// Ends a run at the steps that were begun, and waits for those.
+    pub(super) fn call_back(&mut self) {
+        if let Some(crew) = &self.crew {
+            crew.board.close();
+            // Whoever gave the run up does not hear how it went; the state says it, and what failed
+            // fails again.
+            drop(self.come_back());
+        }
+    }
+
+    /// Sees to it that the lanes begin no more steps.
+    pub(super) fn close(&self) {
+        if let Some(crew) = &self.crew {
+            crew.board.close();
+        }
+    }
+
+    /// Trains every step that is not begun yet with this learning rate.
+    pub(super) fn pass_on(&self, rate: f32) {
+        if let Some(crew) = &self.crew {
+            crew.board.set_learning_rate(rate);
+        }
+    }
+
+    /// Waits for the threads of the lanes, and takes in what they bring: the steps that nobody has heard
+    /// of, and what was recorded.
+    fn come_back(&mut self) -> Result<(Vec<Completed>, Vec<Recorder>, Option<ClockSource>)> {
+        let Some(mut crew) = self.crew.take() else { return Ok(Default::default()) };
+        let first = crew.board.first();
+        let ended = std::mem::take(&mut crew.threads).into_iter().enumerate();
+        let returned = ended.map(|(lane, thread)| match thread.map(JoinHandle::join) {
+            Ok(Ok(Back { lane, recorder, outcome })) => {
+                Returned { lane: Some(lane), recorder: Some(recorder), outcome }
+            }
+            Ok(Err(_)) => {
+                let outcome = Outcome::panicked(lane, first);
+                Returned { lane: None, recorder: None, outcome }
+            }
+            Err(error) => {
+                let outcome = Outcome::not_started(first, error);
+                Returned { lane: None, recorder: None, outcome }
+            }
+        });
+        let mut returned: Vec<Returned> = returned.collect();
+        crew.exchange.clear(crew.run);
+        self.bytes_exchanged += returned.iter().map(|r| r.outcome.bytes_sent).sum::<u64>();
+        self.timeline = None;
+        let recorders = returned.iter_mut().filter_map(|r| r.recorder.take()).collect();
+        let completed = self.settle(&crew.board, returned)?;
+        Ok((completed, recorders, crew.clock))
+    }
+
+    async fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {
+        let names = self.gpus.iter().enumerate().map(|(number, gpu)| name(number, gpu));
+        let mut timeline = Timeline::new(names.collect(), clock);
+        for recorder in recorders {
+            timeline.spans.extend(recorder.finish().await?);
+        }
+        timeline.spans.sort_by(|a, b| a.start.total_cmp(&b.start));
+        Ok(timeline)
+    }
+}

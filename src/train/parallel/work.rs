@@ -1,0 +1,266 @@
+//! The steps of a run, handed to its lanes one after another.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use super::Parallel;
+use super::layout::batch_rows;
+use super::run::StepReport;
+use crate::exec::Step;
+use crate::exec::schedule;
+use crate::nn::Optimizer;
+use crate::train::StepResult;
+use crate::train::fit::Completed;
+use crate::{Error, Result};
+
+/// One step's work, the same for all lanes.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    /// Number, learning rate and corrections.
+    pub(super) step: Step,
+    /// Its batch, from 0.
+    batch: usize,
+    /// η, which the record of the step may hold in another form.
+    learning_rate: f32,
+    /// Positions of the batch in the order of rows.
+    pub(super) rows: Range<usize>,
+    /// Rows of each micro-batch, from the batch's first.
+    pub(super) micro_batches: Vec<Range<usize>>,
+    /// Micro-batches of each replica; a single entry in a pipeline.
+    pub(super) shares: Vec<Range<usize>>,
+}
+
+impl Job {
+    pub(super) fn number(&self) -> u64 {
+        self.step.number
+    }
+
+    /// What a lane that has the loss says of it.
+    fn completed(&self, report: &StepReport) -> Result<Completed> {
+        let (&loss, sums) = report.scalars.split_first().ok_or_else(|| {
+            Error::bug(format!("a report of step {} without its loss", self.number()))
+        })?;
+        let result = StepResult { rows: self.rows.len(), loss, sums: sums.to_vec() };
+        Ok(Completed { batch: self.batch, learning_rate: self.learning_rate, result })
+    }
+}
+
+/// How batches become jobs.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    optimizer: Optimizer,
+    /// Rows of the data set.
+    rows: usize,
+    batch: usize,
+    micro_batches: usize,
+    /// Micro-batches per lane if all are there, for replicas.
+    weights: Vec<usize>,
+}
+
+impl Work {
+    pub(super) fn new(parallel: &Parallel) -> Self {
+        Self {
+            optimizer: parallel.task.compile.optimizer.clone(),
+            rows: parallel.data.rows(),
+            batch: parallel.options.batch,
+            micro_batches: parallel.options.micro_batches,
+            weights: parallel.weights.clone(),
+        }
+    }
+
+    /// The work of batch `batch` in step `number`; `rate` is η if it was set by hand.
+    pub(super) fn job(&self, number: u64, batch: usize, rate: Option<f32>) -> Job {
+        let learning_rate = rate.unwrap_or_else(|| self.optimizer.learning_rate_at(number));
+        let step = Step::training(self.optimizer.rule(), number, 0, learning_rate);
+        let rows = batch_rows(self.rows, self.batch, batch);
+        let micro_batches = schedule::micro_batches(rows.len(), self.micro_batches);
+        let shares = schedule::shares(micro_batches.len(), &self.weights);
+        Job { step, batch, learning_rate, rows, micro_batches, shares }
+    }
+}
+
+/// Where the lanes of a run get their jobs and report what they did. A job is made when the first lane
+/// asks for it, so that the learning rate and the end of the run can be set until then, and every lane
+/// gets the same.
+#[derive(Debug)]
+pub(super) struct Board {
+    work: Work,
+    /// The batches of the run, and the number of its first step.
+    batches: Range<usize>,
+    first: u64,
+    lanes: usize,
+    desk: Mutex<Desk>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    /// η if it was set by hand.
+    learning_rate: Option<f32>,
+    jobs: Vec<Arc<Job>>,
+    /// Whether no more jobs are made.
+    closed: bool,
+    /// Steps that each lane has reported.
+    reported: Vec<u64>,
+    /// The first step that was not finite, if one was.
+    halted: Option<u64>,
+    /// What the last lane, which has the loss, said of the steps that were not taken yet.
+    completed: VecDeque<Completed>,
+    /// Steps that were taken.
+    taken: u64,
+    /// Lanes whose threads are at their end.
+    ended: usize,
+    /// Who waits for news.
+    waker: Option<Waker>,
+}
+
+impl Desk {
+    /// What all lanes have reported, before the first step that was not finite.
+    fn take(&mut self, first: u64) -> Vec<Completed> {
+        let reported = self.reported.iter().copied().min().unwrap_or(0);
+        let good = self.halted.map_or(u64::MAX, |halted| halted.saturating_sub(first));
+        self.take_up_to(reported.min(good))
+    }
+
+    /// The steps before the `end`th that were not taken yet.
+    fn take_up_to(&mut self, end: u64) -> Vec<Completed> {
+        let count = usize::try_from(end.saturating_sub(self.taken)).unwrap_or(usize::MAX);
+        let count = count.min(self.completed.len());
+        self.taken += count as u64;
+        self.completed.drain(..count).collect()
+    }
+
+    fn tell(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Board {
+    pub(super) fn new(
+        work: Work,
+        batches: Range<usize>,
+        first: u64,
+        learning_rate: Option<f32>,
+        lanes: usize,
+    ) -> Self {
+        let desk = Desk {
+            learning_rate,
+            jobs: Vec::new(),
+            closed: false,
+            reported: vec![0; lanes],
+            halted: None,
+            completed: VecDeque::new(),
+            taken: 0,
+            ended: 0,
+            waker: None,
+        };
+        Self { work, batches, first, lanes, desk: Mutex::new(desk) }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the run's first step.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Job `index` of the run, and whether it is its last as far as is known; `None` after the last.
+    pub(super) fn job(&self, index: usize) -> Option<(Arc<Job>, bool)> {
+        let mut desk = self.desk();
+        let is_last = index.saturating_add(1) == self.batches.len();
+        if let Some(job) = desk.jobs.get(index) {
+            return Some((job.clone(), is_last));
+        }
+        if desk.closed || index >= self.batches.len() {
+            return None;
+        }
+        let number = self.first.saturating_add(index as u64);
+        let batch = self.batches.start.saturating_add(index);
+        let job = Arc::new(self.work.job(number, batch, desk.learning_rate));
+        desk.jobs.push(job.clone());
+        Some((job, is_last))
+    }
+
+    /// Takes in what `lane` says of the run's step `index`. After one that was not finite there are no
+    /// more: none would move a parameter.
+    pub(super) fn report(&self, lane: usize, index: usize, report: &StepReport) -> Result<()> {
+        let mut desk = self.desk();
+        if let Some(count) = desk.reported.get_mut(lane) {
+            *count = count.saturating_add(1);
+        }
+        if let Some(halted) = report.halted_at {
+            desk.halted = Some(desk.halted.map_or(halted, |known| known.min(halted)));
+            desk.closed = true;
+        }
+        if lane.saturating_add(1) == self.lanes {
+            let job = desk.jobs.get(index);
+            let job = job.ok_or_else(|| Error::bug("a report of a step that was not begun"))?;
+            let completed = job.completed(report)?;
+            desk.completed.push_back(completed);
+        }
+        desk.tell();
+        Ok(())
+    }
+
+    /// Says that the thread of a lane is at its end.
+    pub(super) fn end(&self) {
+        let mut desk = self.desk();
+        desk.ended = desk.ended.saturating_add(1);
+        desk.tell();
+    }
+
+    /// Makes every job to come with η = `rate`.
+    pub(super) fn set_learning_rate(&self, rate: f32) {
+        self.desk().learning_rate = Some(rate);
+    }
+
+    /// Makes no more jobs.
+    pub(super) fn close(&self) {
+        self.desk().closed = true;
+    }
+
+    /// The steps that all lanes have completed since.
+    pub(super) fn take(&self) -> Vec<Completed> {
+        self.desk().take(self.first)
+    }
+
+    /// The same, waiting for some; none when all lanes are at their end.
+    pub(super) async fn wait(&self) -> Vec<Completed> {
+        std::future::poll_fn(|context| {
+            let mut desk = self.desk();
+            let completed = desk.take(self.first);
+            if !completed.is_empty() || desk.ended >= self.lanes {
+                return Poll::Ready(completed);
+            }
+            desk.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The steps up to `done` that nobody has taken yet, and the loss of the first step that was not
+    /// finite.
+    pub(super) fn take_rest(&self, done: u64) -> (Vec<Completed>, Option<(u64, f32)>) {
+        let mut desk = self.desk();
+        let halted = desk.halted.map(|step| {
+            let behind = step.saturating_sub(self.first).saturating_sub(desk.taken);
+            let at = usize::try_from(behind).ok().and_then(|at| desk.completed.get(at));
+            (step, at.map_or(f32::NAN, |completed| completed.result.loss))
+        });
+        (desk.take_up_to(done.saturating_sub(self.first)), halted)
+    }
+}
+
+/// Says that a lane's thread is at its end, also if it panics.
+pub(super) struct Ending(pub(super) Arc<Board>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
