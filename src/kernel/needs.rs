@@ -30,9 +30,17 @@ impl Needs {
     /// [`Error::Bug`] if a declaration is written otherwise than it is read here.
     pub fn of(parts: &[&'static Part], constants: &[(&'static str, f64)]) -> Result<Self> {
         let declared = Declared::known(parts);
+        let sizes = declared.sizes_among(constants);
+        let mut known = declared.needs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(needs) = known.get(&sizes) {
+            return Ok(*needs);
+        }
         let name = parts.last().map_or("", |part| part.name);
         let needs = With { declared: &declared, constants }.needs();
-        needs.ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))
+        let needs =
+            needs.ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))?;
+        known.insert(sizes, needs);
+        Ok(needs)
     }
 
     /// With the numbers of buffers that `bindings` bind.
@@ -54,7 +62,14 @@ struct Declared {
     /// The types of `var<uniform>` and of `var<workgroup>`.
     uniforms: Vec<&'static str>,
     in_workgroup: Vec<&'static str>,
+    /// All that sizes are written in: those three, and the values of constants.
+    sizes: Vec<&'static str>,
+    /// What was reckoned of them, by the values of the constants that sizes depend on.
+    needs: Mutex<BTreeMap<Sizes, Needs>>,
 }
+
+/// Names of constants and the bits of their values.
+type Sizes = Vec<(&'static str, u64)>;
 
 impl Declared {
     /// That of the shader made of `parts`, which is read once in a process: every plan asks for each of its
@@ -82,13 +97,29 @@ impl Declared {
             let declared = behind(words, ';').into_iter();
             declared.map(|text| text.split_once(':').map_or("", |(_, of)| of.trim())).collect()
         };
+        let invocations = behind("@workgroup_size(", ')');
+        let (uniforms, in_workgroup) = (types("var<uniform> "), types("var<workgroup> "));
+        let values = lines.iter().filter_map(|line| {
+            let declares = line.starts_with("const ") || line.starts_with("override ");
+            Some(line.split_once('=').filter(|_| declares)?.1)
+        });
+        let sizes = [&invocations, &uniforms, &in_workgroup].into_iter().flatten().copied();
         Self {
-            invocations: behind("@workgroup_size(", ')'),
-            uniforms: types("var<uniform> "),
-            in_workgroup: types("var<workgroup> "),
+            sizes: sizes.chain(values).collect(),
+            invocations,
+            uniforms,
+            in_workgroup,
             bindings: reflect::bindings(parts),
             lines,
+            needs: Mutex::default(),
         }
+    }
+
+    /// Those of `constants` that the sizes of anything may depend on.
+    fn sizes_among(&self, constants: &[(&'static str, f64)]) -> Sizes {
+        let matters = |name: &str| self.sizes.iter().any(|size| size.contains(name));
+        let constants = constants.iter().filter(|(name, _)| matters(name));
+        constants.map(|&(name, value)| (name, value.to_bits())).collect()
     }
 }
 
