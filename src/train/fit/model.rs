@@ -19,7 +19,7 @@ impl Model {
     /// trains for so many more, from where the last call stopped: weights, moments, step and orders of
     /// rows go on; [`Model::reset`] goes back to the start.
     ///
-    /// A call that ends within an epoch (by an error, by a callback's [`Stop`](super::Signal::Stop) after
+    /// A call that ends within an epoch (by an error, by a callback's [`Stop`](crate::train::Signal::Stop) after
     /// a batch, or since its future was dropped) has its epoch broken off. The next call on this data
     /// set, or a clone of it, in batches of as many rows completes that epoch, as the first of its own: what the
     /// history says of it is over the batches that were left, without R². On other data or in other
@@ -30,7 +30,7 @@ impl Model {
     /// fit; [`Error::NotFinite`] if the loss or a parameter becomes NaN or infinite: training stops
     /// and the model keeps the weights of the last good step (where a gradient overflowed although the
     /// loss was finite: the parameters that could, moved in that step too), or those that a callback
-    /// such as [`KeepBest`](super::KeepBest) remembered; the errors of the device.
+    /// such as [`KeepBest`](crate::train::KeepBest) remembered; the errors of the device.
     ///
     /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
     /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they

@@ -28,6 +28,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
+    ("lanes_fit", "lanes have threads"),
+    ("lanes_given_up", "lanes have threads"),
     ("lanes_measured", "lanes have threads"),
     ("lanes_options", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
