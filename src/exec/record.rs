@@ -308,7 +308,7 @@ pub(crate) async fn submit_all(
     then: impl FnOnce(),
 ) -> Result<()> {
     let mut serials = Vec::new();
-    let submitted = gpu.scoped("a submission", || {
+    let submitted = gpu.scoped_of_step("a submission", || {
         let mut encoder = gpu.encoder();
         for (executor, steps) in parts.iter_mut().filter(|(_, steps)| !steps.is_empty()) {
             // Reports always, so that whoever runs steps can wait for them.

@@ -186,7 +186,7 @@ impl Resident {
         let serial = self.parameters.serials().draw(steps.len());
         self.write_records(steps, serial)?;
         let gpu = self.gpu.clone();
-        let submitted = gpu.scoped("a submission", || {
+        let submitted = gpu.scoped_of_step("a submission", || {
             let mut encoder = gpu.encoder();
             self.record(&mut encoder, steps.len(), serial)?;
             gpu.send(encoder);

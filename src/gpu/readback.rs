@@ -165,9 +165,10 @@ impl Gpu {
             Some(kept) => kept,
             None => self.buffer_for("readback", bytes, Usage::COPY_DST | Usage::MAP_READ).await?,
         };
-        self.submit(|encoder| {
+        self.scoped_of_step("a submission", || {
+            let mut encoder = self.encoder();
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-            Ok(())
+            self.send(encoder);
         })
         .await?;
         map(self, &staging, bytes, "reading back").await?;

@@ -46,18 +46,17 @@ impl Gpu {
         self.verdict(during, fault).await.map(|()| result)
     }
 
-    /// [`Gpu::scoped`] of what belongs to a step; see [`Gpu::write_of_step`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn scoped_of_step<T>(
+    /// [`Gpu::scoped`] of what belongs to a step, or is read back; see [`Gpu::write_of_step`].
+    pub(crate) async fn scoped_of_step<T>(
         &self,
         during: &str,
         work: impl FnOnce() -> T,
     ) -> Result<T, Error> {
         self.check(during)?;
         let (result, fault) = self.caught(work);
-        match at_once(fault).flatten() {
+        match fault.await {
             None => self.check(during)?,
-            fault => self.verdict_at_once(during, fault)?,
+            fault => self.verdict(during, fault).await?,
         }
         Ok(result)
     }

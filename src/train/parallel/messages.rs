@@ -139,7 +139,7 @@ impl Runner<'_> {
             gpu.tally().submissions.add(1);
             gpu.queue().submit([encoder.finish()])
         };
-        let index = gpu.scoped_of_step("a submission", submit)?;
+        let index = pollster::block_on(gpu.scoped_of_step("a submission", submit))?;
         self.courier.submitted(index);
         self.recorder.submitted(&gpu, begun, self.manner.patience)
     }
