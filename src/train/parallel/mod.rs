@@ -203,8 +203,9 @@ impl Parallel {
     }
 
     /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first, and then a run
-    /// submits, dispatches and copies what one of a `Parallel` does that never recorded. By the host's
-    /// clock ([`ClockSource::Host`](crate::exec::timeline::ClockSource::Host)) a recorded run waits after each pass and is slower.
+    /// submits, dispatches and copies what one of a `Parallel` does that never recorded. By the
+    /// [host's clock](crate::exec::timeline::ClockSource::Host) a recorded run waits after each pass and
+    /// is slower.
     pub fn record(&mut self, on: bool) {
         self.records = on;
     }
