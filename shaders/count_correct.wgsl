@@ -1,5 +1,5 @@
 // Item i: 1 if the largest logit of row i is at its label, else 0; the first largest wins a tie, and a row
-// with NaN is wrong.
+// with NaN is wrong, as is one whose label is past the last class.
 // predictions are …×columns, targets one label per row.
 
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;

@@ -117,19 +117,26 @@ pub enum Error {
     #[error(
         "{} at step {step}{}; {}. \
          Use a lower learning rate, clip the gradients, or check the data's scale",
-        if loss.is_finite() { format!("a gradient overflowed (loss {loss})") } else { format!("the loss was {loss}") },
+        match loss {
+            Some(loss) if loss.is_finite() => format!("a gradient overflowed (loss {loss})"),
+            Some(loss) => format!("the loss was {loss}"),
+            None => "the loss or a gradient was NaN or infinite".into(),
+        },
         if *epoch > 0 { format!(" (epoch {epoch})") } else { String::new() },
-        if loss.is_finite() { "parameters whose gradients did keep their values, and no later step moved any" }
-        else { "the weights of the last good step are kept" },
+        match loss {
+            Some(loss) if !loss.is_finite() => "the weights of the last good step are kept",
+            _ => "parameters whose gradients did keep their values, and no later step moved any",
+        },
     )]
     NotFinite {
         /// Steps completed before the bad one, over the whole training run.
         step: u64,
         /// The epoch, from 1; 0 in a loop that has none.
         epoch: usize,
-        /// The loss as computed; finite if a parameter's new value was not. NaN, too, where a plan of
-        /// one's own does not have its loss among its results.
-        loss: f32,
+        /// The loss as computed; finite if a parameter's new value was not. `None` where it is not known:
+        /// the step is of an earlier submission, whose results have it, or a plan of one's own does not
+        /// have its loss among its results.
+        loss: Option<f32>,
     },
     /// A lane failed in the middle of training; the others stopped with it. The parameters of the
     /// last completed step are kept.

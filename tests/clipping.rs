@@ -145,6 +145,7 @@ fn follows(
     let mut reference = Net::new(net, loss, &optimizer);
     let initial: Vec<(String, Vec<f32>)> = net
         .parameters()
+        .unwrap()
         .into_iter()
         .map(|spec| {
             let filled = |value| vec![value; spec.initial.len()];

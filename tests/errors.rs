@@ -413,8 +413,8 @@ fn arguments_of_predict_are_named() {
 #[test]
 fn arguments_of_a_loop_of_ones_own_are_named() {
     let data = Dataset::regression(vec![0.5; 30], 3, vec![0.5; 10], 1).unwrap();
-    let model = compile(Sequential::new(3).dense(1), mse()).unwrap();
-    let make = |batch| pollster::block_on(model.trainer(&data, batch, Residency::Resident));
+    let mut model = compile(Sequential::new(3).dense(1), mse()).unwrap();
+    let mut make = |batch| pollster::block_on(model.trainer(&data, batch, Residency::Resident));
     argument_error("batches of 0", make(0), &["batch size", "0"]);
     let mut trainer = make(3).unwrap();
     for batches in [0..0, 3..5, 7..9] {

@@ -5,7 +5,7 @@ use wgrad::data::{Dataset, Standardizer};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{Count, Graph, Loss, Tensor, UpdateRule};
 use wgrad::nn::{Metric, Optimizer, Schedule, Sequential};
-use wgrad::plan::{ArenaLayout, Plan, PlanOptions};
+use wgrad::plan::{ArenaLayout, Plan, PlanOptions, Portion};
 use wgrad::train::{Compile, EarlyStopping, Fit, History, KeepBest, Kernels, Model, Residency};
 use wgrad::{Error, Gpu};
 
@@ -274,6 +274,15 @@ fn graphs() {
     told(graph.gradients(hits, &[x]), Told("gradients", "count", "leave it out"));
     told(graph.update(sgd, None, loss, &[(x, x)]), Told("update", "'x'", "tensors of `parameter`"));
     told(graph.update(sgd, None, loss, &[(w, x), (w, x)]), Told("update", "'w'", "once"));
+    told(graph.update(sgd, None, loss, &[]), Told("update", "no parameter", "list each"));
+    let portion = |graph: &Graph, portion, results: Vec<Tensor>| {
+        let options = PlanOptions { portion, results, ..PlanOptions::default() };
+        Plan::with(graph, &options, &noop().target())
+    };
+    for part in [Portion::Gradients, Portion::Update] {
+        let name = format!("{part:?}");
+        told(portion(&graph, part, vec![]), Told("plan", &name, "`Graph::update`"));
+    }
     let plan = |graph: &Graph, results: Vec<Tensor>| {
         let options = PlanOptions { results, ..PlanOptions::default() };
         Plan::with(graph, &options, &noop().target())
@@ -283,6 +292,8 @@ fn graphs() {
     graph.update(sgd, None, loss, &[(w, x)]).unwrap();
     told(plan(&graph, vec![loss]), Told("update", "'v'", "input"));
     told(graph.update(sgd, None, loss, &[(v, v)]), Told("update", "already", "a new graph"));
+    let wanted = portion(&graph, Portion::Update, vec![loss]);
+    told(wanted, Told("the update alone", "1 are wanted", "`Portion::Gradients`"));
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use common::gpu;
-use common::training::{article, article_data, article_net, kinds, weight_bits, weights_after};
+use common::training::{
+    article, article_data, article_net, data_with_a_bad_batch, kinds, weight_bits, weights_after,
+};
 use proptest::prelude::*;
 use wgrad::data::{Dataset, Targets};
 use wgrad::exec::{Executor, Step};
@@ -276,6 +278,59 @@ fn a_halt_that_nobody_heard_of_is_no_progress() {
     }
 }
 
+/// The same, and then a loop of one's own: its steps go on from before it, too.
+#[test]
+fn a_halt_that_nobody_heard_of_is_no_progress_of_a_trainer() {
+    let bad = data_with_a_bad_batch(96, BATCH, 2);
+    let good = article_data(96);
+    for kernels in kinds() {
+        let mut model = article(kernels, Optimizer::sgd(0.01));
+        for polls in 1..=3 {
+            drop(poll(model.fit(&bad, Fit::new(1).batch_size(BATCH).in_order()), polls));
+            if model.steps() > 0 {
+                break;
+            }
+        }
+        let kept = weight_bits(&model);
+        let mut trainer = model.trainer_blocking(&good, BATCH, Residency::Auto).unwrap();
+        assert_eq!(model.steps(), 2, "{kernels:?}");
+        trainer.submit_blocking(0..1, |_| model.next_step(0)).unwrap();
+        assert_eq!(trainer.results_blocking().unwrap().expect("results").len(), 1);
+        assert_ne!(weight_bits(&model), kept, "{kernels:?}");
+    }
+}
+
+/// Predictions that are given up make nothing twice, but for the buffer that they were waiting for.
+#[test]
+fn a_prediction_given_up_builds_nothing_anew() {
+    let data = article_data(300);
+    let rows = |count: usize| &data.features()[..10 * count];
+    let gpu = gpu();
+    let mut known = article(Kernels::General, adam());
+    let expected = known.predict_blocking(rows(300)).unwrap();
+    let before = gpu.counters();
+    let mut undisturbed = article(Kernels::General, adam());
+    undisturbed.predict_blocking(rows(300)).unwrap();
+    let anew = gpu.counters() - before;
+    for polls in 0..6 {
+        let before = gpu.counters();
+        let mut model = article(Kernels::General, adam());
+        for _ in 0..3 {
+            drop(poll(model.predict(rows(300)), polls));
+        }
+        assert_eq!(model.predict_blocking(rows(300)).unwrap(), expected, "{polls} polls");
+        let made = gpu.counters() - before;
+        assert_eq!((made.bind_groups, made.pipelines), (anew.bind_groups, anew.pipelines));
+        assert!(made.buffers <= anew.buffers + 3, "{polls} polls: {made:?} for {anew:?}");
+        // Whatever number of rows is next: the answers are its own.
+        for count in [299, 17, 300] {
+            drop(poll(model.predict(rows(count)), polls));
+            let found = model.predict_blocking(rows(count)).unwrap();
+            assert_eq!(found, expected[..count], "{polls} polls, {count} rows");
+        }
+    }
+}
+
 /// What only looks at a model can be given up anywhere.
 #[test]
 fn questions_can_be_given_up() {
@@ -315,7 +370,7 @@ proptest! {
     ) {
         let data = article_data(100);
         let residency = if streamed { Residency::Streamed } else { Residency::Resident };
-        let (model, same) = (article(kernels, adam()), article(kernels, adam()));
+        let (mut model, mut same) = (article(kernels, adam()), article(kernels, adam()));
         let mut trainer = model.trainer_blocking(&data, BATCH, residency).unwrap();
         let mut other = same.trainer_blocking(&data, BATCH, Residency::Resident).unwrap();
         let (mut losses, mut expected) = (Vec::new(), Vec::new());

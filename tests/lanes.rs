@@ -378,7 +378,9 @@ fn a_loss_that_is_not_finite_stops_every_lane() {
         let options = ParallelOptions::new(16, 4, schedule.clone());
         let mut parallel = start((net(), explodes(), &data), options, &lanes(count)).unwrap();
         let error = parallel.fit_blocking(Fit::new(3).in_order()).unwrap_err();
-        let Error::NotFinite { step, epoch, loss } = error else { panic!("{schedule:?}: {error}") };
+        let Error::NotFinite { step, epoch, loss: Some(loss) } = error else {
+            panic!("{schedule:?}: {error}")
+        };
         assert_eq!((epoch, loss.is_finite()), (1, false), "{schedule:?}");
         assert!(step >= 1 && parallel.state().step == step, "{schedule:?}: step {step}");
         assert!(parallel.state().values.iter().flatten().all(|v| v.is_finite()), "{schedule:?}");

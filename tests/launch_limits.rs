@@ -2,7 +2,11 @@
 //! what it needs and what there is, before anything is compiled.
 
 mod common;
+#[path = "shaders/listed/mod.rs"]
+mod listed;
 mod support;
+
+use std::collections::BTreeSet;
 
 use common::gpu;
 use common::random::Random;
@@ -10,6 +14,7 @@ use support::bits;
 use wgrad::data::Dataset;
 use wgrad::exec::Executor;
 use wgrad::graph::{Graph, Loss, Tensor, Unary, UpdateRule};
+use wgrad::kernel::matmul::Tiling;
 use wgrad::kernel::needs::Needs;
 use wgrad::kernel::{Launch, reflect};
 use wgrad::nn::{Metric, Optimizer, Sequential};
@@ -192,16 +197,19 @@ fn small_devices_say_what_they_lack() {
 
 /// What naga says that a launch takes.
 fn as_naga_has_it(launch: &Launch) -> Needs {
+    as_naga_has(&reflect::source(&launch.parts), &launch.constants)
+}
+
+/// What naga says that a shader takes with these constants.
+fn as_naga_has(text: &str, constants: &[(&'static str, f64)]) -> Needs {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
-    let text = reflect::source(&launch.parts);
-    let module = naga::front::wgsl::parse_str(&text).unwrap();
+    let module = naga::front::wgsl::parse_str(text).unwrap();
     let info =
         Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).unwrap();
-    let constants = launch.constants.iter().map(|&(name, value)| (name.to_string(), value));
+    let constants = constants.iter().map(|&(name, value)| (name.to_string(), value));
     let constants = constants.collect();
-    let entry = Some((naga::ShaderStage::Compute, "main"));
     let (module, _) =
-        naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
             .unwrap();
     let mut needs = Needs::default();
     for (_, variable) in module.global_variables.iter() {
@@ -291,6 +299,85 @@ fn needs_are_those_that_naga_finds() {
         let read = Needs::of(&launch.parts, &launch.constants).unwrap();
         assert_eq!(read, as_naga_has_it(launch), "{}", launch.name);
     }
+}
+
+/// Those of every kernel that there is, and of the whole-step kernels, which count them from the net.
+#[test]
+fn needs_of_all_kernels_are_those_that_naga_finds() {
+    let mut seen = Vec::new();
+    for launch in listed::all_launches() {
+        let same = |(parts, constants): &(Vec<_>, Vec<_>)| {
+            *parts == launch.parts && *constants == launch.constants
+        };
+        if !seen.iter().any(same) {
+            let read = Needs::of(&launch.parts, &launch.constants).unwrap();
+            let found = as_naga_has_it(&launch);
+            // Of memory that is declared and not used, naga tells nothing.
+            assert!(read.workgroup_bytes >= found.workgroup_bytes, "{}", launch.name);
+            let workgroup_bytes = found.workgroup_bytes;
+            assert_eq!(Needs { workgroup_bytes, ..read }, found, "{}", launch.name);
+            seen.push((launch.parts, launch.constants));
+        }
+    }
+    let nets = listed::resident_nets();
+    assert!(seen.len() > 300 && nets.len() > 50, "{} and {}", seen.len(), nets.len());
+    for net in nets {
+        assert_eq!(net.needs(), as_naga_has(&net.source().unwrap(), &[]), "{net:?}");
+    }
+}
+
+/// On a device of 128 invocations, no kernel of 256 is tried: whatever plan has one, made for that device
+/// or for another, is a limit.
+#[test]
+fn kernels_of_too_many_invocations_are_a_limit() {
+    let most = 128;
+    let limits =
+        wgpu::Limits { max_compute_invocations_per_workgroup: most, ..wgpu::Limits::default() };
+    let gpu = noop(limits);
+    let is_large =
+        |launch: &Launch| Needs::of(&launch.parts, &launch.constants).unwrap().invocations > most;
+    let file = |launch: &Launch| launch.parts.last().unwrap().name;
+    let large: BTreeSet<&str> =
+        listed::all_launches().iter().filter(|launch| is_large(launch)).map(file).collect();
+    assert!(large.len() > 5, "{large:?}");
+    let mut met = BTreeSet::new();
+    let refused = |name: &str, error: Error| match &error {
+        Error::Limit { limit, needed: 256, allowed: 128, .. } => {
+            assert!(limit.contains("maxComputeInvocationsPerWorkgroup"), "{name}: {error}");
+        }
+        _ => panic!("{name}: {error:?}"),
+    };
+    let mut all = graphs(300);
+    // With their gradients, and a loss over so many rows that its sum takes two dispatches.
+    all.extend(common::cases::all().into_iter().map(|mut case| {
+        let outputs = case.graph.gradients(case.of, &case.wrt).unwrap();
+        (case.graph, outputs)
+    }));
+    all.extend(graphs(200_000).into_iter().take(1));
+    for (fuse, tiling) in [(true, None), (false, Some(Tiling::Shared { side: 16 }))] {
+        let on = |target: Target| Target { tiling, ..target };
+        for (number, (graph, outputs)) in all.iter().enumerate() {
+            let name = format!("graph {number}, fused: {fuse}, {tiling:?}");
+            let options = PlanOptions { fuse, outputs: outputs.clone(), ..PlanOptions::default() };
+            let plan = Plan::with(graph, &options, &on(Target::default())).unwrap();
+            let too_large = plan.dispatches().iter().map(|d| &d.launch).filter(|l| is_large(l));
+            let too_large: Vec<&str> = too_large.map(file).collect();
+            met.extend(too_large.iter().copied());
+            match Executor::new_blocking(&gpu, plan).map(drop) {
+                Ok(()) => assert!(too_large.is_empty(), "{name}: {too_large:?} ran"),
+                Err(error) => refused(&name, error),
+            }
+            match Plan::with(graph, &options, &on(gpu.target())) {
+                Ok(plan) => {
+                    assert!(!plan.dispatches().iter().any(|d| is_large(&d.launch)), "{name}");
+                    Executor::new_blocking(&gpu, plan).map(drop).unwrap();
+                }
+                Err(error) => refused(&name, error),
+            }
+        }
+    }
+    let missed: Vec<&&str> = large.difference(&met).collect();
+    assert!(missed.is_empty(), "no graph has {missed:?}");
 }
 
 /// Streamed blocks too.

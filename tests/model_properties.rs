@@ -328,11 +328,19 @@ fn no_number_is_too_large() {
     for (width, units) in [(usize::MAX, 1), (1, usize::MAX), (1 << 40, 1 << 40), (usize::MAX, 0)] {
         let layer = Layer::Dense { units, init: Init::HeNormal };
         assert_eq!(layer.parameters(width), width.saturating_add(1).saturating_mul(units));
-        assert!(Init::HeNormal.weights(width, units, 1).is_empty());
+        let weights = Init::HeNormal.weights(width, units, 1);
+        if units == 0 {
+            assert!(weights.unwrap().is_empty());
+            continue;
+        }
+        let text = weights.expect_err("too many").to_string();
+        let parts = [format!("{width} × {units}"), "use fewer units".into()];
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     }
     let endless = Sequential::new(usize::MAX).dense(usize::MAX).relu().dense(usize::MAX);
     assert_eq!(endless.parameter_count(), usize::MAX);
-    assert!(endless.parameters().is_empty());
+    let error = endless.parameters().expect_err("too many").to_string();
+    assert!(error.contains("input width is 18446744073709551615"), "{error}");
     assert!(endless.summary().to_string().contains(&usize::MAX.to_string()));
     assert_eq!(epoch_order(3, u64::MAX, u64::MAX).len(), 3);
     let shape = Shape::from([usize::MAX, 2, usize::MAX, 3]);

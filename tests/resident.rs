@@ -397,7 +397,9 @@ fn nothing_moves_from_the_first_bad_step_on() {
             let mut model = article(&gpu, optimizer.clone(), kernels);
             let fit = Fit::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
-            let Error::NotFinite { step: 2, epoch: 1, loss } = error else { panic!("{error:?}") };
+            let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss) } = error else {
+                panic!("{error:?}")
+            };
             assert_eq!(loss, f32::INFINITY);
             assert_eq!(model.steps(), 2);
             let (first, _) = data.split_at(64).unwrap();
@@ -423,7 +425,7 @@ fn overflowing_parameters_stop_training_alike() {
         let start = weights(&model);
         let fit = Fit::new(3).batch_size(32).in_order();
         let error = model.fit_blocking(&data, fit).expect_err("parameters beyond 1e39");
-        let Error::NotFinite { step, epoch, loss } = error else { panic!("{error:?}") };
+        let Error::NotFinite { step, epoch, loss: Some(loss) } = error else { panic!("{error:?}") };
         assert!(loss.is_finite());
         let stayed: Vec<bool> =
             weights(&model).iter().zip(&start).map(|(w, s)| w == s && *s != 0.0).collect();

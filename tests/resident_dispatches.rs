@@ -51,7 +51,7 @@ fn ten_epochs_are_one_dispatch() {
 fn dispatches_are_bounded() {
     let data = article_data(1000);
     let most = |batch: usize| {
-        let model = article(&noop(), Optimizer::sgd(0.05), Kernels::Resident);
+        let mut model = article(&noop(), Optimizer::sgd(0.05), Kernels::Resident);
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident)).unwrap();
         trainer.batches_per_submission()
     };
@@ -70,7 +70,7 @@ fn turns_of_loops_in_memory_are_bounded() {
         let optimizer = Optimizer::sgd(0.05);
         let compile =
             Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::ResidentInMemory);
-        let model = net.dense(1).compile_blocking(&noop().busy(busy), compile)?;
+        let mut model = net.dense(1).compile_blocking(&noop().busy(busy), compile)?;
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident))?;
         Ok::<_, Error>(trainer.batches_per_submission())
     };
@@ -88,7 +88,7 @@ fn the_choice_is_said_and_refused_with_reasons() {
     let data = article_data(100);
     let kernels = |net: Sequential, kernels: Kernels| {
         let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).kernels(kernels);
-        let model = net.compile_blocking(&gpu, compile)?;
+        let mut model = net.compile_blocking(&gpu, compile)?;
         let trainer = pollster::block_on(model.trainer(&data, 32, Residency::Auto))?;
         Ok::<String, Error>(trainer.kernels().into())
     };

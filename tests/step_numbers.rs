@@ -4,10 +4,11 @@
 mod common;
 
 use common::gpu;
-use common::training::{article, article_data, kinds, weight_bits, weights_after};
+use common::training::{
+    article, article_data, data_with_a_bad_batch, kinds, weight_bits, weights_after,
+};
 use proptest::prelude::*;
 use wgrad::Error;
-use wgrad::data::{Dataset, Targets};
 use wgrad::exec::{Executor, ExecutorOptions, Results, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::nn::{Loss, Optimizer};
@@ -26,14 +27,6 @@ const ADAM: UpdateRule = UpdateRule::Adam {
 const FAR: [u64; 8] =
     [0, 1, (1 << 31) - 2, (1 << 32) - 2, (1 << 32) - 1, 1 << 32, 1 << 53, u64::MAX];
 
-/// Rows whose batch `bad` of `batch` rows has a target without a square.
-fn data_with_a_bad_batch(rows: usize, batch: usize, bad: usize) -> Dataset {
-    let (features, width, targets) = article_data(rows).into_parts();
-    let Targets::Values { data: mut values, .. } = targets else { panic!("values") };
-    values[bad * batch + 1] = 1e30;
-    Dataset::regression(features, width, values, 1).unwrap()
-}
-
 #[test]
 fn what_is_not_finite_is_found_however_far_training_is() {
     let (good, bad) = (article_data(96), data_with_a_bad_batch(96, 32, 1));
@@ -46,7 +39,9 @@ fn what_is_not_finite_is_found_however_far_training_is() {
                 model.fit_blocking(&good, fit()).unwrap();
                 assert_eq!(model.steps(), done.saturating_add(3), "{kernels:?}");
                 let error = model.fit_blocking(&bad, fit()).expect_err("a square of 1e60");
-                let Error::NotFinite { step, epoch: 1, loss } = error else { panic!("{error:?}") };
+                let Error::NotFinite { step, epoch: 1, loss: Some(loss) } = error else {
+                    panic!("{error:?}")
+                };
                 assert_eq!((step, loss), (done.saturating_add(4), f32::INFINITY), "{kernels:?}");
                 assert_eq!(model.steps(), step);
             }
@@ -68,14 +63,16 @@ fn numbers_may_repeat() {
             ("falling", |batch| 100 - batch as u64),
             ("far", |batch| u64::MAX - 3 + batch as u64 % 2),
         ] {
-            let model = article(kernels, Optimizer::sgd(0.05));
+            let mut model = article(kernels, Optimizer::sgd(0.05));
             let expected = weights_after(article(kernels, Optimizer::sgd(0.05)), &data, 32, 2);
             let mut trainer = model.trainer_blocking(&data, 32, Residency::Auto).unwrap();
             let step = |batch: usize| Step::training(SGD, number(batch), 0, 0.05);
             trainer.submit_blocking(0..5, step).unwrap();
             trainer.submit_blocking(0..1, step).unwrap();
             let error = trainer.results_blocking().expect_err("a square of 1e60");
-            let Error::NotFinite { step: at, loss, .. } = error else { panic!("{error:?}") };
+            let Error::NotFinite { step: at, loss: Some(loss), .. } = error else {
+                panic!("{error:?}")
+            };
             assert_eq!((at, loss), (number(2), f32::INFINITY), "{kernels:?}, {name}");
             let error = trainer.results_blocking().expect_err("still");
             assert!(matches!(error, Error::NotFinite { step, .. } if step == at), "{error:?}");
@@ -197,7 +194,7 @@ fn a_step_that_does_not_train_is_refused() {
         }
     }
     for kernels in kinds() {
-        let (model, data) = (article(kernels, Optimizer::adam(0.1)), article_data(80));
+        let (mut model, data) = (article(kernels, Optimizer::adam(0.1)), article_data(80));
         let mut trainer = model.trainer_blocking(&data, 32, Residency::Auto).unwrap();
         let before = weight_bits(&model);
         for _ in 0..6 {

@@ -285,3 +285,42 @@ proptest! {
         prop_assert!(clock.uncertainty() <= tightest / 2.0 + period + 1e-12);
     }
 }
+
+/// Polls `future` so often at most, and drops it.
+fn give_up<F: Future>(future: F, polls: usize) {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut context).is_ready() {
+            return;
+        }
+    }
+}
+
+/// A read that is given up anywhere takes nothing along: the next one has the times of all passes.
+#[test]
+fn reads_that_are_given_up_can_be_read_again() {
+    let gpu = common::gpu();
+    let Some((clock, mut timestamps)) = timed(&gpu, Instant::now(), 8) else { return };
+    let work = Work::new(&gpu);
+    for polls in [0, 1, 1, 1, 2, 3, 5, 1000] {
+        work.submit(&gpu, &timestamps, 0..8, 40);
+        for passes in [8, 3, 8] {
+            give_up(timestamps.read(passes, &clock), polls);
+        }
+        let before = gpu.counters();
+        let times = block_on(timestamps.read(8, &clock)).unwrap();
+        assert!(times.len() == 8 && times.iter().all(Option::is_some), "{polls} polls: {times:?}");
+        assert_eq!((gpu.counters() - before).buffers, 0, "{polls} polls");
+    }
+}
+
+/// Nor does a calibration.
+#[test]
+fn calibrations_that_are_given_up_can_be_made_again() {
+    let gpu = common::gpu();
+    for polls in [0, 1, 1, 2, 3, 5, 8, 13] {
+        give_up(DeviceClock::calibrate(&gpu, Instant::now()), polls);
+        timed(&gpu, Instant::now(), 1);
+    }
+}

@@ -54,7 +54,7 @@ impl Learner {
         let trainer = Executor::new(gpu, plan).await?;
         trainer.write(features, &picture::features())?;
         trainer.write(targets, &picture::colours())?;
-        for (number, spec) in net.parameters().iter().enumerate() {
+        for (number, spec) in net.parameters()?.iter().enumerate() {
             trainer.parameters().write(number, &spec.initial)?;
         }
 

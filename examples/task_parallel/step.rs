@@ -120,7 +120,7 @@ pub async fn train(
     let mut full = executor(gpu, full, data, None).await?;
     let tail = step_plan(data.rows(), rest, &gpu.target())?;
     let mut tail = executor(gpu, tail, data, Some(full.parameters().clone())).await?;
-    for (number, spec) in article::network().parameters().iter().enumerate() {
+    for (number, spec) in article::network().parameters()?.iter().enumerate() {
         full.parameters().write(number, &spec.initial)?;
     }
 

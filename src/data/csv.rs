@@ -163,7 +163,7 @@ impl<'a> Table<'a> {
     }
 
     fn is_missing(&self, text: &str) -> bool {
-        self.options.missing_words.iter().any(|word| word.eq_ignore_ascii_case(text))
+        self.options.missing_words.iter().any(|word| word.trim().eq_ignore_ascii_case(text))
     }
 
     fn target_value(&self, text: &str, line: u64, at: usize) -> Result<f32, DataError> {

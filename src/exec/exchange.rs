@@ -1,6 +1,7 @@
 //! What crosses lanes: messages from one lane to another, by name.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -87,7 +88,7 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// Sends; does not wait for the receiver.
     ///
     /// # Errors
-    /// If the message cannot be taken on.
+    /// If the message cannot be taken on, as when one of its name is there already.
     fn send(&self, message: Message, payload: Payload) -> Result<()>;
 
     /// Takes a message, waiting for it for at most `within`; `None` if it is not there by then.
@@ -186,7 +187,13 @@ impl LocalExchange {
 
 impl Exchange for LocalExchange {
     fn send(&self, message: Message, payload: Payload) -> Result<()> {
-        self.table().messages.insert(message, payload);
+        match self.table().messages.entry(message) {
+            Entry::Vacant(place) => drop(place.insert(payload)),
+            Entry::Occupied(_) => {
+                let rule = "sent once: take the first one before, or name another step or content";
+                return Err(Error::argument("the message", message, rule));
+            }
+        }
         self.arrived.notify_all();
         Ok(())
     }
@@ -284,6 +291,19 @@ mod tests {
         assert_eq!(exchange.receive(sums(one, 0), at_once).unwrap(), Some(payload));
         exchange.clear(one);
         assert_eq!(exchange.receive(sums(one, 1), at_once).unwrap(), None);
+    }
+
+    /// The first one is not lost for a second of its name.
+    #[test]
+    fn a_message_is_sent_once() {
+        let exchange = LocalExchange::default();
+        let message = sums(RunId::next(), 0);
+        let payload = |byte: u8| -> Payload { vec![byte; 4].into() };
+        exchange.send(message, payload(1)).unwrap();
+        let error = exchange.send(message, payload(2)).unwrap_err().to_string();
+        assert!(error.contains("step 3 from lane 0") && error.contains("once"), "{error}");
+        assert_eq!(exchange.receive(message, Duration::ZERO).unwrap(), Some(payload(1)));
+        exchange.send(message, payload(3)).unwrap();
     }
 
     #[test]

@@ -267,3 +267,51 @@ fn buffer_of<'a>(block: &'a [Buffer], piece: &Piece) -> Result<&'a Buffer> {
 fn some<T>(found: Option<T>, what: &str, number: impl Debug) -> Result<T> {
     found.ok_or_else(|| Error::bug(format!("the sums of gradients have no {what} {number:?}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Target;
+
+    fn bug<T>(result: Result<T>, said: &str) {
+        match result {
+            Err(error @ Error::Bug { .. }) => assert!(error.to_string().contains(said), "{error}"),
+            Err(error) => panic!("{error:?}"),
+            Ok(_) => panic!("{said}: left out without a word"),
+        }
+    }
+
+    /// A block, a bucket or a chunk that there is not is never passed over: the sum would lack it.
+    #[test]
+    fn nothing_is_left_out_of_a_sum() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(&device, &queue);
+        let mut graph = crate::graph::Graph::new();
+        graph.parameter("w", [8]).unwrap();
+        let layout = crate::plan::ArenaLayout::new(&graph, &Target::default()).unwrap();
+        pollster::block_on(async {
+            let parameters = Parameters::new(&gpu, &layout, Some(0)).await.unwrap();
+            let piece = |chunk| Piece { chunk, offset: 0, bytes: 8 };
+            let buckets = vec![vec![piece(0)], vec![piece(0), piece(1)]];
+            let sum = GradientSum::new(&gpu, &parameters, 2, buckets, 2).await.unwrap();
+            let staging = gpu.buffer("staging", 64).await.unwrap();
+            let mut encoder = gpu.encoder();
+            let before = gpu.counters().dispatches;
+            sum.add(&mut encoder, 1, 0..2, None).unwrap();
+            assert_eq!(gpu.counters().dispatches - before, 3);
+            assert_eq!(sum.bucket_bytes(1).unwrap(), 16);
+            assert_eq!(sum.stage(&mut encoder, 1, 1, &staging, 8).unwrap(), 24);
+            bug(sum.add(&mut encoder, 2, 0..1, None), "no block 2");
+            bug(sum.add(&mut encoder, 0, 1..3, None), "no buckets 1..3");
+            bug(sum.store(&mut encoder, 2, 0..1), "no block 2");
+            bug(sum.store(&mut encoder, 0, 2..3), "no buckets 2..3");
+            bug(sum.load(&mut encoder, 2), "no block 2");
+            bug(sum.stage(&mut encoder, 0, 2, &staging, 0), "no buckets 2..3");
+            bug(sum.write(0, 2, &[0; 8]), "no buckets 2..3");
+            bug(sum.bucket_bytes(2), "no bucket 2");
+            let elsewhere = vec![vec![piece(2)]];
+            let made = GradientSum::new(&gpu, &parameters, 2, elsewhere, 1).await;
+            assert!(made.is_err(), "a chunk that is not");
+        });
+    }
+}

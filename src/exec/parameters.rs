@@ -82,10 +82,8 @@ impl Parameters {
     pub fn write(&self, number: usize, values: &[f32]) -> Result<()> {
         self.check(number, values)?;
         let entry = self.entry(number)?;
-        if let Some(buffer) = self.shared.values.get(entry.chunk) {
-            self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values))?;
-        }
-        Ok(())
+        let buffer = self.buffer(Arena::Values, entry.chunk)?;
+        self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values))
     }
 
     /// Whether [`Parameters::write`] would take `values`.

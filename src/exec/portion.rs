@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Executor, MAX_STEPS, SEGMENTS, Step, StepRecord};
+use super::{Executor, MAX_STEPS, SEGMENTS, Step};
 use crate::graph::Pass;
 use crate::{Error, Result};
 
@@ -10,10 +10,11 @@ impl Executor {
     /// Writes a step's record to the next row of the step table; returns the row.
     ///
     /// # Errors
-    /// If the plan trains and the step does not, or by another rule; the errors of the device.
+    /// If the plan trains and the step does not, or by another rule; if it begins past the last whole batch;
+    /// the errors of the device.
     pub(crate) fn write_step(&mut self, step: &Step) -> Result<usize> {
         let serial = self.parameters.serials().draw(1);
-        let record = StepRecord::new(step, self.plan.rule(), serial, 0)?;
+        let record = self.record_of(step, serial, 0)?;
         let row = self.next_row;
         self.next_row = (self.next_row + 1) % (MAX_STEPS * SEGMENTS);
         let offset = row as u64 * self.step_stride;
@@ -64,5 +65,39 @@ impl Executor {
     pub(crate) fn table_bytes(&self) -> u64 {
         let fixed: u64 = self.fixed.iter().map(|buffer| buffer.size()).sum();
         fixed + self.step_table.size() + self.results.size() + self.ring.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gpu;
+    use crate::graph::Graph;
+    use crate::plan::Plan;
+
+    /// A step that is recorded part by part is looked at like any other.
+    #[test]
+    fn a_step_begins_where_a_whole_batch_is_left() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(&device, &queue);
+        let mut graph = Graph::new();
+        let x = graph.input("x", [10, 2]).unwrap();
+        let order = graph.index_input("order", [10]).unwrap();
+        let rows = graph.batch(x, order, 4).unwrap();
+        let plan = Plan::new(&graph, &[rows], &gpu.target()).unwrap();
+        let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
+        for start in [0, 6] {
+            executor.write_step(&Step::forward(start)).unwrap();
+        }
+        let rule = crate::graph::UpdateRule::Sgd { weight_decay: 0.0 };
+        for (rate, shown) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf")] {
+            let error = executor.write_step(&Step::training(rule, 0, 0, rate)).expect_err(shown);
+            assert!(error.to_string().contains(&format!("of a step is {shown};")), "{error}");
+        }
+        for start in [7, 10, u32::MAX] {
+            let error = executor.write_step(&Step::forward(start)).expect_err("too few rows");
+            let text = error.to_string();
+            assert!(text.contains(&format!("is {start}; it must be at most 6")), "{text}");
+        }
     }
 }

@@ -126,17 +126,43 @@ impl Executor {
     /// at most four may wait.
     ///
     /// # Errors
-    /// If there are too many steps, one begins past the last batch, or too many results wait to be taken; if
-    /// the plan trains and a step does not ([`Step::forward`]), or does by another rule;
+    /// If there are too many steps, one begins past the last batch, or too many results wait to be taken (those
+    /// of an encoder that was dropped do not count); if the plan trains and a step does not ([`Step::forward`]), or does by another rule;
     /// [`Error::Argument`] if `encoder` is of another device and wgpu can tell: where it cannot, finishing
     /// the encoder is refused.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
         // A plan without results that does not train has nothing to tell the host.
         let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
-        recorded(|| self.record_steps(encoder, steps, reports).map(drop)).unwrap_or_else(|| {
+        let recorded = recorded(|| self.record_steps(encoder, steps, reports));
+        let first = recorded.unwrap_or_else(|| {
             let rule = format!("the executor's, {}", self.gpu.describe());
             Err(Error::argument("the encoder's device", "another", &rule))
-        })
+        })?;
+        if reports {
+            self.ring.watch(encoder, first);
+        }
+        Ok(())
+    }
+
+    /// The record of `step` under `serial`; its results go to `result_row`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it begins past the last whole batch, does not suit the plan or has a learning
+    /// rate that is not finite.
+    pub(super) fn record_of(
+        &self,
+        step: &Step,
+        serial: Serial,
+        result_row: u32,
+    ) -> Result<StepRecord> {
+        if let Some(last) = self.plan.last_batch_start()
+            && step.batch_start as usize > last
+        {
+            let rule = format!("at most {last}, from where a whole batch is left");
+            return Err(Error::argument("batch_start of a step", step.batch_start, &rule));
+        }
+        check_rate(step)?;
+        StepRecord::new(step, self.plan.rule(), serial, result_row)
     }
 
     /// Returns the serial number of the first.
@@ -147,12 +173,6 @@ impl Executor {
         reports: bool,
     ) -> Result<Serial> {
         check_count(steps)?;
-        if let Some(last) = self.plan.last_batch_start()
-            && let Some(step) = steps.iter().find(|step| step.batch_start as usize > last)
-        {
-            let rule = format!("at most {last}, from where a whole batch is left");
-            return Err(Error::argument("batch_start of a step", step.batch_start, &rule));
-        }
         if reports && !self.ring.has_room() {
             let rule = "fewer; take results between them";
             return Err(Error::argument(
@@ -166,11 +186,11 @@ impl Executor {
         let mut table = vec![0; steps.len() * self.step_stride as usize];
         let rows = table.chunks_exact_mut(self.step_stride as usize);
         for (row, (bytes, step)) in rows.zip(steps).enumerate() {
-            let (trains, result_row) = (self.plan.rule(), (first + row) as u32);
-            let record = StepRecord::new(step, trains, serial.after(row), result_row)?;
-            if let Some(start) = bytes.get_mut(..size_of::<StepRecord>()) {
-                start.copy_from_slice(bytemuck::bytes_of(&record));
-            }
+            let result_row = (first + row) as u32;
+            let record = self.record_of(step, serial.after(row), result_row)?;
+            let start = bytes.get_mut(..size_of::<StepRecord>());
+            let start = start.ok_or_else(|| Error::bug("a row too short for a step's record"))?;
+            start.copy_from_slice(bytemuck::bytes_of(&record));
         }
         self.segment = (self.segment + 1) % SEGMENTS;
         let offset = first as u64 * self.step_stride;
@@ -195,7 +215,8 @@ impl Executor {
         Ok(serial)
     }
 
-    /// Says that what [`Executor::record`] recorded was submitted, so that results can come back.
+    /// Says that all that [`Executor::record`] recorded was submitted, so that results can come back, but
+    /// for what lay in encoders that were dropped instead.
     pub fn submitted(&mut self) {
         self.ring.submitted(&self.gpu);
     }
@@ -270,7 +291,7 @@ impl Executor {
     /// [`Error::NotFinite`] if the plan trains and the loss or a parameter of a step was NaN or
     /// infinite: neither that step nor a later one moved the parameters (but those that still could,
     /// where only a parameter was not finite), and none will until
-    /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is NaN if the loss is
+    /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is `None` if the loss is
     /// not among the plan's results, or the step was an earlier submission's. Besides, the errors of
     /// the device.
     pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
@@ -289,7 +310,7 @@ impl Executor {
             Some((step, row)) if self.plan.rule().is_some() => {
                 let row = row.and_then(|row| rows.get(row));
                 let loss = row.and_then(|row| row.get(self.plan.loss_column()?));
-                Err(Error::NotFinite { step, epoch: 0, loss: loss.copied().unwrap_or(f32::NAN) })
+                Err(Error::NotFinite { step, epoch: 0, loss: loss.copied() })
             }
             _ => Ok(rows),
         }
@@ -328,6 +349,17 @@ pub(crate) async fn submit_all(
         }
     }
     submitted
+}
+
+/// # Errors
+/// [`Error::Argument`] if the step trains with a learning rate that is not finite.
+pub(super) fn check_rate(step: &Step) -> Result<()> {
+    match step.learning_rate() {
+        Some(rate) if !rate.is_finite() => {
+            Err(Error::argument("learning rate of a step", rate, "finite"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_count(steps: &[Step]) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::record::check_rate;
 use super::ring::{Numbers, Ring};
 use super::serial::Serial;
 use super::step::{StepFigures, words};
@@ -211,6 +212,7 @@ impl Resident {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytemuck::bytes_of(&figures));
         for &(step, rows) in steps {
+            check_rate(&step)?;
             let record = Record {
                 number: words(step.number),
                 batch_start: step.batch_start,

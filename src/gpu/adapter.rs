@@ -9,7 +9,7 @@ pub struct AdapterChoice {
     pub name: Option<String>,
     /// Position in [`adapters`]' list, counted after the other criteria.
     pub index: Option<usize>,
-    /// APIs to look at; all if none is given.
+    /// APIs to look at; all if none is given. In a browser there is one, `BROWSER_WEBGPU`.
     pub backends: Option<wgpu::Backends>,
 }
 
@@ -106,7 +106,10 @@ fn best_first<T>(adapters: &mut [T], info: impl Fn(&T) -> wgpu::AdapterInfo) {
 }
 
 #[cfg(target_arch = "wasm32")]
-async fn list(_backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
+async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
+    if backends.is_some_and(|wanted| !wanted.contains(wgpu::Backends::BROWSER_WEBGPU)) {
+        return Vec::new();
+    }
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::BROWSER_WEBGPU,
         ..wgpu::InstanceDescriptor::new_without_display_handle()

@@ -185,6 +185,14 @@ impl Gpu {
 }
 
 #[cfg(test)]
+impl Gpu {
+    /// Lets the next call find the device without memory.
+    pub(crate) fn lacks_memory_once(&self) {
+        self.shared.faults.report(Fault::OutOfMemory("none left".into()));
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

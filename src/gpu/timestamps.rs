@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Buffer, DeviceClock, Gpu, map};
+use super::{Arrival, Buffer, DeviceClock, Gpu, map};
 use crate::{Error, Result};
 
 /// Passes in one query set: two queries each.
@@ -82,7 +82,7 @@ impl Timestamps {
     /// When the passes numbered 0 to `passes` - 1 began and ended, in seconds since `clock`'s origin.
     /// They must have been submitted; they are waited for. `None` stands for a pass that did not run,
     /// and for values that cannot be the times of one ([`DeviceClock::times`]). Afterwards the numbers
-    /// can be used again; one that is not keeps its times.
+    /// can be used again; one that is not keeps its times. If the future is dropped, so do they all.
     ///
     /// # Errors
     /// If there is no room for so many passes; those of a submission and of reading back.
@@ -137,13 +137,40 @@ impl Timestamps {
     pub(super) async fn ticks(&mut self, passes: u32) -> Result<Vec<(u64, u64)>> {
         let bytes = u64::from(passes) * PASS_BYTES;
         let arrival = map(&self.gpu, &self.staging, bytes, "reading timestamps");
-        let since = Instant::now();
-        while !arrival.is_ready() && since.elapsed() < SPIN {
-            std::hint::spin_loop();
-        }
-        arrival.await?;
+        let mut asked = Asked { staging: &self.staging, arrival: Some(arrival) };
+        asked.arrives().await?;
+        drop(asked);
         let bytes = self.gpu.mapped(&self.staging, bytes)?;
         let ticks: Vec<[u64; 2]> = bytemuck::pod_collect_to_vec(&bytes);
         Ok(ticks.into_iter().map(|[begin, end]| (begin, end)).collect())
+    }
+}
+
+/// Timestamps that are asked for. If nobody waits for them any more they are asked for no more, so that they
+/// can be asked for again.
+struct Asked<'a> {
+    staging: &'a Buffer,
+    arrival: Option<Arrival>,
+}
+
+impl Asked<'_> {
+    async fn arrives(&mut self) -> Result<()> {
+        if let Some(arrival) = &mut self.arrival {
+            let since = Instant::now();
+            while !arrival.is_ready() && since.elapsed() < SPIN {
+                std::hint::spin_loop();
+            }
+            arrival.await?;
+        }
+        self.arrival = None;
+        Ok(())
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(arrival) = self.arrival.take() {
+            arrival.give_up(self.staging);
+        }
     }
 }

@@ -282,7 +282,7 @@ impl Graph {
     /// # Errors
     /// [`Error::Argument`] if a figure of the rule is out of its range; [`Error::Shape`] if `loss` is no
     /// scalar or is a parameter, also under another shape: the update itself moves those; or if
-    /// `gradients` do not fit.
+    /// `gradients` do not fit or are none.
     pub fn update(
         &mut self,
         rule: UpdateRule,
@@ -313,6 +313,10 @@ impl Graph {
             && !(norm > 0.0 && norm.is_finite())
         {
             return Err(Error::argument("clip_norm", norm, "a positive, finite number"));
+        }
+        if gradients.is_empty() {
+            let detail = "there is no parameter to move; list each with its gradient";
+            return Err(Error::shape("update", detail));
         }
         for (position, &(parameter, gradient)) in gradients.iter().enumerate() {
             self.operands("update", &[parameter, gradient])?;

@@ -152,8 +152,9 @@ impl Net {
     pub fn needs(&self) -> Needs {
         let in_memory = self.held == Held::Memory;
         let exchanged = if self.subgroups { 0 } else { 4 * self.exchange() as u64 };
-        // The head and the records of `Run`; the table of layers; the bounds of the turns.
-        let records = 32 + 32 * MOST_STEPS as u64;
+        // The head of `Run`, of twelve words, and its records, of eight; the table of layers; the bounds of
+        // the turns.
+        let records = 4 * (12 + 8 * MOST_STEPS as u64);
         let layers = if in_memory { size_of::<Place>() * self.layers.len() } else { 0 };
         let needs = Needs {
             uniform_bytes: records.max(layers as u64),

@@ -3,6 +3,8 @@
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
+use crate::Error;
+
 /// How the weights of a dense layer are drawn. Fan-in is the number of a unit's inputs, fan-out the
 /// number of units. Biases start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,23 +23,29 @@ pub enum Init {
 }
 
 impl Init {
-    /// `fan_in × fan_out` weights; none if they are more than 32 bits count, which no device takes.
-    /// The same seed gives the same weights on every machine.
-    pub fn weights(self, fan_in: usize, fan_out: usize, seed: u64) -> Vec<f32> {
+    /// `fan_in × fan_out` weights. The same seed gives the same weights on every machine.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if they are more than 32 bits count, which no device takes.
+    pub fn weights(self, fan_in: usize, fan_out: usize, seed: u64) -> Result<Vec<f32>, Error> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let (inputs, sum) = (fan_in as f64, fan_in as f64 + fan_out as f64);
-        let product = fan_in.saturating_mul(fan_out);
-        let count = if u32::try_from(product).is_ok() { product } else { 0 };
+        let count = fan_in.saturating_mul(fan_out);
+        if u32::try_from(count).is_err() {
+            let (value, most) = (format!("{fan_in} × {fan_out}"), u32::MAX);
+            let rule = format!("at most {most}, since 32 bits must count them; use fewer units");
+            return Err(Error::argument("number of weights", value, &rule));
+        }
         let mut uniform = |bound: f64| -> Vec<f32> {
             (0..count).map(|_| (bound * (2.0 * random.random::<f64>() - 1.0)) as f32).collect()
         };
-        match self {
+        Ok(match self {
             Init::GlorotUniform => uniform((6.0 / sum).sqrt()),
             Init::HeUniform => uniform((6.0 / inputs).sqrt()),
             Init::GlorotNormal => normal(count, (2.0 / sum).sqrt(), &mut random),
             Init::HeNormal => normal(count, (2.0 / inputs).sqrt(), &mut random),
             Init::Zeros => vec![0.0; count],
-        }
+        })
     }
 }
 
@@ -72,7 +80,7 @@ mod tests {
             (Init::HeUniform, 2.0 / 200.0),
             (Init::HeNormal, 2.0 / 200.0),
         ] {
-            let (mean, measured) = moments(&init.weights(fan_in, fan_out, 7));
+            let (mean, measured) = moments(&init.weights(fan_in, fan_out, 7).unwrap());
             // 20,000 draws: the variance is known within about 1 %, the mean within 0.0006.
             assert!(
                 (measured / variance - 1.0).abs() < 0.04,
@@ -84,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_weights_for_ever() {
-        let weights = Init::GlorotUniform.weights(2, 2, 42);
-        assert_eq!(weights, Init::GlorotUniform.weights(2, 2, 42));
-        assert_ne!(weights, Init::GlorotUniform.weights(2, 2, 43));
-        assert!(Init::HeNormal.weights(50, 50, 1).iter().all(|w| w.is_finite()));
-        assert_eq!(Init::Zeros.weights(2, 3, 1), [0.0; 6]);
+        let weights = |seed| Init::GlorotUniform.weights(2, 2, seed).unwrap();
+        assert_eq!(weights(42), weights(42));
+        assert_ne!(weights(42), weights(43));
+        assert!(Init::HeNormal.weights(50, 50, 1).unwrap().iter().all(|w| w.is_finite()));
+        assert_eq!(Init::Zeros.weights(2, 3, 1).unwrap(), [0.0; 6]);
     }
 }

@@ -1,6 +1,7 @@
 //! Layers.
 
 use super::Init;
+use crate::Error;
 use crate::graph::Unary;
 
 /// One layer of a [`Sequential`](super::Sequential) model.
@@ -40,13 +41,16 @@ impl Layer {
     }
 
     /// Their values before training, drawn from `seed`.
-    pub(crate) fn initial(self, width: usize, seed: u64) -> Vec<Vec<f32>> {
-        match self {
+    ///
+    /// # Errors
+    /// Those of [`Init::weights`].
+    pub(crate) fn initial(self, width: usize, seed: u64) -> Result<Vec<Vec<f32>>, Error> {
+        Ok(match self {
             Layer::Dense { units, init } => {
-                vec![init.weights(width, units, seed), vec![0.0; units]]
+                vec![init.weights(width, units, seed)?, vec![0.0; units]]
             }
             Layer::Activation(_) | Layer::Softmax => Vec::new(),
-        }
+        })
     }
 
     /// How many numbers of it are trained for inputs of `width`, `usize::MAX` if there are more than

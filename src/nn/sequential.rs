@@ -166,21 +166,21 @@ impl Sequential {
     }
 
     /// The parameters in the order in which [`Sequential::build`] adds them, with their initial
-    /// values: none of a model that no device takes, since a layer has more than 32 bits count.
-    pub fn parameters(&self) -> Vec<ParameterSpec> {
+    /// values.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a width is zero or more than 32 bits count, or there is no layer with
+    /// parameters: no graph and no device takes such a model.
+    pub fn parameters(&self) -> Result<Vec<ParameterSpec>, Error> {
+        self.check()?;
         let mut specs = Vec::new();
-        let countable =
-            |(layer, width): (Layer, usize)| u32::try_from(layer.parameters(width)).is_ok();
-        if !self.widths().all(countable) {
-            return specs;
-        }
         for (index, (layer, fan_in)) in self.widths().enumerate() {
             // Every layer draws from a generator of its own, so that a layer added elsewhere does
             // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
             let seed =
                 self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let shapes = layer.parameter_shapes(fan_in).into_iter();
-            for ((part, shape), initial) in shapes.zip(layer.initial(fan_in, seed)) {
+            for ((part, shape), initial) in shapes.zip(layer.initial(fan_in, seed)?) {
                 specs.push(ParameterSpec {
                     name: parameter_name("", layer, index, part),
                     shape,
@@ -188,7 +188,7 @@ impl Sequential {
                 });
             }
         }
-        specs
+        Ok(specs)
     }
 
     /// Adds the model to `graph`, applied to `x` (rows × input width); returns the output

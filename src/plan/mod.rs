@@ -180,8 +180,9 @@ impl Plan {
     /// A plan with options.
     ///
     /// # Errors
-    /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar, or the target asks for a
-    /// tiling that it cannot run.
+    /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar, the graph has not what the
+    /// `portion` holds, that computes none of the outputs and results, or the target asks for a tiling that
+    /// it cannot run.
     pub fn with(graph: &Graph, options: &PlanOptions, target: &Target) -> Result<Self, Error> {
         graph.check_handles("plan", &options.outputs)?;
         graph.check_handles("plan", &options.results)?;
@@ -197,6 +198,7 @@ impl Plan {
                 return Err(Error::shape("plan", detail));
             }
         }
+        check_portion(graph, options)?;
         let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words);
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
             let words = if target.words { "" } else { ", without integers of 64 bits" };
@@ -377,6 +379,24 @@ impl Plan {
     pub fn target(&self) -> &Target {
         &self.target
     }
+}
+
+/// # Errors
+/// [`Error::Shape`] if `graph` has nothing to update, or an update is to compute something.
+fn check_portion(graph: &Graph, options: &PlanOptions) -> Result<(), Error> {
+    let PlanOptions { portion, outputs, results, .. } = options;
+    let detail = match (portion, graph.update_pass(), outputs.len() + results.len()) {
+        (Portion::Update | Portion::Gradients, None, _) => format!(
+            "{portion:?} of a graph without an update pass is nothing; add one by `Graph::update`, or plan \
+             a whole `Portion::Step`"
+        ),
+        (Portion::Update, Some(_), wanted @ 1..) => format!(
+            "the update alone computes no tensor of the graph, and {wanted} are wanted; list outputs and \
+             results in the plan of `Portion::Gradients`"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::shape("plan", detail))
 }
 
 pub(crate) fn check_size(what: &str, bytes: u64, target: &Target) -> Result<(), Error> {

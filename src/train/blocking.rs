@@ -54,7 +54,7 @@ impl Model {
 
     /// [`Model::trainer`], waiting for it.
     pub fn trainer_blocking<D: Borrow<Dataset>>(
-        &self,
+        &mut self,
         data: D,
         batch: usize,
         residency: Residency,

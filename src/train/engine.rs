@@ -201,6 +201,9 @@ impl General {
         let full = steps.iter().take_while(|(_, rows)| *rows == self.batch).count();
         let steps: Vec<Step> = steps.iter().map(|&(step, _)| step).collect();
         let (full, tail) = steps.split_at(full);
+        if self.tail.is_none() && !tail.is_empty() {
+            return Err(Error::bug(format!("{} steps of a short batch that is not", tail.len())));
+        }
         let gpu = self.full.gpu().clone();
         let mut parts = vec![(&mut self.full, full)];
         parts.extend(self.tail.as_mut().map(|executor| (executor, tail)));
@@ -240,7 +243,8 @@ impl General {
         self.under_way.pop_front();
         let (mut all, mut before) = (Numbers::default(), 0);
         for (steps, executor) in ran {
-            let Some(some) = executor.arrived() else { continue };
+            let some = executor.arrived().ok_or_else(|| Error::bug("results here are not here"))?;
+            all.steps += some.steps;
             all.numbers.extend(some.numbers);
             all.halt = all.halt.or(some.halt);
             all.halted_row = all.halted_row.or(some.halted_row.map(|row| before + row));

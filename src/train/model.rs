@@ -93,7 +93,7 @@ impl Sequential {
         let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
         let states = task.compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
-        for (number, spec) in architecture.parameters().iter().enumerate() {
+        for (number, spec) in architecture.parameters()?.iter().enumerate() {
             parameters.write(number, &spec.initial)?;
         }
         let model = Model {
@@ -184,18 +184,24 @@ impl Model {
             .try_for_each(|(number, values)| self.parameters.write(number, values))
     }
 
-    /// A loop of one's own over `data` in batches of `batch` rows: submit batches with the records
-    /// of [`Model::next_step`], take results, and say with [`Model::completed`] how many steps are
-    /// done.
+    /// A loop of one's own over `data` in batches of `batch` rows (all of them, if it has fewer): submit
+    /// batches with the records of [`Model::next_step`], take results, and say with [`Model::completed`]
+    /// how many steps are done.
+    ///
+    /// Trainers of one model share its parameters and the optimizer's state, each with data, batches and an
+    /// order of its own: their submissions run one after another, in the order in which they were submitted,
+    /// and a step that is not finite halts all of them. A new trainer goes on from the weights before
+    /// that step, and the others with it.
     ///
     /// # Errors
     /// If the data does not fit the model, or `batch` is zero; the errors of the device.
     pub async fn trainer<D: std::borrow::Borrow<Dataset>>(
-        &self,
+        &mut self,
         data: D,
         batch: usize,
         residency: Residency,
     ) -> Result<Trainer<D>> {
+        self.make_sure_of_steps().await?;
         self.parameters().clear_status()?;
         Trainer::new("trainer", self, data, batch, true, residency).await
     }
@@ -273,7 +279,7 @@ impl Model {
     /// The errors of the device.
     pub fn reset(&mut self, seed: u64) -> Result<()> {
         let architecture = self.architecture().clone().seed(seed);
-        for (number, spec) in architecture.parameters().iter().enumerate() {
+        for (number, spec) in architecture.parameters()?.iter().enumerate() {
             self.parameters.write(number, &spec.initial)?;
         }
         self.parameters.reset()?;
@@ -322,6 +328,8 @@ impl Model {
             }
         }
         executor.run(&[Step::forward(0)]).await?;
+        // What predictions left that were given up.
+        while executor.arrived().is_some() {}
         let mut outputs = executor.read_by_way_of(staging, *y).await?;
         outputs.truncate(rows * self.architecture().output_width());
         Ok(outputs)

@@ -27,6 +27,19 @@ pub struct StepResult {
     pub sums: Vec<f32>,
 }
 
+impl StepResult {
+    /// The loss, and then a sum per metric, of a batch of `rows` rows.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if there is no loss.
+    pub(super) fn of(rows: usize, numbers: &[f32]) -> Result<Self> {
+        match numbers {
+            &[loss, ref sums @ ..] => Ok(Self { rows, loss, sums: sums.to_vec() }),
+            [] => Err(Error::bug(format!("a step of {rows} rows without its loss"))),
+        }
+    }
+}
+
 /// A model's training (or evaluation) on one data set, batch by batch; made by
 /// [`Model::trainer`]. It holds the data by reference (`&Dataset`) or owns it (`Arc<Dataset>`,
 /// `Dataset`), as suits the loop.
@@ -298,26 +311,24 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     /// is given up they stay the oldest.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if a step's loss or a new parameter was NaN or infinite: no step from
-    /// that one on moved the parameters. The errors of the device.
+    /// [`Error::NotFinite`] if a step's loss or a new parameter was NaN or infinite, of this trainer or of
+    /// another of the model: no step from that one on moved the parameters. The errors of the device.
     pub async fn results(&mut self) -> Result<Option<Vec<StepResult>>> {
         let Some(&count) = self.under_way.front() else { return Ok(None) };
-        let Numbers { numbers, halt, halted_row } = self.engine.results().await?;
+        let Numbers { steps, numbers, halt, halted_row } = self.engine.results().await?;
         self.under_way.pop_front();
-        let columns = self.plan.columns().max(1);
         let rows = self.submitted.drain(..count.min(self.submitted.len()));
-        let steps: Vec<StepResult> = rows
-            .zip(numbers.chunks(columns))
-            .map(|(rows, numbers)| StepResult {
-                rows,
-                loss: numbers.first().copied().unwrap_or(f32::NAN),
-                sums: numbers.get(1..).unwrap_or_default().to_vec(),
-            })
-            .collect();
+        if steps != count || rows.len() != count {
+            let here = format!("results of {steps} steps with {} batches", rows.len());
+            return Err(Error::bug(format!("{here} of a submission of {count}")));
+        }
+        let mut numbers = numbers.chunks(self.plan.columns().max(1));
+        let steps = rows
+            .map(|rows| StepResult::of(rows, numbers.next().unwrap_or_default()))
+            .collect::<Result<Vec<StepResult>>>()?;
         match halt {
             Some(Halt { number: step, .. }) if self.trains => {
-                let halted = halted_row.and_then(|row| steps.get(row));
-                let loss = halted.map_or(f32::NAN, |step| step.loss);
+                let loss = halted_row.and_then(|row| steps.get(row)).map(|step| step.loss);
                 Err(Error::NotFinite { step, epoch: 0, loss })
             }
             _ => Ok(Some(steps)),
@@ -334,3 +345,6 @@ fn orders_at_once(rows: usize, batch: usize, largest: u64) -> usize {
     let room = ORDERS.min(largest) / (4 * rows.max(1) as u64);
     usize::try_from(room).unwrap_or(usize::MAX).min(epochs).max(1)
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;

@@ -25,6 +25,14 @@ pub fn article_data(rows: usize) -> Dataset {
     Dataset::regression(features, 10, targets, 1).unwrap()
 }
 
+/// Rows whose batch `bad` of `batch` rows has a target without a square.
+pub fn data_with_a_bad_batch(rows: usize, batch: usize, bad: usize) -> Dataset {
+    let (features, width, targets) = article_data(rows).into_parts();
+    let Targets::Values { data: mut values, .. } = targets else { panic!("values") };
+    values[bad * batch + 1] = 1e30;
+    Dataset::regression(features, width, values, 1).unwrap()
+}
+
 /// The README's network.
 pub fn article_net() -> Sequential {
     Sequential::new(10).dense(64).relu().dense(1).seed(42)

@@ -310,7 +310,7 @@ fn the_words_for_missing_values_can_be_set() {
     let text = "a,y\n1,2\n-999,3\nunknown,4\n5,6\n";
     let table = read_with(text, |options| {
         options.missing = Missing::DropRow;
-        options.missing_words.extend(["-999".into(), "Unknown".into()]);
+        options.missing_words.extend(["-999".into(), " Unknown ".into()]);
     });
     let table = table.unwrap();
     assert_eq!((table.dropped_rows, table.dataset.features()), (2, [1.0, 5.0].as_slice()));

@@ -45,7 +45,7 @@ impl Net {
             }
         }
         let start: Vec<f64> =
-            model.parameters().iter().flat_map(|spec| f64s(&spec.initial)).collect();
+            model.parameters().unwrap().iter().flat_map(|spec| f64s(&spec.initial)).collect();
         let state = Reference::new(optimizer.rule(), optimizer.clip(), 0.0, &start);
         Self { blocks, loss, optimizer: optimizer.clone(), state, steps: 0 }
     }

@@ -209,8 +209,8 @@ impl Model {
             let data = dataset(&shared.architecture, shared.loss, &x, &y)?;
             Ok((order, data, shared.take("trainer")?))
         };
-        promise(begin().map(|(order, data, model)| async move {
-            Ok(Trainer::new(shared, &model, data, order).await?.into())
+        promise(begin().map(|(order, data, mut model)| async move {
+            Ok(Trainer::new(shared, &mut model, data, order).await?.into())
         }))
     }
 

@@ -36,12 +36,14 @@ struct Loop {
 impl Trainer {
     pub(crate) async fn new(
         shared: Shared,
-        model: &wgrad::train::Model,
+        model: &mut wgrad::train::Model,
         data: Dataset,
         order: Order,
     ) -> Result<Self> {
         let (rows, sums) = (data.rows(), model.sums(&data));
         let trainer = model.trainer(data, order.batch, Residency::Auto).await.map_err(js)?;
+        // A `fit` that was given up may have halted.
+        shared.steps.set(model.steps());
         let batches = trainer.batches();
         let state = Loop { trainer, sums, rows, shuffle: order.shuffle, epoch: 0, batch: 0 };
         Ok(Self { shared, batches, lock: Lock::new(state) })

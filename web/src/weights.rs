@@ -13,7 +13,7 @@ use crate::options::shown;
 
 /// Name, shape and values of every parameter.
 pub async fn read(model: &Model) -> Result<JsValue> {
-    let shapes = model.architecture().parameters();
+    let shapes = model.architecture().parameters().map_err(js)?;
     let weights = model.weights().await.map_err(js)?;
     let item = |((name, values), spec): ((String, Vec<f32>), wgrad::nn::ParameterSpec)| {
         let shape: Array = spec.shape.iter().map(|&n| JsValue::from(n as f64)).collect();
@@ -41,7 +41,7 @@ pub fn write(model: &mut Model, weights: &JsValue) -> Result<()> {
 
 /// All parameters as a safetensors file.
 pub async fn export(model: &Model) -> Result<Vec<u8>> {
-    let shapes = model.architecture().parameters();
+    let shapes = model.architecture().parameters().map_err(js)?;
     let weights = model.weights().await.map_err(js)?;
     let views: Result<Vec<_>, _> = weights
         .iter()
@@ -66,7 +66,7 @@ pub fn import(model: &mut Model, bytes: &JsValue) -> Result<()> {
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| argument("bytes", error.to_string(), "a whole safetensors file"))?;
     let mut weights = Vec::new();
-    for spec in model.architecture().parameters() {
+    for spec in model.architecture().parameters().map_err(js)? {
         let view = file.tensor(&spec.name).map_err(|_| {
             let names: Vec<&str> = file.names().into_iter().collect();
             argument(

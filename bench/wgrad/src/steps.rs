@@ -20,7 +20,7 @@ impl Steps {
     pub fn new(gpu: Gpu, training: &Training, steps: usize) -> Result<Self, String> {
         let Training { net, optimizer, learning_rate, batch, rows, .. } = training;
         let data = Arc::new(crate::dataset(training)?);
-        let model = crate::model(&gpu, net, *optimizer, *learning_rate)?;
+        let mut model = crate::model(&gpu, net, *optimizer, *learning_rate)?;
         let trainer = model.trainer(data, *batch, Residency::Resident);
         let mut trainer = pollster::block_on(trainer).map_err(words)?;
         trainer.set_order((0..*rows as u32).collect()).map_err(words)?;

@@ -33,9 +33,10 @@ pub struct CsvOptions {
     pub delimiter: u8,
     /// What to do with rows that lack a value, by default an error.
     pub missing: Missing,
-    /// How missing values are written, in upper or lower case alike: by default nothing, `-`, `--`, `.`,
-    /// `?`, `NA`, `N/A`, `n.a.`, `#NA`, `#N/A`, `<NA>`, `NaN`, `-NaN`, `null`, `nil` and `none`. Add words
-    /// to the list, or replace it where one of them means something in a file.
+    /// How missing values are written, in upper or lower case (of ASCII) alike and whatever white space is
+    /// around them: by default nothing, `-`, `--`, `.`, `?`, `NA`, `N/A`, `n.a.`, `#NA`, `#N/A`, `<NA>`,
+    /// `NaN`, `-NaN`, `null`, `nil` and `none`. Add words to the list, or replace it where one of them means
+    /// something in a file.
     pub missing_words: Vec<String>,
     /// How much is taken in.
     pub bounds: DataOptions,

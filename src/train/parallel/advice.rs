@@ -140,7 +140,7 @@ fn fit(
     options: &ParallelOptions,
     gpu: &Gpu,
 ) -> Result<Course> {
-    let model = pollster::block_on(model.clone().compile(gpu, compile.clone()))?;
+    let mut model = pollster::block_on(model.clone().compile(gpu, compile.clone()))?;
     let trainer = model.trainer(data.clone(), options.batch, options.residency);
     let trainer = Box::new(pollster::block_on(trainer)?);
     Course::begin(Training::Fit(Box::new(model), trainer))

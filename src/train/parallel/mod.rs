@@ -90,7 +90,7 @@ impl Parallel {
         check_data("Parallel::new", &task.architecture, task.compile.loss, &data)?;
         let layout = Layout::new(&task, &data, &options, lanes, 0)?;
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
-        let state = TrainingState::initial(&task);
+        let state = TrainingState::initial(&task)?;
         let order: Vec<u32> = (0..crate::kernel::word(data.rows())).collect();
         let lanes = layout.lanes(&gpus, &task, &data, &state, &order).await?;
         Ok(Self {
@@ -311,3 +311,6 @@ fn named(lane: usize, gpu: &Gpu, step: u64, error: Error) -> Error {
 fn name(lane: usize, gpu: &Gpu) -> String {
     format!("lane {lane} ({})", gpu.info().name)
 }
+
+#[cfg(test)]
+mod tests;

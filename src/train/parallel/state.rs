@@ -37,12 +37,15 @@ pub struct TrainingState {
 
 impl TrainingState {
     /// That of a training that begins: first weights, and optimizer states of zero.
-    pub(super) fn initial(task: &Task) -> Self {
-        let specs = task.architecture.parameters().into_iter();
+    ///
+    /// # Errors
+    /// Those of [`Sequential::parameters`](crate::nn::Sequential::parameters).
+    pub(super) fn initial(task: &Task) -> Result<Self> {
+        let specs = task.architecture.parameters()?.into_iter();
         let values: Vec<Vec<f32>> = specs.map(|spec| spec.initial).collect();
         let states = task.compile.optimizer.rule().state_names().len();
         let states = values.iter().map(|v| vec![vec![0.0; v.len()]; states]).collect();
-        Self { step: 0, values, states }
+        Ok(Self { step: 0, values, states })
     }
 
     /// # Errors

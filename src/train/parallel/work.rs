@@ -245,12 +245,12 @@ impl Board {
 
     /// The steps up to `done` that nobody has taken yet, and the loss of the first step that was not
     /// finite.
-    pub(super) fn take_rest(&self, done: u64) -> (Vec<Completed>, Option<(u64, f32)>) {
+    pub(super) fn take_rest(&self, done: u64) -> (Vec<Completed>, Option<(u64, Option<f32>)>) {
         let mut desk = self.desk();
         let halted = desk.halted.map(|step| {
             let behind = step.saturating_sub(self.first).saturating_sub(desk.taken);
             let at = usize::try_from(behind).ok().and_then(|at| desk.completed.get(at));
-            (step, at.map_or(f32::NAN, |completed| completed.result.loss))
+            (step, at.map(|completed| completed.result.loss))
         });
         (desk.take_up_to(done.saturating_sub(self.first)), halted)
     }

@@ -83,7 +83,7 @@ pub trait BlockingModel {
     fn predict_probabilities_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
     fn weights_blocking(&self) -> Result<Vec<(String, Vec<f32>)>>;
     fn trainer_blocking<D: Borrow<Dataset>>(
-        &self,
+        &mut self,
         data: D,
         batch: usize,
         residency: Residency,
@@ -116,7 +116,7 @@ impl BlockingModel for Model {
     }
 
     fn trainer_blocking<D: Borrow<Dataset>>(
-        &self,
+        &mut self,
         data: D,
         batch: usize,
         residency: Residency,
