@@ -51,11 +51,10 @@ fn relu(x: f32) -> f32 {
     return select(x, 0.0, bitcast<i32>(x) <= -0x800000);
 }
 
-// 1 where y, the output, is positive, else y, which is 0 or NaN. The bits of positive numbers go up to that
-// of ∞, 0x7f800000.
+// 1 where y, the output, is positive, else y, which is 0 or NaN. The bits of positive numbers are 1 to those of
+// ∞, 0x7f800000; added 0x7fffff, those of NaN are beyond the largest integer, and so negative, or less than that.
 fn relu_grad(y: f32) -> f32 {
-    let bits = bitcast<i32>(y);
-    return select(y, 1.0, (bits > 0) & (bits <= 0x7f800000));
+    return select(y, 1.0, bitcast<i32>(y) + 0x7fffff > 0x7fffff);
 }
 
 fn leaky_relu_grad(slope: f32, y: f32) -> f32 {

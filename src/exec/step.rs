@@ -41,12 +41,14 @@ impl Step {
     /// [`Error::Argument`] if it trains and the step does not, or by another rule.
     pub(super) fn figures(&self, trains: Option<UpdateRule>) -> Result<StepFigures> {
         let Some(rule) = trains else { return Ok(StepFigures::default()) };
-        let remedy = format!("one of `Step::training` with the plan's rule, {rule:?}");
+        // Made where it is needed only: this is asked of every step.
+        let refused = |found: String| {
+            let remedy = format!("one of `Step::training` with the plan's rule, {rule:?}");
+            Err(Error::argument("step", found, &remedy))
+        };
         match self.update {
-            None => Err(Error::argument("step", "one without a learning rate", &remedy)),
-            Some((other, _)) if other != rule => {
-                Err(Error::argument("step", format!("one of {other:?}"), &remedy))
-            }
+            None => refused("one without a learning rate".into()),
+            Some((other, _)) if other != rule => refused(format!("one of {other:?}")),
             Some((_, learning_rate)) => {
                 let (correction1, correction2) = corrections(rule, self.number);
                 Ok(StepFigures { learning_rate, correction1, correction2 })

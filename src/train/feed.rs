@@ -53,7 +53,7 @@ impl Buffers {
             order: buffer("order", orders).await?,
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
-        gpu.write(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
+        gpu.write_of_step(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
         Ok(buffers)
     }
 
@@ -102,8 +102,8 @@ impl<D: Borrow<Dataset>> Feed<D> {
             Residency::Auto | Residency::Streamed => None,
         };
         if let Some(buffers) = resident {
-            gpu.write(&buffers.features, 0, bytemuck::cast_slice(rows.features()))?;
-            gpu.write(&buffers.targets, 0, target_bytes(rows))?;
+            gpu.write_of_step(&buffers.features, 0, bytemuck::cast_slice(rows.features()))?;
+            gpu.write_of_step(&buffers.targets, 0, target_bytes(rows))?;
             let (resident_rows, host_order) = (rows.rows(), Vec::new());
             let (batches_per_block, streamed) = (usize::MAX, false);
             return Ok(Self {
