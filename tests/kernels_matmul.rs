@@ -114,8 +114,7 @@ fn every_tiling() {
                         outputs[0] = net.graph.unary(f, y).unwrap();
                     }
                 }
-                let executor = run.executor(&net.graph, &outputs, &net.values);
-                let plan = executor.plan();
+                let plan = run.plan(&net.graph, &outputs);
                 assert!(plan.dispatches()[0].launch.name.contains(&tiling.to_string()), "{plan}");
                 let name = format!("{layout:?} {m}·{k}·{n}, {tiling}");
                 common::check_run(&run, &name, &net.graph, &outputs, &net.values);
@@ -161,8 +160,7 @@ fn sums_in_parts_in_every_tiling() {
             let dw = net.graph.matmul_layout(Layout::TN, xt, dy).unwrap();
             let sums = net.graph.sum(dy, 0).unwrap();
             let outputs = [y, dw, sums];
-            let executor = run.executor(&net.graph, &outputs, &net.values);
-            let plan = executor.plan();
+            let plan = run.plan(&net.graph, &outputs);
             assert_eq!(plan.dispatches().len(), 4, "two products in two dispatches each:\n{plan}");
             assert!(plan.choices().iter().all(|choice| choice.parts == 4), "{plan}");
             let name = format!("{m}·{k}·{n}, {tiling}");
@@ -184,8 +182,7 @@ fn no_part_is_without_terms() {
         let small = net.graph.scale(large, 0.001).unwrap();
         let dw = net.graph.matmul_layout(Layout::TN, small, dy).unwrap();
         let sums = net.graph.sum(dy, 0).unwrap();
-        let executor = run.executor(&net.graph, &[dw, sums], &net.values);
-        let plan = executor.plan();
+        let plan = run.plan(&net.graph, &[dw, sums]);
         let parts: Vec<usize> = plan.choices().iter().map(|choice| choice.parts).collect();
         assert_eq!(parts, [17], "of 272 terms, though 18 would have 256 or more:\n{plan}");
         common::check_run(&run, &format!("{tiling}"), &net.graph, &[dw, sums], &net.values);
@@ -327,8 +324,8 @@ fn more_tiles_than_one_dimension_holds() {
 
 /// Fails unless the plan for `outputs` is one dispatch: an epilogue that is not used is not tested.
 fn check_in_one_dispatch(name: &str, net: &Net, outputs: &[Tensor]) {
-    let executor = Run::default().executor(&net.graph, outputs, &net.values);
-    assert_eq!(executor.plan().dispatches().len(), 1, "{name} should be fused");
+    let plan = Run::default().plan(&net.graph, outputs);
+    assert_eq!(plan.dispatches().len(), 1, "{name} should be fused");
     check(name, &net.graph, outputs, &net.values);
 }
 
@@ -391,8 +388,7 @@ fn backward_epilogues() {
             let y = net.graph.bias_add(y, bias).unwrap();
             let of = net.weighted_sum(y);
             let gradients = net.graph.gradients(of, &[x, w, bias]).unwrap();
-            let executor = Run::default().executor(&net.graph, &gradients, &net.values);
-            let plan = executor.plan();
+            let plan = Run::default().plan(&net.graph, &gradients);
             let name = format!("{}, {m}·{k}·{n}", function.name());
             for epilogue in [&format!("matmul_nt + {}_grad", function.name()), "column sums"] {
                 let fused = plan.dispatches().iter().any(|d| d.launch.name.contains(epilogue));

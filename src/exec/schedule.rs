@@ -55,7 +55,7 @@ impl Schedule {
 
 /// One thing that a lane does in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Instruction {
+pub(crate) enum Instruction {
     /// The forward pass of a micro-batch, from its inputs or the activations of the stage before.
     Forward(usize),
     /// Its backward pass, from the loss or the gradients of the stage after; its gradients are added
@@ -66,9 +66,13 @@ pub enum Instruction {
 }
 
 /// What stage `stage` of `stages` does for `micro_batches`: two forward passes for each stage behind
-/// it, so that a message on its way is not waited for, then one forward and one backward in turn, then the backward passes that are
-/// left. A model in one piece is a pipeline of one stage.
-pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<Instruction> {
+/// it, so that a message on its way is not waited for, then one forward and one backward in turn, then
+/// the backward passes that are left. A model in one piece is a pipeline of one stage.
+pub(crate) fn program(
+    stage: usize,
+    stages: usize,
+    micro_batches: Range<usize>,
+) -> Vec<Instruction> {
     let ahead = in_flight(stage, stages, micro_batches.len()).saturating_sub(1);
     let mut program = Vec::new();
     program.extend(micro_batches.clone().take(ahead).map(Instruction::Forward));
@@ -83,14 +87,14 @@ pub fn program(stage: usize, stages: usize, micro_batches: Range<usize>) -> Vec<
 }
 
 /// Most micro-batches whose activations a stage holds at once: one, and two for each stage behind it.
-pub fn in_flight(stage: usize, stages: usize, micro_batches: usize) -> usize {
+pub(crate) fn in_flight(stage: usize, stages: usize, micro_batches: usize) -> usize {
     let behind = stages.saturating_sub(stage);
     behind.saturating_add(behind.saturating_sub(1)).min(micro_batches)
 }
 
 /// The rows of each micro-batch: `rows` rows in `micro_batches` parts, or in as many as there are
 /// rows, the larger ones first.
-pub fn micro_batches(rows: usize, micro_batches: usize) -> Vec<Range<usize>> {
+pub(crate) fn micro_batches(rows: usize, micro_batches: usize) -> Vec<Range<usize>> {
     let parts = micro_batches.min(rows).max(1);
     let (size, more) = (rows.div_euclid(parts), rows.rem_euclid(parts));
     let mut start = 0_usize;
@@ -105,7 +109,7 @@ pub fn micro_batches(rows: usize, micro_batches: usize) -> Vec<Range<usize>> {
 
 /// Contiguous shares of `count` things in proportion to `weights`; nobody gets anything if all weights
 /// are 0.
-pub fn shares(count: usize, weights: &[usize]) -> Vec<Range<usize>> {
+pub(crate) fn shares(count: usize, weights: &[usize]) -> Vec<Range<usize>> {
     let total = weights.iter().fold(0_u128, |sum, &weight| sum.saturating_add(weight as u128));
     // Sums of weights that 64 bits do not hold lose their last digits, so that a product fits in 128.
     let shift = u128::BITS.saturating_sub(total.leading_zeros()).saturating_sub(u64::BITS);

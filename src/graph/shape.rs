@@ -59,7 +59,7 @@ impl Shape {
 
     /// The tensor seen as `outer × span × inner`, where `span` is the product of the axes
     /// `start..end`. Every reduction, softmax and expansion works on this view. Products that are too
-    /// large are `usize::MAX`.
+    /// large are `usize::MAX`; a part with axes that the shape does not have is 1.
     pub fn around(&self, start: usize, end: usize) -> View {
         let product = |dims: Option<&[usize]>| {
             dims.unwrap_or_default().iter().fold(1, |n: usize, &extent| n.saturating_mul(extent))
@@ -71,7 +71,7 @@ impl Shape {
         }
     }
 
-    /// This shape without the axes `start..end`.
+    /// This shape without those of its axes that are in `start..end`.
     pub fn without(&self, start: usize, end: usize) -> Shape {
         let kept =
             |(axis, &extent): (usize, &usize)| (!(start..end).contains(&axis)).then_some(extent);

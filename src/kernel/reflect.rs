@@ -5,6 +5,9 @@
 //! here; the tests compare the result with naga's for every shader. naga itself would do, but in a
 //! browser it would be most of the download.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::Part;
 
 /// How a shader uses a binding.
@@ -31,10 +34,21 @@ pub struct Binding {
 
 /// The bindings that `parts` declare, in the order of their numbers.
 pub fn bindings(parts: &[&'static Part]) -> Vec<Binding> {
-    let lines = parts.iter().flat_map(|part| part.source.lines());
-    let mut bindings: Vec<Binding> = lines.filter_map(binding).collect();
+    let mut bindings: Vec<Binding> = Vec::new();
+    for part in parts {
+        bindings.extend(known(part).iter());
+    }
     bindings.sort_by_key(|binding| binding.index);
     bindings
+}
+
+/// The bindings that a part declares. Its text is read once in a process: every plan asks for those of each
+/// of its dispatches.
+fn known(part: &'static Part) -> Arc<[Binding]> {
+    static KNOWN: Mutex<BTreeMap<&'static str, Arc<[Binding]>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let read = || part.source.lines().filter_map(binding).collect();
+    known.entry(part.name).or_insert_with(read).clone()
 }
 
 /// The text of a shader.

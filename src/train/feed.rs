@@ -157,9 +157,13 @@ impl<D: Borrow<Dataset>> Feed<D> {
         let mut targets: Vec<u8> = Vec::with_capacity(rows.len() * target_width * 4);
         let all_targets = target_bytes(data);
         for row in rows.map(position) {
-            features.extend_from_slice(data.row(row).unwrap_or_default());
             let bytes = row * target_width * 4..(row + 1) * target_width * 4;
-            targets.extend_from_slice(all_targets.get(bytes).unwrap_or_default());
+            let (Some(x), Some(y)) = (data.row(row), all_targets.get(bytes)) else {
+                let rows = data.rows();
+                return Err(Error::bug(format!("row {row} of {rows} is to be uploaded")));
+            };
+            features.extend_from_slice(x);
+            targets.extend_from_slice(y);
         }
         gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
         gpu.write_of_step(&self.buffers.targets, 0, &targets)?;

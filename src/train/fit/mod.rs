@@ -78,7 +78,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Evaluates the model on `data` after every epoch.
+    /// Evaluates the model on `data` after every epoch. Of several calls of this and
+    /// [`Fit::validation_split`], the last one counts.
     pub fn validation(mut self, data: &'a Dataset) -> Self {
         self.validation = Some(Validation::Data(data));
         self
