@@ -41,9 +41,9 @@ impl Gpu {
         work: impl FnOnce() -> T,
     ) -> Result<T, Error> {
         self.check(during)?;
-        let (result, fault) = self.caught(work);
-        let fault = fault.await;
-        self.verdict(during, fault).await.map(|()| result)
+        let scopes = self.scopes();
+        let result = work();
+        self.judged(during, fault_of(scopes), true).await.map(|()| result)
     }
 
     /// [`Gpu::scoped`] of what belongs to a step, or is read back; see [`Gpu::write_of_step`].
@@ -53,12 +53,23 @@ impl Gpu {
         work: impl FnOnce() -> T,
     ) -> Result<T, Error> {
         self.check(during)?;
-        let (result, fault) = self.caught(work);
+        let scopes = self.scopes();
+        let result = work();
+        self.judged(during, fault_of(scopes), false).await.map(|()| result)
+    }
+
+    /// The error that [`Gpu::verdict`] makes of `fault`; `asks` says whether the device is asked if there is
+    /// none. What comes after work is here, once, rather than in every function that has work done.
+    async fn judged(
+        &self,
+        during: &str,
+        fault: impl Future<Output = Option<Fault>>,
+        asks: bool,
+    ) -> Result<(), Error> {
         match fault.await {
-            None => self.check(during)?,
-            fault => self.verdict(during, fault).await?,
+            None if !asks => self.check(during),
+            fault => self.verdict(during, fault).await,
         }
-        Ok(result)
     }
 
     /// Runs `work`, which does not wait, and returns what WebGPU has against it; on the web, where
@@ -68,30 +79,28 @@ impl Gpu {
             work();
             return None;
         }
-        let ((), fault) = self.caught(work);
-        at_once(fault).flatten()
+        let scopes = self.scopes();
+        work();
+        at_once(fault_of(scopes)).flatten()
     }
 
-    /// Runs `work` in scopes for errors of every kind; returns its result, and the first of them as soon
-    /// as it is known.
-    fn caught<T>(&self, work: impl FnOnce() -> T) -> (T, impl Future<Output = Option<Fault>>) {
-        let device = self.device();
-        // Guards must not live across an await; popping at once yields futures that may.
-        let (result, errors) = {
-            let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-            let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-            let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-            let result = work();
-            let internal = internal.pop();
-            let validation = validation.pop();
-            (result, (internal, validation, memory.pop()))
-        };
-        let fault = async move {
-            let (internal, validation, memory) = errors;
-            let (internal, validation, memory) = (internal.await, validation.await, memory.await);
-            memory.or(validation).or(internal).as_ref().map(Fault::of)
-        };
-        (result, fault)
+    /// Scopes for errors of every kind, the innermost first, as they are to be popped, and dropped if work
+    /// panics.
+    fn scopes(&self) -> [wgpu::ErrorScopeGuard; 3] {
+        let memory = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device().push_error_scope(wgpu::ErrorFilter::Internal);
+        [internal, validation, memory]
+    }
+}
+
+/// The first fault that the scopes have caught, as soon as it is known. They are popped at once: they must
+/// not live across an await.
+fn fault_of(scopes: [wgpu::ErrorScopeGuard; 3]) -> impl Future<Output = Option<Fault>> {
+    let [internal, validation, memory] = scopes.map(wgpu::ErrorScopeGuard::pop);
+    async move {
+        let (internal, validation, memory) = (internal.await, validation.await, memory.await);
+        memory.or(validation).or(internal).as_ref().map(Fault::of)
     }
 }
 
