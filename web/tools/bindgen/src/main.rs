@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         .input_path(wasm)
         .out_name(name)
         .typescript(typescript)
+        // The glue finds the .wasm file beside itself.
+        .omit_default_module_path(false)
         .web(true)
         .and_then(|bindgen| bindgen.generate(folder));
     match made {
