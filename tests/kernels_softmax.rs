@@ -75,7 +75,7 @@ fn far_out() {
 /// More than 65,535 workgroups of 256 lines. Lines of one element, so that this stays affordable;
 /// the softmax of each is 1.
 #[test]
-fn more_workgroups_than_one_dimension_holds() {
+fn more_lines_than_one_dimension_holds() {
     let lines = 65_535 * 256 + 1;
     let mut graph = Graph::new();
     let x = graph.constant(0.5, [lines, 1]).unwrap();

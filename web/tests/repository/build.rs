@@ -8,6 +8,8 @@ use std::{env, fs};
 
 const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
+const MILLIONS: &str = "a minute each, of millions of elements; it runs natively on the same driver";
+
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("blocking", "reads the sources; no device"),
@@ -54,6 +56,9 @@ const SKIPPED: &[(&str, &str)] = &[
         "all_cases",
         "the folder with all of ONNX's cases is not the repository's; the 119 in the repository run",
     ),
+    ("more_random_nets_follow_the_reference", "more of what others draw; it runs natively"),
+    ("more_tiles_than_one_dimension_holds", MILLIONS),
+    ("more_lines_than_one_dimension_holds", MILLIONS),
     ("no_call_panics", NOOP),
     ("ten_epochs_are_one_dispatch", NOOP),
     ("dispatches_are_bounded", NOOP),
