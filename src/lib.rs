@@ -34,7 +34,13 @@ pub use wgpu;
 pub use gpu::adapters_blocking;
 pub use gpu::{AdapterChoice, Counters, Gpu, adapters};
 
-/// The README's programs, compiled as tests.
+/// The programs of the README and of `docs/`, compiled as tests.
 #[cfg(all(doctest, not(target_arch = "wasm32")))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/architecture.md")]
+    struct Architecture;
+    #[doc = include_str!("../docs/lanes.md")]
+    struct Lanes;
+}
