@@ -8,7 +8,8 @@ use std::{env, fs};
 
 const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
-const TILINGS: &str = "that all tilings give the same bits is tested here; each with every case, natively";
+const TILINGS: &str =
+    "that all tilings give the same bits is tested here; each with every case, natively";
 const RESIDENT: &str = "a page's models train with these kernels only when asked to; random nets run natively on the same driver";
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
