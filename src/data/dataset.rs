@@ -1,34 +1,13 @@
 //! Rows of features, each with what should be learned from it.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::DataError;
 use super::origin::Origin;
+use super::part::Part;
+use super::rows::{check_count, checked_rows};
 use super::shuffle::permutation;
 use super::standardize::Standardizer;
-
-/// Which values an error speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Part {
-    /// The inputs of the model.
-    Features,
-    /// The outputs that the model should learn.
-    Targets,
-    /// Plain rows that are not (yet) part of a dataset.
-    Values,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Features => "features",
-            Self::Targets => "targets",
-            Self::Values => "values",
-        })
-    }
-}
 
 /// What a model should learn, one item for each row of a [`Dataset`].
 #[derive(Debug, Clone, PartialEq)]
@@ -269,39 +248,6 @@ impl Dataset {
             }
         };
         Self { features, width: self.width, targets, id: DatasetId::next() }
-    }
-}
-
-/// How many rows of `width` finite values there are; at least one.
-pub(super) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<usize, DataError> {
-    let rows = whole_rows(values.len(), width, part)?;
-    check_count(rows)?;
-    match crate::finite::first_not_finite(values) {
-        Some((index, value)) => {
-            Err(DataError::NotFinite { part, row: index / width, column: index % width, value })
-        }
-        None => Ok(rows),
-    }
-}
-
-/// How many rows of `width` values `length` values make; possibly none.
-pub(super) fn whole_rows(length: usize, width: usize, part: Part) -> Result<usize, DataError> {
-    if width == 0 {
-        return Err(DataError::ZeroWidth { part });
-    }
-    if !length.is_multiple_of(width) {
-        return Err(DataError::UnevenLength { part, length, width });
-    }
-    Ok(length / width)
-}
-
-fn check_count(rows: usize) -> Result<(), DataError> {
-    if rows == 0 {
-        return Err(DataError::Empty { origin: Origin::Memory });
-    }
-    match u32::try_from(rows) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(DataError::TooManyRows { rows }),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::dataset::Part;
-use super::idx::IdxElement;
+use super::idx_element::IdxElement;
 use super::origin::{Origin, list};
+use super::part::Part;
 
 /// Everything that can go wrong while reading, checking or splitting data.
 ///

@@ -35,9 +35,12 @@ mod error;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod idx;
+mod idx_element;
 mod idx_set;
 mod options;
 mod origin;
+mod part;
+mod rows;
 mod shuffle;
 mod source;
 mod standardize;
@@ -49,13 +52,13 @@ pub use self::csv::{
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
 pub(crate) use dataset::DatasetId;
-pub use dataset::{Dataset, Part, Targets};
+pub use dataset::{Dataset, Targets};
 pub use error::DataError;
-pub use idx::{
-    IdxArray, IdxElement, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx,
-};
+pub use idx::{IdxArray, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx};
+pub use idx_element::IdxElement;
 pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
 pub use options::DataOptions;
 pub use origin::Origin;
+pub use part::Part;
 pub use shuffle::permutation;
 pub use standardize::Standardizer;

@@ -1,7 +1,8 @@
 //! Columns shifted and scaled to mean 0 and deviation 1.
 
-use super::dataset::{Part, checked_rows, whole_rows};
 use super::error::DataError;
+use super::part::Part;
+use super::rows::{checked_rows, whole_rows};
 
 /// Shifts each column to mean 0 and scales it to standard deviation 1, and back.
 ///

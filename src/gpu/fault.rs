@@ -4,10 +4,11 @@
 //! later one is refused for what the first has not made. A caller's device does not tell wgrad of its loss
 //! either. So [`Gpu::verdict`], which every outcome goes through, first asks whether the device lives.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::Gpu;
-use super::scope::at_once;
 use crate::Error;
 
 /// A fault that the device reported, with its kind.
@@ -181,6 +182,14 @@ impl Gpu {
     /// Lets the device make progress, or waits for it. What goes wrong is a fault for the next check.
     pub(crate) fn poll(&self, how: wgpu::PollType) {
         self.shared.faults.catch(|| self.device().poll(how));
+    }
+}
+
+/// What `future` comes to, if it needs not wait: natively, what error scopes say is known at once.
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

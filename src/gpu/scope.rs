@@ -1,10 +1,7 @@
 //! Error scopes: what WebGPU has against a call comes back from that call.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use super::Gpu;
-use super::fault::Fault;
+use super::fault::{Fault, at_once};
 use crate::Error;
 
 impl Gpu {
@@ -101,13 +98,5 @@ fn fault_of(scopes: [wgpu::ErrorScopeGuard; 3]) -> impl Future<Output = Option<F
     async move {
         let (internal, validation, memory) = (internal.await, validation.await, memory.await);
         memory.or(validation).or(internal).as_ref().map(Fault::of)
-    }
-}
-
-/// What `future` comes to, if it needs not wait: natively, what error scopes say is known at once.
-pub(super) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, launch_limits, lower_update};
+use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, launch_limits};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
@@ -45,12 +45,13 @@ pub(super) struct Lowered {
     pub(super) choices: Vec<Choice>,
 }
 
-pub(super) fn lower(
-    graph: &Graph,
-    options: &PlanOptions,
+/// Everything of `graph` but its update pass.
+pub(super) fn lower<'a>(
+    graph: &'a Graph,
+    options: &'a PlanOptions,
     arena: ArenaLayout,
-    target: &Target,
-) -> Result<Lowered, Error> {
+    target: &'a Target,
+) -> Result<Lowering<'a>, Error> {
     let mut lowering = Lowering::new(graph, options, arena, target);
     let computes = options.portion != Portion::Update;
     for index in 0..graph.nodes().len() {
@@ -61,10 +62,7 @@ pub(super) fn lower(
     if computes {
         lowering.emit_results();
     }
-    if let Some(update) = graph.update_pass() {
-        lower_update::lower(&mut lowering, update)?;
-    }
-    Ok(lowering.lowered)
+    Ok(lowering)
 }
 
 /// The operands of a node, of which its operation has `N`.

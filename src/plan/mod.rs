@@ -212,7 +212,12 @@ impl Plan {
                 &format!("one that a device with {subgroups}{words} can run, or none"),
             ));
         }
-        let lowered = lower::lower(graph, options, ArenaLayout::new(graph, target)?, target)?;
+        let arena = ArenaLayout::new(graph, target)?;
+        let mut lowering = lower::lower(graph, options, arena, target)?;
+        if let Some(update) = graph.update_pass() {
+            lower_update::lower(&mut lowering, update)?;
+        }
+        let lowered = lowering.lowered;
         let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
         if options.portion == Portion::Gradients {
             level::split_passes(&mut dispatches);

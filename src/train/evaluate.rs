@@ -2,29 +2,10 @@
 
 use super::feed::Residency;
 use super::model::Model;
-use super::sums::Sums;
+use super::sums::{Evaluation, Sums};
 use super::trainer::Trainer;
 use crate::data::Dataset;
-use crate::nn::Metric;
 use crate::{Error, Result};
-
-/// Loss and metrics of a model on a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Rows looked at.
-    pub rows: usize,
-    /// Mean loss.
-    pub loss: f64,
-    /// The model's metrics.
-    pub metrics: Vec<(Metric, f64)>,
-}
-
-impl Evaluation {
-    /// A metric's value, if the model has it.
-    pub fn metric(&self, metric: Metric) -> Option<f64> {
-        self.metrics.iter().find(|(m, _)| *m == metric).map(|&(_, value)| value)
-    }
-}
 
 /// Rows of a block that is evaluated or predicted, at most; bounds the memory, not the result.
 const MOST_ROWS: usize = 1024;

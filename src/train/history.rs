@@ -1,7 +1,7 @@
 //! What happened during training.
 
-use super::evaluate::Evaluation;
 use super::figure::Figure;
+use super::sums::Evaluation;
 use crate::nn::Metric;
 use crate::{Error, Result};
 

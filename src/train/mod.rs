@@ -22,17 +22,17 @@ mod task;
 mod trainer;
 
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};
-pub use evaluate::Evaluation;
 pub use feed::Residency;
 pub use figure::Figure;
 pub use fit::{BatchSize, Fit, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use kernels::Kernels;
-pub use model::{Compile, Model};
+pub use model::Model;
 #[cfg(not(target_arch = "wasm32"))]
 pub use parallel::{
     Advice, LaneMemory, Measured, Parallel, ParallelOptions, TrainingState, Trial, advise,
 };
-pub use sums::Sums;
+pub use sums::{Evaluation, Sums};
+pub use task::Compile;
 pub use trainer::{StepResult, Trainer};

@@ -1,11 +1,9 @@
 //! A model on a device.
 
-use super::feed::{Residency, fitting};
-use super::kernels::{Choice, Kernels, choose, resident_net};
+use super::feed::fitting;
+use super::kernels::{Choice, choose, resident_net};
 use super::progress::Progress;
-use super::task::Task;
-use super::trainer::Trainer;
-use crate::data::Dataset;
+use super::task::{Compile, Task};
 use crate::exec::{Executor, Parameters, Step};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::{Graph, Loss, Role, Tensor};
@@ -13,37 +11,6 @@ use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{ArenaLayout, Plan};
 use crate::{Error, Result};
-
-/// What a model is trained for and how: the arguments of Keras's `compile`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Compile {
-    pub(super) loss: Loss,
-    pub(super) optimizer: Optimizer,
-    pub(super) metrics: Vec<Metric>,
-    pub(super) kernels: Kernels,
-}
-
-impl Compile {
-    /// Minimises `loss` with `optimizer`.
-    pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
-        Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
-    }
-
-    /// Reports `metric` too.
-    pub fn metric(mut self, metric: Metric) -> Self {
-        if !self.metrics.contains(&metric) {
-            self.metrics.push(metric);
-        }
-        self
-    }
-
-    /// Trains with these kernels; [`Kernels::Auto`] unless set. Several lanes always train with the
-    /// general ones.
-    pub fn kernels(mut self, kernels: Kernels) -> Self {
-        self.kernels = kernels;
-        self
-    }
-}
 
 /// A model on a device, ready to train, evaluate and predict.
 #[derive(Debug)]
@@ -184,29 +151,7 @@ impl Model {
             .try_for_each(|(number, values)| self.parameters.write(number, values))
     }
 
-    /// A loop of one's own over `data` in batches of `batch` rows (all of them, if it has fewer): submit
-    /// batches with the records of [`Model::next_step`], take results, and say with [`Model::completed`]
-    /// how many steps are done.
-    ///
-    /// Trainers of one model share its parameters and the optimizer's state, each with data, batches and an
-    /// order of its own: their submissions run one after another, in the order in which they were submitted,
-    /// and a step that is not finite halts all of them. A new trainer goes on from the weights before
-    /// that step, and the others with it.
-    ///
-    /// # Errors
-    /// If the data does not fit the model, or `batch` is zero; the errors of the device.
-    pub async fn trainer<D: std::borrow::Borrow<Dataset>>(
-        &mut self,
-        data: D,
-        batch: usize,
-        residency: Residency,
-    ) -> Result<Trainer<D>> {
-        self.make_sure_of_steps().await?;
-        self.parameters().clear_status()?;
-        Trainer::new("trainer", self, data, batch, true, residency).await
-    }
-
-    /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`] will say.
+    /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
     /// [`Error::Argument`] if a resident kernel is asked for and cannot be.

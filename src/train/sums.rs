@@ -1,6 +1,5 @@
 //! Loss and metrics, from the results of steps.
 
-use super::evaluate::Evaluation;
 use super::model::Model;
 use super::trainer::StepResult;
 use crate::data::{Dataset, Targets};
@@ -8,6 +7,24 @@ use crate::graph::Loss;
 use crate::nn::Metric;
 use crate::nn::metric::TargetFacts;
 use crate::{Error, Result};
+
+/// Loss and metrics of a model on a data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Rows looked at.
+    pub rows: usize,
+    /// Mean loss.
+    pub loss: f64,
+    /// The model's metrics.
+    pub metrics: Vec<(Metric, f64)>,
+}
+
+impl Evaluation {
+    /// A metric's value, if the model has it.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        self.metrics.iter().find(|(m, _)| *m == metric).map(|&(_, value)| value)
+    }
+}
 
 /// Sums over the rows of some batches, in f64, that loss and metrics are made of; started by
 /// [`Model::sums`] for a loop of one's own, and what `fit` and `evaluate` use.

@@ -1,9 +1,41 @@
 //! What is trained, and how.
 
 use super::graphs::check_output;
-use super::model::Compile;
+use super::kernels::Kernels;
 use crate::Result;
-use crate::nn::Sequential;
+use crate::graph::Loss;
+use crate::nn::{Metric, Optimizer, Sequential};
+
+/// What a model is trained for and how: the arguments of Keras's `compile`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compile {
+    pub(super) loss: Loss,
+    pub(super) optimizer: Optimizer,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) kernels: Kernels,
+}
+
+impl Compile {
+    /// Minimises `loss` with `optimizer`.
+    pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
+        Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
+    }
+
+    /// Reports `metric` too.
+    pub fn metric(mut self, metric: Metric) -> Self {
+        if !self.metrics.contains(&metric) {
+            self.metrics.push(metric);
+        }
+        self
+    }
+
+    /// Trains with these kernels; [`Kernels::Auto`] unless set. Several lanes always train with the
+    /// general ones.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+}
 
 /// An architecture with what it is trained for: what a [`Model`](super::Model) and lanes share. The
 /// arguments stay together as they were given, so that none is lost from one to the other.

@@ -69,6 +69,30 @@ pub struct Trainer<D> {
     sent: u64,
 }
 
+impl Model {
+    /// A loop of one's own over `data` in batches of `batch` rows (all of them, if it has fewer): submit
+    /// batches with the records of [`Model::next_step`], take results, and say with [`Model::completed`]
+    /// how many steps are done.
+    ///
+    /// Trainers of one model share its parameters and the optimizer's state, each with data, batches and an
+    /// order of its own: their submissions run one after another, in the order in which they were submitted,
+    /// and a step that is not finite halts all of them. A new trainer goes on from the weights before
+    /// that step, and the others with it.
+    ///
+    /// # Errors
+    /// If the data does not fit the model, or `batch` is zero; the errors of the device.
+    pub async fn trainer<D: Borrow<Dataset>>(
+        &mut self,
+        data: D,
+        batch: usize,
+        residency: Residency,
+    ) -> Result<Trainer<D>> {
+        self.make_sure_of_steps().await?;
+        self.parameters().clear_status()?;
+        Trainer::new("trainer", self, data, batch, true, residency).await
+    }
+}
+
 impl<'d> Trainer<&'d Dataset> {
     /// A trainer that only evaluates, in batches of up to `most` rows: as many as the device allows.
     /// `call` is the function that this is for, as errors name it.

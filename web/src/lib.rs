@@ -13,6 +13,7 @@ mod gpu;
 mod lock;
 mod model;
 mod options;
+mod shared;
 mod trainer;
 mod types;
 mod weights;

@@ -1,18 +1,17 @@
 //! `Model`.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{Float32Array, Promise, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::*;
-use wgrad::nn::{Loss, Sequential};
 
 use crate::convert::{dataset, evaluation, floats, history};
 use crate::error::{Result, js};
 use crate::fit::{FitOptions, Order};
-use crate::gpu::{Device, Gpu};
-use crate::lock::{Loan, Lock, promise, settled};
+use crate::gpu::Gpu;
+use crate::lock::{Lock, promise, settled};
 use crate::options::Options;
+use crate::shared::Shared;
 use crate::trainer::Trainer;
 use crate::weights;
 
@@ -20,25 +19,6 @@ use crate::weights;
 #[wasm_bindgen]
 pub struct Model {
     shared: Shared,
-}
-
-/// What a model and its trainers share.
-#[derive(Clone)]
-pub struct Shared {
-    pub device: Device,
-    pub architecture: Rc<Sequential>,
-    pub loss: Loss,
-    lock: Lock<wgrad::train::Model>,
-    /// Steps completed, to be read while a call is under way.
-    pub steps: Rc<Cell<u64>>,
-}
-
-impl Shared {
-    /// The model, for one call.
-    pub fn take(&self, call: &'static str) -> Result<Loan<wgrad::train::Model>> {
-        self.device.check(call)?;
-        self.lock.take("the model", call)
-    }
 }
 
 #[wasm_bindgen]

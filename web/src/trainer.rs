@@ -10,8 +10,8 @@ use crate::convert::{Record, metrics};
 use crate::error::{Result, js};
 use crate::fit::Order;
 use crate::lock::{Lock, promise};
-use crate::model::Shared;
 use crate::options::count;
+use crate::shared::Shared;
 
 /// A training loop of one's own: the data stays on the device, batches run when asked for.
 #[wasm_bindgen]

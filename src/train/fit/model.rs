@@ -7,10 +7,10 @@ use super::run::{Completed, Run, Start, Trainee, Validator};
 use super::{BatchSize, Fit, Validation};
 use crate::data::Dataset;
 use crate::exec::Snapshot;
-use crate::train::evaluate::Evaluation;
 use crate::train::history::History;
 use crate::train::model::Model;
 use crate::train::progress::{Course, Progress};
+use crate::train::sums::Evaluation;
 use crate::train::trainer::{StepResult, Trainer};
 use crate::{Error, Result};
 

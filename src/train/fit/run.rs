@@ -6,14 +6,14 @@ use std::ops::Range;
 use crate::clock::Clock;
 use crate::data::Dataset;
 use crate::train::callback::{BatchLog, Callback, Signal, TrainLog};
-use crate::train::evaluate::{Evaluation, evaluate_with};
+use crate::train::evaluate::evaluate_with;
 use crate::train::feed::Residency;
 use crate::train::figure::Figure;
 use crate::train::fit::epoch_order;
 use crate::train::history::{EpochLog, History};
 use crate::train::model::Model;
 use crate::train::progress::Progress;
-use crate::train::sums::Sums;
+use crate::train::sums::{Evaluation, Sums};
 use crate::train::trainer::{StepResult, Trainer};
 use crate::{Error, Result};
 

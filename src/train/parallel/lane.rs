@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::layout::Room;
+use super::room::Room;
 use super::stage::{Rows, Stage, StageGraph};
 use super::state::TrainingState;
 use crate::data::Dataset;

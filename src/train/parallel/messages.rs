@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::courier::{Outgoing, Read};
-use super::run::{Kept, Runner, StepReport};
+use super::run::{Kept, Runner};
 use super::work::Job;
+use super::work::StepReport;
 use crate::exec::exchange::{Content, Message, Payload};
 use crate::exec::timeline::Activity;
 use crate::exec::tree::Block;

@@ -45,14 +45,6 @@ pub(super) struct Manner {
     pub(super) keeps_every_state: bool,
 }
 
-/// What a lane says of one step.
-#[derive(Clone, Debug)]
-pub(super) struct StepReport {
-    /// The first step that was not finite, if one was.
-    pub(super) halted_at: Option<u64>,
-    pub(super) scalars: Vec<f32>,
-}
-
 /// What a lane's arenas held after a step.
 #[derive(Debug)]
 pub(super) struct Kept {

@@ -7,13 +7,20 @@ use std::task::{Poll, Waker};
 
 use super::Parallel;
 use super::layout::batch_rows;
-use super::run::StepReport;
 use crate::exec::Step;
 use crate::exec::schedule;
 use crate::nn::Optimizer;
 use crate::train::StepResult;
 use crate::train::fit::Completed;
 use crate::{Error, Result};
+
+/// What a lane says of one step.
+#[derive(Clone, Debug)]
+pub(super) struct StepReport {
+    /// The first step that was not finite, if one was.
+    pub(super) halted_at: Option<u64>,
+    pub(super) scalars: Vec<f32>,
+}
 
 /// One step's work, the same for all lanes.
 #[derive(Clone, Debug)]
