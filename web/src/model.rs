@@ -9,7 +9,7 @@ use crate::convert::{dataset, evaluation, floats, history};
 use crate::error::{Result, js};
 use crate::fit::{FitOptions, Order};
 use crate::gpu::Gpu;
-use crate::lock::{Lock, promise, settled};
+use crate::lock::{Loan, Lock, promise, settled};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::trainer::Trainer;
