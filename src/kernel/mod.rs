@@ -141,7 +141,7 @@ impl PartialEq for Launch {
 pub struct Shapes<'a>(pub &'a [TensorInfo]);
 
 impl<'a> Shapes<'a> {
-    /// The shape of `tensor`.
+    /// The shape of `tensor`, which is one of these. Plans check that; whoever launches by hand must know it.
     pub fn of(self, tensor: Tensor) -> &'a Shape {
         &self.0[tensor.index()].shape
     }
