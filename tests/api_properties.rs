@@ -1,12 +1,11 @@
 //! Random programs: whatever is asked of a graph, it answers with a tensor or with an error; and
 //! what it accepts is planned, bound and computed right, fused or not.
 
-mod common;
-
 use std::cell::Cell;
 
-use common::twin::{self, Value, Values};
-use common::{Run, within_bounds};
+use crate::common;
+use crate::common::twin::{self, Value, Values};
+use crate::common::{Run, within_bounds};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgrad::exec::{Executor, Step};

@@ -1,18 +1,16 @@
 //! Clipping by the norm of all gradients, for gradients of every size that f32 holds: their squares need
 //! not be among those.
 
-mod common;
-mod support;
-
-use common::num::Num;
-use common::random::Random;
-use common::training::{compile_on, kinds, without_subgroups};
-use common::twin::{self, Trained};
-use common::{gpu, within_bounds};
+use crate::common;
+use crate::common::num::Num;
+use crate::common::random::Random;
+use crate::common::training::{compile_on, kinds, without_subgroups};
+use crate::common::twin::{self, Trained};
+use crate::common::{gpu, within_bounds};
+use crate::support::net::Net;
+use crate::support::{bits, close};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::net::Net;
-use support::{bits, close};
 use wgrad::data::Dataset;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, UpdateRule};

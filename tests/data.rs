@@ -1,15 +1,10 @@
 //! Datasets and their readers, seen from outside.
 
 #[cfg(feature = "csv")]
-#[path = "data/csv.rs"]
 mod csv;
-#[path = "data/dataset.rs"]
 mod dataset;
-#[path = "data/idx.rs"]
 mod idx;
-#[path = "data/idx_set.rs"]
 mod idx_set;
-#[path = "data/standardize.rs"]
 mod standardize;
 
 use std::fs;

@@ -1,56 +1,9 @@
 //! Datasets and their readers under random and damaged input.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use crate::support::memory::most_held;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgrad::data::{Dataset, Standardizer, Targets, permutation, read_idx, write_idx};
-
-/// The system's allocator, which also notes the most memory that each thread held at once.
-struct Watched;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
-}
-
-impl Watched {
-    fn note(change: isize) {
-        // A thread that is ending has no cells any more, and nothing to measure.
-        let _ = HELD.try_with(|held| {
-            held.set(held.get() + change);
-            MOST.try_with(|most| most.set(most.get().max(held.get())))
-        });
-    }
-}
-
-// SAFETY: every call goes to the system's allocator as it came; only numbers are kept besides.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::note(layout.size() as isize);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        Self::note(-(layout.size() as isize));
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Watched = Watched;
-
-/// The most bytes that `action` held at once, beyond what was held before.
-fn most_held<T>(action: impl FnOnce() -> T) -> usize {
-    let before = HELD.get();
-    MOST.set(before);
-    let result = action();
-    let most = MOST.get() - before;
-    drop(result);
-    usize::try_from(most).unwrap()
-}
 
 /// What any reader may hold besides what the input makes it hold: buffers, 8 KiB here and there,
 /// the window of a decompressor, and the path or the text of an error.
@@ -106,7 +59,7 @@ fn damaged(mut bytes: Vec<u8>, damage: &[Damage]) -> Vec<u8> {
 
 /// Reads whatever it is; an array that comes out must be one.
 fn check_idx(bytes: &[u8]) {
-    let most = most_held(|| {
+    let ((), most) = most_held(|| {
         if let Ok(array) = read_idx(bytes) {
             let empty = array.dims().contains(&0);
             let length = if empty { 0 } else { array.dims().iter().product::<usize>() };
@@ -261,7 +214,8 @@ mod gzip {
     use proptest::prelude::*;
     use wgrad::data::{CsvOptions, DataError, DataOptions, read_csv, read_idx_with};
 
-    use super::{BUFFERS, config, damage, damaged, most_held};
+    use super::{BUFFERS, config, damage, damaged};
+    use crate::support::memory::most_held;
 
     const MOST: u64 = 1 << 20;
 
@@ -279,7 +233,7 @@ mod gzip {
     fn check(bytes: &[u8], times: usize) -> [Option<DataError>; 2] {
         let options = CsvOptions { bounds: bounds(), ..CsvOptions::default() };
         let mut errors = [None, None];
-        let most = most_held(|| {
+        let ((), most) = most_held(|| {
             errors = [read_csv(bytes, &options).err(), read_idx_with(bytes, &bounds()).err()];
         });
         assert!(most <= times * MOST as usize + BUFFERS, "{most} bytes held");
@@ -333,11 +287,12 @@ mod csv {
     use proptest::prelude::*;
     use wgrad::data::{CsvOptions, Missing, read_csv};
 
-    use super::{BUFFERS, config, damage, damaged, most_held};
+    use super::{BUFFERS, config, damage, damaged};
+    use crate::support::memory::most_held;
 
     fn check(bytes: &[u8], missing: Missing) {
         let options = CsvOptions { missing, ..CsvOptions::default() };
-        let most = most_held(|| {
+        let ((), most) = most_held(|| {
             if let Ok(table) = read_csv(bytes, &options) {
                 assert_eq!(table.dataset.width(), table.feature_names.len());
                 assert!(table.dataset.features().iter().all(|value| value.is_finite()));

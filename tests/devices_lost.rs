@@ -4,16 +4,13 @@
 //! A caller's devices are of wgpu's noop kind here: what a lost device is asked, wgpu refuses without
 //! the driver. wgrad's own are those of the adapter that the tests run on.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use common::fresh;
-use common::random::Random;
-use common::training::within;
+use crate::common::fresh;
+use crate::common::random::Random;
+use crate::common::training::within;
 use wgrad::data::Dataset;
 use wgrad::exec::{Executor, ExecutorOptions, Parameters, Schedule, Snapshot, Step};
 use wgrad::gpu::{Bracket, DeviceClock, Timestamps};

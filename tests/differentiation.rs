@@ -1,11 +1,10 @@
 //! Gradients by the rules of `src/graph/grad.rs`, evaluated in f64, against finite differences. No
 //! GPU is involved: what fails here is a rule.
 
-mod common;
-
-use common::cases::{self, Case, Net};
-use common::num::{Num, erfc};
-use common::twin::{self, Value};
+use crate::common;
+use crate::common::cases::{self, Case, Net};
+use crate::common::num::{Num, erfc};
+use crate::common::twin::{self, Value};
 use wgrad::Error;
 use wgrad::graph::{Count, Graph, Loss, Reduction, Tensor, Unary};
 

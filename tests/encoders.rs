@@ -1,8 +1,6 @@
 //! Steps that an app records into encoders of its own, some of which it drops rather than submits.
 
-mod common;
-
-use common::gpu;
+use crate::common::gpu;
 use proptest::prelude::*;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Loss, Tensor, UpdateRule};

@@ -1,16 +1,14 @@
 //! Any await may be the last: a future that is dropped anywhere, or a callback that panics, leaves the
 //! executor, the trainer or the model whole, and what was submitted counts.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, article_net, data_with_a_bad_batch, kinds, weight_bits, weights_after,
 };
 use proptest::prelude::*;

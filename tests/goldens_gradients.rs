@@ -1,11 +1,9 @@
 //! A small network against logits, losses and gradients that jax computed in f64
 //! (`goldens/mlp_grads.json`; checked there against numpy and finite differences).
 
-mod common;
-mod support;
-
+use crate::common;
+use crate::support::{Feed, ROUNDOFF, close, evaluate, f32s, golden, json, numbers, text};
 use serde_json::Value as Json;
-use support::{Feed, ROUNDOFF, close, evaluate, f32s, golden, json, numbers, text};
 use wgrad::graph::{Graph, Loss, Tensor, Unary};
 
 /// The net of the file: dense layers with an activation between them.

@@ -3,12 +3,9 @@
 //! ones. What the file lacks (Nesterov, AdamW, weight decay, clipping, a large ε) is compared with a
 //! plain f64 loop in this file.
 
-mod common;
-mod support;
-
-use common::gpu;
-use support::optimizer::Reference;
-use support::{ROUNDOFF, bits, f32s, golden, json, numbers};
+use crate::common::gpu;
+use crate::support::optimizer::Reference;
+use crate::support::{ROUNDOFF, bits, f32s, golden, json, numbers};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::plan::Plan;

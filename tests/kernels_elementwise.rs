@@ -1,10 +1,8 @@
 //! Element-wise kernels against the twin.
 
-mod common;
-
-use common::cases::{BINARY, Net, UNARY};
-use common::random::Random;
-use common::{check, run};
+use crate::common::cases::{BINARY, Net, UNARY};
+use crate::common::random::Random;
+use crate::common::{check, run};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Reduction, Shape, Tensor, Unary};

@@ -1,10 +1,8 @@
 //! Class labels past the last class, in a buffer that an app owns: nobody but the device sees them. The
 //! loss is NaN, the row counts as wrong, and training halts.
 
-mod common;
-
-use common::gpu;
-use common::random::Random;
+use crate::common::gpu;
+use crate::common::random::Random;
 use proptest::prelude::*;
 use wgrad::exec::{Executor, ExecutorOptions, Step};
 use wgrad::graph::{Count, Graph, Loss, Tensor, UpdateRule};

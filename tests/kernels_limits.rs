@@ -2,10 +2,8 @@
 //! with loops is walked to the length at which they would take more turns than that, and beyond: there
 //! the work is split, or the plan is refused.
 
-mod common;
-
-use common::gpu;
-use common::num::ULP;
+use crate::common::gpu;
+use crate::common::num::ULP;
 use wgrad::Error;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Count, Graph, Loss, Tensor};

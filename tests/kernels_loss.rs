@@ -1,10 +1,9 @@
 //! Losses, their gradients and counts against the twin.
 
-mod common;
-
-use common::cases::{LOSSES, Net, probabilities};
-use common::random::Random;
-use common::{Run, check_run, gpu, step_from, twin, write};
+use crate::common;
+use crate::common::cases::{LOSSES, Net, probabilities};
+use crate::common::random::Random;
+use crate::common::{Run, check_run, gpu, step_from, twin, write};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Count, Graph, Loss, Tensor};
 use wgrad::plan::{Plan, PlanOptions};

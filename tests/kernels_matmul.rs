@@ -1,10 +1,9 @@
 //! Matrix products in their three layouts, with every epilogue, against the twin.
 
-mod common;
-
-use common::cases::{LAYOUTS, Net, UNARY, matmul_shapes};
-use common::random::Random;
-use common::{Run, check, twin, within_bounds};
+use crate::common;
+use crate::common::cases::{LAYOUTS, Net, UNARY, matmul_shapes};
+use crate::common::random::Random;
+use crate::common::{Run, check, twin, within_bounds};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Layout, Reduction, Tensor, Unary};

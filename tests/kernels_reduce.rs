@@ -1,10 +1,8 @@
 //! Sums, means, maxima and expansions against the twin.
 
-mod common;
-
-use common::cases::{Net, REDUCTIONS, axis_ranges};
-use common::check;
-use common::random::Random;
+use crate::common::cases::{Net, REDUCTIONS, axis_ranges};
+use crate::common::check;
+use crate::common::random::Random;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Reduction, Shape};

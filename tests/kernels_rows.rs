@@ -1,9 +1,7 @@
 //! Gathering rows, adding them up where they came from, and drawing batches, against the twin.
 
-mod common;
-
-use common::cases::Net;
-use common::{Run, check, compare, narrowest, step_from, twin};
+use crate::common::cases::Net;
+use crate::common::{Run, check, compare, narrowest, step_from, twin};
 use wgrad::exec::Step;
 use wgrad::graph::{Reduction, Shape};
 

@@ -1,11 +1,10 @@
 //! Softmax, its logarithm and their gradients against the twin.
 
-mod common;
-
-use common::cases::Net;
-use common::check;
-use common::random::Random;
-use common::twin::Values;
+use crate::common;
+use crate::common::cases::Net;
+use crate::common::check;
+use crate::common::random::Random;
+use crate::common::twin::Values;
 use wgrad::graph::Graph;
 
 const SHAPES: [&[usize]; 16] = [

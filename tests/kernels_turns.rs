@@ -1,13 +1,11 @@
 //! What kernels say of their loops, without long ones: that no launch takes more turns than it may,
 //! whatever the shape; that what is split comes to the same values; and that no loop is forgotten.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::cases::{self, Net};
-use common::twin::Value;
-use common::{Run, check_run, gpu, tilings};
+use crate::common::cases::{self, Net};
+use crate::common::twin::Value;
+use crate::common::{Run, check_run, gpu, tilings};
 use naga::{Block, Expression, Literal, Module, Statement};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

@@ -1,12 +1,11 @@
 //! Update rules against the twin: several steps, several parameters, clipping, and what must not
 //! move.
 
-mod common;
-
-use common::cases::Net;
-use common::num::Num;
-use common::twin::{self, Trained, Value};
-use common::{compare, gpu, narrowest, within_bounds, write, write_raw};
+use crate::common;
+use crate::common::cases::Net;
+use crate::common::num::Num;
+use crate::common::twin::{self, Trained, Value};
+use crate::common::{compare, gpu, narrowest, within_bounds, write, write_raw};
 use wgrad::exec::{Executor, Results, Step};
 use wgrad::graph::{Reduction, Tensor, Unary, UpdateRule};
 use wgrad::plan::{Plan, PlanOptions, Target};

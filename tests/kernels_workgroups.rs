@@ -2,11 +2,9 @@
 //! a dimension it must come to the bits that it comes to with 65,535, as `check_run` sees to. The
 //! updates' are in `kernels_update.rs`.
 
-mod common;
-
-use common::cases::Net;
-use common::random::Random;
-use common::{Run, check_run};
+use crate::common::cases::Net;
+use crate::common::random::Random;
+use crate::common::{Run, check_run};
 use wgrad::graph::{Layout, Loss, Reduction, Tensor, Unary};
 
 /// Checks `outputs`, fused and not, and that each of `kernels` had an odd number of workgroups above

@@ -1,13 +1,10 @@
 //! Training over lanes: every schedule gives the bits of the serial one.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 
-use common::{gpu, lanes};
-use support::bits;
-use support::parallel::{Task, run_to, start, state_bits};
+use crate::common::{gpu, lanes};
+use crate::support::bits;
+use crate::support::parallel::{Task, run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::exec::timeline::{Activity, Span};

@@ -1,11 +1,8 @@
 //! Replicas and stages on two different drivers. `scripts/test` runs this with two Vulkan drivers enabled.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 
-use support::parallel::start;
+use crate::support::parallel::start;
 use wgrad::data::digits;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};

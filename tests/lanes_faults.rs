@@ -1,16 +1,14 @@
 //! A lane that fails in the middle of a step: the error names it, the others stop, the last completed
 //! step is kept, and training goes on from it to the same bits.
 
-mod common;
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use common::random::Random;
-use common::{fresh, lanes};
-use support::parallel::{run_to, start, state_bits};
+use crate::common;
+use crate::common::random::Random;
+use crate::common::{fresh, lanes};
+use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::exec::exchange::{Exchange, LocalExchange, Message, Payload, RunId};

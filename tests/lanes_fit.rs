@@ -1,14 +1,12 @@
 //! `fit` means the same for a model and for lanes: the same arguments give the same history, bits and
 //! calls of callbacks, or an error that says what to do.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 
-use common::training::passing_by;
-use common::{gpu, lanes};
-use support::parallel::{start, state_bits};
+use crate::common;
+use crate::common::training::passing_by;
+use crate::common::{gpu, lanes};
+use crate::support::parallel::{start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Schedule as Rates, Sequential};

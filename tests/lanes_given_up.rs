@@ -1,9 +1,6 @@
 //! A training over lanes that is broken off, anywhere and by anything, goes on where it was: it completes
 //! the epoch that it is in, to the bits that nothing would have disturbed.
 
-mod common;
-mod support;
-
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -11,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use common::random::Random;
-use common::{fresh, gpu, lanes};
-use support::parallel::{start, state_bits};
+use crate::common::random::Random;
+use crate::common::{fresh, gpu, lanes};
+use crate::support::parallel::{start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Optimizer, Sequential};

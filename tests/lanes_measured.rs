@@ -1,12 +1,10 @@
 //! What lanes say of themselves: what overlaps, barriers, memory, and what recording costs.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 
-use common::{device, fresh, lanes};
-use support::parallel::start;
+use crate::common;
+use crate::common::{device, fresh, lanes};
+use crate::support::parallel::start;
 use wgrad::Gpu;
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;

@@ -1,14 +1,11 @@
 //! What lanes are given is checked before anything is given up: options, states, devices.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{fresh, gpu, lanes};
+use crate::common::{fresh, gpu, lanes};
+use crate::support::parallel::{run_to, start, state_bits};
 use proptest::prelude::*;
-use support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};

@@ -1,15 +1,12 @@
 //! Random nets under every schedule on one to four lanes: none hangs, and all give the bits of the
 //! serial one.
 
-mod common;
-mod support;
-
 use std::sync::Arc;
 
-use common::lanes;
-use common::random::Random;
-use support::bits;
-use support::parallel::{run_to, start, state_bits};
+use crate::common::lanes;
+use crate::common::random::Random;
+use crate::support::bits;
+use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};

@@ -1,51 +1,17 @@
 //! Saved training states: what comes back is what was saved, or an error; never a panic, and never
 //! more memory than a few times the bytes.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use crate::support::memory::most_held;
 use proptest::prelude::*;
 use wgrad::Error;
 use wgrad::exec::Schedule;
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::train::{Compile, Parallel, ParallelOptions, TrainingState};
 
-/// Counts what each thread has allocated, and the most of it at once.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-fn held(change: impl Fn(usize) -> usize) {
-    // A thread at its end has no counter any more.
-    let _ = HELD.try_with(|held| {
-        let now = change(held.get().0);
-        held.set((now, held.get().1.max(now)));
-    });
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        held(|held| held + layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        held(|held| held.saturating_sub(layout.size()));
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 /// Reads a state, and checks that it took no more memory than it may: each list of nothing takes 8
 /// bytes in the file and 24 in memory, and so may the lists around it; an error's text is short.
 fn read(bytes: &[u8]) -> wgrad::Result<TrainingState> {
-    HELD.set((0, 0));
-    let result = TrainingState::from_bytes(bytes);
-    let (_, most) = HELD.get();
+    let (result, most) = most_held(|| TrainingState::from_bytes(bytes));
     assert!(most <= 9 * bytes.len() + 2048, "{most} bytes were allocated for {}", bytes.len());
     result
 }
@@ -165,13 +131,12 @@ fn limits_come_before_the_first_weights() {
     for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
         let compile = Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.1));
         let options = ParallelOptions::new(2, 1, schedule);
-        HELD.set((0, 0));
         let net = Sequential::new(30_000).dense(30_000);
-        let made =
-            Parallel::new_blocking(net, compile, data.clone(), options, std::slice::from_ref(&gpu));
+        let (data, gpus) = (data.clone(), std::slice::from_ref(&gpu));
+        let (made, most) = most_held(|| Parallel::new_blocking(net, compile, data, options, gpus));
         let Err(Error::Lane { source, .. }) = made else { panic!("{made:?}") };
         assert!(matches!(*source, Error::Limit { .. }), "{source}");
-        assert!(HELD.get().1 < 1 << 20, "{} bytes", HELD.get().1);
+        assert!(most < 1 << 20, "{most} bytes");
     }
 }
 

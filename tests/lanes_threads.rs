@@ -15,14 +15,15 @@ const STACK: &str = "RUST_MIN_STACK";
 /// More than the addresses of a process.
 const TOO_LARGE: u64 = 1 << 47;
 
-/// Runs `body` where no thread can be had: the test called `name`, in a process of its own.
+/// Runs `body` where no thread can be had: the test called `name` of this file, in a process of its own.
 fn without_threads(name: &str, body: impl FnOnce()) {
     if std::env::var(STACK).as_deref() == Ok(&TOO_LARGE.to_string()) {
         std::thread::Builder::new().spawn(|| ()).map(drop).expect_err("a thread");
         return body();
     }
+    let (_, file) = module_path!().split_once("::").unwrap();
     let process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--test-threads=1"])
+        .args(["--exact", &format!("{file}::{name}"), "--test-threads=1"])
         .env(STACK, TOO_LARGE.to_string())
         .output()
         .unwrap();

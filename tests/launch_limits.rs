@@ -1,16 +1,13 @@
 //! Devices that have less than WebGPU guarantees: what runs, runs; what does not is an error that says
 //! what it needs and what there is, before anything is compiled.
 
-mod common;
-#[path = "shaders/listed/mod.rs"]
-mod listed;
-mod support;
-
 use std::collections::BTreeSet;
 
-use common::gpu;
-use common::random::Random;
-use support::bits;
+use crate::common;
+use crate::common::gpu;
+use crate::common::random::Random;
+use crate::shaders::listed;
+use crate::support::bits;
 use wgrad::data::Dataset;
 use wgrad::exec::Executor;
 use wgrad::graph::{Graph, Loss, Tensor, Unary, UpdateRule};

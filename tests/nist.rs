@@ -5,14 +5,11 @@
 //! the sum of all predictions yields the whole Jacobian, a column per parameter. The device computes
 //! predictions and Jacobian in f32; the host takes the steps of Levenberg and Marquardt in f64.
 
-mod common;
-mod support;
-
-use common::num::Num;
-use common::twin::{self, Value, Values};
-use common::{compare, gpu, within_bounds, write};
+use crate::common::num::Num;
+use crate::common::twin::{self, Value, Values};
+use crate::common::{compare, gpu, within_bounds, write};
+use crate::support::{f32s, f64s, golden, json, numbers, text};
 use serde_json::Value as Json;
-use support::{f32s, f64s, golden, json, numbers, text};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Binary, Graph, Reduction, Tensor, Unary};
 use wgrad::plan::Plan;

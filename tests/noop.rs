@@ -1,9 +1,7 @@
 //! What a device is asked to do, counted on wgpu's noop device: it accepts every call and computes
 //! nothing, so every sum it reads back is 0. The counts hold on every GPU.
 
-mod counted;
-
-use counted::*;
+use crate::counted::*;
 use proptest::prelude::RngCore;
 use wgrad::exec::{Executor, MAX_STEPS, Step};
 use wgrad::nn::{Metric, Optimizer, Sequential};

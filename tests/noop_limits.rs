@@ -1,9 +1,7 @@
 //! Devices with less room than a model, its data or a block of it would take at once. On wgpu's noop
 //! device.
 
-mod counted;
-
-use counted::*;
+use crate::counted::*;
 use proptest::prelude::RngCore;
 use wgrad::Error;
 use wgrad::data::Dataset;

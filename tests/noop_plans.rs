@@ -1,10 +1,7 @@
 //! Plans: how they print, what they save, and what they and their executors refuse. On wgpu's noop device.
 
-mod counted;
-mod support;
-
-use counted::*;
-use support::golden;
+use crate::counted::*;
+use crate::support::golden;
 use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::exec::{Executor, ExecutorOptions, Parameters};

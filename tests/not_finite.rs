@@ -1,13 +1,11 @@
 //! NaN and infinities in every operation: what comes of them is what f64 says, in every element that
 //! depends on them and in no other.
 
-mod common;
-
-use common::cases::{self, LOSSES, Net};
-use common::num::Num;
-use common::random::Random;
-use common::twin::{self, Value, Values};
-use common::{Run, f32s, write_raw};
+use crate::common::cases::{self, LOSSES, Net};
+use crate::common::num::Num;
+use crate::common::random::Random;
+use crate::common::twin::{self, Value, Values};
+use crate::common::{Run, f32s, write_raw};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Count, Graph, Loss, Reduction, Tensor};

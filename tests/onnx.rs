@@ -1,16 +1,11 @@
 //! The node cases of ONNX's backend test suite: inputs and outputs that others made. Those that need
 //! little room lie in `goldens/onnx`; all 161 are looked for in `../shared/data/onnx`.
 
-mod common;
-#[path = "support/onnx.rs"]
-mod onnx;
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use onnx::Case;
-use support::{close, golden, json, safetensors, shared};
+use crate::support::onnx::Case;
+use crate::support::{close, golden, json, safetensors, shared};
 
 /// What no case is run for: an operator or a single case, how many of the 161 that are, and why.
 const NOT_COVERED: [(&str, usize, &str); 20] = [

@@ -1,14 +1,12 @@
 //! The resident training kernels, with numbers in registers and in memory: against f64 loops and the
 //! general kernels, over random nets, with and without subgroup operations.
 
-mod common;
-mod support;
-
-use common::gpu;
-use common::random::Random;
-use common::training::{article_data, article_net, compile_on, weights, without_subgroups};
-use support::net::{Net, Unary};
-use support::{bits, close};
+use crate::common;
+use crate::common::gpu;
+use crate::common::random::Random;
+use crate::common::training::{article_data, article_net, compile_on, weights, without_subgroups};
+use crate::support::net::{Net, Unary};
+use crate::support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Schedule, Sequential};
 use wgrad::train::{
@@ -184,8 +182,10 @@ fn follows(seeds: impl Iterator<Item = u64>) {
             let (history, found) = task.train(&with, kernels);
             close(&label, &history.batch_losses, &losses, BOUND, BOUND);
             close(&label, &found, &parameters, BOUND, BOUND);
-            // Twice the same bits, and the same with the other exchange.
-            for gpu in [&with, &without] {
+            // Twice the same bits, and the same with the other exchange. (It is compiled anew, which is what takes
+            // the time of these tests: every second net.)
+            let other = seed.is_multiple_of(2).then_some(&without);
+            for gpu in [Some(&with), other].into_iter().flatten() {
                 let (again, same) = task.train(gpu, kernels);
                 assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
                 assert_eq!(bits(&same), bits(&found), "{label}");
@@ -221,9 +221,9 @@ fn more_random_nets_follow_the_reference() {
 /// Lanes as GPUs have them. Without subgroup operations any device runs them.
 #[test]
 fn more_lanes_follow_the_reference() {
-    for lanes in [16, 32, 64] {
+    for (lanes, seeds) in [(16, 24..26), (32, 25..26), (64, 24..25)] {
         let gpu = without_subgroups().planned_as_gpu(lanes);
-        for seed in 24..26 {
+        for seed in seeds {
             let task = Task::draw(seed);
             let (losses, parameters) = task.reference();
             for kernels in RESIDENT {

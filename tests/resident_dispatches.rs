@@ -1,9 +1,7 @@
 //! What the resident training kernels ask of a device: dispatches, their bounds, and the choice.
 
-mod common;
-
-use common::gpu;
-use common::training::{article_data, article_net, compile_on};
+use crate::common::gpu;
+use crate::common::training::{article_data, article_net, compile_on};
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
 use wgrad::{Counters, Error, Gpu};

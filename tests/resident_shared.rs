@@ -1,14 +1,11 @@
 //! The resident kernel in memory where workgroups share the rows of a batch: against f64 loops, with more
 //! workgroups than this machine has cores, and than a batch has rows.
 
-mod common;
-mod support;
-
-use common::gpu;
-use common::random::Random;
-use common::training::{weights, without_subgroups};
-use support::net::{Net, Unary};
-use support::{bits, close};
+use crate::common::gpu;
+use crate::common::random::Random;
+use crate::common::training::{weights, without_subgroups};
+use crate::support::net::{Net, Unary};
+use crate::support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Callback, Compile, Fit, Kernels, Model, Residency};

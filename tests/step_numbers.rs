@@ -1,10 +1,8 @@
 //! Whatever numbers steps have, a step that is not finite is found, and none after it moves a parameter;
 //! and only steps that say how they train do.
 
-mod common;
-
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, data_with_a_bad_batch, kinds, weight_bits, weights_after,
 };
 use proptest::prelude::*;

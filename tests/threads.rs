@@ -1,8 +1,7 @@
 //! Several threads share one device.
 
-mod common;
-
-use common::cases::Net;
+use crate::common;
+use crate::common::cases::Net;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::Unary;
 use wgrad::plan::Plan;

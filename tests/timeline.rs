@@ -1,7 +1,6 @@
 //! The figures of timelines whose answers are known, and their export.
 
 #[cfg(feature = "timeline")]
-#[path = "timeline/export.rs"]
 mod export;
 
 use proptest::prelude::*;

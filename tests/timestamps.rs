@@ -1,9 +1,8 @@
 //! The device's timestamps and its clock.
 
-mod common;
-
 use std::time::Instant;
 
+use crate::common;
 use pollster::block_on;
 use proptest::prelude::*;
 use wgrad::Gpu;

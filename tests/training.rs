@@ -1,15 +1,13 @@
 //! `fit` and loops of one's own against plain f64 loops and against themselves, with the general kernels
 //! and with the resident one.
 
-mod common;
-mod support;
-
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, article_net, classes, compile_on, kinds, run, weight_bits, weights,
 };
-use support::net::Net;
-use support::{bits, close};
+use crate::support;
+use crate::support::net::Net;
+use crate::support::{bits, close};
 use wgrad::graph::UpdateRule;
 use wgrad::nn::{Init, Loss, Metric, Optimizer, Schedule, Sequential};
 use wgrad::train::{Compile, Fit, Residency};

@@ -1,9 +1,7 @@
 //! Callbacks: what they are told and when, what they stop, and the weights that are left.
 
-mod common;
-
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, article_net, best_epoch, kinds, passing_by, run, weight_bits,
 };
 use wgrad::Error;

@@ -1,10 +1,8 @@
 //! Callbacks used for one training after another; figures that are NaN, and which way is better; what
 //! callbacks may see and set.
 
-mod common;
-
-use common::gpu;
-use common::training::{article, article_data, article_net, kinds, passing_by, weight_bits};
+use crate::common::gpu;
+use crate::common::training::{article, article_data, article_net, kinds, passing_by, weight_bits};
 use proptest::prelude::*;
 use wgrad::Error;
 use wgrad::data::Dataset;

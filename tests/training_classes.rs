@@ -1,10 +1,9 @@
 //! What a classifier says: classes, probabilities and how many are right; and what it says of outputs that
 //! are not finite.
 
-mod common;
-
-use common::gpu;
-use common::training::{compile_on, kinds, weight_bits};
+use crate::common;
+use crate::common::gpu;
+use crate::common::training::{compile_on, kinds, weight_bits};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::Error;

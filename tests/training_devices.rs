@@ -1,14 +1,11 @@
 //! Training on a device of the caller's, on one that goes away, and on one that is too small.
 
-mod common;
-mod support;
-
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::gpu;
-use common::training::{article_data, article_net, compile_on, kinds, weight_bits, within};
-use support::bits;
+use crate::common::gpu;
+use crate::common::training::{article_data, article_net, compile_on, kinds, weight_bits, within};
+use crate::support::bits;
 use wgrad::nn::{Init, Loss, Optimizer, Sequential};
 use wgrad::train::{BatchLog, Callback, Compile, Fit, Kernels, Signal};
 use wgrad::{Error, Gpu};

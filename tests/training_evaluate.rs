@@ -1,14 +1,12 @@
 //! `evaluate`, `predict`, metrics, and weights going out and in.
 
-mod common;
-mod support;
-
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, article_net, classes, kinds, passing_by, run, weight_bits,
 };
-use support::net::Net;
-use support::{bits, close};
+use crate::support;
+use crate::support::net::Net;
+use crate::support::{bits, close};
 use wgrad::Error;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};

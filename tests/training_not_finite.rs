@@ -1,15 +1,12 @@
 //! Losses, gradients and parameters that are not finite: training stops, says where, and keeps the last
 //! good weights, with either kind of kernels.
 
-mod common;
-mod support;
-
-use common::gpu;
-use common::training::{
+use crate::common::gpu;
+use crate::common::training::{
     article, article_data, article_net, kinds, weight_bits, weights, weights_after,
 };
-use support::net::Net;
-use support::{bits, close};
+use crate::support::net::Net;
+use crate::support::{bits, close};
 use wgrad::Error;
 use wgrad::data::{Dataset, Targets};
 use wgrad::exec::{Executor, Step};

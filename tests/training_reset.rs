@@ -1,9 +1,7 @@
 //! A model that is reset trains to the bits of one that was just compiled.
 
-mod common;
-
-use common::gpu;
-use common::training::{article, article_data, article_net, kinds, weight_bits};
+use crate::common::gpu;
+use crate::common::training::{article, article_data, article_net, kinds, weight_bits};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

@@ -1,9 +1,7 @@
 //! Several trainers of one model at once: their steps run one after another, in the order in which they
 //! were submitted, on the same parameters; a halt is everybody's.
 
-mod common;
-
-use common::training::{article, article_data, data_with_a_bad_batch, kinds, weight_bits};
+use crate::common::training::{article, article_data, data_with_a_bad_batch, kinds, weight_bits};
 use proptest::prelude::*;
 use wgrad::Error;
 use wgrad::data::Dataset;

@@ -10,9 +10,15 @@ use super::{Buffer, Gpu};
 use crate::Error;
 
 /// Longest wait for the device before [`Error::Timeout`], in seconds. A submission is sized to take
-/// far less; what takes longer hangs.
+/// far less; what takes longer hangs. A software driver cannot hang like a GPU, but compiles a kernel when
+/// it first runs it, which on a slow and busy machine takes minutes.
 #[cfg(not(target_arch = "wasm32"))]
-const PATIENCE_SECONDS: u64 = 120;
+fn patience_seconds(device: wgpu::DeviceType) -> u64 {
+    match device {
+        wgpu::DeviceType::Cpu => 1200,
+        _ => 120,
+    }
+}
 
 /// The bytes of a mapped buffer, once the device is done with it. Awaited again it says the same again.
 #[derive(Debug)]
@@ -130,8 +136,9 @@ impl Arrival {
             return Ok(());
         }
         let waited = since.elapsed();
-        if waited > Duration::from_secs(PATIENCE_SECONDS) {
-            return Err(Error::Timeout { during: self.during.into(), seconds: PATIENCE_SECONDS });
+        let seconds = patience_seconds(self.gpu.info().device_type);
+        if waited > Duration::from_secs(seconds) {
+            return Err(Error::Timeout { during: self.during.into(), seconds });
         }
         std::thread::sleep(
             (waited / 20).clamp(Duration::from_micros(20), Duration::from_millis(1)),
@@ -207,13 +214,22 @@ mod tests {
     fn what_never_arrives_is_an_error() {
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let gpu = Gpu::from_device(&device, &queue);
-        let patience = std::time::Duration::from_secs(PATIENCE_SECONDS + 1);
+        let seconds = patience_seconds(gpu.info().device_type);
+        let patience = std::time::Duration::from_secs(seconds + 1);
         let since = std::time::Instant::now().checked_sub(patience);
         let (state, during) = (Arc::default(), "a test");
         let arrival = Arrival { gpu, state, during, waiting_since: since };
-        assert!(arrival.waiting_since.is_some(), "this machine has run for two minutes");
+        assert!(arrival.waiting_since.is_some(), "this machine has run for {seconds} s");
         let error = pollster::block_on(arrival).expect_err("it never arrives");
-        assert!(matches!(error, Error::Timeout { seconds: PATIENCE_SECONDS, .. }), "{error:?}");
-        assert!(error.to_string().contains("did not finish a test within 120 s"), "{error}");
+        assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+        let text = format!("did not finish a test within {seconds} s");
+        assert!(error.to_string().contains(&text), "{error}");
+    }
+
+    #[test]
+    fn software_drivers_are_given_time_to_compile() {
+        use wgpu::DeviceType::*;
+        let gpus = [Other, IntegratedGpu, DiscreteGpu, VirtualGpu].map(patience_seconds);
+        assert_eq!((gpus, patience_seconds(Cpu)), ([120; 4], 1200));
     }
 }

@@ -1,6 +1,7 @@
 //! Running a graph on the device and comparing it with the twin.
 
-use std::sync::Once;
+use std::cell::RefCell;
+use std::sync::{Mutex, Once};
 
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
@@ -11,24 +12,53 @@ use wgrad::{Error, Gpu};
 use super::num::Num;
 use super::twin::{self, Value, Values};
 
-/// The device, one for each test (libtest gives each a thread): a test that breaks its device takes
-/// no other test along. There must be one: a test that skips itself proves nothing.
+/// The device, a test's alone while it runs (libtest gives each a thread): a test that breaks its device
+/// takes no other test along. There must be one: a test that skips itself proves nothing.
 pub fn gpu() -> Gpu {
     static ANNOUNCE: Once = Once::new();
     thread_local! {
-        // Never dropped: wgpu wants thread-locals of its own then, which may be gone already.
-        static GPU: &'static Gpu = {
-            let gpu = make();
+        static GPU: Lent = Lent::new({
+            let gpu = POOL.take().unwrap_or_else(make);
             let tiling = asked_for(&gpu.target());
             let gpu = gpu.tiled(tiling);
             ANNOUNCE.call_once(|| {
                 let tiling = gpu.target().tiling.map_or("by the rule".into(), |t| t.to_string());
                 eprintln!("tests run on {}; products are tiled {tiling}", gpu.describe());
             });
-            Box::leak(Box::new(gpu))
-        };
+            vec![gpu]
+        });
     }
-    GPU.with(|gpu| (*gpu).clone())
+    GPU.with(|lent| lent.0.borrow()[0].clone())
+}
+
+/// Devices whose tests have ended, for the next ones: compiled shaders are kept by the device.
+struct Pool(Mutex<Vec<Gpu>>);
+
+static POOL: Pool = Pool(Mutex::new(Vec::new()));
+
+impl Pool {
+    /// The last one that still works.
+    fn take(&self) -> Option<Gpu> {
+        let mut devices = self.0.lock().unwrap();
+        devices.retain(|gpu| !gpu.is_lost());
+        devices.pop()
+    }
+}
+
+/// Devices that a thread has from the pool, until it ends.
+struct Lent(RefCell<Vec<Gpu>>);
+
+impl Lent {
+    fn new(devices: Vec<Gpu>) -> Self {
+        Self(RefCell::new(devices))
+    }
+}
+
+impl Drop for Lent {
+    /// Nothing is dropped here: wgpu wants thread-locals of its own then, which may be gone already.
+    fn drop(&mut self) {
+        POOL.0.lock().unwrap().append(&mut self.0.borrow_mut());
+    }
 }
 
 /// A device of the kind that `WGRAD_TEST_DEVICE` names: `default-limits` for one as WebGPU guarantees it,
@@ -342,17 +372,17 @@ fn rms(values: &[Num], of: impl Fn(&Num) -> f64) -> f64 {
     (values.iter().map(|x| of(x) * of(x)).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-/// `count` more devices of the kind that [`gpu`] is, made one after another. Kept by the thread, as
-/// compiled shaders are kept by the device.
+/// `count` more devices of the kind that [`gpu`] is, made one after another.
 pub fn lanes(count: usize) -> Vec<Gpu> {
     thread_local! {
-        static LANES: &'static std::sync::Mutex<Vec<Gpu>> = Box::leak(Box::default());
+        static LANES: Lent = Lent::new(Vec::new());
     }
-    LANES.with(|lanes| {
-        let mut lanes = lanes.lock().unwrap();
+    gpu(); // announces the kind
+    LANES.with(|lent| {
+        let mut lanes = lent.0.borrow_mut();
         lanes.retain(|gpu| !gpu.is_lost());
         while lanes.len() < count {
-            lanes.push(fresh());
+            lanes.push(POOL.take().unwrap_or_else(make));
         }
         lanes[..count].to_vec()
     })

@@ -9,7 +9,7 @@ use wgrad::data::{
     read_csv, read_csv_file,
 };
 
-use crate::{assert_says, folder};
+use super::{assert_says, folder};
 
 fn read(text: &str) -> Result<CsvTable, DataError> {
     read_csv(text.as_bytes(), &CsvOptions::default())
@@ -281,7 +281,7 @@ fn files_are_named_in_errors() {
 #[cfg(feature = "gzip")]
 #[test]
 fn gzipped_tables_are_unpacked() {
-    let packed = crate::gzip(b"a,y\n1,2\n");
+    let packed = super::gzip(b"a,y\n1,2\n");
     let options = CsvOptions::default();
     assert_eq!(read_csv(packed.as_slice(), &options).unwrap(), read("a,y\n1,2\n").unwrap());
     assert_says(read_csv(&packed[..packed.len() - 9], &options), &["cannot be read"]);
@@ -482,7 +482,7 @@ fn bounds_are_kept() {
 #[cfg(feature = "gzip")]
 #[test]
 fn what_unpacks_to_too_much_is_refused() {
-    let packed = crate::gzip(&[b"a,y\n".as_slice(), &b"1,2\n".repeat(1 << 20)].concat());
+    let packed = super::gzip(&[b"a,y\n".as_slice(), &b"1,2\n".repeat(1 << 20)].concat());
     assert!(packed.len() < 1 << 16);
     let bounds = DataOptions { max_unpacked_bytes: 1 << 20, ..DataOptions::default() };
     let options = CsvOptions { bounds, ..CsvOptions::default() };

@@ -2,7 +2,7 @@
 
 use wgrad::data::{DataError, Dataset, Part, Standardizer, Targets, permutation};
 
-use crate::assert_says;
+use super::assert_says;
 
 fn squares(rows: usize) -> Dataset {
     let features = (0..rows).flat_map(|row| [row as f32, -(row as f32)]).collect();

@@ -8,7 +8,7 @@ use wgrad::data::{
     write_idx,
 };
 
-use crate::{assert_says, folder};
+use super::{assert_says, folder};
 
 const TWO_BY_THREE: [u8; 18] = [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 10, 20, 30, 40, 50, 60];
 
@@ -188,7 +188,7 @@ fn slow_readers_are_read_to_the_end() {
 #[cfg(feature = "gzip")]
 #[test]
 fn gzipped_arrays_are_known_by_their_first_bytes() {
-    let packed = crate::gzip(&TWO_BY_THREE);
+    let packed = super::gzip(&TWO_BY_THREE);
     let plain = read_idx(TWO_BY_THREE.as_slice()).unwrap();
     assert_eq!(read_idx(packed.as_slice()).unwrap(), plain);
     assert_eq!(read_idx(Dripping(&packed)).unwrap(), plain);
@@ -197,14 +197,14 @@ fn gzipped_arrays_are_known_by_their_first_bytes() {
     assert_eq!(read_idx_file(&path).unwrap(), plain);
     // A file in two members, as `cat a.gz b.gz` makes it.
     let (head, tail) = TWO_BY_THREE.split_at(7);
-    let members = [crate::gzip(head), crate::gzip(tail)].concat();
+    let members = [super::gzip(head), super::gzip(tail)].concat();
     assert_eq!(read_idx(members.as_slice()).unwrap(), plain);
 }
 
 #[cfg(feature = "gzip")]
 #[test]
 fn damaged_gzip_files_are_refused() {
-    let packed = crate::gzip(&TWO_BY_THREE);
+    let packed = super::gzip(&TWO_BY_THREE);
     for length in 2..packed.len() {
         assert!(read_idx(&packed[..length]).is_err(), "{length} bytes of {}", packed.len());
     }
@@ -222,13 +222,13 @@ fn damaged_gzip_files_are_refused() {
 fn zeros_behind_a_gzip_file_are_passed_over() {
     let plain = read_idx(TWO_BY_THREE.as_slice()).unwrap();
     let (head, tail) = TWO_BY_THREE.split_at(7);
-    let members = [crate::gzip(head), crate::gzip(tail)].concat();
+    let members = [super::gzip(head), super::gzip(tail)].concat();
     for count in [1, 2, 511, 8192, 100_000] {
         let padded = [members.as_slice(), &vec![0; count]].concat();
         assert_eq!(read_idx(padded.as_slice()).unwrap(), plain, "{count} zeros");
         assert_eq!(read_idx(Dripping(&padded)).unwrap(), plain, "{count} zeros");
         // But what comes behind them is not the end of a file.
-        for more in [&b"x"[..], crate::gzip(&TWO_BY_THREE).as_slice()] {
+        for more in [&b"x"[..], super::gzip(&TWO_BY_THREE).as_slice()] {
             let followed = [padded.as_slice(), more].concat();
             assert_says(
                 read_idx(followed.as_slice()),

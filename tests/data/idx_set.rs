@@ -7,7 +7,7 @@ use wgrad::data::{
     DataError, IdxArray, IdxSet, Targets, load_idx_folder, load_idx_pair, read_idx, write_idx,
 };
 
-use crate::{assert_says, folder};
+use super::{assert_says, folder};
 
 fn idx(dims: &[usize], data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -128,7 +128,7 @@ fn folders_are_read_gzipped() {
     write_set(&folder, DASHES);
     let plain = load_idx_folder(&folder, 255.0).unwrap();
     for name in DASHES {
-        let packed = crate::gzip(&fs::read(folder.join(name)).unwrap());
+        let packed = super::gzip(&fs::read(folder.join(name)).unwrap());
         fs::remove_file(folder.join(name)).unwrap();
         fs::write(folder.join(format!("{name}.gz")), packed).unwrap();
     }

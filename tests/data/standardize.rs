@@ -2,7 +2,7 @@
 
 use wgrad::data::{DataError, Part, Standardizer};
 
-use crate::assert_says;
+use super::assert_says;
 
 #[test]
 fn columns_get_mean_0_and_deviation_1() {

@@ -1,7 +1,10 @@
 //! What the tests on goldens share: files, JSON numbers, and plain runs of a graph.
 #![allow(dead_code)]
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod memory;
 pub mod net;
+pub mod onnx;
 pub mod optimizer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod parallel;

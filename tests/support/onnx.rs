@@ -3,9 +3,7 @@
 //! `expand`, any rearrangement (transposing, slicing, tiling) is a `gather` with indices that the
 //! host works out.
 
-#[path = "onnx_compound.rs"]
 mod compound;
-#[path = "onnx_session.rs"]
 mod session;
 
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 //! validates it, and what the Rust side assumes of it (bindings, operands, uniform words) holds.
 
 mod doubles;
-mod listed;
+pub mod listed;
 mod translate;
 mod translated;
 

@@ -1,0 +1,86 @@
+//! All integration tests, as one program: it is linked once, and its tests share what is below.
+//! A file of them: `cargo test --all-features --test all kernels_matmul::`.
+
+mod common;
+mod counted;
+mod support;
+
+mod api_properties;
+mod blocking;
+mod clipping;
+mod data;
+mod data_properties;
+mod devices_lost;
+mod differentiation;
+mod encoders;
+mod errors;
+mod errors_executor;
+mod errors_remedies;
+mod given_up;
+mod goldens_gradients;
+mod goldens_optimizers;
+mod gradients;
+mod handles;
+mod identities;
+mod kernels_elementwise;
+mod kernels_labels;
+mod kernels_limits;
+mod kernels_loss;
+mod kernels_matmul;
+mod kernels_reduce;
+mod kernels_rows;
+mod kernels_softmax;
+mod kernels_turns;
+mod kernels_update;
+mod kernels_workgroups;
+mod lanes;
+#[cfg(feature = "digits")]
+mod lanes_drivers;
+mod lanes_faults;
+mod lanes_fit;
+mod lanes_given_up;
+mod lanes_measured;
+mod lanes_options;
+mod lanes_random;
+mod lanes_state;
+mod lanes_threads;
+mod launch_limits;
+mod model_properties;
+mod nist;
+mod noop;
+mod noop_limits;
+mod noop_plans;
+mod not_finite;
+mod onnx;
+mod resident;
+mod resident_dispatches;
+mod resident_shared;
+mod send;
+mod shaders;
+mod step_numbers;
+mod threads;
+mod timeline;
+mod timestamps;
+mod training;
+mod training_callbacks;
+mod training_callbacks_reused;
+mod training_classes;
+mod training_devices;
+mod training_evaluate;
+mod training_not_finite;
+mod training_reset;
+mod training_trainers;
+
+/// A file that is not listed above would not be compiled, and nobody would miss its tests.
+#[test]
+fn all_files_are_listed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+            assert!(listed.contains(&format!("\nmod {name};\n")), "tests/main.rs lacks {name}");
+        }
+    }
+}
