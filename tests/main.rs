@@ -52,6 +52,7 @@ mod noop_limits;
 mod noop_plans;
 mod not_finite;
 mod onnx;
+mod page;
 mod resident;
 mod resident_dispatches;
 mod resident_shared;

@@ -1,7 +1,7 @@
 //! Running a graph on the device and comparing it with the twin.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, Once};
+use std::sync::Once;
 
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
@@ -18,7 +18,7 @@ pub fn gpu() -> Gpu {
     static ANNOUNCE: Once = Once::new();
     thread_local! {
         static GPU: Lent = Lent::new({
-            let gpu = POOL.take().unwrap_or_else(make);
+            let gpu = lend();
             let tiling = asked_for(&gpu.target());
             let gpu = gpu.tiled(tiling);
             ANNOUNCE.call_once(|| {
@@ -32,17 +32,25 @@ pub fn gpu() -> Gpu {
 }
 
 /// Devices whose tests have ended, for the next ones: compiled shaders are kept by the device.
-struct Pool(Mutex<Vec<Gpu>>);
+#[cfg(not(target_arch = "wasm32"))]
+fn pool<T>(work: impl FnOnce(&mut Vec<Gpu>) -> T) -> T {
+    static POOL: std::sync::Mutex<Vec<Gpu>> = std::sync::Mutex::new(Vec::new());
+    work(&mut POOL.lock().unwrap())
+}
 
-static POOL: Pool = Pool(Mutex::new(Vec::new()));
+/// A page has one thread, which keeps its devices from test to test.
+#[cfg(target_arch = "wasm32")]
+fn pool<T>(work: impl FnOnce(&mut Vec<Gpu>) -> T) -> T {
+    work(&mut Vec::new())
+}
 
-impl Pool {
-    /// The last one that still works.
-    fn take(&self) -> Option<Gpu> {
-        let mut devices = self.0.lock().unwrap();
+/// A device that works: one from the pool, or else a new one.
+fn lend() -> Gpu {
+    let pooled = pool(|devices| {
         devices.retain(|gpu| !gpu.is_lost());
         devices.pop()
-    }
+    });
+    pooled.unwrap_or_else(make)
 }
 
 /// Devices that a thread has from the pool, until it ends.
@@ -57,7 +65,7 @@ impl Lent {
 impl Drop for Lent {
     /// Nothing is dropped here: wgpu wants thread-locals of its own then, which may be gone already.
     fn drop(&mut self) {
-        POOL.0.lock().unwrap().append(&mut self.0.borrow_mut());
+        pool(|devices| devices.append(&mut self.0.borrow_mut()));
     }
 }
 
@@ -382,7 +390,7 @@ pub fn lanes(count: usize) -> Vec<Gpu> {
         let mut lanes = lent.0.borrow_mut();
         lanes.retain(|gpu| !gpu.is_lost());
         while lanes.len() < count {
-            lanes.push(POOL.take().unwrap_or_else(make));
+            lanes.push(lend());
         }
         lanes[..count].to_vec()
     })

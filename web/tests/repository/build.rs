@@ -43,10 +43,12 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_state", "bytes; no device"),
     ("lanes_threads", "lanes have threads, and a page no processes"),
     ("launch_limits", NOOP),
+    ("main", "lists the others"),
     ("model_properties", NOOP),
     ("noop", NOOP),
     ("noop_limits", NOOP),
     ("noop_plans", NOOP),
+    ("page", "makes the native run that the page is compared with"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
     ("threads", "a browser's page has one thread"),
@@ -116,8 +118,13 @@ fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &to);
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(to.join(path.file_name().unwrap()), adapt(&text)).unwrap();
+        fs::write(to, adapt(&text)).unwrap();
     }
 }
 
@@ -153,9 +160,7 @@ fn adapt(text: &str) -> String {
 }
 
 fn test_file(text: &str) -> String {
-    let text = adapt(text)
-        .replace("\nmod common;", "\nuse crate::common;")
-        .replace("\nmod support;", "\nuse crate::support;");
+    let text = adapt(text);
     let mut lines = Vec::new();
     let mut tests: Vec<String> = Vec::new();
     let mut marked = false;

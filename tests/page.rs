@@ -1,0 +1,72 @@
+//! The native run that the browser's package is compared with (`web/tests/article.json`): the article's net
+//! (10-64-1, ReLU, MSE, 1000 rows, batches of 32, 10 epochs), trained with SGD and with Adam.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::gpu;
+use crate::support::{json, numbers};
+use serde_json::{Value, json};
+use wgrad::data::Dataset;
+use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
+use wgrad::train::{Compile, Fit};
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/article.json")
+}
+
+fn run(optimizer: Optimizer, shuffle: Option<u64>) -> Value {
+    let features: Vec<f32> =
+        (0..10_000).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
+    let targets = features.chunks(10).map(|row| row.iter().sum::<f32>().tanh()).collect();
+    let data = Dataset::regression(features.clone(), 10, targets, 1).unwrap();
+    let how = Compile::new(Loss::MeanSquaredError, optimizer).metric(Metric::RSquared);
+    let net = Sequential::new(10).dense(64).relu().dense(1).seed(42);
+    let mut model = net.compile_blocking(&gpu(), how).unwrap();
+    let fit = Fit::new(10).batch_size(32);
+    let fit = match shuffle {
+        Some(seed) => fit.shuffle(seed),
+        None => fit.in_order(),
+    };
+    let history = model.fit_blocking(&data, fit).unwrap();
+    json!({
+        "epochLosses": history.values("loss").unwrap(),
+        "batchLosses": history.batch_losses,
+        "r_squared": history.values("r_squared").unwrap(),
+        "loss": model.evaluate_blocking(&data).unwrap().loss,
+        "predictions": model.predict_blocking(&features[..100]).unwrap(),
+    })
+}
+
+fn runs() -> Value {
+    json!({
+        "adapter": gpu().describe(),
+        "sgd": run(Optimizer::sgd(0.05), None),
+        "adam": run(Optimizer::adam(0.01), Some(7)),
+    })
+}
+
+/// The bounds are those of `web/tests/lib/article.mjs`: Adam divides by roots of sums, which magnifies
+/// rounding.
+#[test]
+fn the_pages_figures_are_what_the_engine_computes() {
+    let (found, kept) = (runs(), json(&file()));
+    for (name, tolerance) in [("sgd", 1e-5), ("adam", 1e-4)] {
+        for figure in ["epochLosses", "batchLosses", "r_squared", "loss", "predictions"] {
+            let (found, kept) = (numbers(&found[name][figure]), numbers(&kept[name][figure]));
+            assert_eq!(found.len(), kept.len(), "{name} {figure}");
+            for (i, (found, kept)) in found.into_iter().zip(kept).enumerate() {
+                // A prediction may be near 0; it is right if it is right on the scale of the targets.
+                let scale = if figure == "predictions" { kept.abs().max(0.1) } else { kept.abs() };
+                let off = (found - kept).abs() / scale;
+                assert!(off <= tolerance, "{name} {figure}[{i}]: {found}, not {kept}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "writes web/tests/article.json anew"]
+fn write_article() {
+    let text = serde_json::to_string_pretty(&runs()).unwrap() + "\n";
+    std::fs::write(file(), text).unwrap();
+}
