@@ -21,7 +21,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report};
-use wgrad::train::{Fit, Parallel};
+use wgrad::lanes::Parallel;
+use wgrad::train::Fit;
 
 /// A small net over lanes that share the rows
 #[derive(Parser)]

@@ -18,9 +18,9 @@ use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, describe, record, write};
 use common::{Options, Outcome, Report, article};
 use serde_json::{Map, json};
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{ParallelOptions, Trial};
 use wgrad::prelude::*;
-use wgrad::train::{ParallelOptions, Trial};
 
 /// What ran when, on which lane, under every schedule
 #[derive(Parser)]

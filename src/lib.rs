@@ -13,6 +13,8 @@
 //! `_blocking`. (Training over lanes runs on threads of its own: its calls wait by themselves.)
 #![warn(missing_docs)]
 
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
 mod clock;
 pub mod data;
 mod error;
@@ -21,6 +23,8 @@ mod finite;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod lanes;
 pub mod nn;
 pub mod plan;
 pub mod prelude;
@@ -31,7 +35,7 @@ pub use error::{Error, Result};
 pub use wgpu;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use gpu::adapters_blocking;
+pub use blocking::adapters_blocking;
 pub use gpu::{AdapterChoice, Counters, Gpu, adapters};
 
 /// The programs of the README and of `docs/`, compiled as tests.

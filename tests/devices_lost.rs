@@ -12,12 +12,14 @@ use crate::common::fresh;
 use crate::common::random::Random;
 use crate::common::training::within;
 use wgrad::data::Dataset;
-use wgrad::exec::{Executor, ExecutorOptions, Parameters, Schedule, Snapshot, Step};
+use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
 use wgrad::gpu::{Bracket, DeviceClock, Timestamps};
 use wgrad::graph::{Graph, Loss, Tensor, UpdateRule};
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Optimizer, Sequential};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{Compile, Fit, Kernels, Model, Parallel, ParallelOptions, Residency, Trainer};
+use wgrad::train::{Compile, Fit, Kernels, Model, Residency, Trainer};
 use wgrad::{Error, Gpu, Result};
 
 const RULE: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };

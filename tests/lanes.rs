@@ -6,10 +6,11 @@ use crate::common::{gpu, lanes};
 use crate::support::bits;
 use crate::support::parallel::{Task, run_to, start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
-use wgrad::exec::timeline::{Activity, Span};
+use wgrad::lanes::Schedule;
+use wgrad::lanes::timeline::{Activity, Span};
+use wgrad::lanes::{ParallelOptions, TrainingState, advise};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels, ParallelOptions, TrainingState, advise};
+use wgrad::train::{Compile, Fit, Kernels};
 use wgrad::{Error, Gpu, Result};
 
 /// Rows of 6 features, and two numbers to learn of each.

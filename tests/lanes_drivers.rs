@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::support::parallel::start;
 use wgrad::data::digits;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{ParallelOptions, advise};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, ParallelOptions, advise};
+use wgrad::train::{Compile, Fit};
 use wgrad::{AdapterChoice, Gpu, adapters};
 
 /// A device on the best adapter of each of two drivers.

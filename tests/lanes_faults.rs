@@ -10,10 +10,11 @@ use crate::common::random::Random;
 use crate::common::{fresh, lanes};
 use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
-use wgrad::exec::exchange::{Exchange, LocalExchange, Message, Payload, RunId};
+use wgrad::lanes::Schedule;
+use wgrad::lanes::exchange::{Exchange, LocalExchange, Message, Payload, RunId};
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Parallel, ParallelOptions};
+use wgrad::train::Compile;
 use wgrad::{Error, Gpu, Result};
 
 const STEPS: u64 = 12;

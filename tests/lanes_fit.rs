@@ -8,11 +8,12 @@ use crate::common::training::passing_by;
 use crate::common::{gpu, lanes};
 use crate::support::parallel::{start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Metric, Optimizer, Schedule as Rates, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, History, KeepBest, Kernels, Model,
-    Parallel, ParallelOptions, Residency, Signal, TrainLog,
+    Residency, Signal, TrainLog,
 };
 use wgrad::{Error, Gpu};
 

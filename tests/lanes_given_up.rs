@@ -12,11 +12,10 @@ use crate::common::random::Random;
 use crate::common::{fresh, gpu, lanes};
 use crate::support::parallel::{start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{
-    BatchLog, Callback, Compile, Fit, Kernels, Parallel, ParallelOptions, Signal, epoch_order,
-};
+use wgrad::train::{BatchLog, Callback, Compile, Fit, Kernels, Signal, epoch_order};
 use wgrad::{Error, Gpu};
 
 const SEED: u64 = 11;

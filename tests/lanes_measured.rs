@@ -7,11 +7,12 @@ use crate::common::{device, fresh, lanes};
 use crate::support::parallel::start;
 use wgrad::Gpu;
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
-use wgrad::exec::timeline::{Activity, ClockSource, Span, Timeline};
+use wgrad::lanes::Schedule;
+use wgrad::lanes::timeline::{Activity, ClockSource, Span, Timeline};
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::plan::{AdapterClass, Barriers};
-use wgrad::train::{Compile, Parallel, ParallelOptions, Residency};
+use wgrad::train::{Compile, Residency};
 
 const WIDTH: usize = 24;
 

@@ -7,9 +7,10 @@ use crate::common::{fresh, gpu, lanes};
 use crate::support::parallel::{run_to, start, state_bits};
 use proptest::prelude::*;
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Kernels, Parallel, ParallelOptions, TrainingState};
+use wgrad::train::{Compile, Kernels};
 use wgrad::{Error, Gpu, Result};
 
 fn data() -> Arc<Dataset> {

@@ -8,9 +8,10 @@ use crate::common::random::Random;
 use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
+use wgrad::lanes::ParallelOptions;
+use wgrad::lanes::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, ParallelOptions};
+use wgrad::train::Compile;
 
 const NETS: u64 = 200;
 const STEPS: u64 = 3;

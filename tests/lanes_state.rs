@@ -4,9 +4,10 @@
 use crate::support::memory::most_held;
 use proptest::prelude::*;
 use wgrad::Error;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Parallel, ParallelOptions, TrainingState};
+use wgrad::train::Compile;
 
 /// Reads a state, and checks that it took no more memory than it may: each list of nothing takes 8
 /// bytes in the file and 24 in memory, and so may the lists around it; an error's text is short.

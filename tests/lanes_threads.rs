@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Parallel, ParallelOptions};
+use wgrad::train::Compile;
 use wgrad::{Error, Gpu};
 
 /// The standard library's name for the least bytes of a thread's stack.

@@ -6,7 +6,6 @@ mod counted;
 mod support;
 
 mod api_properties;
-mod blocking;
 mod clipping;
 mod data;
 mod data_properties;

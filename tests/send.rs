@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use wgrad::Gpu;
 use wgrad::data::Dataset;
-use wgrad::exec::{Executor, ExecutorOptions, Parameters, Schedule, Snapshot, Step};
+use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
 use wgrad::gpu::{AdapterChoice, DeviceClock, Timestamps, adapters};
 use wgrad::graph::Tensor;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::Sequential;
 use wgrad::plan::{ArenaLayout, Plan};
-use wgrad::train::{
-    Callback, Compile, EarlyStopping, Fit, Model, Parallel, ParallelOptions, Trainer, TrainingState,
-};
+use wgrad::train::{Callback, Compile, EarlyStopping, Fit, Model, Trainer};
 
 fn is_send<T: Send>(_: T) {}
 

@@ -4,7 +4,7 @@
 mod export;
 
 use proptest::prelude::*;
-use wgrad::exec::timeline::{Activity, ClockSource, Span, Timeline};
+use wgrad::lanes::timeline::{Activity, ClockSource, Span, Timeline};
 
 fn span(lane: usize, activity: Activity, start: f64, end: f64) -> Span {
     let name = activity.name().into();

@@ -9,10 +9,11 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use wgrad::data::Dataset;
-use wgrad::exec::Schedule;
-use wgrad::exec::timeline::Timeline;
+use wgrad::lanes::Schedule;
+use wgrad::lanes::timeline::Timeline;
+use wgrad::lanes::{Advice, LaneMemory, Parallel, ParallelOptions, Trial, advise};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Advice, Compile, LaneMemory, Parallel, ParallelOptions, Trial, advise};
+use wgrad::train::Compile;
 use wgrad::{AdapterChoice, Gpu};
 
 use super::{Options, Outcome, Report, article, fingerprint};

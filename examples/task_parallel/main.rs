@@ -24,8 +24,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report, article};
+use wgrad::lanes::Parallel;
 use wgrad::prelude::*;
-use wgrad::train::{Kernels, Parallel};
+use wgrad::train::Kernels;
 
 /// A small net with a training step written by hand, then over lanes that share the layers
 #[derive(Parser)]

@@ -1,38 +1,22 @@
 //! Runs a plan on a device: owns what exists per device, records many steps into one submission,
 //! and after the first step creates nothing.
 
-#[cfg(not(target_arch = "wasm32"))]
-mod blocking;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod exchange;
-#[cfg(not(target_arch = "wasm32"))]
-mod gradient_sum;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 mod portion;
 mod record;
 mod resident;
 mod ring;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod schedule;
 mod serial;
 mod snapshot;
 mod status;
 mod step;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod timeline;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod tree;
 
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use gradient_sum::{GradientSum, Piece};
 pub use parameters::Parameters;
 pub(crate) use record::submit_all;
 pub(crate) use resident::{Bindings, Figures, Resident};
 pub(crate) use ring::Numbers;
 pub use ring::Results;
-#[cfg(not(target_arch = "wasm32"))]
-pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub(crate) use status::Halt;
 #[cfg(not(target_arch = "wasm32"))]

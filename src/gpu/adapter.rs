@@ -40,12 +40,6 @@ pub async fn adapters() -> Vec<wgpu::AdapterInfo> {
     list(None).await.iter().map(wgpu::Adapter::get_info).collect()
 }
 
-/// [`adapters`], waiting for them.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn adapters_blocking() -> Vec<wgpu::AdapterInfo> {
-    pollster::block_on(adapters())
-}
-
 pub(super) async fn pick(choice: &AdapterChoice) -> Result<wgpu::Adapter, Error> {
     let mut all = list(choice.backends).await;
     let infos: Vec<wgpu::AdapterInfo> = all.iter().map(wgpu::Adapter::get_info).collect();

@@ -72,14 +72,6 @@ impl DeviceClock {
         Ok(Self::fit(origin, period, &brackets))
     }
 
-    /// [`DeviceClock::calibrate`], waiting for it.
-    ///
-    /// # Errors
-    /// As for [`DeviceClock::calibrate`].
-    pub fn calibrate_blocking(gpu: &Gpu, origin: Instant) -> Result<Option<Self>> {
-        pollster::block_on(Self::calibrate(gpu, origin))
-    }
-
     /// The clock that fits all `brackets`, with `period` seconds per tick. Each says that the host's
     /// time less the device's is at least `before - begin` and at most `after - end`; what all say
     /// together is narrower than the tightest alone. `None` if there are none, if they contradict

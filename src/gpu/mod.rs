@@ -16,8 +16,6 @@ mod settle;
 #[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
-#[cfg(not(target_arch = "wasm32"))]
-pub use adapter::adapters_blocking;
 pub use adapter::{AdapterChoice, adapters};
 pub(crate) use buffer::Buffer;
 pub use counters::Counters;
@@ -334,16 +332,6 @@ impl Gpu {
     /// A handle whose counters are the device's.
     pub(crate) fn as_whole(&self) -> Self {
         Self { own: None, ..self.clone() }
-    }
-
-    /// [`Gpu::new`], waiting for it.
-    pub fn new_blocking() -> Result<Self, Error> {
-        pollster::block_on(Self::new())
-    }
-
-    /// [`Gpu::with`], waiting for it.
-    pub fn with_blocking(choice: &AdapterChoice) -> Result<Self, Error> {
-        pollster::block_on(Self::with(choice))
     }
 }
 

@@ -53,14 +53,6 @@ impl Timestamps {
         Ok(Some(Self { gpu: gpu.clone(), passes, sets, resolved, staging }))
     }
 
-    /// [`Timestamps::new`], waiting for it.
-    ///
-    /// # Errors
-    /// As for [`Timestamps::new`].
-    pub fn new_blocking(gpu: &Gpu, passes: u32) -> Result<Option<Self>> {
-        pollster::block_on(Self::new(gpu, passes))
-    }
-
     /// How many passes there is room for.
     pub fn passes(&self) -> u32 {
         self.passes
@@ -107,18 +99,6 @@ impl Timestamps {
         let ticks = self.ticks(passes).await?;
         let now = clock.now();
         Ok(ticks.into_iter().map(|ticks| clock.times(ticks, now)).collect())
-    }
-
-    /// [`Timestamps::read`], waiting for them.
-    ///
-    /// # Errors
-    /// As for [`Timestamps::read`].
-    pub fn read_blocking(
-        &mut self,
-        passes: u32,
-        clock: &DeviceClock,
-    ) -> Result<Vec<Option<(f64, f64)>>> {
-        pollster::block_on(self.read(passes, clock))
     }
 
     /// Records that the first `passes` passes' timestamps are brought to where the host reads them.

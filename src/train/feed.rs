@@ -25,17 +25,17 @@ pub enum Residency {
 const BLOCK_BYTES: u64 = 32 << 20;
 
 /// How often `bytes` fit a block on the device that `target` is; at least once.
-pub(super) fn fitting(bytes: u64, target: &Target) -> usize {
+pub(crate) fn fitting(bytes: u64, target: &Target) -> usize {
     let room = BLOCK_BYTES.min(target.max_tensor_bytes());
     usize::try_from(room / bytes.max(1)).unwrap_or(usize::MAX).max(1)
 }
 
 /// Rows on the device.
 #[derive(Debug)]
-pub(super) struct Buffers {
-    pub(super) features: Buffer,
-    pub(super) targets: Buffer,
-    pub(super) order: Buffer,
+pub(crate) struct Buffers {
+    pub(crate) features: Buffer,
+    pub(crate) targets: Buffer,
+    pub(crate) order: Buffer,
 }
 
 impl Buffers {
@@ -59,22 +59,22 @@ impl Buffers {
 
     /// Bytes on the device.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.features.size() + self.targets.size() + self.order.size()
     }
 }
 
 /// A data set with its rows, or some of them, on the device.
 #[derive(Debug)]
-pub(super) struct Feed<D> {
-    pub(super) data: D,
-    pub(super) buffers: Buffers,
+pub(crate) struct Feed<D> {
+    pub(crate) data: D,
+    pub(crate) buffers: Buffers,
     /// Rows that the buffers hold.
-    pub(super) resident_rows: usize,
+    pub(crate) resident_rows: usize,
     /// Batches that a submission may draw from them.
-    pub(super) batches_per_block: usize,
+    pub(crate) batches_per_block: usize,
     /// Orders of rows that the device holds at once.
-    pub(super) orders: usize,
+    pub(crate) orders: usize,
     streamed: bool,
     /// The host's copy of the order, for streaming.
     host_order: Vec<u32>,
@@ -82,7 +82,7 @@ pub(super) struct Feed<D> {
 
 impl<D: Borrow<Dataset>> Feed<D> {
     /// With room for `orders` orders of rows, if the data lies on the device.
-    pub(super) async fn new(
+    pub(crate) async fn new(
         gpu: &Gpu,
         data: D,
         batch: usize,
@@ -125,17 +125,17 @@ impl<D: Borrow<Dataset>> Feed<D> {
     }
 
     /// Whether rows are brought block by block.
-    pub(super) fn is_streamed(&self) -> bool {
+    pub(crate) fn is_streamed(&self) -> bool {
         self.streamed
     }
 
     /// Sets the order in which rows are drawn from now on.
-    pub(super) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) -> Result<()> {
+    pub(crate) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) -> Result<()> {
         self.set_order_at(gpu, order, 0)
     }
 
     /// Sets order `number` of those that the device holds.
-    pub(super) fn set_order_at(&mut self, gpu: &Gpu, order: Vec<u32>, number: usize) -> Result<()> {
+    pub(crate) fn set_order_at(&mut self, gpu: &Gpu, order: Vec<u32>, number: usize) -> Result<()> {
         if self.streamed {
             self.host_order = order;
             return Ok(());
@@ -146,7 +146,7 @@ impl<D: Borrow<Dataset>> Feed<D> {
 
     /// Makes `rows` (positions in the order) available; returns the position on the device of the
     /// first.
-    pub(super) fn bring(&self, gpu: &Gpu, rows: std::ops::Range<usize>) -> Result<usize> {
+    pub(crate) fn bring(&self, gpu: &Gpu, rows: std::ops::Range<usize>) -> Result<usize> {
         if !self.streamed {
             return Ok(rows.start);
         }
@@ -187,7 +187,7 @@ fn target_bytes(data: &Dataset) -> &[u8] {
 
 /// # Errors
 /// [`Error::Argument`] unless `order` holds each of `rows` row numbers once.
-pub(super) fn check_order(order: &[u32], rows: usize) -> Result<()> {
+pub(crate) fn check_order(order: &[u32], rows: usize) -> Result<()> {
     if order.len() != rows {
         let rule = format!("{rows}: the numbers of the {rows} rows, each once");
         return Err(Error::argument("number of rows in the order", order.len(), &rule));

@@ -27,15 +27,15 @@ pub struct TrainingGraph {
 
 /// The rows that a graph is made for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Rows on the device.
-    pub(super) resident: usize,
+    pub(crate) resident: usize,
     /// Rows of a batch.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
 }
 
 impl TrainingGraph {
-    pub(super) fn new(
+    pub(crate) fn new(
         model: &Sequential,
         loss: Loss,
         metrics: &[Metric],
@@ -67,7 +67,7 @@ impl TrainingGraph {
     }
 
     /// The plan whose results table has the loss and the metrics' sums.
-    pub(super) fn plan(&self, target: &Target) -> Result<Plan> {
+    pub(crate) fn plan(&self, target: &Target) -> Result<Plan> {
         let options = PlanOptions { results: self.results.clone(), ..PlanOptions::default() };
         Plan::with(&self.graph, &options, target)
     }
@@ -76,7 +76,7 @@ impl TrainingGraph {
 /// # Errors
 /// If the data does not fit the model or the loss; says which of them to change. `call` is the function
 /// that the data was given to.
-pub(super) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
+pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
     let (width, inputs) = (data.width(), model.input_width());
     if width != inputs {
         let detail = format!(
@@ -132,7 +132,7 @@ pub(super) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Data
 
 /// # Errors
 /// If the last layer and the loss apply the same function twice, or the loss would always be 0.
-pub(super) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
+pub(crate) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
     let softmax =
         matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities);
     match model.layers().last() {
@@ -182,6 +182,6 @@ fn check_probabilities(loss: Loss, data: &[f32], width: usize) -> Result<()> {
 }
 
 /// The record of a step that only computes.
-pub(super) fn forward_step(batch_start: usize) -> Step {
+pub(crate) fn forward_step(batch_start: usize) -> Step {
     Step::forward(crate::kernel::word(batch_start))
 }

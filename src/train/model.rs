@@ -19,13 +19,13 @@ pub struct Model {
     task: Task,
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
-    pub(super) steps: u64,
+    pub(crate) steps: u64,
     /// Whether such a `fit` left steps of which nobody knows yet whether they were finite.
     pub(super) in_doubt: bool,
     /// Where `fit` stands among its epochs since it was compiled.
-    pub(super) progress: Progress,
+    pub(crate) progress: Progress,
     /// η of every step to come, if it was set by hand.
-    pub(super) learning_rate: Option<f32>,
+    pub(crate) learning_rate: Option<f32>,
     /// Bytes of the widest tensor for each row.
     row_bytes: u64,
     /// One for each number of rows so far: powers of two up to that of a block, so never many.

@@ -5,7 +5,7 @@ use crate::data::{Dataset, DatasetId};
 
 /// What an epoch is over: rows of a data set, in batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Course {
+pub(crate) struct Course {
     data: DatasetId,
     rows: usize,
     batch: usize,
@@ -13,7 +13,7 @@ pub(super) struct Course {
 
 impl Course {
     /// Over the first `rows` rows of `data`, in batches of `batch`.
-    pub(super) fn new(data: &Dataset, rows: usize, batch: usize) -> Self {
+    pub(crate) fn new(data: &Dataset, rows: usize, batch: usize) -> Self {
         Self { data: data.id(), rows, batch: batch.min(rows) }
     }
 
@@ -27,11 +27,11 @@ impl Course {
 /// callback or a dropped future, goes on in the next training over the same course; over another one,
 /// what is left of it is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// Epochs that are over.
-    pub(super) epochs: u64,
+    pub(crate) epochs: u64,
     /// Batches done of the epoch at hand.
-    pub(super) batches: u64,
+    pub(crate) batches: u64,
     /// What the epoch at hand is over; nothing before the first.
     course: Option<Course>,
 }
@@ -39,12 +39,12 @@ pub(super) struct Progress {
 impl Progress {
     /// That of `steps` steps over one course, from the first epoch on.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn after(steps: u64, course: Course) -> Self {
+    pub(crate) fn after(steps: u64, course: Course) -> Self {
         Self { course: Some(course), ..Self::default() }.plus(steps)
     }
 
     /// Where a training over `course` goes on.
-    pub(super) fn entering(self, course: Course) -> Self {
+    pub(crate) fn entering(self, course: Course) -> Self {
         let same = self.course == Some(course);
         let begun = u64::from(!same && self.batches > 0);
         let batches = if same { self.batches } else { 0 };
@@ -52,12 +52,12 @@ impl Progress {
     }
 
     /// `steps` steps later.
-    pub(super) fn plus(self, steps: u64) -> Self {
+    pub(crate) fn plus(self, steps: u64) -> Self {
         self.moved(|place| place.saturating_add(u128::from(steps)))
     }
 
     /// `steps` steps, all over the course at hand, earlier.
-    pub(super) fn minus(self, steps: u64) -> Self {
+    pub(crate) fn minus(self, steps: u64) -> Self {
         self.moved(|place| place.saturating_sub(u128::from(steps)))
     }
 

@@ -45,7 +45,7 @@ impl Model {
 }
 
 impl Sums {
-    pub(super) fn new(function: Loss, metrics: &[Metric], targets: &Targets) -> Self {
+    pub(crate) fn new(function: Loss, metrics: &[Metric], targets: &Targets) -> Self {
         let counts = metrics.iter().map(|&metric| (metric, 0.0)).collect();
         Self { function, facts: TargetFacts::of(targets), rows: 0, loss: 0.0, counts }
     }

@@ -9,10 +9,10 @@ use crate::nn::{Metric, Optimizer, Sequential};
 /// What a model is trained for and how: the arguments of Keras's `compile`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compile {
-    pub(super) loss: Loss,
-    pub(super) optimizer: Optimizer,
-    pub(super) metrics: Vec<Metric>,
-    pub(super) kernels: Kernels,
+    pub(crate) loss: Loss,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) kernels: Kernels,
 }
 
 impl Compile {
@@ -40,16 +40,16 @@ impl Compile {
 /// An architecture with what it is trained for: what a [`Model`](super::Model) and lanes share. The
 /// arguments stay together as they were given, so that none is lost from one to the other.
 #[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) architecture: Sequential,
-    pub(super) compile: Compile,
+pub(crate) struct Task {
+    pub(crate) architecture: Sequential,
+    pub(crate) compile: Compile,
 }
 
 impl Task {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if the
     /// layers, the loss, the metrics or the optimizer are out of range or do not fit each other.
-    pub(super) fn new(architecture: Sequential, compile: Compile) -> Result<Self> {
+    pub(crate) fn new(architecture: Sequential, compile: Compile) -> Result<Self> {
         architecture.check()?;
         compile.optimizer.check()?;
         compile.loss.check()?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use wgrad::data::Dataset;
+use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::Sequential;
-use wgrad::train::{Compile, Parallel, ParallelOptions, TrainingState};
+use wgrad::train::Compile;
 use wgrad::{Gpu, Result};
 
 use super::bits;

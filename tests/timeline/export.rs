@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use wgrad::exec::timeline::{Activity, ClockSource, Span, Timeline};
+use wgrad::lanes::timeline::{Activity, ClockSource, Span, Timeline};
 
 use super::{example, span, timeline};
 

@@ -4,7 +4,7 @@ mod model;
 mod run;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use run::{Completed, Run, Start, Trainee, Validator};
+pub(crate) use run::{Completed, Run, Start, Trainee, Validator};
 
 use super::callback::Callback;
 use super::feed::Residency;
@@ -22,19 +22,19 @@ pub enum BatchSize {
     Full,
 }
 
-/// How to train, a model or [lanes](super::Parallel): the arguments of Keras's `fit`.
+/// How to train, a model or [lanes](crate::lanes::Parallel): the arguments of Keras's `fit`.
 pub struct Fit<'a> {
-    pub(super) epochs: usize,
+    pub(crate) epochs: usize,
     /// Nothing where it was not said.
-    pub(super) batch: Option<BatchSize>,
-    pub(super) shuffle: Option<u64>,
-    pub(super) validation: Option<Validation<'a>>,
+    pub(crate) batch: Option<BatchSize>,
+    pub(crate) shuffle: Option<u64>,
+    pub(crate) validation: Option<Validation<'a>>,
     /// Nothing where it was not said.
-    pub(super) residency: Option<Residency>,
-    pub(super) callbacks: Vec<&'a mut dyn Callback>,
+    pub(crate) residency: Option<Residency>,
+    pub(crate) callbacks: Vec<&'a mut dyn Callback>,
 }
 
-pub(super) enum Validation<'a> {
+pub(crate) enum Validation<'a> {
     Data(&'a Dataset),
     Split(f64),
 }
@@ -108,7 +108,7 @@ impl<'a> Fit<'a> {
     ///
     /// # Errors
     /// [`Error::Argument`] if there is no epoch, or a callback watches a figure that none will have.
-    pub(super) fn figures(&self, metrics: &[Metric]) -> Result<Vec<Figure>> {
+    pub(crate) fn figures(&self, metrics: &[Metric]) -> Result<Vec<Figure>> {
         if self.epochs == 0 {
             return Err(Error::argument("epochs", 0, "at least 1"));
         }

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 /// What is trained: a model on a device, or lanes. However it is left, every step that was submitted
 /// counts.
-pub(in crate::train) trait Trainee {
+pub(crate) trait Trainee {
     /// Weights that are remembered.
     type Snapshot;
 
@@ -65,16 +65,16 @@ pub(in crate::train) trait Trainee {
 
 /// A completed step.
 #[derive(Debug)]
-pub(in crate::train) struct Completed {
+pub(crate) struct Completed {
     /// Its batch, from 0.
-    pub(in crate::train) batch: usize,
-    pub(in crate::train) learning_rate: f32,
-    pub(in crate::train) result: StepResult,
+    pub(crate) batch: usize,
+    pub(crate) learning_rate: f32,
+    pub(crate) result: StepResult,
 }
 
 /// Looks at a model after every epoch.
 #[derive(Debug)]
-pub(in crate::train) struct Validator<'d> {
+pub(crate) struct Validator<'d> {
     trainer: Trainer<&'d Dataset>,
     sums: Sums,
 }
@@ -84,7 +84,7 @@ const LEAST_VALIDATED: usize = 256;
 
 impl<'d> Validator<'d> {
     /// On the rows of `data`, for a training in batches of `batch` rows.
-    pub(in crate::train) async fn new(
+    pub(crate) async fn new(
         model: &Model,
         data: &'d Dataset,
         batch: usize,
@@ -96,33 +96,33 @@ impl<'d> Validator<'d> {
     }
 
     /// Loss and metrics of the model's present weights.
-    pub(in crate::train) async fn evaluate(&mut self) -> Result<Evaluation> {
+    pub(crate) async fn evaluate(&mut self) -> Result<Evaluation> {
         evaluate_with(&mut self.trainer, &mut self.sums).await
     }
 }
 
 /// How a training begins.
 #[derive(Debug)]
-pub(in crate::train) struct Start {
-    pub(in crate::train) epochs: usize,
-    pub(in crate::train) shuffle: Option<u64>,
+pub(crate) struct Start {
+    pub(crate) epochs: usize,
+    pub(crate) shuffle: Option<u64>,
     /// Rows of an epoch.
-    pub(in crate::train) rows: usize,
+    pub(crate) rows: usize,
     /// Where it goes on.
-    pub(in crate::train) progress: Progress,
+    pub(crate) progress: Progress,
     /// Steps completed before.
-    pub(in crate::train) steps: u64,
+    pub(crate) steps: u64,
     /// η of the first step.
-    pub(in crate::train) learning_rate: f32,
-    pub(in crate::train) figures: Vec<Figure>,
+    pub(crate) learning_rate: f32,
+    pub(crate) figures: Vec<Figure>,
     /// Whether every epoch ends with a validation.
-    pub(in crate::train) validates: bool,
+    pub(crate) validates: bool,
     /// Sums of nothing yet.
-    pub(in crate::train) sums: Sums,
+    pub(crate) sums: Sums,
 }
 
 /// One call of `fit`.
-pub(in crate::train) struct Run<'c, T: Trainee> {
+pub(crate) struct Run<'c, T: Trainee> {
     trainee: T,
     start: Start,
     callbacks: Vec<&'c mut dyn Callback>,
@@ -150,7 +150,7 @@ enum Moment {
 }
 
 impl<'c, T: Trainee> Run<'c, T> {
-    pub(in crate::train) fn new(
+    pub(crate) fn new(
         trainee: T,
         start: Start,
         callbacks: Vec<&'c mut dyn Callback>,
@@ -171,7 +171,7 @@ impl<'c, T: Trainee> Run<'c, T> {
     }
 
     /// Trains. Callbacks hear of every end, also of one by an error; the first error is what is told.
-    pub(in crate::train) async fn run(mut self) -> Result<History> {
+    pub(crate) async fn run(mut self) -> Result<History> {
         let trained = match self.begin_callbacks() {
             Ok(()) => self.train().await,
             Err(error) => Err(error),

@@ -16,7 +16,6 @@ const MILLIONS: &str =
 
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
-    ("blocking", "reads the sources; no device"),
     ("data", "reads and writes files; no device"),
     ("data_properties", "no device"),
     ("devices_lost", "a device may be lost at any moment only to another thread"),

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::{Parallel, ParallelOptions};
 use crate::data::Dataset;
-use crate::exec::Schedule;
 use crate::gpu::Gpu;
+use crate::lanes::Schedule;
 use crate::nn::Sequential;
 use crate::train::{Compile, Model, Trainer};
 use crate::{Error, Result};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Parallel;
 use crate::data::Dataset;
-use crate::exec::Schedule;
 use crate::graph::Loss;
+use crate::lanes::ParallelOptions;
+use crate::lanes::Schedule;
 use crate::nn::{Optimizer, Sequential};
-use crate::train::{Compile, ParallelOptions};
+use crate::train::Compile;
 use crate::{Error, Gpu};
 
 fn noop() -> Gpu {

@@ -12,15 +12,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::courier::{Courier, Report};
+use super::exchange::{Content, Exchange, RunId};
 use super::lane::Lane;
 use super::record::Recorder;
+use super::schedule::{Instruction, program};
+use super::timeline::Activity;
+use super::tree::{Block, Tree};
 use super::work::{Board, Ending, Job};
-use crate::exec::exchange::{Content, Exchange, RunId};
-use crate::exec::schedule::{Instruction, program};
-use crate::exec::timeline::Activity;
-use crate::exec::tree::{Block, Tree};
-use crate::exec::{STATUS_BYTES, Step, tree};
+use crate::exec::{STATUS_BYTES, Step};
 use crate::gpu::map;
+use crate::lanes::tree;
 use crate::{Error, Result};
 
 /// How long a lane whose device did not finish in time still waits for what it did finish.

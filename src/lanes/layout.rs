@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::lane::{Lane, Role};
 use super::room::Room;
+use super::schedule::{self, Schedule};
 use super::state::TrainingState;
 use super::{ParallelOptions, named};
 use crate::data::Dataset;
-use crate::exec::schedule::{self, Schedule};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
 use crate::plan::{Plan, Target};

@@ -2,8 +2,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::ParallelOptions;
-use crate::exec::schedule;
-use crate::exec::tree::{self, Block, Tree};
+use super::tree::{self, Block, Tree};
+use crate::lanes::schedule;
 use crate::train::Residency;
 
 /// The sizes that a lane's buffers are made for.

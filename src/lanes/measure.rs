@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::lane::{Lane, Slot};
+use super::schedule::{Instruction, program};
+use super::tree::{self, Block, Tree};
 use super::work::{Job, Work};
 use super::{LaneMemory, Parallel};
-use crate::exec::schedule::{Instruction, program};
-use crate::exec::tree::{self, Block, Tree};
 use crate::gpu::Buffer;
 use crate::kernel::Arena;
 use crate::plan::{Barriers, Count, Order, Shared};

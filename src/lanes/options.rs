@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exec::exchange::{Exchange, LocalExchange};
-use crate::exec::schedule::Schedule;
+use super::exchange::{Exchange, LocalExchange};
+use super::schedule::Schedule;
 use crate::train::Residency;
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ pub struct ParallelOptions {
     /// Longest wait for another lane; `Duration::MAX` waits for ever.
     pub patience: Duration,
     /// What carries messages from lane to lane. Clones of these options share it; trainings at the same
-    /// time may, since [messages](crate::exec::exchange::Message) name the run that they belong to.
+    /// time may, since [messages](crate::lanes::exchange::Message) name the run that they belong to.
     pub exchange: Arc<dyn Exchange>,
 }
 

@@ -13,9 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::exchange::{Content, Exchange, LONGEST_WAIT, Message, Payload};
 use super::record::Scribe;
-use crate::exec::exchange::{Content, Exchange, LONGEST_WAIT, Message, Payload};
-use crate::exec::timeline::Activity;
+use super::timeline::Activity;
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::exchange::{Exchange, RunId};
 use super::lane::Lane;
 use super::record::Recorder;
 use super::run::{self, Back, Manner, Outcome};
+use super::timeline::{ClockSource, Timeline};
 use super::work::{Board, Work};
 use super::{Parallel, name};
-use crate::exec::Schedule;
-use crate::exec::exchange::{Exchange, RunId};
-use crate::exec::timeline::{ClockSource, Timeline};
+use crate::lanes::Schedule;
 use crate::train::fit::Completed;
 use crate::{Error, Result};
 

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::gradient_sum::{GradientSum, Piece};
 use super::room::Room;
 use super::stage::{Rows, Stage, StageGraph};
 use super::state::TrainingState;
 use crate::data::Dataset;
-use crate::exec::{Executor, ExecutorOptions, GradientSum, Parameters, Piece, STATUS_BYTES};
+use crate::exec::{Executor, ExecutorOptions, Parameters, STATUS_BYTES};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Tensor;
 use crate::kernel::Arena;

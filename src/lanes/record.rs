@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::exec::timeline::{Activity, ClockSource, Span};
+use super::timeline::{Activity, ClockSource, Span};
 use crate::gpu::{DeviceClock, Gpu, Timestamps};
 use crate::{Error, Result};
 

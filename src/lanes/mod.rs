@@ -1,13 +1,15 @@
 //! Training over lanes: several devices that share one model's work under a [`Schedule`].
 //!
 //! A batch is cut into micro-batches. Their gradients are computed apart and summed in a
-//! [fixed tree](crate::exec::tree), so that the result does not depend on the schedule or on the
+//! [fixed tree](crate::lanes::tree), so that the result does not depend on the schedule or on the
 //! number of lanes, only on the number of micro-batches.
 
 mod advice;
 mod courier;
 mod crew;
+pub mod exchange;
 mod fit;
+mod gradient_sum;
 mod lane;
 mod layout;
 mod measure;
@@ -17,35 +19,37 @@ mod outcome;
 mod record;
 mod room;
 mod run;
+pub mod schedule;
 mod stage;
 mod state;
 mod state_bytes;
+pub mod timeline;
+pub mod tree;
 mod work;
 
 pub use advice::{Advice, Measured, Trial, advise};
 pub use options::{LaneMemory, ParallelOptions};
+pub use schedule::Schedule;
 pub use state::TrainingState;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::StepResult;
-use super::feed::check_order;
-use super::graphs::check_data;
-use super::task::Compile;
-use super::task::Task;
 use crate::data::Dataset;
-use crate::exec::schedule::Schedule;
-use crate::exec::timeline::Timeline;
 use crate::gpu::{Counters, Gpu};
 use crate::nn::Sequential;
 use crate::nn::optimizer::check_learning_rate;
+use crate::train::feed::check_order;
+use crate::train::graphs::check_data;
+use crate::train::task::Task;
+use crate::train::{Compile, StepResult};
 use crate::{Error, Result};
 use crew::Crew;
 use lane::Lane;
 use layout::Layout;
+use timeline::Timeline;
 
-/// A model that trains on a data set over lanes; see the [module](crate::exec::schedule) of
+/// A model that trains on a data set over lanes; see the [module](crate::lanes::schedule) of
 /// schedules.
 #[derive(Debug)]
 pub struct Parallel {
@@ -166,7 +170,7 @@ impl Parallel {
         self.data.rows().div_ceil(self.options.batch)
     }
 
-    /// Sets the order in which rows are drawn; see [`super::epoch_order`].
+    /// Sets the order in which rows are drawn; see [`epoch_order`](crate::train::epoch_order).
     ///
     /// # Errors
     /// [`Error::Argument`] if it does not hold every row once.
@@ -205,7 +209,7 @@ impl Parallel {
 
     /// Whether runs from now on are recorded, for [`Parallel::timeline`]. Off at first, and then a run
     /// submits, dispatches and copies what one of a `Parallel` does that never recorded. By the
-    /// [host's clock](crate::exec::timeline::ClockSource::Host) a recorded run waits after each pass and
+    /// [host's clock](crate::lanes::timeline::ClockSource::Host) a recorded run waits after each pass and
     /// is slower.
     pub fn record(&mut self, on: bool) {
         self.records = on;

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let path = std::env::temp_dir().join(format!("wgrad-state-{}", std::process::id()));
-/// use wgrad::train::TrainingState;
+/// use wgrad::lanes::TrainingState;
 ///
 /// // What `Parallel::state` gives, also after a lane was lost.
 /// let state = TrainingState { step: 7, values: vec![vec![0.5; 3]], states: vec![vec![vec![0.1; 3]]] };

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::courier::{Outgoing, Read};
+use super::exchange::{Content, Message, Payload};
 use super::run::{Kept, Runner};
+use super::timeline::Activity;
+use super::tree::Block;
 use super::work::Job;
 use super::work::StepReport;
-use crate::exec::exchange::{Content, Message, Payload};
-use crate::exec::timeline::Activity;
-use crate::exec::tree::Block;
 use crate::exec::{Halt, STATUS_BYTES};
 use crate::gpu::{Buffer, map};
 use crate::plan::AdapterClass;

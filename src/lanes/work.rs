@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use super::Parallel;
 use super::layout::batch_rows;
 use crate::exec::Step;
-use crate::exec::schedule;
+use crate::lanes::schedule;
 use crate::nn::Optimizer;
 use crate::train::StepResult;
 use crate::train::fit::Completed;

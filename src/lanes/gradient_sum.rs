@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Parameters;
+use crate::exec::Parameters;
 use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::kernel::{Arena, GRADIENT_SUM, WORKGROUP, grid};
 use crate::{Error, Result};

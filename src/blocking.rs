@@ -1,0 +1,150 @@
+//! Twins of the `async` calls that wait for the device: everything that ends in `_blocking`. Not in browsers,
+//! where nothing may wait.
+
+use std::borrow::Borrow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::data::Dataset;
+use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
+use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
+use crate::graph::Tensor;
+use crate::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
+use crate::nn::Sequential;
+use crate::plan::{ArenaLayout, Plan};
+use crate::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
+use crate::Result;
+
+/// Within an `impl`: for each `twin: call(…) -> …;` a method that takes what the call takes and waits for it.
+macro_rules! blocking {
+    () => {};
+    (
+        $twin:ident: $call:ident $(<$generic:ident: $bound:path>)?
+        (&$this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
+    ) => {
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        pub fn $twin $(<$generic: $bound>)? (&$this $(, $name: $type)*) -> $out {
+            pollster::block_on($this.$call($($name),*))
+        }
+        blocking! { $($rest)* }
+    };
+    (
+        $twin:ident: $call:ident $(<$generic:ident: $bound:path>)?
+        (&mut $this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
+    ) => {
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        pub fn $twin $(<$generic: $bound>)? (&mut $this $(, $name: $type)*) -> $out {
+            pollster::block_on($this.$call($($name),*))
+        }
+        blocking! { $($rest)* }
+    };
+    (
+        $twin:ident: $call:ident ($this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
+    ) => {
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        pub fn $twin($this $(, $name: $type)*) -> $out {
+            pollster::block_on($this.$call($($name),*))
+        }
+        blocking! { $($rest)* }
+    };
+    ($twin:ident: $call:ident ($($name:ident: $type:ty),* $(,)?) -> $out:ty; $($rest:tt)*) => {
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        pub fn $twin($($name: $type),*) -> $out {
+            pollster::block_on(Self::$call($($name),*))
+        }
+        blocking! { $($rest)* }
+    };
+}
+
+/// [`adapters`], waiting for it.
+pub fn adapters_blocking() -> Vec<wgpu::AdapterInfo> {
+    pollster::block_on(adapters())
+}
+
+impl Gpu {
+    blocking! {
+        new_blocking: new() -> Result<Self>;
+        with_blocking: with(choice: &AdapterChoice) -> Result<Self>;
+    }
+}
+
+impl DeviceClock {
+    blocking! {
+        calibrate_blocking: calibrate(gpu: &Gpu, origin: Instant) -> Result<Option<Self>>;
+    }
+}
+
+impl Timestamps {
+    blocking! {
+        new_blocking: new(gpu: &Gpu, passes: u32) -> Result<Option<Self>>;
+        read_blocking: read(&mut self, passes: u32, clock: &DeviceClock) -> Result<Vec<Option<(f64, f64)>>>;
+    }
+}
+
+impl Executor {
+    blocking! {
+        new_blocking: new(gpu: &Gpu, plan: Plan) -> Result<Self>;
+        with_blocking: with(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
+        submit_blocking: submit(&mut self, steps: &[Step]) -> Result<()>;
+        results_blocking: results(&mut self) -> Result<Option<Results>>;
+        results_ready_blocking: results_ready(&mut self) -> Result<Option<Results>>;
+        run_blocking: run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>>;
+        read_blocking: read(&self, tensor: Tensor) -> Result<Vec<f32>>;
+        read_indices_blocking: read_indices(&self, tensor: Tensor) -> Result<Vec<u32>>;
+    }
+}
+
+impl Parameters {
+    blocking! {
+        new_blocking: new(gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>) -> Result<Self>;
+        read_blocking: read(&self, number: usize) -> Result<Vec<f32>>;
+        read_gradient_blocking: read_gradient(&self, number: usize) -> Result<Vec<f32>>;
+        read_all_blocking: read_all(&self) -> Result<Vec<Vec<f32>>>;
+        snapshot_blocking: snapshot(&self) -> Result<Snapshot>;
+        save_to_blocking: save_to(&self, snapshot: &Snapshot) -> Result<()>;
+        restore_blocking: restore(&self, snapshot: &Snapshot) -> Result<()>;
+    }
+}
+
+impl Sequential {
+    blocking! {
+        compile_blocking: compile(self, gpu: &Gpu, compile: Compile) -> Result<Model>;
+    }
+}
+
+impl Model {
+    blocking! {
+        fit_blocking: fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History>;
+        evaluate_blocking: evaluate(&self, data: &Dataset) -> Result<Evaluation>;
+        predict_blocking: predict(&mut self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_classes_blocking: predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>>;
+        predict_probabilities_blocking: predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>>;
+        weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
+        trainer_blocking: trainer<D: Borrow<Dataset>>(
+            &mut self, data: D, batch: usize, residency: Residency
+        ) -> Result<Trainer<D>>;
+    }
+}
+
+impl<D: Borrow<Dataset>> Trainer<D> {
+    blocking! {
+        submit_blocking: submit(
+            &mut self, batches: Range<usize>, step: impl FnMut(usize) -> Step
+        ) -> Result<()>;
+        results_blocking: results(&mut self) -> Result<Option<Vec<StepResult>>>;
+        results_ready_blocking: results_ready(&mut self) -> Result<Option<Vec<StepResult>>>;
+    }
+}
+
+impl Parallel {
+    blocking! {
+        new_blocking: new(
+            model: Sequential, compile: Compile, data: impl Into<Arc<Dataset>>, options: ParallelOptions, lanes: &[Gpu]
+        ) -> Result<Self>;
+        fit_blocking: fit(&mut self, fit: Fit<'_>) -> Result<History>;
+        relay_blocking: relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()>;
+        set_state_blocking: set_state(&mut self, state: TrainingState) -> Result<()>;
+        model_blocking: model(&self, gpu: &Gpu) -> Result<Model>;
+    }
+}
