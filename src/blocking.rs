@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::Result;
 use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
 use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
@@ -14,7 +15,6 @@ use crate::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
 use crate::nn::Sequential;
 use crate::plan::{ArenaLayout, Plan};
 use crate::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
-use crate::Result;
 
 /// Within an `impl`: for each `twin: call(…) -> …;` a method that takes what the call takes and waits for it.
 macro_rules! blocking {

@@ -6,7 +6,7 @@ pub mod listed;
 mod translate;
 mod translated;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naga::back::PipelineConstants;
 use naga::back::pipeline_constants::process_overrides;
@@ -66,11 +66,11 @@ fn valid(launch: &Launch) -> Module {
         subgroups,
         launch.parts.iter().any(|p| matches!(
             p.name,
-            "matmul_rows_subgroup_4" | "matmul_rows_subgroup_8" | "matmul_rows_halves"
+            "matmul/rows_subgroup_4" | "matmul/rows_subgroup_8" | "matmul/rows_halves"
         ))
     );
     let words = text.contains("u64");
-    let by_part = |p: &&Part| p.name == "words" || p.name.ends_with("_8");
+    let by_part = |p: &&Part| p.name == "shared/words" || p.name.ends_with("_8");
     assert!(!words || launch.parts.iter().any(by_part), "{}", launch.name);
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, subgroups);
@@ -191,16 +191,48 @@ fn every_file_is_launched() {
         .iter()
         .flat_map(|launch| launch.parts.iter().map(|part| format!("{}.wgsl", part.name)))
         .collect();
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
-    let (templates, files): (BTreeSet<String>, BTreeSet<String>) = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .partition(|name| name.ends_with(".jinja"));
+    let (templates, files): (BTreeSet<String>, BTreeSet<String>) =
+        files_of_shaders().into_iter().partition(|name| name.ends_with(".jinja"));
     assert_eq!(launched, files);
     // Rendered by `resident_kernels_are_valid`.
-    let expected = ["", "_loss", "_memory", "_memory_loss", "_run", "_sums", "_update"]
-        .map(|name| format!("resident{name}.wgsl.jinja"));
+    let expected =
+        ["registers", "registers_loss", "memory", "memory_loss", "run", "sums", "update"]
+            .map(|name| format!("whole_step/{name}.wgsl.jinja"));
     assert_eq!(templates, BTreeSet::from(expected));
+}
+
+/// The files under `shaders/`, with their folders.
+fn files_of_shaders() -> Vec<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+    let inside = |folder: String| {
+        let entries = std::fs::read_dir(format!("{root}/{folder}")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    };
+    let folders = inside(String::new());
+    folders
+        .flat_map(|folder| inside(folder.clone()).map(move |name| format!("{folder}/{name}")))
+        .collect()
+}
+
+/// What a kernel is put together from stands at the top of the file that holds its `main`.
+#[test]
+fn files_with_a_main_name_their_parts() {
+    let mut parts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut texts = BTreeMap::new();
+    for launch in all_launches() {
+        let (last, before) = launch.parts.split_last().unwrap();
+        assert!(last.source.contains("\nfn main("), "{} holds no main", last.name);
+        assert!(before.iter().all(|part| !part.source.contains("\nfn main(")), "{}", launch.name);
+        parts.entry(last.name).or_default().extend(before.iter().map(|part| part.name));
+        texts.insert(last.name, last.source);
+    }
+    for (name, parts) in parts {
+        let lines = texts[name].lines().map_while(|line| line.strip_prefix("// "));
+        let head = lines.collect::<Vec<_>>().join(" ");
+        let said = head.strip_prefix("Parts: ").and_then(|rest| rest.split_once('.'));
+        let said = said.map_or("", |(said, _)| said).split(", ").collect::<BTreeSet<_>>();
+        assert_eq!(said, parts, "the first lines of shaders/{name}.wgsl");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the device says of the first step that went wrong: the words that `shaders/update_guard.wgsl` and
+//! What the device says of the first step that went wrong: the words that `shaders/update/guard.wgsl` and
 //! the resident kernels write.
 
 use super::serial::Serial;

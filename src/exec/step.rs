@@ -75,7 +75,7 @@ pub(super) struct StepFigures {
     pub(super) correction2: f32,
 }
 
-/// A step as the device reads it; `struct Step` of `shaders/prelude.wgsl`.
+/// A step as the device reads it; `struct Step` of `shaders/shared/prelude.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct StepRecord {

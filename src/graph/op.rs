@@ -182,7 +182,7 @@ pub enum Count {
     SquaredError,
 }
 
-/// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update_*.wgsl`.
+/// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update/`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum UpdateRule {
     /// `w -= η·(g + λ·w)`.

@@ -1,14 +1,14 @@
-//! Element-wise operations: `binary.wgsl`, `bias_add.wgsl`, `scale.wgsl`, `unary.wgsl`,
-//! `unary_grad.wgsl`, and the functions of `activation.wgsl`.
+//! Element-wise operations: `elementwise/binary.wgsl`, `elementwise/bias_add.wgsl`, `elementwise/scale.wgsl`, `elementwise/unary.wgsl`,
+//! `elementwise/unary_grad.wgsl`, and the functions of `elementwise/activation.wgsl`.
 
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
 /// The WGSL functions `activate` and `activation_grad`, which take a function by its [`code`].
 /// Whoever includes this part sets the constants of [`function`].
-pub(crate) const ACTIVATION: &Part = part!("activation");
+pub(crate) const ACTIVATION: &Part = part!("elementwise/activation");
 
-/// The number of a function in `activation.wgsl`. Numbers that are not here are NaN there.
+/// The number of a function in `elementwise/activation.wgsl`. Numbers that are not here are NaN there.
 pub fn code(function: Unary) -> u32 {
     match function {
         Unary::Relu => 1,
@@ -41,7 +41,7 @@ pub fn binary(shapes: Shapes<'_>, op: Binary, a: Tensor, b: Tensor, out: Tensor)
     let count = shapes.elements(out);
     Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("binary")],
+        parts: vec![PRELUDE, part!("elementwise/binary")],
         constants: vec![("OPERATION", operation)],
         dims: vec![count, shapes.elements(b)],
         operands: vec![
@@ -60,7 +60,7 @@ pub fn bias_add(shapes: Shapes<'_>, x: Tensor, bias: Tensor, out: Tensor) -> Lau
     let count = shapes.elements(out);
     Launch {
         name: "bias_add".into(),
-        parts: vec![PRELUDE, part!("bias_add")],
+        parts: vec![PRELUDE, part!("elementwise/bias_add")],
         constants: vec![],
         dims: vec![count, shapes.elements(bias)],
         operands: vec![
@@ -79,7 +79,7 @@ pub fn scale(shapes: Shapes<'_>, factor: f32, x: Tensor, out: Tensor) -> Launch 
     let count = shapes.elements(out);
     Launch {
         name: "scale".into(),
-        parts: vec![PRELUDE, part!("scale")],
+        parts: vec![PRELUDE, part!("elementwise/scale")],
         constants: vec![],
         dims: vec![count, factor.to_bits()],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
@@ -94,7 +94,7 @@ pub fn unary(shapes: Shapes<'_>, f: Unary, x: Tensor, out: Tensor) -> Launch {
     let count = shapes.elements(out);
     Launch {
         name: f.name().into(),
-        parts: vec![PRELUDE, ACTIVATION, part!("unary")],
+        parts: vec![PRELUDE, ACTIVATION, part!("elementwise/unary")],
         constants: function(f),
         dims: vec![count],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
@@ -110,7 +110,7 @@ pub fn unary_grad(shapes: Shapes<'_>, f: Unary, saved: Tensor, dy: Tensor, out: 
     let count = shapes.elements(out);
     Launch {
         name: format!("{}_grad", f.name()),
-        parts: vec![PRELUDE, ACTIVATION, part!("unary_grad")],
+        parts: vec![PRELUDE, ACTIVATION, part!("elementwise/unary_grad")],
         constants: function(f),
         dims: vec![count],
         operands: vec![

@@ -1,8 +1,8 @@
-//! Losses and counts: what an item is (`loss_*.wgsl` and `count_*.wgsl`, one per loss or count) and
-//! what is done with all items (`loss_value.wgsl`, `loss_gradient.wgsl`,
-//! `loss_value_and_gradient.wgsl`). Items are elements (`items_are_elements.wgsl`), one or four
-//! of them, or rows, which `line.wgsl` shares out among invocations. Besides, `sum_partials.wgsl` and
-//! `emit_result.wgsl`.
+//! Losses and counts: what an item is (in `shaders/loss/`, a file per loss or count) and
+//! what is done with all items (`loss/value.wgsl`, `loss/gradient.wgsl`,
+//! `loss/value_and_gradient.wgsl`). Items are elements (`loss/items_are_elements.wgsl`), one or four
+//! of them, or rows, which `shared/line.wgsl` shares out among invocations. Besides, `loss/sum_partials.wgsl` and
+//! `loss/emit_result.wgsl`.
 //!
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
@@ -14,15 +14,15 @@ use crate::graph::{Count, Loss, Tensor};
 /// Elements that one workgroup of a sum looks at before another one is started.
 const SHARE: usize = 8192;
 
-/// Workgroups of a sum, at most, unless their loops would be too long: as many as `sum_partials.wgsl`
+/// Workgroups of a sum, at most, unless their loops would be too long: as many as `loss/sum_partials.wgsl`
 /// has invocations.
 const GROUPS: usize = 256;
 
-const TREE_SUM: &Part = part!("tree_sum");
-const ELEMENTS: &Part = part!("items_are_elements");
-const FOUR: &Part = part!("items_of_four");
-const LOG1P: &Part = part!("log1p");
-const SOFTMAX_ROW: &Part = part!("softmax_row");
+const TREE_SUM: &Part = part!("shared/tree_sum");
+const ELEMENTS: &Part = part!("loss/items_are_elements");
+const FOUR: &Part = part!("loss/items_of_four");
+const LOG1P: &Part = part!("shared/log1p");
+const SOFTMAX_ROW: &Part = part!("softmax/row");
 
 /// Where a scalar goes: `operand[row · stride + column]`, where `row` is the step's row of the
 /// results table. Stride 0 makes it a fixed place; partial sums use stride and column 0.
@@ -84,10 +84,12 @@ impl ItemKind {
     /// The files that define `Piece`, and `item` but for rows.
     fn parts(self) -> &'static [&'static Part] {
         match self {
-            ItemKind::Row => &[part!("loss_piece_1"), LINE],
-            ItemKind::Element => &[part!("loss_piece_1"), ELEMENTS, part!("items_of_one")],
-            ItemKind::Four => &[part!("loss_piece_4"), ELEMENTS, FOUR],
-            ItemKind::FourInWords => &[part!("words"), part!("loss_piece_words"), ELEMENTS, FOUR],
+            ItemKind::Row => &[part!("loss/piece_1"), LINE],
+            ItemKind::Element => &[part!("loss/piece_1"), ELEMENTS, part!("loss/items_of_one")],
+            ItemKind::Four => &[part!("loss/piece_4"), ELEMENTS, FOUR],
+            ItemKind::FourInWords => {
+                &[part!("shared/words"), part!("loss/piece_words"), ELEMENTS, FOUR]
+            }
         }
     }
 }
@@ -170,7 +172,7 @@ pub fn count_groups(
 /// Turns of the loops of an item of a loss; `emits` if it writes its gradient.
 fn loss_turns(loss: Loss, columns: usize, emits: bool) -> Turns {
     let line = over_line(columns);
-    // `softmax_row.wgsl`: the largest logit, then the sum.
+    // `softmax/row.wgsl`: the largest logit, then the sum.
     let row = line + joining_line(columns) + line + joining_line(columns);
     match (loss, emits) {
         (Loss::SoftmaxCrossEntropy, false) => row,
@@ -192,7 +194,7 @@ fn count_turns(count: Count, columns: usize) -> Turns {
 }
 
 /// Turns of the loops of a workgroup that adds up `share` items, `at_a_time` together, and then what its
-/// invocations have (`tree_sum.wgsl`).
+/// invocations have (`shared/tree_sum.wgsl`).
 pub(super) fn sum_turns(share: usize, at_a_time: usize, item: Turns) -> Turns {
     Turns::of_loop(share.div_ceil(at_a_time), item) + tree_turns()
 }
@@ -214,7 +216,7 @@ pub fn value(
     let columns = shapes.of(predictions).columns();
     Launch {
         name: loss.name().into(),
-        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value")]),
+        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss/value")]),
         constants: constants_of(loss, columns),
         dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.mean_over)),
         operands: value_operands(predictions, targets, to),
@@ -244,7 +246,7 @@ pub fn value_and_gradient(
     operands.push(("gradient", Operand::Tensor(gradient)));
     Launch {
         name: format!("{} + gradient", loss.name()),
-        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss_value_and_gradient")]),
+        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss/value_and_gradient")]),
         constants: constants_of(loss, columns),
         dims: vec![
             word(items.count),
@@ -275,7 +277,7 @@ pub fn gradient(
     let columns = shapes.of(predictions).columns();
     Launch {
         name: format!("{}_grad", loss.name()),
-        parts: parts_of_loss(loss, items.kind, &[part!("loss_gradient")]),
+        parts: parts_of_loss(loss, items.kind, &[part!("loss/gradient")]),
         constants: constants_of(loss, columns),
         dims: vec![word(items.count), word(columns), reciprocal(items.mean_over).to_bits()],
         operands: vec![
@@ -301,20 +303,20 @@ pub fn count(
     groups: usize,
 ) -> Launch {
     let (name, part) = match count {
-        Count::Correct => ("count_correct", part!("count_correct")),
-        Count::CorrectBinary => ("count_correct_binary", part!("count_correct_binary")),
+        Count::Correct => ("count_correct", part!("loss/count_correct")),
+        Count::CorrectBinary => ("count_correct_binary", part!("loss/count_correct_binary")),
         Count::CorrectProbabilities => {
-            ("count_correct_probabilities", part!("count_correct_probabilities"))
+            ("count_correct_probabilities", part!("loss/count_correct_probabilities"))
         }
         // The items of these losses, without the division by their number.
-        Count::AbsoluteError => ("sum_absolute_error", part!("loss_mean_absolute_error")),
-        Count::SquaredError => ("sum_squared_error", part!("loss_mean_squared_error")),
+        Count::AbsoluteError => ("sum_absolute_error", part!("loss/mean_absolute_error")),
+        Count::SquaredError => ("sum_squared_error", part!("loss/mean_squared_error")),
     };
     let columns = shapes.of(predictions).columns();
     let rows = count_of_rows(count).then(|| ("LINE_LANES", line_lanes(columns) as f64));
     Launch {
         name: name.into(),
-        parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss_value")]].concat(),
+        parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss/value")]].concat(),
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
@@ -328,7 +330,7 @@ pub fn count(
 pub fn sum_partials(partials: Tensor, n: usize, to: Destination) -> Launch {
     Launch {
         name: "sum_partials".into(),
-        parts: vec![PRELUDE, TREE_SUM, part!("sum_partials")],
+        parts: vec![PRELUDE, TREE_SUM, part!("loss/sum_partials")],
         constants: vec![],
         dims: vec![word(n), to.stride, to.column],
         operands: vec![("partials", Operand::Tensor(partials)), ("value", to.operand)],
@@ -342,7 +344,7 @@ pub fn sum_partials(partials: Tensor, n: usize, to: Destination) -> Launch {
 pub fn emit(scalar: Tensor, to: Destination) -> Launch {
     Launch {
         name: "emit_result".into(),
-        parts: vec![PRELUDE, part!("emit_result")],
+        parts: vec![PRELUDE, part!("loss/emit_result")],
         constants: vec![],
         dims: vec![to.stride, to.column],
         operands: vec![("scalar", Operand::Tensor(scalar)), ("value", to.operand)],
@@ -355,13 +357,13 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
 /// The prelude, the files that define `item` for a loss, and the `main` ones.
 fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'static Part> {
     let of_loss: &[&Part] = match loss {
-        Loss::MeanSquaredError => &[part!("loss_mean_squared_error")],
-        Loss::MeanAbsoluteError => &[part!("loss_mean_absolute_error")],
-        Loss::Huber { .. } => &[part!("loss_huber")],
-        Loss::BinaryCrossEntropy => &[LOG1P, part!("loss_binary_cross_entropy")],
-        Loss::SoftmaxCrossEntropy => &[LOG1P, SOFTMAX_ROW, part!("loss_softmax_cross_entropy")],
+        Loss::MeanSquaredError => &[part!("loss/mean_squared_error")],
+        Loss::MeanAbsoluteError => &[part!("loss/mean_absolute_error")],
+        Loss::Huber { .. } => &[part!("loss/huber")],
+        Loss::BinaryCrossEntropy => &[LOG1P, part!("loss/binary_cross_entropy")],
+        Loss::SoftmaxCrossEntropy => &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy")],
         Loss::SoftmaxCrossEntropyProbabilities => {
-            &[LOG1P, SOFTMAX_ROW, part!("loss_softmax_cross_entropy_probabilities")]
+            &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy_probabilities")]
         }
     };
     [&[PRELUDE], kind.parts(), of_loss, main].concat()
@@ -377,7 +379,7 @@ fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {
     }
 }
 
-/// The words of `Dims` in `loss_value.wgsl`.
+/// The words of `Dims` in `loss/value.wgsl`.
 fn value_dims(
     shapes: Shapes<'_>,
     items: Items,

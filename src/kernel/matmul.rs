@@ -1,5 +1,5 @@
 //! Matrix products in the three layouts that training needs, with their epilogues: the parts of
-//! `matmul_dims.wgsl`, and `matmul_join.wgsl`.
+//! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Epilogue {
 /// to compile, but in the result only where they split the sum into different parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tiling {
-    /// `matmul_registers.wgsl`: invocations read A and B from memory.
+    /// `matmul/registers.wgsl`: invocations read A and B from memory.
     Registers {
         /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
         /// 64 invocations, each reading what it needs.
@@ -42,7 +42,7 @@ pub enum Tiling {
         /// four numbers. Software drivers take as long for such a load as for one of 32 bits.
         words: bool,
     },
-    /// `matmul_shared.wgsl`: a workgroup reads A and B into workgroup memory.
+    /// `matmul/shared.wgsl`: a workgroup reads A and B into workgroup memory.
     Shared {
         /// Invocations along each side of a workgroup: 8 or 16.
         side: u32,
@@ -129,10 +129,10 @@ impl Tiling {
         match self {
             Tiling::Registers { subgroup, strips, halves, .. } => {
                 let rows: &Part = match subgroup {
-                    _ if halves => part!("matmul_rows_halves"),
-                    None => part!("matmul_rows_alone"),
-                    Some(4) => part!("matmul_rows_subgroup_4"),
-                    Some(_) => part!("matmul_rows_subgroup_8"),
+                    _ if halves => part!("matmul/rows_halves"),
+                    None => part!("matmul/rows_alone"),
+                    Some(4) => part!("matmul/rows_subgroup_4"),
+                    Some(_) => part!("matmul/rows_subgroup_8"),
                 };
                 let lanes = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
                 let across = subgroup.unwrap_or(ALONE_ACROSS) / if halves { 2 } else { 1 };
@@ -142,7 +142,7 @@ impl Tiling {
                     ("STRIPS", strips.into()),
                     ("GROUP", GROUP.into()),
                 ];
-                (part!("matmul_registers"), Some(rows), constants)
+                (part!("matmul/registers"), Some(rows), constants)
             }
             Tiling::Shared { side } => {
                 let constants = vec![
@@ -150,7 +150,7 @@ impl Tiling {
                     ("ACROSS", side.into()),
                     ("GROUP", GROUP_SHARED.into()),
                 ];
-                (part!("matmul_shared"), Some(part!("matmul_rows_alone")), constants)
+                (part!("matmul/shared"), Some(part!("matmul/rows_alone")), constants)
             }
         }
     }
@@ -256,20 +256,20 @@ pub fn matmul_in_parts(
     match sums.zip(product.column_sums) {
         Some((sums, column_sums)) => {
             join.name.push_str(" + column sums");
-            join.parts.push(part!("matmul_join_columns"));
+            join.parts.push(part!("matmul/join_columns"));
             join.operands.push(("sums", Operand::Tensor(sums)));
             join.operands.push(("column_sums", Operand::Tensor(column_sums)));
             join.turns = join.turns + joining_turns(parts);
             invocations += n;
         }
-        None => join.parts.push(part!("matmul_join_columns_none")),
+        None => join.parts.push(part!("matmul/join_columns_none")),
     }
-    join.parts.push(part!("matmul_join"));
+    join.parts.push(part!("matmul/join"));
     join.workgroups = invocations.div_ceil(WORKGROUP);
     [first, join]
 }
 
-/// Turns of the loop that adds up `parts` in `matmul_join.wgsl`, or in `matmul_join_columns.wgsl`.
+/// Turns of the loop that adds up `parts` in `matmul/join.wgsl`, or in `matmul/join_columns.wgsl`.
 fn joining_turns(parts: usize) -> Turns {
     Turns::of_loop(parts, Turns::NONE)
 }
@@ -281,14 +281,14 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
     let share = share(k, parts);
     let (of_layout, name): (&Part, _) = match layout {
-        Layout::NN => (part!("matmul_nn"), "matmul_nn"),
-        Layout::NT => (part!("matmul_nt"), "matmul_nt"),
-        Layout::TN => (part!("matmul_tn"), "matmul_tn"),
+        Layout::NN => (part!("matmul/nn"), "matmul_nn"),
+        Layout::NT => (part!("matmul/nt"), "matmul_nt"),
+        Layout::TN => (part!("matmul/tn"), "matmul_tn"),
     };
     let (main, rows, constants) = tiling.parts();
     let mut launch = Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("matmul_dims"), part!("matmul_block")],
+        parts: vec![PRELUDE, part!("matmul/dims"), part!("matmul/block")],
         constants,
         dims: [m, n, k, across, down, share].map(word).to_vec(),
         operands: vec![
@@ -307,10 +307,10 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     match column_sums {
         Some(sums) => {
             launch.name.push_str(" + column sums");
-            launch.parts.push(part!("matmul_columns"));
+            launch.parts.push(part!("matmul/columns"));
             launch.operands.push(("column_sums", Operand::Tensor(sums)));
         }
-        None => launch.parts.push(part!("matmul_columns_none")),
+        None => launch.parts.push(part!("matmul/columns_none")),
     }
     launch.parts.extend(rows);
     launch.parts.extend([of_layout, main]);
@@ -342,9 +342,9 @@ impl Pieces {
 
     fn part(self) -> &'static Part {
         match self {
-            Pieces::Ones => part!("matmul_piece_1"),
-            Pieces::Fours => part!("matmul_piece_4"),
-            Pieces::Eights => part!("matmul_piece_words"),
+            Pieces::Ones => part!("matmul/piece_1"),
+            Pieces::Fours => part!("matmul/piece_4"),
+            Pieces::Eights => part!("matmul/piece_words"),
         }
     }
 }
@@ -362,34 +362,34 @@ fn access(
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
     if words {
-        parts.push(part!("words"));
+        parts.push(part!("shared/words"));
     }
     parts.push(match a.is_multiple_of(4) {
-        true if words => part!("matmul_a_words"),
-        true => part!("matmul_a_vector"),
-        false => part!("matmul_a_scalar"),
+        true if words => part!("matmul/a_words"),
+        true => part!("matmul/a_vector"),
+        false => part!("matmul/a_scalar"),
     });
     let eights = pieces == Pieces::Eights && !along_k;
     parts.push(match b.is_multiple_of(4) {
-        true if eights => part!("matmul_b_words_8"),
-        true if words => part!("matmul_b_words"),
-        true => part!("matmul_b_vector"),
-        false => part!("matmul_b_scalar"),
+        true if eights => part!("matmul/b_words_8"),
+        true if words => part!("matmul/b_words"),
+        true => part!("matmul/b_vector"),
+        false => part!("matmul/b_scalar"),
     });
     match tiling {
         Tiling::Shared { .. } => {}
         Tiling::Registers { columns: 8, .. } => {
-            parts.push(part!("matmul_width_8"));
+            parts.push(part!("matmul/width_8"));
             match along_k {
-                true => parts.push(part!("matmul_blocks_along")),
-                false if eights => parts.push(part!("matmul_blocks_across")),
-                false => parts.extend([part!("matmul_blocks_across"), part!("matmul_b_pair")]),
+                true => parts.push(part!("matmul/blocks_along")),
+                false if eights => parts.push(part!("matmul/blocks_across")),
+                false => parts.extend([part!("matmul/blocks_across"), part!("matmul/b_pair")]),
             }
             if pieces != Pieces::Eights {
-                parts.push(part!("matmul_piece_pair"));
+                parts.push(part!("matmul/piece_pair"));
             }
         }
-        Tiling::Registers { .. } => parts.push(part!("matmul_width_4")),
+        Tiling::Registers { .. } => parts.push(part!("matmul/width_4")),
     }
     parts
 }
@@ -397,20 +397,20 @@ fn access(
 /// Adds the epilogue to a product that is written in `pieces`.
 fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     let (part, function): (&Part, _) = match epilogue {
-        Epilogue::None => (part!("matmul_epilogue_none"), None),
-        Epilogue::Activation(function) => (part!("matmul_epilogue_activation"), Some(function)),
-        Epilogue::Bias(_, None) => (part!("matmul_epilogue_bias"), None),
+        Epilogue::None => (part!("matmul/epilogue_none"), None),
+        Epilogue::Activation(function) => (part!("matmul/epilogue_activation"), Some(function)),
+        Epilogue::Bias(_, None) => (part!("matmul/epilogue_bias"), None),
         Epilogue::Bias(_, Some(function)) => {
-            (part!("matmul_epilogue_bias_activation"), Some(function))
+            (part!("matmul/epilogue_bias_activation"), Some(function))
         }
-        Epilogue::Mask(function, _) => (part!("matmul_epilogue_mask"), Some(function)),
+        Epilogue::Mask(function, _) => (part!("matmul/epilogue_mask"), Some(function)),
     };
     let masked = matches!(epilogue, Epilogue::Mask(..));
     launch.parts.push(match pieces {
-        Pieces::Eights if masked => part!("matmul_saved_words"),
-        Pieces::Eights => part!("matmul_saved_words_none"),
-        _ if masked => part!("matmul_saved"),
-        _ => part!("matmul_saved_none"),
+        Pieces::Eights if masked => part!("matmul/saved_words"),
+        Pieces::Eights => part!("matmul/saved_words_none"),
+        _ if masked => part!("matmul/saved"),
+        _ => part!("matmul/saved_none"),
     });
     match epilogue {
         Epilogue::Bias(bias, _) => {
@@ -428,15 +428,15 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     }
     match function {
         None => {}
-        Some(Unary::Relu) => launch.parts.push(part!("matmul_function_relu")),
+        Some(Unary::Relu) => launch.parts.push(part!("matmul/function_relu")),
         Some(Unary::LeakyRelu { slope }) => {
-            launch.parts.push(part!("matmul_function_leaky_relu"));
+            launch.parts.push(part!("matmul/function_leaky_relu"));
             launch.constants.push(("SLOPE", slope.into()));
         }
         Some(function) => {
             let any: &Part = match pieces {
-                Pieces::Ones => part!("matmul_function_any_1"),
-                Pieces::Fours | Pieces::Eights => part!("matmul_function_any_4"),
+                Pieces::Ones => part!("matmul/function_any_1"),
+                Pieces::Fours | Pieces::Eights => part!("matmul/function_any_4"),
             };
             launch.parts.extend([ACTIVATION, any]);
             launch.constants.extend(elementwise::function(function));

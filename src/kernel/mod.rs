@@ -50,11 +50,11 @@ macro_rules! part {
 pub(crate) use part;
 
 /// The prelude: the step record, workgroup numbering, the test for finite numbers.
-pub(crate) const PRELUDE: &Part = part!("prelude");
+pub(crate) const PRELUDE: &Part = part!("shared/prelude");
 
 /// The sum of the gradients of two groups of micro-batches; launched by
 /// [`train::Parallel`](crate::train) outside any plan.
-pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("gradient_sum")];
+pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("update/gradient_sum")];
 
 /// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
 pub const WORKGROUP: usize = 64;

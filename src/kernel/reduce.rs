@@ -1,5 +1,5 @@
-//! Sums, means and maxima over neighbouring axes, and what undoes them: `reduce_each.wgsl`,
-//! `reduce_tree.wgsl`, `expand.wgsl`, `max_grad.wgsl`.
+//! Sums, means and maxima over neighbouring axes, and what undoes them: `reduce/each.wgsl`,
+//! `reduce/tree.wgsl`, `reduce/expand.wgsl`, `reduce/max_grad.wgsl`.
 
 use super::elementwise::workgroups;
 use super::softmax::INVOCATIONS;
@@ -12,18 +12,18 @@ const SHORT: usize = 16;
 /// From this many outputs on, one invocation each keeps a large GPU busy.
 const MANY: usize = 32_768;
 
-/// Neighbouring outputs per workgroup of `reduce_tree.wgsl`, at most: 128 bytes of a row.
+/// Neighbouring outputs per workgroup of `reduce/tree.wgsl`, at most: 128 bytes of a row.
 const COLUMNS: usize = 32;
 
-/// `BLOCK` of `reduce_tree.wgsl`.
+/// `BLOCK` of `reduce/tree.wgsl`.
 const BLOCK: usize = 32;
 
 /// How a reduction lies on invocations.
 #[derive(Clone, Copy)]
 enum Variant {
-    /// `reduce_each.wgsl`: an invocation per output.
+    /// `reduce/each.wgsl`: an invocation per output.
     Each,
-    /// `reduce_tree.wgsl`: a workgroup for so many neighbouring outputs.
+    /// `reduce/tree.wgsl`: a workgroup for so many neighbouring outputs.
     Tree { columns: usize },
 }
 
@@ -126,11 +126,11 @@ fn launch(
     let mut constants = vec![("MAXIMUM", maximum)];
     let mut dims = vec![word(outer), word(span), word(inner), factor.to_bits()];
     let (part, workgroups): (&'static Part, _) = match variant {
-        Variant::Each => (part!("reduce_each"), workgroups(word(outer * inner))),
+        Variant::Each => (part!("reduce/each"), workgroups(word(outer * inner))),
         Variant::Tree { columns } => {
             constants.push(("COLUMNS", columns as f64));
             dims.extend([word(share), word(parts)]);
-            (part!("reduce_tree"), outer * parts * inner.div_ceil(columns))
+            (part!("reduce/tree"), outer * parts * inner.div_ceil(columns))
         }
     };
     Launch {
@@ -158,7 +158,7 @@ pub fn expand(
     let count = shapes.elements(out);
     Launch {
         name: "expand".into(),
-        parts: vec![PRELUDE, part!("expand")],
+        parts: vec![PRELUDE, part!("reduce/expand")],
         constants: vec![],
         dims: vec![count, word(view.span), word(view.inner), scale.to_bits()],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
@@ -184,7 +184,7 @@ pub fn max_grad(
     let over_span = Turns::of_loop(view.span.div_ceil(INVOCATIONS), Turns::NONE);
     Launch {
         name: "max_grad".into(),
-        parts: vec![PRELUDE, part!("max_grad")],
+        parts: vec![PRELUDE, part!("reduce/max_grad")],
         constants: vec![],
         dims: vec![word(view.outer), word(view.span), word(view.inner)],
         operands: vec![

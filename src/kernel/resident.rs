@@ -1,6 +1,6 @@
 //! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
-//! gradients and the optimizer's state stay in the registers of its lanes (`resident.wgsl.jinja`), or
-//! in memory if they are too many (`resident_memory.wgsl.jinja`), where several workgroups may share the
+//! gradients and the optimizer's state stay in the registers of its lanes (`whole_step/registers.wgsl.jinja`), or
+//! in memory if they are too many (`whole_step/memory.wgsl.jinja`), where several workgroups may share the
 //! rows of a mini-batch and take a dispatch for each. Both are templates that are rendered for a [`Net`];
 //! in the former every weight is a variable with a name of its own.
 

@@ -1,5 +1,5 @@
-//! Copies of rows (slices along the first axis) named by index: `gather.wgsl`,
-//! `gather_grad.wgsl`, `batch.wgsl`, `batch_pair.wgsl`.
+//! Copies of rows (slices along the first axis) named by index: `rows/gather.wgsl`,
+//! `rows/gather_grad.wgsl`, `rows/batch.wgsl`, `rows/batch_pair.wgsl`.
 
 use super::elementwise::workgroups;
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, longest_share, part, word};
@@ -18,7 +18,7 @@ pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> La
     let count = shapes.elements(out);
     Launch {
         name: "gather".into(),
-        parts: vec![PRELUDE, part!("gather")],
+        parts: vec![PRELUDE, part!("rows/gather")],
         constants: vec![],
         dims: vec![count, width, rows],
         operands: vec![
@@ -32,7 +32,7 @@ pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> La
     }
 }
 
-/// `BLOCK` of `gather_grad.wgsl`.
+/// `BLOCK` of `rows/gather_grad.wgsl`.
 const BLOCK: usize = 32;
 
 /// Turns of the loops of [`gather_grad`] over `share` indices.
@@ -65,7 +65,7 @@ pub fn gather_grad(
     let share = n.div_ceil(parts);
     Launch {
         name: "gather_grad".into(),
-        parts: vec![PRELUDE, part!("gather_grad")],
+        parts: vec![PRELUDE, part!("rows/gather_grad")],
         constants: vec![],
         dims: vec![count, width, word(n), word(share), word(parts)],
         operands: vec![
@@ -87,7 +87,7 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bo
     let count = shapes.elements(out) / piece;
     Launch {
         name: "batch".into(),
-        parts: vec![PRELUDE, x_part(piece), part!("batch")],
+        parts: vec![PRELUDE, x_part(piece), part!("rows/batch")],
         constants: vec![],
         dims: vec![count, width / piece, rows, shapes.elements(order)],
         operands: vec![
@@ -112,17 +112,17 @@ fn words_per_piece(width: u32, long: bool) -> u32 {
 
 fn x_part(piece: u32) -> &'static Part {
     match piece {
-        8 => part!("batch_x_8"),
-        4 => part!("batch_x_4"),
-        _ => part!("batch_x_1"),
+        8 => part!("rows/batch_x_8"),
+        4 => part!("rows/batch_x_4"),
+        _ => part!("rows/batch_x_1"),
     }
 }
 
 fn t_part(piece: u32) -> &'static Part {
     match piece {
-        8 => part!("batch_t_8"),
-        4 => part!("batch_t_4"),
-        _ => part!("batch_t_1"),
+        8 => part!("rows/batch_t_8"),
+        4 => part!("rows/batch_t_4"),
+        _ => part!("rows/batch_t_1"),
     }
 }
 
@@ -144,7 +144,7 @@ pub fn batch_pair(
     let n = shapes.elements(order);
     Launch {
         name: "batch_pair".into(),
-        parts: vec![PRELUDE, x_part(x_piece), t_part(t_piece), part!("batch_pair")],
+        parts: vec![PRELUDE, x_part(x_piece), t_part(t_piece), part!("rows/batch_pair")],
         constants: vec![],
         dims: vec![x_count, x_width, x_rows, t_count, t_width, t_rows, n],
         operands: vec![

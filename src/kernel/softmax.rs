@@ -1,11 +1,11 @@
-//! Softmax along one axis: `softmax.wgsl`, `log_softmax.wgsl` and their gradients, all on the view
-//! of `softmax_view.wgsl`, each line shared out among invocations by `line.wgsl`.
+//! Softmax along one axis: `softmax/softmax.wgsl`, `softmax/log_softmax.wgsl` and their gradients, all on the view
+//! of `softmax/view.wgsl`, each line shared out among invocations by `shared/line.wgsl`.
 
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, part, word};
 use crate::graph::Tensor;
 
 /// Sharing a line out among invocations; whoever includes it sets the constant `LINE_LANES`.
-pub(super) const LINE: &Part = part!("line");
+pub(super) const LINE: &Part = part!("shared/line");
 
 /// Invocations per workgroup of the kernels that share lines out.
 pub(super) const INVOCATIONS: usize = 256;
@@ -13,8 +13,8 @@ pub(super) const INVOCATIONS: usize = 256;
 /// Elements of a line that one invocation takes before another one helps.
 const ELEMENTS: usize = 16;
 
-const VIEW: &Part = part!("softmax_view");
-const LOG1P: &Part = part!("log1p");
+const VIEW: &Part = part!("softmax/view");
+const LOG1P: &Part = part!("shared/log1p");
 
 /// How many invocations share a line of `span` elements: the constant `LINE_LANES`, a power of two.
 pub(super) fn line_lanes(span: usize) -> usize {
@@ -33,21 +33,21 @@ pub(super) fn joining_line(span: usize) -> Turns {
 
 /// `out = softmax(x)` along `axis`.
 pub fn softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
-    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax")];
+    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax/softmax")];
     let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
     along(shapes, "softmax", parts, axis, operands, out, forward_turns)
 }
 
 /// `out = ln softmax(x)` along `axis`.
 pub fn log_softmax(shapes: Shapes<'_>, axis: usize, x: Tensor, out: Tensor) -> Launch {
-    let parts = vec![PRELUDE, LOG1P, LINE, VIEW, part!("log_softmax")];
+    let parts = vec![PRELUDE, LOG1P, LINE, VIEW, part!("softmax/log_softmax")];
     let operands = vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))];
     along(shapes, "log_softmax", parts, axis, operands, out, forward_turns)
 }
 
 /// `out = y·(dy - Σ y·dy)` along `axis`; `y` is the softmax.
 pub fn softmax_grad(shapes: Shapes<'_>, axis: usize, y: Tensor, dy: Tensor, out: Tensor) -> Launch {
-    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax_grad")];
+    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax/softmax_grad")];
     along(shapes, "softmax_grad", parts, axis, grad_operands(y, dy, out), out, backward_turns)
 }
 
@@ -59,7 +59,7 @@ pub fn log_softmax_grad(
     dy: Tensor,
     out: Tensor,
 ) -> Launch {
-    let parts = vec![PRELUDE, LINE, VIEW, part!("log_softmax_grad")];
+    let parts = vec![PRELUDE, LINE, VIEW, part!("softmax/log_softmax_grad")];
     along(shapes, "log_softmax_grad", parts, axis, grad_operands(y, dy, out), out, backward_turns)
 }
 

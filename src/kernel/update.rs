@@ -1,6 +1,6 @@
-//! The update pass, one dispatch per chunk of the parameter arenas: `update_sgd.wgsl`,
-//! `update_momentum.wgsl`, `update_adam.wgsl`, with `update_guard.wgsl` and `update_clip.wgsl`; and
-//! the norm that clipping needs, `norm_partials.wgsl` and `norm_clip.wgsl`.
+//! The update pass, one dispatch per chunk of the parameter arenas: `update/sgd.wgsl`,
+//! `update/momentum.wgsl`, `update/adam.wgsl`, with `update/guard.wgsl` and `update/clip.wgsl`; and
+//! the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`.
 
 use super::elementwise::workgroups;
 use super::loss::{self, Destination};
@@ -8,11 +8,11 @@ use super::softmax::INVOCATIONS;
 use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, word};
 use crate::graph::{Tensor, UpdateRule};
 
-const GUARD: &Part = part!("update_guard");
-const NORM: &Part = part!("norm");
-const TREE_NORM: &Part = part!("tree_norm");
+const GUARD: &Part = part!("update/guard");
+const NORM: &Part = part!("shared/norm");
+const TREE_NORM: &Part = part!("shared/tree_norm");
 
-/// Words of `Norm` in `norm.wgsl`.
+/// Words of `Norm` in `shared/norm.wgsl`.
 pub const NORM_WORDS: usize = 2;
 
 /// Words of the factors that [`norm_clip`] finds.
@@ -33,17 +33,17 @@ pub fn update(
     let main = match rule {
         UpdateRule::Sgd { weight_decay } => {
             dims.push(weight_decay.to_bits());
-            part!("update_sgd")
+            part!("update/sgd")
         }
         UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
             dims.extend([weight_decay, momentum].map(f32::to_bits));
             constants.push(("NESTEROV", f64::from(u8::from(nesterov))));
-            part!("update_momentum")
+            part!("update/momentum")
         }
         UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
             dims.extend([weight_decay, beta1, beta2, epsilon].map(f32::to_bits));
             constants.push(("DECOUPLED", f64::from(u8::from(decoupled))));
-            part!("update_adam")
+            part!("update/adam")
         }
     };
     let mut operands = vec![
@@ -59,10 +59,10 @@ pub fn update(
         operands.push(("state2", Operand::Arena(Arena::State2, chunk)));
     }
     let clipping = match clip {
-        None => part!("update_no_clip"),
+        None => part!("update/no_clip"),
         Some(factors) => {
             operands.push(("factors", Operand::Tensor(factors)));
-            part!("update_clip")
+            part!("update/clip")
         }
     };
     Launch {
@@ -83,7 +83,7 @@ pub fn norm_groups(count: usize, most: u64) -> usize {
     loss::partials(count / 4, count, most, norm_turns)
 }
 
-/// Turns of the loops over `share` items that a workgroup joins (`tree_norm.wgsl`, as `tree_sum.wgsl`).
+/// Turns of the loops over `share` items that a workgroup joins (`shared/tree_norm.wgsl`, as `shared/tree_sum.wgsl`).
 fn norm_turns(share: usize) -> Turns {
     loss::sum_turns(share, INVOCATIONS, Turns::NONE)
 }
@@ -100,7 +100,7 @@ pub fn norm_partials(
     let share = loss::share(count / 4, groups);
     Launch {
         name: "norm_partials".into(),
-        parts: vec![PRELUDE, NORM, TREE_NORM, part!("norm_partials")],
+        parts: vec![PRELUDE, NORM, TREE_NORM, part!("update/norm_partials")],
         constants: vec![],
         dims: vec![word(count / 4), word(share), word(offset)],
         operands: vec![
@@ -118,7 +118,7 @@ pub fn norm_partials(
 pub fn norm_clip(scratch: Tensor, n: usize, longest: f32, factors: Tensor) -> Launch {
     Launch {
         name: "norm_clip".into(),
-        parts: vec![PRELUDE, NORM, TREE_NORM, part!("norm_clip")],
+        parts: vec![PRELUDE, NORM, TREE_NORM, part!("update/norm_clip")],
         constants: vec![("CLIP_NORM", f64::from(longest))],
         dims: vec![word(n)],
         operands: vec![

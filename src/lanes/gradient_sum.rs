@@ -1,4 +1,4 @@
-//! Sums of the gradients of micro-batches on one device; `shaders/gradient_sum.wgsl`.
+//! Sums of the gradients of micro-batches on one device; `shaders/update/gradient_sum.wgsl`.
 //!
 //! The arena of gradients holds the sum at hand. Sums that wait for their sibling in the
 //! [tree](super::tree) lie in blocks, buffers of the same layout; blocks of other lanes are written

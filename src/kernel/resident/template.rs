@@ -16,19 +16,19 @@ macro_rules! template {
 
 /// The templates that others include.
 pub(super) const INCLUDED: [&Part; 5] = [
-    template!("resident_run"),
-    template!("resident_sums"),
-    template!("resident_update"),
-    template!("resident_loss"),
-    template!("resident_memory_loss"),
+    template!("whole_step/run"),
+    template!("whole_step/sums"),
+    template!("whole_step/update"),
+    template!("whole_step/registers_loss"),
+    template!("whole_step/memory_loss"),
 ];
 
 impl Net {
     /// The file that is rendered.
     pub(super) fn template(&self) -> &'static Part {
         match self.held {
-            Held::Registers => template!("resident"),
-            Held::Memory => template!("resident_memory"),
+            Held::Registers => template!("whole_step/registers"),
+            Held::Memory => template!("whole_step/memory"),
         }
     }
 
@@ -58,19 +58,19 @@ impl Net {
         let activation = elementwise::ACTIVATION
             .source
             .replace("override SLOPE: f32;", "const SLOPE: f32 = 0.0;");
-        let mut parts = vec![PRELUDE.source, part!("log1p").source, &activation];
+        let mut parts = vec![PRELUDE.source, part!("shared/log1p").source, &activation];
         if self.clip {
-            parts.push(part!("norm").source);
+            parts.push(part!("shared/norm").source);
         }
         if self.held == Held::Memory {
             let rows: &Part = match self.lanes {
-                _ if !self.subgroups => part!("matmul_rows_alone"),
-                4 => part!("matmul_rows_subgroup_4"),
-                _ => part!("matmul_rows_subgroup_8"),
+                _ if !self.subgroups => part!("matmul/rows_alone"),
+                4 => part!("matmul/rows_subgroup_4"),
+                _ => part!("matmul/rows_subgroup_8"),
             };
-            parts.extend([part!("matmul_block").source, rows.source]);
+            parts.extend([part!("matmul/block").source, rows.source]);
             if self.words {
-                parts.push(part!("words").source);
+                parts.push(part!("shared/words").source);
             }
         }
         parts.push(&text);
@@ -214,7 +214,7 @@ impl Net {
     }
 }
 
-/// A function of `x` and its derivative from `saved`, in the words of `activation.wgsl`; its
+/// A function of `x` and its derivative from `saved`, in the words of `elementwise/activation.wgsl`; its
 /// `activate` would bring the code of all functions to each of many calls.
 fn formulas(function: Unary) -> (String, String) {
     let (forward, derivative) = match function {

@@ -150,11 +150,7 @@ enum Moment {
 }
 
 impl<'c, T: Trainee> Run<'c, T> {
-    pub(crate) fn new(
-        trainee: T,
-        start: Start,
-        callbacks: Vec<&'c mut dyn Callback>,
-    ) -> Self {
+    pub(crate) fn new(trainee: T, start: Start, callbacks: Vec<&'c mut dyn Callback>) -> Self {
         Self {
             trainee,
             callbacks,

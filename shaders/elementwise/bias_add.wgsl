@@ -1,0 +1,25 @@
+// Parts: shared/prelude.
+//
+// out[r, c] = x[r, c] + bias[c]. x and out are …×columns, count elements; bias is columns.
+
+struct Dims {
+    count: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    if (i < dims.count) {
+        out[i] = x[i] + bias[i % dims.columns];
+    }
+}

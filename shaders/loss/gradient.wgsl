@@ -1,0 +1,34 @@
+// Parts: shared/line, shared/log1p, shared/prelude, shared/words, softmax/row, loss/binary_cross_entropy,
+// loss/huber, loss/items_are_elements, loss/items_of_four, loss/items_of_one, loss/mean_absolute_error,
+// loss/mean_squared_error, loss/piece_1, loss/piece_4, loss/piece_words, loss/softmax_cross_entropy,
+// loss/softmax_cross_entropy_probabilities.
+//
+// gradient = scale · upstream · ∂ Σ item(i) / ∂ predictions. A file of the loss before this one says
+// what an item is. An item has LINE_LANES invocations; scale is 1 / the number of elements or of rows,
+// since losses are means.
+
+struct Dims {
+    items: u32,
+    columns: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(4) var<storage, read> upstream: array<f32>;
+@group(0) @binding(5) var<storage, read_write> gradient: array<Piece>;
+
+const EMITS: bool = true;
+
+fn emit(index: u32, value: Piece) {
+    gradient[index] = value;
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * (256u / LINE_LANES) + lane / LINE_LANES;
+    _ = item(i, i < dims.items, lane, upstream[0] * dims.scale);
+}

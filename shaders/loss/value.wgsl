@@ -1,0 +1,47 @@
+// Parts: shared/line, shared/log1p, shared/prelude, shared/tree_sum, shared/words, softmax/row,
+// loss/binary_cross_entropy, loss/count_correct, loss/count_correct_binary, loss/count_correct_probabilities,
+// loss/huber, loss/items_are_elements, loss/items_of_four, loss/items_of_one, loss/mean_absolute_error,
+// loss/mean_squared_error, loss/piece_1, loss/piece_4, loss/piece_words, loss/softmax_cross_entropy,
+// loss/softmax_cross_entropy_probabilities.
+//
+// value = factor · Σ item(i) over all items. A file of the loss or count before this one says
+// what an item is. Workgroup g sums share items from g·share on and writes its sum to
+// value[g + result_row · result_stride + result_column].
+
+struct Dims {
+    items: u32,
+    columns: u32,
+    share: u32,
+    factor: f32,
+    result_stride: u32,
+    result_column: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(4) var<storage, read_write> value: array<f32>;
+
+// No gradient is wanted.
+const EMITS: bool = false;
+
+fn emit(index: u32, gradient: Piece) {}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = flat_workgroup(workgroup, workgroups);
+    let end = min((group + 1u) * dims.share, dims.items);
+    var sum = 0.0;
+    for (var first = group * dims.share; first < end; first += LANES / LINE_LANES) {
+        let i = first + lane / LINE_LANES;
+        sum += item(i, i < end, lane, 0.0);
+    }
+    let total = tree_sum(lane, sum);
+    // Every workgroup has items, but for the surplus of the dispatch.
+    if (lane == 0u && group * dims.share < dims.items) {
+        value[group + step.result_row * dims.result_stride + dims.result_column] = total * dims.factor;
+    }
+}

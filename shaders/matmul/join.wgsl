@@ -1,0 +1,34 @@
+// Parts: shared/prelude, elementwise/activation, matmul/epilogue_activation, matmul/epilogue_bias,
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_none, matmul/function_any_1,
+// matmul/function_any_4, matmul/function_leaky_relu, matmul/function_relu, matmul/join_columns,
+// matmul/join_columns_none, matmul/piece_1, matmul/piece_4, matmul/saved, matmul/saved_none.
+//
+// Adds up the parts of a product whose sum over k was split: C = epilogue(Σ parts). Parts are added
+// in their order. One invocation per piece of C, and one per column sum behind them.
+struct Dims {
+    m: u32,
+    n: u32,
+    parts: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> products: array<Piece>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let count = dims.m * dims.n / WIDTH;
+    if i >= count {
+        join_columns(i - count);
+        return;
+    }
+    var sum = Piece(0.0);
+    for (var part = 0u; part < dims.parts; part += 1u) {
+        sum += products[part * count + i];
+    }
+    out[i] = finish(sum, bias_piece(i % (dims.n / WIDTH)), saved_piece(i));
+}

@@ -1,0 +1,28 @@
+// Parts: shared/norm, shared/prelude, shared/tree_norm.
+//
+// factors[0] and factors[1], by which gradients are multiplied so that the norm of all together, of which
+// partials holds count parts, is at most CLIP_NORM: the second dispatch. One workgroup.
+
+struct Dims {
+    count: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> partials: array<Norm>;
+@group(0) @binding(2) var<storage, read_write> factors: array<f32>;
+
+override CLIP_NORM: f32;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    var mine = no_numbers();
+    for (var i = lane; i < dims.count; i += LANES) {
+        mine = joined(mine, partials[i]);
+    }
+    let all = tree_norm(lane, mine);
+    if (lane == 0u) {
+        let both = clip_factors(all, CLIP_NORM);
+        factors[0] = both.x;
+        factors[1] = both.y;
+    }
+}
