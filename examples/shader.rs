@@ -1,7 +1,9 @@
-//! Prints a shader, or writes all of them to a folder: as it is (WGSL), or as wgpu hands it to DirectX 12
-//! (HLSL), Metal (MSL) and Vulkan (SPIR-V). Needs no GPU.
+//! Lists the shaders, prints one, or writes all of them to a folder: as it is (WGSL), or as wgpu hands it to
+//! DirectX 12 (HLSL), Metal (MSL) and Vulkan (SPIR-V). Needs no GPU.
 //!
 //! ```sh
+//! cargo run --example shader
+//! cargo run --example shader -- softmax
 //! cargo run --example shader -- --to hlsl softmax
 //! cargo run --example shader -- --all --to msl FOLDER
 //! ```
@@ -31,14 +33,14 @@ struct Args {
     /// The language
     #[arg(long, value_enum, default_value_t = Language::Wgsl)]
     to: Language,
-    /// A shader's name or the beginning of several, or with --all a folder
-    #[arg(value_name = "NAME or FOLDER")]
-    what: String,
+    /// A shader's name or the beginning of several, or with --all a folder; without it, all names are listed
+    #[arg(value_name = "NAME or FOLDER", required_if_eq("all", "true"))]
+    what: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Language {
-    /// As wgrad has it, every part after the other
+    /// As wgrad has it, one file after the other
     Wgsl,
     /// DirectX 12, shader models 5.1 and 6
     Hlsl,
@@ -54,8 +56,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Outcome {
     let kernels = kernels();
+    let Some(what) = &args.what else {
+        kernels.iter().for_each(|kernel| println!("{}", kernel.name));
+        return Ok(());
+    };
     if args.all {
-        let folder = Path::new(&args.what);
+        let folder = Path::new(what);
         fs::create_dir_all(folder)?;
         for kernel in &kernels {
             for (ending, bytes) in written(kernel, args.to)? {
@@ -65,14 +71,14 @@ fn run(args: &Args) -> Outcome {
         println!("{} shaders in {}", kernels.len(), folder.display());
         return Ok(());
     }
-    let Some(kernel) = kernels.iter().find(|kernel| kernel.name == args.what) else {
+    let Some(kernel) = kernels.iter().find(|kernel| kernel.name == *what) else {
         let names = kernels.iter().map(|kernel| kernel.name.as_str());
-        let similar: Vec<&str> = names.filter(|name| name.starts_with(&args.what)).collect();
+        let similar: Vec<&str> = names.filter(|name| name.starts_with(what)).collect();
         let known = match similar.as_slice() {
             [] => "--all writes all there are".into(),
             similar => format!("there are:\n{}", similar.join("\n")),
         };
-        return Err(format!("no shader is named '{}'; {known}", args.what).into());
+        return Err(format!("no shader is named '{what}'; {known}").into());
     };
     let text = written(kernel, args.to)?.pop().map(|(_, bytes)| bytes).unwrap_or_default();
     std::io::stdout().write_all(&text)?;
@@ -82,7 +88,7 @@ fn run(args: &Args) -> Outcome {
 /// The kernel in a language: a file for each kind of device that gets one of its own, with its ending.
 fn written(kernel: &Kernel, to: Language) -> Outcome<Vec<(&'static str, Vec<u8>)>> {
     if to == Language::Wgsl {
-        return Ok(vec![("wgsl", kernel.text.clone().into_bytes())]);
+        return Ok(vec![("wgsl", kernel.with_marks().into_bytes())]);
     }
     let in_kernel = |error: String| format!("{}: {error}", kernel.name);
     let checked = Checked::new(kernel).map_err(in_kernel)?;

@@ -98,7 +98,7 @@ fn the_page_on_zero_values_is_true() {
         name: "page".into(),
         text: block("wgsl"),
         constants: Vec::new(),
-        files: Vec::new(),
+        parts: Vec::new(),
     };
     let checked = Checked::new(&kernel).unwrap();
     let hlsl = checked.hlsl(ShaderModel::V5_1).unwrap();

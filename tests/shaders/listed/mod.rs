@@ -8,6 +8,7 @@ mod nets;
 use std::collections::BTreeMap;
 
 use wgrad::graph::{Loss, Unary};
+use wgrad::kernel::Part;
 use wgrad::kernel::reflect::source;
 
 pub use launches::all_launches;
@@ -22,8 +23,21 @@ pub struct Kernel {
     pub text: String,
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
-    /// The names of the files that it is put together from, if it is not rendered from a template.
-    pub files: Vec<&'static str>,
+    /// The files that it is put together from, if it is not rendered from a template.
+    pub parts: Vec<&'static Part>,
+}
+
+impl Kernel {
+    /// Its WGSL, with a line before each file's that names it.
+    pub fn with_marks(&self) -> String {
+        if self.parts.is_empty() {
+            return self.text.clone();
+        }
+        let marked = |part: &&Part| {
+            format!("// ==== shaders/{}.wgsl\n\n{}", part.name, part.source.trim_start())
+        };
+        self.parts.iter().map(marked).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// All kernels; of those that differ in neither text nor constants, the first.
@@ -31,8 +45,8 @@ pub fn kernels() -> Vec<Kernel> {
     let launches = all_launches().into_iter().map(|launch| Kernel {
         name: file_name(&launch.name),
         text: source(&launch.parts),
-        files: launch.parts.iter().map(|part| part.name).collect(),
         constants: launch.constants,
+        parts: launch.parts,
     });
     let nets = resident_nets().into_iter().map(|net| {
         let exchange = if net.subgroups { "subgroups" } else { "workgroup memory" };
@@ -43,7 +57,7 @@ pub fn kernels() -> Vec<Kernel> {
             name: file_name(&format!("resident {held:?} {lanes} {exchange}{words} {loss} {rule}")),
             text: net.source().unwrap(),
             constants: Vec::new(),
-            files: Vec::new(),
+            parts: Vec::new(),
         }
     });
     let mut kernels: Vec<Kernel> = Vec::new();
