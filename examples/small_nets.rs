@@ -1,4 +1,4 @@
-//! Small nets through `fit`, with the kernels of their plans and with the resident kernels: time of the
+//! Small nets through `fit`, with the kernels of their plans and with the whole-step kernels: time of the
 //! first call (which compiles), and the median of the calls after it.
 //!
 //! ```sh
@@ -18,7 +18,7 @@ use wgrad::data::Dataset;
 use wgrad::prelude::*;
 use wgrad::train::Kernels;
 
-/// Small nets with the general kernels and with the resident ones
+/// Small nets with the general kernels and with the whole-step ones
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -31,7 +31,7 @@ struct Args {
     only: String,
     /// Without the general kernels
     #[arg(long)]
-    resident: bool,
+    whole_step: bool,
 }
 
 struct Case {
@@ -96,8 +96,9 @@ fn run(args: &Args) -> Outcome {
         }
         println!("{}", case.name);
         let epochs = if args.options.quick { case.epochs.div_ceil(10) } else { case.epochs };
-        'kernels: for kernels in [Kernels::Resident, Kernels::ResidentInMemory, Kernels::General] {
-            if args.resident && kernels == Kernels::General {
+        'kernels: for kernels in [Kernels::WholeStep, Kernels::WholeStepInMemory, Kernels::General]
+        {
+            if args.whole_step && kernels == Kernels::General {
                 continue;
             }
             let mut times = Vec::new();
@@ -105,7 +106,7 @@ fn run(args: &Args) -> Outcome {
             for _ in 0..rounds + 1 {
                 let compile = Compile::new(case.loss, case.optimizer.clone()).kernels(kernels);
                 let mut model = match case.net.clone().compile_blocking(&gpu, compile) {
-                    Err(error) if kernels == Kernels::Resident => {
+                    Err(error) if kernels == Kernels::WholeStep => {
                         println!("  {kernels:?}: {error}");
                         continue 'kernels;
                     }

@@ -132,8 +132,8 @@ fn models() {
         ),
         (
             net().softmax(),
-            mse().kernels(Kernels::Resident),
-            Told("kernels", "resident", "auto or general"),
+            mse().kernels(Kernels::WholeStep),
+            Told("kernels", "whole-step", "auto or general"),
         ),
     ] {
         told(compile(net, how), words);

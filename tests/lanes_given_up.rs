@@ -229,7 +229,7 @@ fn a_model_goes_on_where_lanes_stopped() {
 #[test]
 fn a_model_completes_its_epoch() {
     let data = data();
-    for kernels in [Kernels::General, Kernels::Resident, Kernels::ResidentInMemory] {
+    for kernels in [Kernels::General, Kernels::WholeStep, Kernels::WholeStepInMemory] {
         let new = || net().compile_blocking(&gpu(), compile().kernels(kernels)).unwrap();
         let fit = |epochs| shuffled(epochs).batch_size(1);
         let (mut whole, mut broken) = (new(), new());

@@ -255,7 +255,8 @@ proptest! {
 
 #[test]
 fn a_model_gets_all_that_was_compiled() {
-    for kernels in [Kernels::General, Kernels::Resident, Kernels::ResidentInMemory, Kernels::Auto] {
+    for kernels in [Kernels::General, Kernels::WholeStep, Kernels::WholeStepInMemory, Kernels::Auto]
+    {
         let compile = adam().metric(Metric::MeanAbsoluteError).kernels(kernels);
         let own = net().compile_blocking(&gpu(), compile.clone()).unwrap();
         let options = ParallelOptions::new(8, 2, Schedule::Serial);

@@ -80,7 +80,7 @@ fn what_a_downlevel_device_can_do_it_does() {
     let compile = Compile::new(Loss::MeanSquaredError, sgd());
     let model = net().compile_blocking(&small, compile.clone()).unwrap();
     assert!(model.kernels(16).unwrap().starts_with("general"), "{:?}", model.kernels(16));
-    let compile = compile.kernels(Kernels::Resident);
+    let compile = compile.kernels(Kernels::WholeStep);
     let error = net().compile_blocking(&small, compile).map(drop).expect_err("asked for");
     assert!(error.to_string().contains("maxStorageBuffersPerShaderStage"), "{error}");
 }
@@ -316,7 +316,7 @@ fn needs_of_all_kernels_are_those_that_naga_finds() {
             seen.push((launch.parts, launch.constants));
         }
     }
-    let nets = listed::resident_nets();
+    let nets = listed::whole_step_nets();
     assert!(seen.len() > 300 && nets.len() > 50, "{} and {}", seen.len(), nets.len());
     for net in nets {
         assert_eq!(net.needs(), as_naga_has(&net.source().unwrap(), &[]), "{net:?}");

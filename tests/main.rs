@@ -52,9 +52,6 @@ mod noop_plans;
 mod not_finite;
 mod onnx;
 mod page;
-mod resident;
-mod resident_dispatches;
-mod resident_shared;
 mod send;
 mod shaders;
 mod step_numbers;
@@ -70,6 +67,9 @@ mod training_evaluate;
 mod training_not_finite;
 mod training_reset;
 mod training_trainers;
+mod whole_step;
+mod whole_step_dispatches;
+mod whole_step_shared;
 
 /// A file that is not listed above would not be compiled, and nobody would miss its tests.
 #[test]

@@ -140,8 +140,8 @@ fn compile() -> impl Strategy<Value = Compile> {
     let kernels = prop_oneof![
         6 => Just(Kernels::General),
         1 => Just(Kernels::Auto),
-        1 => Just(Kernels::Resident),
-        1 => Just(Kernels::ResidentInMemory),
+        1 => Just(Kernels::WholeStep),
+        1 => Just(Kernels::WholeStepInMemory),
     ];
     (loss, optimizer(), metric, kernels).prop_map(|(loss, optimizer, metric, kernels)| {
         let compile = Compile::new(loss, optimizer).kernels(kernels);

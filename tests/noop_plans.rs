@@ -43,7 +43,7 @@ fn the_plan_says_why() {
     let trainer = pollster::block_on(model.trainer(&data, 1000, Residency::Resident)).unwrap();
     let printed = trainer.plan().to_string();
     let last: Vec<&str> = printed.lines().rev().take(2).collect();
-    assert!(last[0].starts_with("kernels: resident: 97 parameters in each of "), "{printed}");
+    assert!(last[0].starts_with("kernels: whole-step: 97 parameters in each of "), "{printed}");
     assert_eq!(last[0], format!("kernels: {}", model.kernels(1000).unwrap()));
     assert_eq!(last[1], "sums in 3 parts: fewer tiles than keep the device busy", "{printed}");
 }

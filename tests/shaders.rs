@@ -13,10 +13,10 @@ use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
-use wgrad::kernel::resident::Held;
+use wgrad::kernel::whole_step::Held;
 use wgrad::kernel::{Launch, Part};
 
-use listed::{all_launches, resident_nets};
+use listed::{all_launches, whole_step_nets};
 
 /// The default limits of WebGPU.
 const STORAGE_BUFFERS: usize = 8;
@@ -194,7 +194,7 @@ fn every_file_is_launched() {
     let (templates, files): (BTreeSet<String>, BTreeSet<String>) =
         files_of_shaders().into_iter().partition(|name| name.ends_with(".jinja"));
     assert_eq!(launched, files);
-    // Rendered by `resident_kernels_are_valid`.
+    // Rendered by `whole_step_kernels_are_valid`.
     let expected =
         ["registers", "registers_loss", "memory", "memory_loss", "run", "sums", "update"]
             .map(|name| format!("whole_step/{name}.wgsl.jinja"));
@@ -236,8 +236,8 @@ fn files_with_a_main_name_their_parts() {
 }
 
 #[test]
-fn resident_kernels_are_valid() {
-    for net in resident_nets() {
+fn whole_step_kernels_are_valid() {
+    for net in whole_step_nets() {
         let text = net.source().unwrap();
         let name = format!("{net:?}");
         let module = naga::front::wgsl::parse_str(&text)

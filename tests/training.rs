@@ -1,5 +1,5 @@
 //! `fit` and loops of one's own against plain f64 loops and against themselves, with the general kernels
-//! and with the resident one.
+//! and with the whole-step one.
 
 use crate::common::gpu;
 use crate::common::training::{
@@ -138,11 +138,11 @@ fn streamed_is_resident_bit_for_bit() {
                     if shuffled { fit.shuffle(9) } else { fit.in_order() }
                 };
                 let optimizer = || Optimizer::adam(1e-3);
-                let resident = run(kernels, &data, optimizer(), fit(Residency::Resident));
+                let on_device = run(kernels, &data, optimizer(), fit(Residency::Resident));
                 let streamed = run(kernels, &data, optimizer(), fit(Residency::Streamed));
                 let auto = run(kernels, &data, optimizer(), fit(Residency::Auto));
-                assert_eq!(resident, streamed, "batches of {batch}, shuffled: {shuffled}");
-                assert_eq!(resident, auto);
+                assert_eq!(on_device, streamed, "batches of {batch}, shuffled: {shuffled}");
+                assert_eq!(on_device, auto);
             }
         }
     }

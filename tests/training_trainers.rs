@@ -98,7 +98,7 @@ fn a_halt_is_everybodys() {
 #[test]
 fn a_fit_beside_a_trainer() {
     let data = article_data(64);
-    for kernels in [Kernels::General, Kernels::Resident] {
+    for kernels in [Kernels::General, Kernels::WholeStep] {
         let run = |waits: bool| {
             let mut model = article(kernels, Optimizer::adam(0.01));
             let mut own = model.trainer_blocking(&data, 16, Residency::Resident).unwrap();

@@ -57,7 +57,7 @@ fn run(args: &Args) -> Outcome {
         pollster::block_on(step::train(first, &task.data, epochs, &mut report))?;
 
     // The witness: `fit` with the same samples, weights and order, and the same kernels: left to
-    // itself it takes the resident one, which rounds otherwise.
+    // itself it takes the whole-step one, which rounds otherwise.
     let general = task.compile.clone().kernels(Kernels::General);
     let mut model = task.model.clone().compile_blocking(first, general)?;
     let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();

@@ -5,16 +5,15 @@ mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 mod portion;
 mod record;
-mod resident;
 mod ring;
 mod serial;
 mod snapshot;
 mod status;
 mod step;
+mod whole_step;
 
 pub use parameters::Parameters;
 pub(crate) use record::submit_all;
-pub(crate) use resident::{Bindings, Figures, Resident};
 pub(crate) use ring::Numbers;
 pub use ring::Results;
 pub use snapshot::Snapshot;
@@ -22,6 +21,7 @@ pub(crate) use status::Halt;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use status::STATUS_BYTES;
 pub use step::Step;
+pub(crate) use whole_step::{Bindings, Figures, WholeStep};
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -109,7 +109,7 @@ impl Parameters {
         self.read_arena(Arena::Values, number).await
     }
 
-    /// Reads the gradient of parameter `number` as the last step left it. A resident kernel keeps
+    /// Reads the gradient of parameter `number` as the last step left it. A whole-step kernel keeps
     /// its gradients to itself: they are those of the last step of the general kernels.
     ///
     /// # Errors

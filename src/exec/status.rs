@@ -1,5 +1,5 @@
 //! What the device says of the first step that went wrong: the words that `shaders/update/guard.wgsl` and
-//! the resident kernels write.
+//! the whole-step kernels write.
 
 use super::serial::Serial;
 use crate::{Error, Result};

@@ -186,7 +186,7 @@ impl Gpu {
         self
     }
 
-    /// The same device, for which plans and resident kernels share their work out over so many workgroups
+    /// The same device, for which plans and whole-step kernels share their work out over so many workgroups
     /// (0 counts as 1) rather than, on a software adapter, over as many as its host has processors: for the
     /// same bits as on another host.
     pub fn busy(mut self, workgroups: usize) -> Self {
@@ -194,7 +194,7 @@ impl Gpu {
         self
     }
 
-    /// The same device, for which plans and resident kernels are chosen as on a GPU with subgroups of `lanes`
+    /// The same device, for which plans and whole-step kernels are chosen as on a GPU with subgroups of `lanes`
     /// lanes, whatever it is: for tests and measurements. If the device has subgroup operations, the lanes
     /// are its own.
     pub fn planned_as_gpu(mut self, lanes: u32) -> Self {
@@ -313,11 +313,11 @@ impl Gpu {
     }
 
     /// The training kernel of a small net.
-    pub(crate) async fn resident_pipeline(
+    pub(crate) async fn whole_step_pipeline(
         &self,
-        net: &crate::kernel::resident::Net,
+        net: &crate::kernel::whole_step::Net,
     ) -> Result<Arc<Pipeline>, Error> {
-        self.shared.pipelines.resident(self, net).await
+        self.shared.pipelines.whole_step(self, net).await
     }
 }
 

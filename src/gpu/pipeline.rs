@@ -8,7 +8,7 @@ use crate::Error;
 use crate::kernel::Part;
 use crate::kernel::needs::Needs;
 use crate::kernel::reflect::{self, Access, Binding};
-use crate::kernel::resident::Net;
+use crate::kernel::whole_step::Net;
 
 /// Name of the binding that holds the step record; it is bound with a dynamic offset.
 const STEP: &str = "step";
@@ -70,13 +70,13 @@ impl Pipelines {
     }
 
     /// The training kernel of a small net.
-    pub(super) async fn resident(&self, gpu: &Gpu, net: &Net) -> Result<Arc<Pipeline>, Error> {
+    pub(super) async fn whole_step(&self, gpu: &Gpu, net: &Net) -> Result<Arc<Pipeline>, Error> {
         let key = Key { parts: vec![net.key().into()], constants: Vec::new() };
         if let Some(pipeline) = self.known(&key) {
             return Ok(pipeline);
         }
-        gpu.target.launch.check("the resident kernel", &net.needs())?;
-        let code = Code { name: "resident", text: net.source()?, bindings: net.bindings() };
+        gpu.target.launch.check("the whole-step kernel", &net.needs())?;
+        let code = Code { name: "whole step", text: net.source()?, bindings: net.bindings() };
         self.compile(gpu, key, code, &[]).await
     }
 

@@ -11,12 +11,12 @@ pub mod matmul;
 pub mod needs;
 pub mod reduce;
 pub mod reflect;
-pub mod resident;
 pub mod rows;
 pub mod softmax;
 pub(crate) mod source;
 mod turns;
 pub mod update;
+pub mod whole_step;
 
 pub use turns::Turns;
 pub(crate) use turns::longest_share;

@@ -35,7 +35,7 @@ pub struct Measured {
 #[derive(Debug)]
 pub struct Trial {
     /// The schedule, to train with; `None` stands for [`Model::fit`](crate::train::Model::fit) on the
-    /// first device alone, which has no micro-batches, may take a resident kernel and many steps in
+    /// first device alone, which has no micro-batches, may take a whole-step kernel and many steps in
     /// one submission, and so comes to other rounding than the schedules.
     pub schedule: Option<Schedule>,
     /// Its lanes: the first so many.

@@ -161,7 +161,7 @@ pub struct Plan {
     /// The last entry of the order from which a whole batch is left.
     last_batch_start: Option<usize>,
     choices: Vec<Choice>,
-    /// Whether these dispatches train or a resident kernel does in their place, and why.
+    /// Whether these dispatches train or a whole-step kernel does in their place, and why.
     trains_with: Option<String>,
 }
 

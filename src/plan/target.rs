@@ -38,7 +38,7 @@ pub struct Target {
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,
     /// Workgroups that keep the device busy: long sums are split until there are as many, and as many
-    /// share the rows of a batch in a resident kernel. On a software adapter, the processors of its host,
+    /// share the rows of a batch in a whole-step kernel. On a software adapter, the processors of its host,
     /// where they are known.
     pub busy: usize,
     /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for

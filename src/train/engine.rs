@@ -1,4 +1,4 @@
-//! What runs a trainer's batches: executors of plans, or a resident kernel.
+//! What runs a trainer's batches: executors of plans, or a whole-step kernel.
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
@@ -10,9 +10,9 @@ use super::model::Model;
 
 use crate::data::Dataset;
 use crate::exec::{
-    Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Resident, Step, submit_all,
+    Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Step, WholeStep, submit_all,
 };
-use crate::kernel::resident::{MOST_STEPS, Net};
+use crate::kernel::whole_step::{MOST_STEPS, Net};
 use crate::plan::{AdapterClass, MOST_TURNS, Plan};
 use crate::{Error, Result};
 
@@ -20,14 +20,14 @@ use crate::{Error, Result};
 /// fraction of a second, so that no watchdog fires and progress can be shown.
 const SOFTWARE_BUDGET: u64 = 1 << 31;
 const GPU_BUDGET: u64 = 1 << 34;
-/// The same for the resident kernels, of which each workgroup has one core of a processor or of a GPU.
-const RESIDENT_BUDGET: u64 = 1 << 28;
+/// The same for the whole-step kernels, of which each workgroup has one core of a processor or of a GPU.
+const WHOLE_STEP_BUDGET: u64 = 1 << 28;
 
 /// What runs batches. The results of submissions come back in their order.
 #[derive(Debug)]
 pub(super) enum Engine {
     General(Box<General>),
-    Resident(Box<Resident>),
+    WholeStep(Box<WholeStep>),
 }
 
 /// An executor for full batches and one for the last batch, if it has fewer rows.
@@ -99,8 +99,8 @@ impl Engine {
         Ok(Engine::General(Box::new(General { batch, full, tail, under_way: VecDeque::new() })))
     }
 
-    /// The resident kernel that `net` is for.
-    pub(super) async fn resident<D>(
+    /// The whole-step kernel that `net` is for.
+    pub(super) async fn whole_step<D>(
         model: &Model,
         feed: &Feed<D>,
         net: Net,
@@ -113,13 +113,13 @@ impl Engine {
         };
         let figures = figures(model.loss(), model.optimizer());
         let kernel =
-            Resident::new(model.gpu(), net, batch, figures, model.parameters(), data).await?;
-        Ok(Engine::Resident(Box::new(kernel)))
+            WholeStep::new(model.gpu(), net, batch, figures, model.parameters(), data).await?;
+        Ok(Engine::WholeStep(Box::new(kernel)))
     }
 
     /// Whether many submissions' worth of steps may be gathered in one.
     pub(super) fn gathers(&self) -> bool {
-        matches!(self, Engine::Resident(_))
+        matches!(self, Engine::WholeStep(_))
     }
 
     /// Most steps of `batch` rows in one submission: bounded by the device's time for them.
@@ -135,13 +135,13 @@ impl Engine {
                 };
                 affordable(budget, general.full.plan().multiply_adds()).min(MAX_STEPS)
             }
-            Engine::Resident(kernel) => {
+            Engine::WholeStep(kernel) => {
                 let net = kernel.net();
                 let of_turns = match net.workgroups {
                     1 => net.steps_of_dispatch(batch, MOST_TURNS).max(1),
                     _ => MOST_STEPS,
                 };
-                affordable(RESIDENT_BUDGET * net.workgroups as u64, net.multiply_adds(batch))
+                affordable(WHOLE_STEP_BUDGET * net.workgroups as u64, net.multiply_adds(batch))
                     .min(of_turns)
                     .min(MOST_STEPS)
             }
@@ -152,7 +152,7 @@ impl Engine {
     pub(super) async fn make_room(&mut self) -> Result<()> {
         match self {
             Engine::General(general) => general.make_room().await,
-            Engine::Resident(kernel) => kernel.make_room().await,
+            Engine::WholeStep(kernel) => kernel.make_room().await,
         }
     }
 
@@ -165,7 +165,7 @@ impl Engine {
     ) -> Result<()> {
         match self {
             Engine::General(general) => general.submit(steps, then).await,
-            Engine::Resident(kernel) => kernel.submit(steps, then).await,
+            Engine::WholeStep(kernel) => kernel.submit(steps, then).await,
         }
     }
 
@@ -173,7 +173,7 @@ impl Engine {
     pub(super) fn is_ready(&self) -> bool {
         match self {
             Engine::General(general) => general.is_ready(),
-            Engine::Resident(kernel) => kernel.is_ready(),
+            Engine::WholeStep(kernel) => kernel.is_ready(),
         }
     }
 
@@ -181,7 +181,7 @@ impl Engine {
     pub(super) async fn results(&mut self) -> Result<Numbers> {
         let results = match self {
             Engine::General(general) => general.results().await?,
-            Engine::Resident(kernel) => kernel.results().await?,
+            Engine::WholeStep(kernel) => kernel.results().await?,
         };
         results.ok_or_else(|| Error::bug("a submission under way has no results"))
     }

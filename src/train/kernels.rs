@@ -1,12 +1,12 @@
-//! Which kernels a model trains with: those of its plan, one dispatch per operation, or a resident
+//! Which kernels a model trains with: those of its plan, one dispatch per operation, or a whole-step
 //! kernel, which runs many steps in one dispatch, or if they are larger, each in one. A small rule, no
 //! timing:
 //!
 //! | device | net | step | kernels |
 //! | --- | --- | --- | --- |
-//! | software | fits registers | cheapest so: [`cost_of_resident`], [`cost_of_general`] | resident |
-//! | | any stack of dense layers | fits a dispatch, cheapest so | resident, in memory |
-//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer | resident |
+//! | software | fits registers | cheapest so: [`cost_of_whole_step`], [`cost_of_general`] | whole-step |
+//! | | any stack of dense layers | fits a dispatch, cheapest so | whole-step, in memory |
+//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer | whole-step |
 //! | any | any other | | general |
 //!
 //! On two cores, all nets that fit registers stay there; others are one core's up to a million
@@ -17,7 +17,7 @@
 use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
 use crate::kernel::LONGEST_SUM;
-use crate::kernel::resident::{Dense, Held, Net};
+use crate::kernel::whole_step::{Dense, Held, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// Which kernels train a model. The results differ by rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kernels {
-    /// A resident kernel where the net fits it and it is likely to be faster, else the general
+    /// A whole-step kernel where the net fits it and it is likely to be faster, else the general
     /// ones. In the browser the general ones.
     #[default]
     Auto,
@@ -33,11 +33,11 @@ pub enum Kernels {
     General,
     /// One dispatch for many steps, in which parameters, gradients and the optimizer's state stay in
     /// registers: for small stacks of dense layers.
-    Resident,
+    WholeStep,
     /// The same with all numbers in memory: for any stack of dense layers. Small steps have one core of a
     /// processor, or of a GPU, for themselves; larger ones take a dispatch each, in which several cores
     /// share the rows of the batch.
-    ResidentInMemory,
+    WholeStepInMemory,
 }
 
 /// Parameters per lane, at most. Each is a variable of the kernel's code with its gradient, and stands
@@ -53,7 +53,7 @@ const VARIABLES_OF_PAIRS: usize = 128;
 const WORKGROUP_WORDS: usize = 4096;
 /// Rows of a batch, at most: gradients are sums over them, one after another.
 const MOST_ROWS: usize = LONGEST_SUM;
-/// Multiply-adds of a step, at most, on GPUs: beyond that the one workgroup of the resident kernel
+/// Multiply-adds of a step, at most, on GPUs: beyond that the one workgroup of the whole-step kernel
 /// takes longer than the few dispatches of the general ones, which have the whole GPU. An estimate:
 /// some 20 µs of one subgroup.
 const GPU_STEP: u64 = 1 << 18;
@@ -65,8 +65,8 @@ const LEAST_ROWS: usize = 32;
 /// Workgroups that share a batch, at most: each reads the gradients of all.
 const MOST_WORKGROUPS: usize = 8;
 
-/// The net as the resident kernels take it, or why it is none that they take: a stack of dense layers.
-pub(super) fn resident_net(
+/// The net as the whole-step kernels take it, or why it is none that they take: a stack of dense layers.
+pub(super) fn whole_step_net(
     model: &Sequential,
     loss: Loss,
     metrics: &[Metric],
@@ -181,10 +181,10 @@ pub(super) struct Choice {
     pub(super) why: String,
 }
 
-/// The choice in batches of `batch` rows. `net` is what [`resident_net`] says.
+/// The choice in batches of `batch` rows. `net` is what [`whole_step_net`] says.
 ///
 /// # Errors
-/// [`Error::Argument`] if a resident kernel is asked for and cannot be.
+/// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
 pub(super) fn choose(
     kernels: Kernels,
     net: std::result::Result<Net, String>,
@@ -200,15 +200,15 @@ pub(super) fn choose(
     };
     let chosen = match kernels {
         Kernels::General => Err("as asked for".into()),
-        Kernels::Resident => Ok(net
+        Kernels::WholeStep => Ok(net
             .and_then(|net| in_registers(net, batch, target))
-            .map_err(|reason| refused("resident", reason))?),
-        Kernels::ResidentInMemory => Ok(net
+            .map_err(|reason| refused("whole-step", reason))?),
+        Kernels::WholeStepInMemory => Ok(net
             .and_then(|net| in_memory(net, batch, target))
-            .map_err(|reason| refused("resident in memory", reason))?),
+            .map_err(|reason| refused("whole-step in memory", reason))?),
         // Seconds of the process that draws all pages, and its compilers differ widely.
         Kernels::Auto if cfg!(target_arch = "wasm32") => {
-            Err("a browser may take seconds to compile the resident kernel".into())
+            Err("a browser may take seconds to compile the whole-step kernel".into())
         }
         Kernels::Auto => net.and_then(|net| likely_faster(net, batch, target)),
     };
@@ -218,7 +218,7 @@ pub(super) fn choose(
     })
 }
 
-/// The resident kernel that is likely to be faster than the general ones, or why none is.
+/// The whole-step kernel that is likely to be faster than the general ones, or why none is.
 fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
     let work = net.multiply_adds(batch);
     let shared_out =
@@ -235,18 +235,18 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
         (Err(reason), Err(other)) => Err(format!("{reason}; {other}")),
         (registers, memory) => {
             let fitting = registers.into_iter().chain(memory);
-            match fitting.min_by_key(|net| cost_of_resident(work, net)) {
-                Some(net) if cost_of_resident(work, &net) < general => Ok(net),
+            match fitting.min_by_key(|net| cost_of_whole_step(work, net)) {
+                Some(net) if cost_of_whole_step(work, &net) < general => Ok(net),
                 _ => shared_out(""),
             }
         }
     }
 }
 
-/// What a step of `work` multiply-adds costs in a resident kernel, in multiply-adds that one core does
+/// What a step of `work` multiply-adds costs in a whole-step kernel, in multiply-adds that one core does
 /// from memory, but for the update. From registers it does three times as many. If workgroups share a
 /// step, it is a dispatch by itself, and each of them updates all parameters.
-fn cost_of_resident(work: u64, net: &Net) -> u64 {
+fn cost_of_whole_step(work: u64, net: &Net) -> u64 {
     match (net.held, net.workgroups as u64) {
         (Held::Registers, _) => work / 3,
         (Held::Memory, ..=1) => work,
@@ -267,7 +267,7 @@ fn said_of(net: &Net) -> String {
         Held::Registers => {
             let rows = if net.samples == 1 { "row" } else { "rows" };
             format!(
-                "resident: {} parameters in each of {lanes} lanes, which exchange by {how}, {} {rows} at a time",
+                "whole-step: {} parameters in each of {lanes} lanes, which exchange by {how}, {} {rows} at a time",
                 net.variables(),
                 net.samples
             )
@@ -277,7 +277,7 @@ fn said_of(net: &Net) -> String {
                 1 => String::new(),
                 workgroups => format!(", {workgroups} workgroups, which share the rows"),
             };
-            format!("resident: numbers in memory, {lanes} lanes, which exchange by {how}{shared}")
+            format!("whole-step: numbers in memory, {lanes} lanes, which exchange by {how}{shared}")
         }
     }
 }
@@ -292,7 +292,7 @@ fn in_memory(net: Net, batch: usize, target: &Target) -> std::result::Result<Net
     let most = target.busy.min(batch / LEAST_ROWS).clamp(1, MOST_WORKGROUPS);
     let work = net.multiply_adds(batch);
     let fitting_nets = (1..=most).filter_map(|workgroups| shared_by(workgroups).ok());
-    match fitting_nets.min_by_key(|net| cost_of_resident(work, net)) {
+    match fitting_nets.min_by_key(|net| cost_of_whole_step(work, net)) {
         Some(net) => Ok(net),
         None => shared_by(1),
     }
@@ -348,27 +348,27 @@ mod tests {
         let software = |busy| Target { class: AdapterClass::Software, busy, ..Target::default() };
         let auto = |h, batch, target: &Target| said(Kernels::Auto, h, batch, target).unwrap();
         let two = software(2);
-        assert!(auto(32, 512, &two).starts_with("resident: 269 parameters in each of 8 lanes"));
-        assert!(auto(64, 32, &two).starts_with("resident: numbers in memory, 8 lanes"));
+        assert!(auto(32, 512, &two).starts_with("whole-step: 269 parameters in each of 8 lanes"));
+        assert!(auto(64, 32, &two).starts_with("whole-step: numbers in memory, 8 lanes"));
         // 16,576 multiply-adds a row: from 2²⁰ a step on, two cores share it.
         assert!(!auto(64, 63, &two).contains("workgroups"));
         assert!(auto(64, 64, &two).ends_with(", 2 workgroups, which share the rows"));
         assert!(auto(64, 96, &software(6)).ends_with(", 3 workgroups, which share the rows"));
         assert!(auto(64, 512, &software(64)).ends_with(", 8 workgroups, which share the rows"));
         // And the general kernels from 9·10·2¹⁸ on.
-        assert!(auto(64, 1423, &two).starts_with("resident"));
+        assert!(auto(64, 1423, &two).starts_with("whole-step"));
         let shared = auto(64, 1424, &two);
         assert!(shared.starts_with("general: ") && shared.contains("shared out"), "{shared}");
         // A GPU takes as many, if asked to.
-        let asked = said(Kernels::ResidentInMemory, 64, 512, &Target::default()).unwrap();
+        let asked = said(Kernels::WholeStepInMemory, 64, 512, &Target::default()).unwrap();
         assert!(asked.ends_with(", 8 workgroups, which share the rows"), "{asked}");
         // Eight workgroups that update 142,000 parameters each take more turns, or more memory, than fit.
-        let wide = |target: &Target| said(Kernels::ResidentInMemory, 360, 256, target).unwrap();
+        let wide = |target: &Target| said(Kernels::WholeStepInMemory, 360, 256, target).unwrap();
         assert!(wide(&software(8)).ends_with(", 6 workgroups, which share the rows"));
         let small = Target { max_binding_bytes: 8 << 20, ..software(8) };
         assert!(wide(&small).ends_with(", 3 workgroups, which share the rows"));
         let alone = auto(64, 800, &software(1));
-        assert!(alone.starts_with("resident") && !alone.contains("workgroups"), "{alone}");
+        assert!(alone.starts_with("whole-step") && !alone.contains("workgroups"), "{alone}");
         assert!(auto(64, 1000, &software(1)).starts_with("general"));
         assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 lanes"));
     }
@@ -380,10 +380,10 @@ mod tests {
         let auto = |batch, cores| said(Kernels::Auto, 32, batch, &software(cores)).unwrap();
         // 5,216 multiply-adds a row.
         for cores in [1, 2] {
-            assert!(auto(32_768, cores).starts_with("resident: 269 parameters"), "{cores}");
+            assert!(auto(32_768, cores).starts_with("whole-step: 269 parameters"), "{cores}");
         }
         for cores in [3, 4, 16, 64] {
-            assert!(auto(256, cores).starts_with("resident: 269 parameters"), "{cores}");
+            assert!(auto(256, cores).starts_with("whole-step: 269 parameters"), "{cores}");
         }
         assert!(auto(1024, 16).ends_with(", 8 workgroups, which share the rows"));
         assert!(auto(16_384, 16).starts_with("general: a step of 85458944 multiply-adds"));
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn what_memory_cannot_hold_is_refused() {
         let refused = |h, batch, target: &Target| {
-            said(Kernels::ResidentInMemory, h, batch, target).unwrap_err().to_string()
+            said(Kernels::WholeStepInMemory, h, batch, target).unwrap_err().to_string()
         };
         let error = refused(2048, 1000, &Target::default());
         assert!(error.contains("turns of loops, at most 60000 fit a dispatch"), "{error}");

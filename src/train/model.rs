@@ -1,7 +1,7 @@
 //! A model on a device.
 
 use super::feed::fitting;
-use super::kernels::{Choice, choose, resident_net};
+use super::kernels::{Choice, choose, whole_step_net};
 use super::progress::Progress;
 use super::task::{Compile, Task};
 use crate::exec::{Executor, Parameters, Step};
@@ -74,7 +74,7 @@ impl Sequential {
             row_bytes,
             predictors: Vec::new(),
         };
-        // Says early that a resident kernel cannot be, if it is asked for.
+        // Says early that a whole-step kernel cannot be, if it is asked for.
         model.choose_kernels(1)?;
         Ok(model)
     }
@@ -154,7 +154,7 @@ impl Model {
     /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
-    /// [`Error::Argument`] if a resident kernel is asked for and cannot be.
+    /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn kernels(&self, batch: usize) -> Result<String> {
         Ok(self.choose_kernels(batch)?.why)
     }
@@ -176,7 +176,7 @@ impl Model {
     pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
         let (compile, target) = (&self.task.compile, self.gpu.target());
         let layout = self.parameters.layout();
-        let net = resident_net(
+        let net = whole_step_net(
             &self.task.architecture,
             compile.loss,
             &compile.metrics,

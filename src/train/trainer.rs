@@ -12,7 +12,7 @@ use super::model::Model;
 use crate::data::Dataset;
 use crate::exec::{Halt, Numbers, Step};
 use crate::gpu::Gpu;
-use crate::kernel::resident::MOST_STEPS;
+use crate::kernel::whole_step::MOST_STEPS;
 use crate::plan::Plan;
 use crate::{Error, Result};
 
@@ -143,7 +143,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         let feed = Feed::new(&gpu, data, batch, residency, orders).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
-            Some(net) => Engine::resident(model, &feed, net, batch).await?,
+            Some(net) => Engine::whole_step(model, &feed, net, batch).await?,
             None => Engine::general(model, &feed, (graph, plan.clone()), batch, trains).await?,
         };
         Ok(Self {
@@ -173,14 +173,14 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         self.rows.saturating_sub(index.saturating_mul(self.batch)).min(self.batch)
     }
 
-    /// The plan of a full batch, to print or to count. A resident kernel computes the same in one
+    /// The plan of a full batch, to print or to count. A whole-step kernel computes the same in one
     /// dispatch for many steps, or for each; the last line in print says whether it does, as
     /// [`Trainer::kernels`] does.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Which kernels run, and why: `resident: 97 parameters in each of 8 lanes, …`,
+    /// Which kernels run, and why: `whole-step: 97 parameters in each of 8 lanes, …`,
     /// `general: a batch has 60000 rows, …`.
     pub fn kernels(&self) -> &str {
         &self.kernels

@@ -14,7 +14,7 @@ use super::gpu;
 /// The kernels that train: one dispatch per operation, and one for many steps, with the numbers in
 /// registers or in memory.
 pub fn kinds() -> impl Iterator<Item = Kernels> {
-    [Kernels::General, Kernels::Resident, Kernels::ResidentInMemory].into_iter()
+    [Kernels::General, Kernels::WholeStep, Kernels::WholeStepInMemory].into_iter()
 }
 
 /// The README's data: rows of 10 features, and what there is to learn of them.

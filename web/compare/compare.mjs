@@ -2,7 +2,7 @@
 import init, { Gpu, Model } from '../pkg/wgrad.js';
 
 const NETS = [
-  { net: '10-64-1', widths: [10, 64, 1], batch: 32, rows: 1000, rate: 0.05, loss: 'mean_squared_error', resident: true },
+  { net: '10-64-1', widths: [10, 64, 1], batch: 32, rows: 1000, rate: 0.05, loss: 'mean_squared_error', wholeStep: true },
   { net: '784-128-10', widths: [784, 128, 10], batch: 128, rows: 1280, rate: 0.05, loss: 'softmax_cross_entropy' },
   { net: '32-64-64-64-64-16', widths: [32, 64, 64, 64, 64, 16], batch: 4096, rows: 8192, rate: 0.05, loss: 'mean_squared_error' },
 ];
@@ -31,7 +31,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
   const data = makeData(spec);
   status(`${spec.net}: compiling`);
   const ours = await makeWgrad(gpu, spec, data);
-  const resident = spec.resident && await makeWgrad(gpu, spec, data, 'resident');
+  const wholeStep = spec.wholeStep && await makeWgrad(gpu, spec, data, 'whole_step');
   const theirs = makeTensorFlow(spec, data, await ours.weights());
   const batches = Math.ceil(spec.rows / spec.batch);
   const measured = { wgrad: {}, tensorflow: {} };
@@ -41,7 +41,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
     // Compiles; then finds how many epochs the slower one manages in time.
     await run.wgrad(1);
     await run.tensorflow(1);
-    await resident?.[way](1);
+    await wholeStep?.[way](1);
     const start = performance.now();
     await run.tensorflow(1);
     await run.wgrad(1);
@@ -54,18 +54,18 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
         await run[name](epochs);
         speeds[name].push((1000 * epochs * batches) / (performance.now() - begin));
       }
-      if (!resident) continue;
+      if (!wholeStep) continue;
       const begin = performance.now();
-      await resident[way](20 * epochs);
-      (speeds.resident ??= []).push((1000 * 20 * epochs * batches) / (performance.now() - begin));
+      await wholeStep[way](20 * epochs);
+      (speeds.wholeStep ??= []).push((1000 * 20 * epochs * batches) / (performance.now() - begin));
     }
-    if (resident) measured.resident = { ...measured.resident, [way]: summary(speeds.resident) };
+    if (wholeStep) measured.wholeStep = { ...measured.wholeStep, [way]: summary(speeds.wholeStep) };
     for (const name of ['wgrad', 'tensorflow']) measured[name][way] = summary(speeds[name]);
     if (way === 'loop') losses = { wgrad: await ours.loss(), tensorflow: await theirs.loss() };
   }
   const steps = { wgrad: ours.steps() };
   ours.free();
-  resident?.free();
+  wholeStep?.free();
   theirs.free();
   const ratio = (way) => measured.wgrad[way].median / measured.tensorflow[way].median;
   return {
@@ -73,7 +73,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
     batch: spec.batch,
     steps: steps.wgrad,
     wgrad: { ...measured.wgrad, loss: losses.wgrad },
-    ...(resident && { resident: measured.resident }),
+    ...(wholeStep && { wholeStep: measured.wholeStep }),
     tensorflow: { ...measured.tensorflow, loss: losses.tensorflow },
     ratio: {
       loop: ratio('loop'),

@@ -42,8 +42,8 @@ try {
     'loss wgrad': r.wgrad.loss.toPrecision(6),
     'loss TF.js': r.tensorflow.loss.toPrecision(6),
   }])));
-  for (const { net, resident } of result.nets.filter(({ resident }) => resident)) {
-    console.log(`${net} with the resident kernel: loop ${speed(resident.loop)}, fit ${speed(resident.fit)}`);
+  for (const { net, wholeStep } of result.nets.filter(({ wholeStep }) => wholeStep)) {
+    console.log(`${net} with the wholeStep kernel: loop ${speed(wholeStep.loop)}, fit ${speed(wholeStep.fit)}`);
   }
   for (const { net, ratio, wgrad, tensorflow } of result.nets) {
     const apart = Math.abs(wgrad.loss - tensorflow.loss) / Math.abs(tensorflow.loss);

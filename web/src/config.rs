@@ -19,8 +19,8 @@ const LOSSES: [(&str, Loss); 5] = [
 
 const KERNELS: [(&str, Kernels); 3] = [
     ("general", Kernels::General),
-    ("resident", Kernels::Resident),
-    ("resident_in_memory", Kernels::ResidentInMemory),
+    ("whole_step", Kernels::WholeStep),
+    ("whole_step_in_memory", Kernels::WholeStepInMemory),
 ];
 
 const METRICS: [(&str, Metric); 3] = [

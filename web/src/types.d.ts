@@ -59,10 +59,10 @@ export interface ModelConfig {
   seed?: number;
   /**
    * What trains: a few dispatches per step (`general`, the default), or one for up to 1024 steps
-   * (`resident`), for small stacks of dense layers; `resident_in_memory` for larger ones, whose larger
+   * (`whole_step`), for small stacks of dense layers; `whole_step_in_memory` for larger ones, whose larger
    * steps take one each.
    */
-  kernels?: 'general' | 'resident' | 'resident_in_memory';
+  kernels?: 'general' | 'whole_step' | 'whole_step_in_memory';
 }
 
 /** How rows are drawn. */

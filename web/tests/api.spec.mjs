@@ -151,11 +151,11 @@ test('the same seed gives the same bits; fit and trainer agree', async () => {
   for (const other of runs.slice(1)) assert.deepEqual(other, runs[0]);
 });
 
-test('the resident kernel trains to the same, in fewer dispatches', async () => {
+test('the whole-step kernel trains to the same, in fewer dispatches', async () => {
   const { runs, refused } = await run(async () => {
     const { x, y } = articleData();
     const runs = [];
-    for (const kernels of ['general', 'resident', 'resident_in_memory']) {
+    for (const kernels of ['general', 'whole_step', 'whole_step_in_memory']) {
       const model = await wgrad.Model.create(gpu, { ...articleConfig({ name: 'adam', learningRate: 0.01 }), kernels });
       const trainer = await model.trainer(x, y, { seed: 7 });
       await trainer.epoch();
@@ -171,24 +171,24 @@ test('the resident kernel trains to the same, in fewer dispatches', async () => 
       model.free();
     }
     const refused = await refusal(async () => {
-      const model = await wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 4000 }, { type: 'dense', units: 1 }], kernels: 'resident' });
+      const model = await wgrad.Model.create(gpu, { ...articleConfig(), layers: [{ type: 'dense', units: 4000 }, { type: 'dense', units: 1 }], kernels: 'whole_step' });
       await model.fit(x, y, { epochs: 1 });
     });
     return { runs, refused };
   });
-  const [general, ...residents] = runs;
+  const [general, ...wholeSteps] = runs;
   assert.ok(general.dispatches > 288, `${general.dispatches}`);
-  assert.equal(residents.length, 2);
-  for (const resident of residents) {
-    console.log(`  ${(288 / general.seconds).toFixed(0)} steps/s in ${general.dispatches} dispatches, resident ${(288 / resident.seconds).toFixed(0)} in ${resident.dispatches}`);
-    assert.equal(resident.steps, 320);
-    assert.ok(resident.dispatches < 30, `${resident.dispatches}`);
-    close(resident.loss, general.loss, 1e-4, 'loss');
-    close(resident.evaluation, general.evaluation, 1e-4, 'loss of all rows');
-    resident.predictions.forEach((value, i) => assert.ok(Math.abs(value - general.predictions[i]) < 1e-4, `prediction ${i}`));
+  assert.equal(wholeSteps.length, 2);
+  for (const wholeStep of wholeSteps) {
+    console.log(`  ${(288 / general.seconds).toFixed(0)} steps/s in ${general.dispatches} dispatches, wholeStep ${(288 / wholeStep.seconds).toFixed(0)} in ${wholeStep.dispatches}`);
+    assert.equal(wholeStep.steps, 320);
+    assert.ok(wholeStep.dispatches < 30, `${wholeStep.dispatches}`);
+    close(wholeStep.loss, general.loss, 1e-4, 'loss');
+    close(wholeStep.evaluation, general.evaluation, 1e-4, 'loss of all rows');
+    wholeStep.predictions.forEach((value, i) => assert.ok(Math.abs(value - general.predictions[i]) < 1e-4, `prediction ${i}`));
   }
   assert.equal(refused.name, 'Argument');
-  assert.match(refused.message, /kernels is resident; it must be auto or general here: each of \d+ lanes would hold/);
+  assert.match(refused.message, /kernels is whole-step; it must be auto or general here: each of \d+ lanes would hold/);
 });
 
 test('a trainer goes over the ends of epochs and counts', async () => {

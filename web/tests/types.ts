@@ -22,7 +22,7 @@ const config: ModelConfig = {
   optimizer: { name: 'adamw', learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 },
   metrics: ['accuracy'],
   seed: 1,
-  kernels: 'resident',
+  kernels: 'whole_step',
 };
 // @ts-expect-error: no such loss
 const wrong: ModelConfig = { ...config, loss: 'mse' };

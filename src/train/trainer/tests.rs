@@ -34,9 +34,9 @@ fn a_label_past_the_last_class_halts_every_kernel() {
     let data = data();
     for (kernels, busy) in [
         (Kernels::General, 1),
-        (Kernels::Resident, 1),
-        (Kernels::ResidentInMemory, 1),
-        (Kernels::ResidentInMemory, 3),
+        (Kernels::WholeStep, 1),
+        (Kernels::WholeStepInMemory, 1),
+        (Kernels::WholeStepInMemory, 3),
     ] {
         for label in [CLASSES as u32, u32::MAX] {
             let compile = Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1));
@@ -72,9 +72,9 @@ fn a_label_past_the_last_class_is_wrong_in_every_kernel() {
     let data = Dataset::classification(features, 1, labels, 2).unwrap();
     for (kernels, busy) in [
         (Kernels::General, 1),
-        (Kernels::Resident, 1),
-        (Kernels::ResidentInMemory, 1),
-        (Kernels::ResidentInMemory, 3),
+        (Kernels::WholeStep, 1),
+        (Kernels::WholeStepInMemory, 1),
+        (Kernels::WholeStepInMemory, 3),
     ] {
         let compile = Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(1e-3));
         let compile = compile.metric(Metric::Accuracy).kernels(kernels);

@@ -12,7 +12,7 @@ use wgrad::kernel::Part;
 use wgrad::kernel::reflect::source;
 
 pub use launches::all_launches;
-pub use nets::resident_nets;
+pub use nets::whole_step_nets;
 
 /// A shader with its constants.
 #[derive(Clone, Debug)]
@@ -48,13 +48,15 @@ pub fn kernels() -> Vec<Kernel> {
         constants: launch.constants,
         parts: launch.parts,
     });
-    let nets = resident_nets().into_iter().map(|net| {
+    let nets = whole_step_nets().into_iter().map(|net| {
         let exchange = if net.subgroups { "subgroups" } else { "workgroup memory" };
         let words = if net.words { " words" } else { "" };
         let (held, lanes) = (net.held, net.lanes);
         let (loss, rule) = (net.loss.name(), net.rule.name());
         Kernel {
-            name: file_name(&format!("resident {held:?} {lanes} {exchange}{words} {loss} {rule}")),
+            name: file_name(&format!(
+                "whole-step {held:?} {lanes} {exchange}{words} {loss} {rule}"
+            )),
             text: net.source().unwrap(),
             constants: Vec::new(),
             parts: Vec::new(),

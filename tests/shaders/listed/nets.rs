@@ -1,12 +1,12 @@
-//! Nets to render the resident kernels for.
+//! Nets to render the whole-step kernels for.
 
 use wgrad::graph::{Count, Loss, UpdateRule};
-use wgrad::kernel::resident::{Dense, Held, Net};
+use wgrad::kernel::whole_step::{Dense, Held, Net};
 
 use super::{LOSSES, UNARIES};
 
 /// Nets of one to four layers, whose widths do and do not divide by the lanes.
-pub fn resident_nets() -> Vec<Net> {
+pub fn whole_step_nets() -> Vec<Net> {
     let rules = [
         UpdateRule::Sgd { weight_decay: 0.0 },
         UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },

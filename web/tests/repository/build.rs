@@ -10,7 +10,7 @@ const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
 const TILINGS: &str =
     "that all tilings give the same bits is tested here; each with every case, natively";
-const RESIDENT: &str = "a page's models train with these kernels only when asked to; random nets run natively on the same driver";
+const WHOLE_STEP: &str = "a page's models train with these kernels only when asked to; random nets run natively on the same driver";
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
 
@@ -63,8 +63,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ),
     ("gradients_agree_with_the_twin_in_every_tiling", TILINGS),
     ("every_tiling", TILINGS),
-    ("random_nets_follow_the_reference", RESIDENT),
-    ("more_random_nets_follow_the_reference", RESIDENT),
+    ("random_nets_follow_the_reference", WHOLE_STEP),
+    ("more_random_nets_follow_the_reference", WHOLE_STEP),
     ("more_tiles_than_one_dimension_holds", MILLIONS),
     ("more_lines_than_one_dimension_holds", MILLIONS),
     ("no_call_panics", NOOP),

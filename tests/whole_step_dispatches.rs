@@ -1,4 +1,4 @@
-//! What the resident training kernels ask of a device: dispatches, their bounds, and the choice.
+//! What the whole-step training kernels ask of a device: dispatches, their bounds, and the choice.
 
 use crate::common::gpu;
 use crate::common::training::{article_data, article_net, compile_on};
@@ -20,7 +20,7 @@ fn noop() -> Gpu {
 fn ten_epochs_are_one_dispatch() {
     let data = article_data(1000);
     let fit = |gpu: &Gpu, epochs: usize, shuffled: bool| {
-        let mut model = article(gpu, Optimizer::sgd(0.05), Kernels::Resident);
+        let mut model = article(gpu, Optimizer::sgd(0.05), Kernels::WholeStep);
         let before = gpu.counters();
         let fit = Fit::new(epochs).batch_size(32);
         let fit = if shuffled { fit.shuffle(1) } else { fit.in_order() };
@@ -49,7 +49,7 @@ fn ten_epochs_are_one_dispatch() {
 fn dispatches_are_bounded() {
     let data = article_data(1000);
     let most = |batch: usize| {
-        let mut model = article(&noop(), Optimizer::sgd(0.05), Kernels::Resident);
+        let mut model = article(&noop(), Optimizer::sgd(0.05), Kernels::WholeStep);
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident)).unwrap();
         trainer.batches_per_submission()
     };
@@ -67,7 +67,7 @@ fn turns_of_loops_in_memory_are_bounded() {
         let net = widths.iter().fold(Sequential::new(10), |net, &units| net.dense(units).relu());
         let optimizer = Optimizer::sgd(0.05);
         let compile =
-            Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::ResidentInMemory);
+            Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::WholeStepInMemory);
         let mut model = net.dense(1).compile_blocking(&noop().busy(busy), compile)?;
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident))?;
         Ok::<_, Error>(trainer.batches_per_submission())
@@ -91,12 +91,12 @@ fn the_choice_is_said_and_refused_with_reasons() {
         Ok::<String, Error>(trainer.kernels().into())
     };
     let said = kernels(article_net(), Kernels::Auto).unwrap();
-    assert!(said.starts_with("resident: 97 parameters in each of 8 lanes"), "{said}");
+    assert!(said.starts_with("whole-step: 97 parameters in each of 8 lanes"), "{said}");
     let said = kernels(article_net(), Kernels::General).unwrap();
     assert_eq!(said, "general: as asked for");
     let wide = || Sequential::new(10).dense(512).relu().dense(1);
     let said = kernels(wide(), Kernels::Auto).unwrap();
-    assert!(said.starts_with("resident: numbers in memory, 8 lanes"), "{said}");
+    assert!(said.starts_with("whole-step: numbers in memory, 8 lanes"), "{said}");
     let wider = || Sequential::new(10).dense(512).relu().dense(512).relu().dense(1);
     let softmax = || Sequential::new(10).dense(4).softmax().dense(1);
     let first = || Sequential::new(10).relu().dense(1);
@@ -107,7 +107,7 @@ fn the_choice_is_said_and_refused_with_reasons() {
     ] {
         let said = kernels(net.clone(), Kernels::Auto).unwrap();
         assert!(said.starts_with("general: ") && said.contains(reason), "{said}");
-        let error = kernels(net.clone(), Kernels::Resident).expect_err(reason);
+        let error = kernels(net.clone(), Kernels::WholeStep).expect_err(reason);
         assert!(matches!(error, Error::Argument { .. }), "{error:?}");
         assert!(error.to_string().contains(reason), "{error}");
     }

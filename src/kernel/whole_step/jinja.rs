@@ -1,4 +1,4 @@
-//! As much of Jinja as the resident kernel's templates are written in, small enough for the browser's
+//! As much of Jinja as the whole-step kernel's templates are written in, small enough for the browser's
 //! package: `{{ … }}`, `if`, `for`, `set`, `macro` and `include`, with `trim_blocks` and `lstrip_blocks`
 //! on. The tests hold it against minijinja.
 

@@ -1,4 +1,4 @@
-//! Rendering the resident kernels for a net.
+//! Rendering the whole-step kernels for a net.
 
 use super::jinja::{self, Value};
 use super::{Dense, Held, MOST_STEPS, Net};
@@ -52,7 +52,7 @@ impl Net {
     pub fn source(&self) -> Result<String> {
         let included = INCLUDED.map(|part| (part.name, part.source));
         let text = jinja::render(self.template().source, &included, self.given()?)
-            .map_err(|error| Error::bug(format!("a resident kernel does not render: {error}")))?;
+            .map_err(|error| Error::bug(format!("a whole-step kernel does not render: {error}")))?;
         // Slopes are literals here; as a constant to be overridden, the file's would have the whole
         // module validated twice.
         let activation = elementwise::ACTIVATION
@@ -81,7 +81,7 @@ impl Net {
     pub(super) fn given(&self) -> Result<Vec<(&'static str, Value)>> {
         if self.layers.is_empty() {
             return Err(Error::shape(
-                "resident kernel",
+                "whole-step kernel",
                 "a net without layers; give it at least one",
             ));
         }
@@ -150,7 +150,7 @@ impl Net {
             layers.map(|(l, (inputs, layer))| self.layer(l, inputs, layer)).collect();
         let Some((out, hidden)) = layers.split_last() else {
             return Err(Error::shape(
-                "resident kernel",
+                "whole-step kernel",
                 "a net without layers; give it at least one",
             ));
         };

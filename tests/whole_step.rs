@@ -1,4 +1,4 @@
-//! The resident training kernels, with numbers in registers and in memory: against f64 loops and the
+//! The whole-step training kernels, with numbers in registers and in memory: against f64 loops and the
 //! general kernels, over random nets, with and without subgroup operations.
 
 use crate::common;
@@ -15,7 +15,7 @@ use wgrad::train::{
 use wgrad::{Error, Gpu};
 
 /// Both kernels.
-const RESIDENT: [Kernels; 2] = [Kernels::Resident, Kernels::ResidentInMemory];
+const WHOLE_STEP: [Kernels; 2] = [Kernels::WholeStep, Kernels::WholeStepInMemory];
 
 fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
     compile_on(kernels, gpu, article_net(), Loss::MeanSquaredError, optimizer)
@@ -177,7 +177,7 @@ fn follows(seeds: impl Iterator<Item = u64>) {
         let (general, of_general) = task.train(&with, Kernels::General);
         close(&label, &general.batch_losses, &losses, BOUND, BOUND);
         close(&label, &of_general, &parameters, BOUND, BOUND);
-        for kernels in RESIDENT {
+        for kernels in WHOLE_STEP {
             let label = format!("{kernels:?}, {label}");
             let (history, found) = task.train(&with, kernels);
             close(&label, &history.batch_losses, &losses, BOUND, BOUND);
@@ -226,7 +226,7 @@ fn more_lanes_follow_the_reference() {
         for seed in seeds {
             let task = Task::draw(seed);
             let (losses, parameters) = task.reference();
-            for kernels in RESIDENT {
+            for kernels in WHOLE_STEP {
                 let label = format!("{lanes} lanes, {kernels:?}, seed {seed}");
                 let compile = Compile::new(task.loss, task.optimizer.clone()).kernels(kernels);
                 let model = task.net.clone().compile_blocking(&gpu, compile).unwrap();
@@ -248,7 +248,7 @@ fn a_batch_of_many_rows_follows_the_reference() {
     let (data, optimizer) = (article_data(32_768), Optimizer::sgd(0.05));
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
     let expected = net.train(&data, 3, 32_768);
-    let mut model = article(&gpu(), optimizer, Kernels::Resident);
+    let mut model = article(&gpu(), optimizer, Kernels::WholeStep);
     let fit = Fit::new(3).batch_size(32_768).in_order();
     let history = model.fit_blocking(&data, fit).unwrap();
     close("losses", &history.batch_losses, &expected, 1e-5, 1e-6);
@@ -263,7 +263,7 @@ fn the_article_net_follows_the_reference() {
         for (batch, epochs) in [(32, 10), (1000, 20)] {
             let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
             let expected = net.train(&data, epochs, batch);
-            for kernels in RESIDENT {
+            for kernels in WHOLE_STEP {
                 let mut model = article(&gpu(), optimizer.clone(), kernels);
                 let fit = Fit::new(epochs).batch_size(batch).in_order();
                 let history = model.fit_blocking(&data, fit).unwrap();
@@ -318,10 +318,10 @@ fn wide_nets_follow_the_reference() {
         };
         let label = format!("{widths:?}, batch {batch}");
         let (losses, parameters) = task.reference();
-        let (history, found) = task.train(&with, Kernels::ResidentInMemory);
+        let (history, found) = task.train(&with, Kernels::WholeStepInMemory);
         close(&label, &history.batch_losses, &losses, BOUND, BOUND);
         close(&label, &found, &parameters, BOUND, BOUND);
-        let (again, same) = task.train(&without, Kernels::ResidentInMemory);
+        let (again, same) = task.train(&without, Kernels::WholeStepInMemory);
         assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
         assert_eq!(bits(&same), bits(&found), "{label}");
     }
@@ -335,7 +335,7 @@ fn epochs_together_are_epochs_alone() {
     let data = article_data(75);
     // More epochs than orders fit a submission: 1024 steps of 19 batches each.
     for (kernels, epochs, batch) in
-        RESIDENT.into_iter().flat_map(|kernels| [(kernels, 3, 32), (kernels, 60, 4)])
+        WHOLE_STEP.into_iter().flat_map(|kernels| [(kernels, 3, 32), (kernels, 60, 4)])
     {
         let run = |alone: bool, residency| {
             let mut model = article(&gpu(), Optimizer::adam(1e-3), kernels);
@@ -361,7 +361,7 @@ fn calls_of_fit_and_of_the_general_kernels_take_turns() {
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer());
     net.train(&data, 5, 32);
     let expected = net.loss_and_gradient(&data, &(0..100).collect::<Vec<_>>()).0;
-    for kernels in RESIDENT {
+    for kernels in WHOLE_STEP {
         let mut whole = article(&gpu(), optimizer(), kernels);
         whole.fit_blocking(&data, fit(5)).unwrap();
         let mut parts = article(&gpu(), optimizer(), kernels);
@@ -391,7 +391,7 @@ fn nothing_moves_from_the_first_bad_step_on() {
     ];
     for (gpu, kernels) in [gpu(), without_subgroups()]
         .into_iter()
-        .flat_map(|gpu| RESIDENT.map(|kernels| (gpu.clone(), kernels)))
+        .flat_map(|gpu| WHOLE_STEP.map(|kernels| (gpu.clone(), kernels)))
     {
         for optimizer in rules.clone() {
             let mut model = article(&gpu, optimizer.clone(), kernels);
@@ -433,7 +433,7 @@ fn overflowing_parameters_stop_training_alike() {
     };
     let general = run(Kernels::General);
     assert!(general.2.iter().any(|&stayed| stayed));
-    for kernels in RESIDENT {
+    for kernels in WHOLE_STEP {
         assert_eq!(run(kernels), general, "{kernels:?}");
     }
 }
@@ -447,7 +447,7 @@ fn a_callback_stops_training() {
         }
     }
     let data = article_data(80);
-    for kernels in RESIDENT {
+    for kernels in WHOLE_STEP {
         let mut model = article(&gpu(), Optimizer::sgd(0.05), kernels);
         let mut stopper = Stopper(4);
         let fit = Fit::new(5).batch_size(32).in_order().callback(&mut stopper);

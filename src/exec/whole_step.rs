@@ -1,4 +1,4 @@
-//! Runs the training kernels for small nets, `resident*.wgsl.jinja`: a range of batches in one submission.
+//! Runs the training kernels for small nets, `whole_step/*.wgsl.jinja`: a range of batches in one submission.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::serial::Serial;
 use super::step::{StepFigures, words};
 use super::{Parameters, Step};
 use crate::gpu::{Buffer, Gpu, Pipeline};
-use crate::kernel::resident::{Held, MOST_STEPS, Memory, Net};
+use crate::kernel::whole_step::{Held, MOST_STEPS, Memory, Net};
 use crate::kernel::{Arena, word};
 use crate::{Error, Result};
 
@@ -53,7 +53,7 @@ pub(crate) struct Bindings<'a> {
 
 /// The kernel with everything it needs on one device.
 #[derive(Debug)]
-pub(crate) struct Resident {
+pub(crate) struct WholeStep {
     gpu: Gpu,
     net: Net,
     parameters: Parameters,
@@ -71,7 +71,7 @@ pub(crate) struct Resident {
     arrived: VecDeque<Numbers>,
 }
 
-impl Resident {
+impl WholeStep {
     /// Compiles the kernel, if this device has not yet, and binds it, for batches of up to `batch` rows.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Resident {
         parameters: &Parameters,
         data: Bindings<'_>,
     ) -> Result<Self> {
-        let pipeline = gpu.resident_pipeline(&net).await?;
+        let pipeline = gpu.whole_step_pipeline(&net).await?;
         use wgpu::BufferUsages as Usage;
         let run_bytes = size_of::<Figures>() + MOST_STEPS * size_of::<Record>();
         let run =
@@ -121,7 +121,9 @@ impl Resident {
                 ("layers", Some(layers)) => layers,
                 ("status", _) => parameters.status(),
                 (other, _) => {
-                    return Err(Error::bug(format!("resident: binding '{other}' has no operand")));
+                    return Err(Error::bug(format!(
+                        "whole-step: binding '{other}' has no operand"
+                    )));
                 }
             };
             let resource = buffer.as_entire_binding();
@@ -129,9 +131,9 @@ impl Resident {
         }
         gpu.tally().bind_groups.add(1);
         let group = gpu
-            .scoped("binding the resident kernel", || {
+            .scoped("binding the whole-step kernel", || {
                 gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some("resident"),
+                    label: Some("whole step"),
                     layout: &pipeline.layout,
                     entries: &entries,
                 })
@@ -244,7 +246,7 @@ impl Resident {
         self.ring.record(encoder, (&self.results, 0), self.parameters.status(), (serial, steps))
     }
 
-    /// Whether [`Resident::results`] would return at once.
+    /// Whether [`WholeStep::results`] would return at once.
     pub(crate) fn is_ready(&self) -> bool {
         !self.arrived.is_empty() || self.ring.is_ready()
     }

@@ -1,4 +1,4 @@
-//! The resident kernel in memory where workgroups share the rows of a batch: against f64 loops, with more
+//! The whole-step kernel in memory where workgroups share the rows of a batch: against f64 loops, with more
 //! workgroups than this machine has cores, and than a batch has rows.
 
 use crate::common::gpu;
@@ -42,7 +42,7 @@ fn compiled(gpu: &Gpu, loss: Loss, optimizer: &Optimizer) -> Model {
         Loss::SoftmaxCrossEntropy => Metric::Accuracy,
         _ => Metric::MeanAbsoluteError,
     };
-    let compile = Compile::new(loss, optimizer.clone()).kernels(Kernels::ResidentInMemory);
+    let compile = Compile::new(loss, optimizer.clone()).kernels(Kernels::WholeStepInMemory);
     net().compile_blocking(gpu, compile.metric(metric)).unwrap()
 }
 
