@@ -57,7 +57,8 @@ fn run(args: &Args) -> Outcome {
 
     // What to minimise and how: AdamW, its learning rate falling to zero along half a cosine.
     let steps = epochs * train.rows().div_ceil(BATCH);
-    let optimizer = Optimizer::adamw(6e-3, 0.1).schedule(Schedule::cosine(steps as u64, 0.0));
+    let optimizer =
+        Optimizer::adamw(6e-3, 0.1).schedule(LearningRateSchedule::cosine(steps as u64, 0.0));
     let how = Compile::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(BATCH)?);

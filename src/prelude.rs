@@ -1,7 +1,7 @@
 //! What most programs need: `use wgrad::prelude::*;`.
 
 pub use crate::data::{Dataset, Standardizer, Targets};
-pub use crate::nn::{Init, Layer, Loss, Metric, Optimizer, Schedule, Sequential};
+pub use crate::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 pub use crate::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Evaluation, Fit, History, KeepBest,
     Model, Signal, TrainLog,

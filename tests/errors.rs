@@ -3,7 +3,7 @@
 
 use wgrad::data::{DataError, Dataset};
 use wgrad::graph::{Count, Graph, Layout, Loss, Reduction, Shape, Tensor, Unary, UpdateRule};
-use wgrad::nn::{Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{LearningRateSchedule, Metric, Optimizer, Sequential};
 use wgrad::train::{Compile, Fit, Model, Residency};
 use wgrad::{AdapterChoice, Error, Gpu};
 
@@ -330,13 +330,17 @@ fn hyperparameters_out_of_range_are_named() {
         (Optimizer::adamw(0.1, f32::INFINITY), "weight decay", "inf"),
         (Optimizer::adam(0.1).clip_norm(-2.0), "clip_norm", "-2"),
         (Optimizer::adam(0.1).clip_norm(f32::NAN), "clip_norm", "NaN"),
-        (Optimizer::sgd(0.1).schedule(Schedule::step(0, 0.5)), "every", "0"),
-        (Optimizer::sgd(0.1).schedule(Schedule::step(5, 1.5)), "factor", "1.5"),
-        (Optimizer::sgd(0.1).schedule(Schedule::step(5, f64::NAN)), "factor", "NaN"),
-        (Optimizer::sgd(0.1).schedule(Schedule::cosine(0, 0.0)), "steps", "0"),
-        (Optimizer::sgd(0.1).schedule(Schedule::cosine(5, -0.5)), "floor", "-0.5"),
-        (Optimizer::sgd(0.1).schedule(Schedule::Constant.warm_up(0)), "warm-up", "0"),
-        (Optimizer::sgd(0.1).schedule(Schedule::cosine(0, 0.0).warm_up(5)), "steps", "0"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every", "0"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(5, 1.5)), "factor", "1.5"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(5, f64::NAN)), "factor", "NaN"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(0, 0.0)), "steps", "0"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(5, -0.5)), "floor", "-0.5"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::Constant.warm_up(0)), "warm-up", "0"),
+        (
+            Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(0, 0.0).warm_up(5)),
+            "steps",
+            "0",
+        ),
     ];
     for (optimizer, name, value) in wrong {
         let what = format!("{optimizer:?}");

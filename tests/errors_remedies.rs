@@ -4,7 +4,7 @@
 use wgrad::data::{Dataset, Standardizer};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{Count, Graph, Loss, Tensor, UpdateRule};
-use wgrad::nn::{Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{LearningRateSchedule, Metric, Optimizer, Sequential};
 use wgrad::plan::{ArenaLayout, Plan, PlanOptions, Portion};
 use wgrad::train::{Compile, EarlyStopping, Fit, History, KeepBest, Kernels, Model, Residency};
 use wgrad::{Error, Gpu};
@@ -141,7 +141,7 @@ fn models() {
     for (optimizer, name, value) in [
         (Optimizer::sgd(-1.0), "learning rate", "-1"),
         (Optimizer::adam(0.1).clip_norm(f32::NAN), "clip_norm", "NaN"),
-        (Optimizer::sgd(0.1).schedule(Schedule::step(0, 0.5)), "every", "0"),
+        (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every", "0"),
     ] {
         let how = Compile::new(Loss::MeanSquaredError, optimizer);
         told(compile(net(), how), Told(name, value, "must be"));

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use wgrad::data::{Dataset, Targets};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
-use wgrad::nn::{Loss, Optimizer, Schedule};
+use wgrad::nn::{LearningRateSchedule, Loss, Optimizer};
 use wgrad::plan::{Plan, PlanOptions};
 use wgrad::train::{BatchLog, Callback, Fit, Kernels, Model, Residency, Signal, epoch_order};
 
@@ -161,7 +161,7 @@ const BATCH: usize = 32;
 const SEED: u64 = 3;
 
 fn adam() -> Optimizer {
-    Optimizer::adam(0.01).schedule(Schedule::cosine(60, 0.1).warm_up(5))
+    Optimizer::adam(0.01).schedule(LearningRateSchedule::cosine(60, 0.1).warm_up(5))
 }
 
 fn shuffled<'a>(epochs: usize) -> Fit<'a> {

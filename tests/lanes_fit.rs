@@ -10,7 +10,7 @@ use crate::support::parallel::{start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
-use wgrad::nn::{Loss, Metric, Optimizer, Schedule as Rates, Sequential};
+use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, History, KeepBest, Kernels, Model,
     Residency, Signal, TrainLog,
@@ -24,7 +24,8 @@ fn net() -> Sequential {
 }
 
 fn compile() -> Compile {
-    let optimizer = Optimizer::adam(0.01).schedule(Rates::cosine(60, 0.1).warm_up(5));
+    let optimizer =
+        Optimizer::adam(0.01).schedule(LearningRateSchedule::cosine(60, 0.1).warm_up(5));
     Compile::new(Loss::MeanSquaredError, optimizer)
         .metric(Metric::MeanAbsoluteError)
         .metric(Metric::RSquared)

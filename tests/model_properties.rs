@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgrad::data::Dataset;
 use wgrad::graph::{Shape, Unary, UpdateRule};
-use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, KeepBest, Kernels, Model, Residency,
     Signal, epoch_order,
@@ -97,10 +97,12 @@ fn model() -> impl Strategy<Value = Sequential> {
 
 fn optimizer() -> impl Strategy<Value = Optimizer> {
     let schedule = prop_oneof![
-        Just(Schedule::Constant),
-        (any::<u64>(), share()).prop_map(|(every, factor)| Schedule::step(every, factor)),
-        (any::<u64>(), share()).prop_map(|(steps, floor)| Schedule::cosine(steps, floor)),
-        any::<u64>().prop_map(|steps| Schedule::Constant.warm_up(steps)),
+        Just(LearningRateSchedule::Constant),
+        (any::<u64>(), share())
+            .prop_map(|(every, factor)| LearningRateSchedule::step(every, factor)),
+        (any::<u64>(), share())
+            .prop_map(|(steps, floor)| LearningRateSchedule::cosine(steps, floor)),
+        any::<u64>().prop_map(|steps| LearningRateSchedule::Constant.warm_up(steps)),
     ];
     let rule = prop_oneof![
         rate().prop_map(|weight_decay| UpdateRule::Sgd { weight_decay }),

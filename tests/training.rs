@@ -9,7 +9,7 @@ use crate::support;
 use crate::support::net::Net;
 use crate::support::{bits, close};
 use wgrad::graph::UpdateRule;
-use wgrad::nn::{Init, Loss, Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{Init, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Compile, Fit, Residency};
 
 /// 10 epochs of 31 batches of 32 rows and a last one of 8: every loss is that of a plain f64 loop.
@@ -51,7 +51,10 @@ fn batches_of_any_size_follow_the_reference() {
             ("clipped", Optimizer::momentum(0.02, 0.9).clip_norm(0.5)),
             ("adam", Optimizer::adam(1e-2)),
             ("adamw", Optimizer::adamw(1e-2, 0.05)),
-            ("schedule", Optimizer::sgd(0.1).schedule(Schedule::cosine(20, 0.1).warm_up(5))),
+            (
+                "schedule",
+                Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(20, 0.1).warm_up(5)),
+            ),
         ];
         let nets = || Sequential::new(10).dense(12).tanh().dense(7).sigmoid().dense(1).seed(3);
         for (name, optimizer) in rules {
@@ -177,7 +180,7 @@ fn the_same_seed_gives_the_same_bits() {
 fn fit_goes_on_where_it_stopped() {
     for kernels in kinds() {
         let data = article_data(100);
-        let optimizer = || Optimizer::adam(1e-2).schedule(Schedule::cosine(30, 0.1));
+        let optimizer = || Optimizer::adam(1e-2).schedule(LearningRateSchedule::cosine(30, 0.1));
         let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
         let (whole, _) = run(kernels, &data, optimizer(), fit(5));
         let mut model = article(kernels, optimizer());
@@ -185,7 +188,9 @@ fn fit_goes_on_where_it_stopped() {
         let history = model.fit_blocking(&data, fit(3)).unwrap();
         assert_eq!(weight_bits(&model), whole);
         assert_eq!(model.steps(), 20);
-        let last = Optimizer::adam(1e-2).schedule(Schedule::cosine(30, 0.1)).learning_rate_at(19);
+        let last = Optimizer::adam(1e-2)
+            .schedule(LearningRateSchedule::cosine(30, 0.1))
+            .learning_rate_at(19);
         assert_eq!(history.last().unwrap().learning_rate, last);
     }
 }

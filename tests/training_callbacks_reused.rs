@@ -6,7 +6,7 @@ use crate::common::training::{article, article_data, article_net, kinds, passing
 use proptest::prelude::*;
 use wgrad::Error;
 use wgrad::data::Dataset;
-use wgrad::nn::{Direction, Loss, Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{Direction, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, EarlyStopping, EpochLog, Evaluation, Figure, Fit, History,
     KeepBest, Kernels, Signal, TrainLog,
@@ -254,7 +254,7 @@ fn callbacks_are_told_of_the_training() {
 fn callbacks_set_the_learning_rate() {
     for kernels in kinds() {
         let data = article_data(80);
-        let schedule = Schedule::step(2, 0.5);
+        let schedule = LearningRateSchedule::step(2, 0.5);
         let mut model = article(kernels, Optimizer::sgd(0.05).schedule(schedule));
         let mut curious =
             Curious { signals: vec![(2, Signal::LearningRate(0.01))], ..Curious::default() };
@@ -265,7 +265,8 @@ fn callbacks_set_the_learning_rate() {
         assert_eq!(rates(&history), [0.025, 0.05 * 0.25, 0.01]);
         assert_eq!(rates(&model.fit_blocking(&data, fit(1)).unwrap()), [0.01]);
 
-        let mut twin = article(kernels, Optimizer::sgd(0.05).schedule(Schedule::step(2, 0.5)));
+        let mut twin =
+            article(kernels, Optimizer::sgd(0.05).schedule(LearningRateSchedule::step(2, 0.5)));
         twin.fit_blocking(&data, fit(2)).unwrap();
         let weights: Vec<Vec<f32>> =
             twin.weights_blocking().unwrap().into_iter().map(|(_, values)| values).collect();

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use wgrad::Error;
-use wgrad::nn::{Loss, Optimizer, Schedule};
+use wgrad::nn::{LearningRateSchedule, Loss, Optimizer};
 use wgrad::train::{Compile, EarlyStopping, Fit, Kernels, Model, Residency};
 
 fn compile(kernels: Kernels, optimizer: &Optimizer, seed: u64) -> Model {
@@ -22,9 +22,9 @@ fn optimizers() -> impl Strategy<Value = Optimizer> {
         Just(Optimizer::adamw(0.01, 0.1).clip_norm(0.5)),
     ];
     let schedule = prop_oneof![
-        Just(Schedule::Constant),
-        Just(Schedule::step(3, 0.5)),
-        Just(Schedule::cosine(9, 0.1).warm_up(4)),
+        Just(LearningRateSchedule::Constant),
+        Just(LearningRateSchedule::step(3, 0.5)),
+        Just(LearningRateSchedule::cosine(9, 0.1).warm_up(4)),
     ];
     (rule, schedule).prop_map(|(optimizer, schedule)| optimizer.schedule(schedule))
 }

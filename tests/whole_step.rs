@@ -8,7 +8,7 @@ use crate::common::training::{article_data, article_net, compile_on, weights, wi
 use crate::support::net::{Net, Unary};
 use crate::support::{bits, close};
 use wgrad::data::{Dataset, Targets};
-use wgrad::nn::{Loss, Metric, Optimizer, Schedule, Sequential};
+use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, Compile, Fit, History, Kernels, Model, Residency, Signal, epoch_order,
 };
@@ -112,7 +112,7 @@ impl Task {
             Optimizer::momentum(0.01, 0.9),
             Optimizer::nesterov(0.01, 0.8).weight_decay(0.01),
             Optimizer::adam(3e-3),
-            Optimizer::adamw(3e-3, 0.1).schedule(Schedule::cosine(10, 0.1).warm_up(3)),
+            Optimizer::adamw(3e-3, 0.1).schedule(LearningRateSchedule::cosine(10, 0.1).warm_up(3)),
             Optimizer::adam(3e-3).weight_decay(0.01).clip_norm(0.5),
         ];
         let metrics = match loss {
@@ -356,7 +356,7 @@ fn epochs_together_are_epochs_alone() {
 #[test]
 fn calls_of_fit_and_of_the_general_kernels_take_turns() {
     let data = article_data(100);
-    let optimizer = || Optimizer::adam(1e-2).schedule(Schedule::cosine(30, 0.1));
+    let optimizer = || Optimizer::adam(1e-2).schedule(LearningRateSchedule::cosine(30, 0.1));
     let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer());
     net.train(&data, 5, 32);

@@ -2,15 +2,15 @@
 
 mod init;
 mod layer;
+mod learning_rate_schedule;
 pub(crate) mod metric;
 pub(crate) mod optimizer;
-mod schedule;
 mod sequential;
 
 pub use crate::graph::Loss;
 pub use init::Init;
 pub use layer::Layer;
+pub use learning_rate_schedule::{LearningRateSchedule, WarmUp};
 pub use metric::{Direction, Metric};
 pub use optimizer::Optimizer;
-pub use schedule::{Schedule, WarmUp};
 pub use sequential::{ParameterSpec, Sequential};

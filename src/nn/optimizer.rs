@@ -1,30 +1,30 @@
 //! Optimizers.
 
-use super::Schedule;
+use super::LearningRateSchedule;
 use crate::Error;
 use crate::graph::UpdateRule;
 
 /// An update rule with its learning rate, schedule and gradient clipping.
 ///
 /// ```
-/// use wgrad::nn::{Optimizer, Schedule};
+/// use wgrad::nn::{Optimizer, LearningRateSchedule};
 /// let optimizer = Optimizer::adam(1e-3)
 ///     .clip_norm(1.0)
-///     .schedule(Schedule::cosine(1_000, 0.0).warm_up(100));
+///     .schedule(LearningRateSchedule::cosine(1_000, 0.0).warm_up(100));
 /// assert!(optimizer.learning_rate_at(50) < 1e-3);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     rule: UpdateRule,
     learning_rate: f32,
-    schedule: Schedule,
+    schedule: LearningRateSchedule,
     clip_norm: Option<f32>,
 }
 
 impl Optimizer {
     /// Any rule.
     pub fn new(rule: UpdateRule, learning_rate: f32) -> Self {
-        Self { rule, learning_rate, schedule: Schedule::Constant, clip_norm: None }
+        Self { rule, learning_rate, schedule: LearningRateSchedule::Constant, clip_norm: None }
     }
 
     /// Stochastic gradient descent.
@@ -74,7 +74,7 @@ impl Optimizer {
     }
 
     /// Changes the learning rate from step to step.
-    pub fn schedule(mut self, schedule: Schedule) -> Self {
+    pub fn schedule(mut self, schedule: LearningRateSchedule) -> Self {
         self.schedule = schedule;
         self
     }
@@ -134,8 +134,8 @@ mod tests {
             (Optimizer::momentum(0.1, 1.0), "momentum"),
             (Optimizer::adam(0.1).weight_decay(-1.0), "weight decay"),
             (Optimizer::adam(0.1).clip_norm(0.0), "clip_norm"),
-            (Optimizer::sgd(0.1).schedule(Schedule::step(0, 0.5)), "every"),
-            (Optimizer::sgd(0.1).schedule(Schedule::cosine(5, 2.0)), "floor"),
+            (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every"),
+            (Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(5, 2.0)), "floor"),
         ] {
             let error = optimizer.check().expect_err(name).to_string();
             assert!(error.contains(name), "{error}");

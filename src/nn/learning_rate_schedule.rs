@@ -5,7 +5,7 @@ use crate::Error;
 
 /// How the learning rate changes. All lengths are in steps (updates), not epochs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Schedule {
+pub enum LearningRateSchedule {
     /// Always the same.
     #[default]
     Constant,
@@ -23,7 +23,7 @@ pub enum Schedule {
         /// Factor at the end.
         floor: f64,
     },
-    /// Rises in a line, then follows another schedule from its start; see [`Schedule::warm_up`].
+    /// Rises in a line, then follows another schedule from its start; see [`LearningRateSchedule::warm_up`].
     WarmUp(WarmUp),
 }
 
@@ -34,42 +34,42 @@ pub struct WarmUp {
     /// Lengths, the last one first.
     rises: Vec<u64>,
     /// What follows: no other warm-up.
-    then: Box<Schedule>,
+    then: Box<LearningRateSchedule>,
 }
 
-impl Schedule {
-    /// [`Schedule::Step`].
+impl LearningRateSchedule {
+    /// [`LearningRateSchedule::Step`].
     pub fn step(every: u64, factor: f64) -> Self {
-        Schedule::Step { every, factor }
+        LearningRateSchedule::Step { every, factor }
     }
 
-    /// [`Schedule::Cosine`].
+    /// [`LearningRateSchedule::Cosine`].
     pub fn cosine(steps: u64, floor: f64) -> Self {
-        Schedule::Cosine { steps, floor }
+        LearningRateSchedule::Cosine { steps, floor }
     }
 
     /// This schedule after a rise in a line over `steps` steps.
     pub fn warm_up(self, steps: u64) -> Self {
         let mut warm_up = match self {
-            Schedule::WarmUp(warm_up) => warm_up,
+            LearningRateSchedule::WarmUp(warm_up) => warm_up,
             then => WarmUp { rises: Vec::new(), then: Box::new(then) },
         };
         warm_up.rises.push(steps);
-        Schedule::WarmUp(warm_up)
+        LearningRateSchedule::WarmUp(warm_up)
     }
 
     /// The factor at `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         match self {
-            Schedule::Constant => 1.0,
-            Schedule::Step { every, factor } => {
+            LearningRateSchedule::Constant => 1.0,
+            LearningRateSchedule::Step { every, factor } => {
                 factor.powf(step.checked_div(*every).unwrap_or(step) as f64)
             }
-            Schedule::Cosine { steps, floor } => {
+            LearningRateSchedule::Cosine { steps, floor } => {
                 let progress = (step as f64 / (*steps).max(1) as f64).min(1.0);
                 floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
             }
-            Schedule::WarmUp(WarmUp { rises, then }) => {
+            LearningRateSchedule::WarmUp(WarmUp { rises, then }) => {
                 let mut step = step;
                 for rise in rises.iter().rev() {
                     match step.checked_sub(*rise) {
@@ -93,16 +93,16 @@ impl Schedule {
             if fits { Ok(()) } else { Err(Error::argument(name, value, "from 0 to 1")) }
         };
         match self {
-            Schedule::Constant => Ok(()),
-            Schedule::Step { every, factor } => {
+            LearningRateSchedule::Constant => Ok(()),
+            LearningRateSchedule::Step { every, factor } => {
                 positive("schedule's `every`", *every)?;
                 share("schedule's `factor`", *factor)
             }
-            Schedule::Cosine { steps, floor } => {
+            LearningRateSchedule::Cosine { steps, floor } => {
                 positive("schedule's `steps`", *steps)?;
                 share("schedule's `floor`", *floor)
             }
-            Schedule::WarmUp(WarmUp { rises, then }) => {
+            LearningRateSchedule::WarmUp(WarmUp { rises, then }) => {
                 rises.iter().try_for_each(|&rise| positive("warm-up's `steps`", rise))?;
                 then.check()
             }
@@ -116,26 +116,26 @@ mod tests {
 
     #[test]
     fn schedules_take_their_corner_values() {
-        let step = Schedule::step(10, 0.5);
+        let step = LearningRateSchedule::step(10, 0.5);
         assert_eq!([0, 9, 10, 20].map(|s| step.factor(s)), [1.0, 1.0, 0.5, 0.25]);
-        let cosine = Schedule::cosine(100, 0.1);
+        let cosine = LearningRateSchedule::cosine(100, 0.1);
         assert_eq!(cosine.factor(0), 1.0);
         assert!((cosine.factor(50) - 0.55).abs() < 1e-12);
         assert!(
             (cosine.factor(100) - 0.1).abs() < 1e-12 && (cosine.factor(9_999) - 0.1).abs() < 1e-12
         );
-        let warm = Schedule::cosine(100, 0.0).warm_up(4);
+        let warm = LearningRateSchedule::cosine(100, 0.0).warm_up(4);
         assert_eq!([0, 1, 3, 4].map(|s| warm.factor(s)), [0.25, 0.5, 1.0, 1.0]);
         assert!((warm.factor(54) - 0.5).abs() < 1e-12);
         // The last to be asked for comes first.
-        let twice = Schedule::step(1, 0.5).warm_up(2).warm_up(4);
+        let twice = LearningRateSchedule::step(1, 0.5).warm_up(2).warm_up(4);
         let factors = [0.25, 0.5, 0.75, 1.0, 0.5, 1.0, 1.0, 0.5, 0.25];
         assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 8].map(|s| twice.factor(s)), factors);
     }
 
     #[test]
     fn any_number_of_warm_ups_is_walked_without_a_stack() {
-        let mut deep = Schedule::Constant;
+        let mut deep = LearningRateSchedule::Constant;
         for _ in 0..200_000 {
             deep = deep.warm_up(1);
         }
@@ -143,18 +143,18 @@ mod tests {
         assert_eq!([0, 3, 200_000, u64::MAX].map(|s| deep.factor(s)), [1.0; 4]);
         assert!(format!("{deep:?}").contains("Constant"));
         drop(deep);
-        assert!(Schedule::Constant.warm_up(0).warm_up(1).check().is_err());
+        assert!(LearningRateSchedule::Constant.warm_up(0).warm_up(1).check().is_err());
     }
 
     #[test]
     fn steps_at_the_end_of_their_type_have_a_factor() {
         for schedule in [
-            Schedule::Constant,
-            Schedule::step(1, 0.5),
-            Schedule::step(u64::MAX, 0.5),
-            Schedule::cosine(u64::MAX, 0.0),
-            Schedule::cosine(1, 0.1).warm_up(u64::MAX),
-            Schedule::cosine(1, 0.1).warm_up(u64::MAX).warm_up(u64::MAX),
+            LearningRateSchedule::Constant,
+            LearningRateSchedule::step(1, 0.5),
+            LearningRateSchedule::step(u64::MAX, 0.5),
+            LearningRateSchedule::cosine(u64::MAX, 0.0),
+            LearningRateSchedule::cosine(1, 0.1).warm_up(u64::MAX),
+            LearningRateSchedule::cosine(1, 0.1).warm_up(u64::MAX).warm_up(u64::MAX),
         ] {
             for step in [0, 1, u64::MAX - 1, u64::MAX] {
                 let factor = schedule.factor(step);
