@@ -75,7 +75,8 @@ fn run(args: &Args) -> Outcome {
     println!("{}", model.summary());
 
     let steps = epochs * rows.div_ceil(args.batch.max(1));
-    let optimizer = Optimizer::adam(args.rate).schedule(Schedule::cosine(steps as u64, 0.0));
+    let optimizer =
+        Optimizer::adam(args.rate).schedule(LearningRateSchedule::cosine(steps as u64, 0.0));
     let how = Compile::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(args.batch)?);

@@ -5,7 +5,7 @@ use wgrad::data::{Dataset, Standardizer};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{Count, Graph, Loss, Tensor, UpdateRule};
 use wgrad::nn::{LearningRateSchedule, Metric, Optimizer, Sequential};
-use wgrad::plan::{ArenaLayout, Plan, PlanOptions, Portion};
+use wgrad::plan::{ArenaLayout, Plan, PlanOptions, PlanScope};
 use wgrad::train::{Compile, EarlyStopping, Fit, History, KeepBest, Kernels, Model, Residency};
 use wgrad::{Error, Gpu};
 
@@ -279,7 +279,7 @@ fn graphs() {
         let options = PlanOptions { portion, results, ..PlanOptions::default() };
         Plan::with(graph, &options, &noop().target())
     };
-    for part in [Portion::Gradients, Portion::Update] {
+    for part in [PlanScope::Gradients, PlanScope::Update] {
         let name = format!("{part:?}");
         told(portion(&graph, part, vec![]), Told("plan", &name, "`Graph::update`"));
     }
@@ -292,8 +292,8 @@ fn graphs() {
     graph.update(sgd, None, loss, &[(w, x)]).unwrap();
     told(plan(&graph, vec![loss]), Told("update", "'v'", "input"));
     told(graph.update(sgd, None, loss, &[(v, v)]), Told("update", "already", "a new graph"));
-    let wanted = portion(&graph, Portion::Update, vec![loss]);
-    told(wanted, Told("the update alone", "1 are wanted", "`Portion::Gradients`"));
+    let wanted = portion(&graph, PlanScope::Update, vec![loss]);
+    told(wanted, Told("the update alone", "1 are wanted", "`PlanScope::Gradients`"));
 }
 
 #[test]

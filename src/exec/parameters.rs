@@ -13,11 +13,11 @@ use crate::{Error, Result};
 /// the same buffers.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    shared: Arc<Shared>,
+    shared: Arc<Arenas>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Arenas {
     gpu: Gpu,
     layout: ArenaLayout,
     values: Vec<Buffer>,
@@ -46,7 +46,7 @@ impl Parameters {
             state_buffers.push(arena("optimizer state").await?);
         }
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Arenas {
                 values: arena("parameters").await?,
                 gradients: if states.is_some() { arena("gradients").await? } else { Vec::new() },
                 states: state_buffers,

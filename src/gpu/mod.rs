@@ -8,11 +8,11 @@ mod counters;
 mod device_clock;
 mod fault;
 mod identity;
+#[cfg(not(target_arch = "wasm32"))]
+mod idle;
 mod pipeline;
 mod readback;
 mod scope;
-#[cfg(not(target_arch = "wasm32"))]
-mod settle;
 #[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
@@ -40,14 +40,14 @@ use pipeline::Pipelines;
 /// Cloning is cheap and yields the same device.
 #[derive(Clone, Debug)]
 pub struct Gpu {
-    shared: Arc<Shared>,
+    shared: Arc<DeviceContext>,
     target: Arc<Target>,
     /// Counts what is done through this handle and its clones alone, if that is wanted.
     own: Option<Arc<Tally>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct DeviceContext {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
@@ -154,7 +154,8 @@ impl Gpu {
             tiling: None,
         };
         let (tally, pipelines) = (Tally::default(), Pipelines::default());
-        let shared = Arc::new(Shared { device, queue, info, tally, pipelines, faults, owns_queue });
+        let shared =
+            Arc::new(DeviceContext { device, queue, info, tally, pipelines, faults, owns_queue });
         Self { shared, target: Arc::new(target), own: None }
     }
 

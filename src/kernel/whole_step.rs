@@ -10,7 +10,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use memory::{Memory, Place};
+pub use memory::{LayerOffsets, Memory};
 
 use super::needs::Needs;
 use crate::graph::{Count, Loss, Unary, UpdateRule};
@@ -155,7 +155,7 @@ impl Net {
         // The head of `Run`, of twelve words, and its records, of eight; the table of layers; the bounds of
         // the turns.
         let records = 4 * (12 + 8 * MOST_STEPS as u64);
-        let layers = if in_memory { size_of::<Place>() * self.layers.len() } else { 0 };
+        let layers = if in_memory { size_of::<LayerOffsets>() * self.layers.len() } else { 0 };
         let needs = Needs {
             uniform_bytes: records.max(layers as u64),
             invocations: super::word(self.lanes),

@@ -9,7 +9,7 @@ use super::work::{Job, Work};
 use super::{LaneMemory, Parallel};
 use crate::gpu::Buffer;
 use crate::kernel::Arena;
-use crate::plan::{Barriers, Count, Order, Shared};
+use crate::plan::{Barriers, Count, Order, SharedBuffer};
 
 impl Parallel {
     /// What each lane holds on its device.
@@ -41,9 +41,9 @@ impl Parallel {
 
 /// A buffer of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum LaneBuffer {
     /// Of the executor of a micro-batch in flight.
-    Own(usize, Shared),
+    Own(usize, SharedBuffer),
     Arena(Arena, usize),
     Status,
     Scalars,
@@ -57,7 +57,7 @@ struct Walk<'a> {
     job: &'a Job,
     stages: usize,
     own: usize,
-    count: Count<Place>,
+    count: Count<LaneBuffer>,
     tree: Tree,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
         Self { lane, job, stages, own, count: Count::default(), tree: Tree::default() }
     }
 
-    fn count(mut self, order: Order) -> Count<Place> {
+    fn count(mut self, order: Order) -> Count<LaneBuffer> {
         let share = self.job.shares.get(self.own).cloned().unwrap_or(0..0);
         let stage = if self.stages > 1 { self.lane.role.number } else { 0 };
         for instruction in program(stage, self.stages, share.clone()) {
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
             if part == 0 {
                 for &scalar in &slot.scalars {
                     if let Some(buffer) = slot.executor.plan().buffer(scalar) {
-                        self.count.next(&[place(number, buffer)], &[Place::Scalars]);
+                        self.count.next(&[place(number, buffer)], &[LaneBuffer::Scalars]);
                     }
                 }
                 self.copy_out(number, slot, slot.dx);
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
             self.copy(first + push.store, these.clone(), true);
             for block in first..first + if sends { self.tree.blocks().len() } else { 0 } {
                 for (_, chunk) in self.pieces(these.clone()) {
-                    self.count.next(&[Place::Block(block, chunk)], &[]);
+                    self.count.next(&[LaneBuffer::Block(block, chunk)], &[]);
                 }
             }
         }
@@ -158,8 +158,8 @@ impl<'a> Walk<'a> {
         let dispatches = 0..update.plan().dispatches().len();
         let count = &mut self.count;
         // The update's one input is the batch's loss.
-        let place = |&buffer: &Shared| match buffer {
-            Shared::Input(_) => Place::Scalars,
+        let place = |&buffer: &SharedBuffer| match buffer {
+            SharedBuffer::Input(_) => LaneBuffer::Scalars,
             other => place(usize::MAX, other),
         };
         update.plan().footprints(dispatches, order, |reads, writes| {
@@ -167,11 +167,11 @@ impl<'a> Walk<'a> {
                 (reads.iter().map(place).collect(), writes.iter().map(place).collect());
             count.next(&reads, &writes);
         });
-        count.next(&[Place::Status], &[]);
-        count.next(&[Place::Scalars], &[]);
+        count.next(&[LaneBuffer::Status], &[]);
+        count.next(&[LaneBuffer::Scalars], &[]);
         if self.lane.role.keeps_state {
             for (arena, chunk, _) in self.lane.kept_arenas() {
-                count.next(&[Place::Arena(arena, chunk)], &[]);
+                count.next(&[LaneBuffer::Arena(arena, chunk)], &[]);
             }
         }
     }
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
     fn dispatches(&mut self, number: usize, slot: &Slot, range: Range<usize>, order: Order) {
         let count = &mut self.count;
         slot.executor.plan().footprints(range, order, |reads, writes| {
-            let places = |buffers: &[Shared]| -> Vec<Place> {
+            let places = |buffers: &[SharedBuffer]| -> Vec<LaneBuffer> {
                 buffers.iter().map(|&buffer| place(number, buffer)).collect()
             };
             count.next(&places(reads), &places(writes));
@@ -200,35 +200,35 @@ impl<'a> Walk<'a> {
     /// Adds buckets of a block to the sum at hand.
     fn add(&mut self, block: usize, buckets: Range<usize>) {
         for (sum, chunk) in self.pieces(buckets) {
-            self.count.next(&[Place::Block(block, chunk)], &[sum]);
+            self.count.next(&[LaneBuffer::Block(block, chunk)], &[sum]);
         }
     }
 
     /// Copies buckets of the sum at hand to a block, or back.
     fn copy(&mut self, block: usize, buckets: Range<usize>, stores: bool) {
         for (sum, chunk) in self.pieces(buckets) {
-            let block = Place::Block(block, chunk);
+            let block = LaneBuffer::Block(block, chunk);
             let (from, to) = if stores { (sum, block) } else { (block, sum) };
             self.count.next(&[from], &[to]);
         }
     }
 
     /// For each piece of the sums: the buffer of the sum at hand, and the number of its chunk.
-    fn pieces(&self, buckets: Range<usize>) -> Vec<(Place, usize)> {
+    fn pieces(&self, buckets: Range<usize>) -> Vec<(LaneBuffer, usize)> {
         let chunks = self.lane.parameters.layout().chunks.len();
         let piece = |chunk: usize| match chunk == chunks {
-            true => (Place::Scalars, chunk),
-            false => (Place::Arena(Arena::Gradients, chunk), chunk),
+            true => (LaneBuffer::Scalars, chunk),
+            false => (LaneBuffer::Arena(Arena::Gradients, chunk), chunk),
         };
         self.lane.sum.chunks(buckets).map(piece).collect()
     }
 }
 
-fn place(number: usize, buffer: Shared) -> Place {
+fn place(number: usize, buffer: SharedBuffer) -> LaneBuffer {
     match buffer {
-        Shared::Arena(arena, chunk) => Place::Arena(arena, chunk),
-        Shared::Status => Place::Status,
-        other => Place::Own(number, other),
+        SharedBuffer::Arena(arena, chunk) => LaneBuffer::Arena(arena, chunk),
+        SharedBuffer::Status => LaneBuffer::Status,
+        other => LaneBuffer::Own(number, other),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::courier::{Outgoing, Read};
 use super::exchange::{Content, Message, Payload};
-use super::run::{Kept, Runner};
+use super::message_thread::{Outgoing, Read};
+use super::run::{ArenaSnapshot, Runner};
 use super::timeline::Activity;
 use super::tree::Block;
 use super::work::Job;
@@ -23,7 +23,7 @@ const ASK: Duration = Duration::from_millis(50);
 impl Runner<'_> {
     /// A free staging buffer of `bytes`.
     pub(super) fn staging(&mut self, bytes: u64) -> Result<Buffer> {
-        self.lane.staging.extend(self.courier.free());
+        self.lane.staging.extend(self.message_thread.free());
         pollster::block_on(self.lane.staging(bytes))
     }
 
@@ -38,9 +38,9 @@ impl Runner<'_> {
     ) {
         let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
         let (from, broadcast) = (self.lane.role.number, to.is_none());
-        let (run, step) = (self.manner.run, job.number());
+        let (run, step) = (self.settings.run, job.number());
         let message = Message { run, from, to: to.unwrap_or(from), step, content };
-        self.courier.post(Outgoing { message, broadcast, staging, bytes, arrival });
+        self.message_thread.post(Outgoing { message, broadcast, staging, bytes, arrival });
     }
 
     /// Records the copy of what the stage before waits for: the gradient, and the scalars.
@@ -114,7 +114,13 @@ impl Runner<'_> {
                 }
                 let bytes = payload.len() as u64;
                 let at = (job.number(), None);
-                self.recorder.scribe.note(Activity::Exchange, "gradient sums in", at, begun, bytes);
+                self.recorder.host_recorder.note(
+                    Activity::Exchange,
+                    "gradient sums in",
+                    at,
+                    begun,
+                    bytes,
+                );
             }
         }
         Ok(())
@@ -131,9 +137,9 @@ impl Runner<'_> {
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
         let gpu = self.lane.gpu.clone();
         // Software drivers hold a submission back until the one before has run, and wgpu keeps the
-        // courier from looking at the device meanwhile. So the wait is here.
-        if self.manner.lanes > 1 && gpu.target().class == AdapterClass::Software {
-            self.courier.settle(self.step, self.manner.patience)?;
+        // message thread from looking at the device meanwhile. So the wait is here.
+        if self.settings.lanes > 1 && gpu.target().class == AdapterClass::Software {
+            self.message_thread.wait_for_submissions(self.step, self.settings.patience)?;
         }
         let begun = Instant::now();
         let submit = || {
@@ -141,8 +147,8 @@ impl Runner<'_> {
             gpu.queue().submit([encoder.finish()])
         };
         let index = pollster::block_on(gpu.scoped_of_step("a submission", submit))?;
-        self.courier.submitted(index);
-        self.recorder.submitted(&gpu, begun, self.manner.patience)
+        self.message_thread.submitted(index);
+        self.recorder.submitted(&gpu, begun, self.settings.patience)
     }
 
     /// Waits for a message to this lane, of `bytes` bytes.
@@ -154,13 +160,13 @@ impl Runner<'_> {
         bytes: u64,
     ) -> Result<Payload> {
         self.flush()?;
-        let (run, to, step) = (self.manner.run, self.lane.role.number, job.number());
+        let (run, to, step) = (self.settings.run, self.lane.role.number, job.number());
         let message = Message { run, from, to, step, content };
         let since = Instant::now();
         let mut asks = ASK;
         loop {
-            self.courier.check()?;
-            if let Some(payload) = self.manner.exchange.receive(message, LOOK)? {
+            self.message_thread.check()?;
+            if let Some(payload) = self.settings.exchange.receive(message, LOOK)? {
                 message.check(&payload, bytes as usize)?;
                 return Ok(payload);
             }
@@ -168,7 +174,7 @@ impl Runner<'_> {
                 asks = asks.saturating_add(ASK);
                 self.lane.gpu.ask("waiting for another lane")?;
             }
-            if since.elapsed() > self.manner.patience {
+            if since.elapsed() > self.settings.patience {
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }
         }
@@ -178,7 +184,7 @@ impl Runner<'_> {
     pub(super) fn take_reports(&mut self, left: usize) -> Result<()> {
         while self.updates > self.outcome.reports + left {
             let step = self.first_step + self.outcome.reports as u64;
-            let read = self.courier.next_report(step, self.manner.patience)?;
+            let read = self.message_thread.next_report(step, self.settings.patience)?;
             self.take_in(read)?;
         }
         Ok(())
@@ -197,7 +203,11 @@ impl Runner<'_> {
         if !state.is_empty() {
             // It may be large: it stays where it is.
             let begin = read.bytes.len() - state.len();
-            self.outcome.states.push_back(Kept { step: read.step, bytes: read.bytes, begin });
+            self.outcome.states.push_back(ArenaSnapshot {
+                step: read.step,
+                bytes: read.bytes,
+                begin,
+            });
             // Stages are at most one step apart.
             if self.outcome.states.len() > 3 {
                 self.outcome.states.pop_front();
@@ -206,14 +216,14 @@ impl Runner<'_> {
         let index = self.outcome.reports;
         self.outcome.reports += 1;
         // The state is there before anybody hears of the step.
-        self.manner.board.report(self.lane.role.number, index, &report)
+        self.settings.jobs.report(self.lane.role.number, index, &report)
     }
 
     /// Waits for everything that is under way.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.flush()?;
         self.take_reports(0)?;
-        self.courier.drain(self.manner.patience)?;
+        self.message_thread.drain(self.settings.patience)?;
         // A run that ended early did not know which step was its last.
         if self.lane.role.keeps_state && self.outcome.reports > 0 && !self.knows_state() {
             self.keep_state()?;
@@ -234,7 +244,7 @@ impl Runner<'_> {
     /// Reads the state after the last reported step.
     fn keep_state(&mut self) -> Result<()> {
         let bytes = pollster::block_on(self.lane.read_kept())?;
-        self.outcome.states.push_back(Kept { step: self.reported(), bytes, begin: 0 });
+        self.outcome.states.push_back(ArenaSnapshot { step: self.reported(), bytes, begin: 0 });
         Ok(())
     }
 
@@ -242,7 +252,7 @@ impl Runner<'_> {
     /// says what state it is in, if its device lives: it may be the one with the last completed step.
     pub(super) fn salvage(&mut self, patience: Duration) {
         self.encoder = None;
-        for read in self.courier.salvage(patience) {
+        for read in self.message_thread.salvage(patience) {
             // The error at hand is the one to tell.
             if self.take_in(read).is_err() {
                 break;
@@ -251,7 +261,7 @@ impl Runner<'_> {
         // Parameters move in steps whose reports are here, or nobody knows how far they came.
         let completed = self.outcome.reports;
         let certain = completed > 0 && completed == self.updates;
-        if self.knows_state() || !certain || self.manner.pipeline || self.lane.gpu.is_lost() {
+        if self.knows_state() || !certain || self.settings.pipeline || self.lane.gpu.is_lost() {
             return;
         }
         // The error at hand is the one to tell.

@@ -5,20 +5,20 @@
 //! number of lanes, only on the number of micro-batches.
 
 mod advice;
-mod courier;
-mod crew;
 pub mod exchange;
 mod fit;
 mod gradient_sum;
 mod lane;
 mod layout;
 mod measure;
+mod message_thread;
 mod messages;
 mod options;
 mod outcome;
 mod record;
 mod room;
 mod run;
+mod running;
 pub mod schedule;
 mod stage;
 mod state;
@@ -44,9 +44,9 @@ use crate::train::graphs::check_data;
 use crate::train::task::Task;
 use crate::train::{Compile, StepResult};
 use crate::{Error, Result};
-use crew::Crew;
 use lane::Lane;
 use layout::Layout;
+use running::RunningLanes;
 use timeline::Timeline;
 
 /// A model that trains on a data set over lanes; see the [module](crate::lanes::schedule) of
@@ -66,7 +66,7 @@ pub struct Parallel {
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
     /// The lanes while they are out on a run.
-    crew: Option<Crew>,
+    running: Option<RunningLanes>,
     bytes_exchanged: u64,
     /// Whether the lanes have to begin anew from the state, since one of them failed.
     stale: bool,
@@ -108,7 +108,7 @@ impl Parallel {
             state,
             order,
             learning_rate: None,
-            crew: None,
+            running: None,
             bytes_exchanged: 0,
             stale: false,
             records: false,
@@ -199,7 +199,7 @@ impl Parallel {
         pollster::block_on(async {
             self.set_out(batches).await?;
             let mut results = Vec::new();
-            while self.crew.is_some() {
+            while self.running.is_some() {
                 let completed = self.wait_for_news().await?;
                 results.extend(completed.into_iter().map(|completed| completed.result));
             }

@@ -1,7 +1,7 @@
 //! What came of a run: results, the state after the last completed step, and which error to tell.
 
-use super::crew::Returned;
-use super::work::Board;
+use super::running::FinishedLane;
+use super::work::JobQueue;
 use super::{Parallel, named};
 use crate::train::fit::Completed;
 use crate::{Error, Result};
@@ -9,10 +9,10 @@ use crate::{Error, Result};
 impl Parallel {
     /// Takes the lanes back, with the state after the last completed step; the results that nobody has
     /// heard of.
-    pub(super) fn settle(
+    pub(super) fn take_back(
         &mut self,
-        board: &Board,
-        returned: Vec<Returned>,
+        jobs: &JobQueue,
+        returned: Vec<FinishedLane>,
     ) -> Result<Vec<Completed>> {
         self.stale = true;
         let before = self.state.step;
@@ -26,7 +26,7 @@ impl Parallel {
             false => latest().max(),
         };
         let done = done.unwrap_or(before);
-        for Returned { lane, outcome, .. } in &returned {
+        for FinishedLane { lane, outcome, .. } in &returned {
             let kept = outcome.states.iter().find(|kept| kept.step == done);
             if let (Some(lane), Some(kept)) = (lane, kept) {
                 let bytes = kept.bytes.get(kept.begin..);
@@ -36,7 +36,7 @@ impl Parallel {
             }
         }
         self.state.step = done;
-        let (completed, halted) = board.take_rest(done);
+        let (completed, halted) = jobs.take_rest(done);
         self.stale = halted.is_some() || returned.iter().any(|r| r.outcome.error.is_some());
         let (lanes, outcomes): (Vec<_>, Vec<_>) =
             returned.into_iter().map(|r| (r.lane, r.outcome)).unzip();

@@ -19,14 +19,14 @@ enum Source {
 
 /// Notes what the host does.
 #[derive(Clone, Debug)]
-pub(super) struct Scribe {
+pub(super) struct HostRecorder {
     on: bool,
     lane: usize,
     origin: Instant,
     spans: Vec<Span>,
 }
 
-impl Scribe {
+impl HostRecorder {
     /// One for somebody else who notes what the host does on this lane.
     pub(super) fn another(&self) -> Self {
         Self { spans: Vec::new(), ..self.clone() }
@@ -53,7 +53,7 @@ impl Scribe {
 #[derive(Debug)]
 pub(super) struct Recorder {
     source: Source,
-    pub(super) scribe: Scribe,
+    pub(super) host_recorder: HostRecorder,
     /// Passes whose times are to come, by their number.
     open: Vec<Span>,
 }
@@ -64,8 +64,8 @@ pub(super) struct PassNumber(u32);
 
 impl Recorder {
     pub(super) fn off(origin: Instant) -> Self {
-        let scribe = Scribe { on: false, lane: 0, origin, spans: Vec::new() };
-        Self { source: Source::Off, scribe, open: Vec::new() }
+        let host_recorder = HostRecorder { on: false, lane: 0, origin, spans: Vec::new() };
+        Self { source: Source::Off, host_recorder, open: Vec::new() }
     }
 
     /// Recorders for lanes on `gpus`, with room for `passes` passes each, and what their times are:
@@ -95,8 +95,8 @@ impl Recorder {
         let all_have = sources.iter().all(|source| matches!(source, Source::Gpu(..)));
         let recorders = sources.into_iter().enumerate().map(|(lane, source)| {
             let source = if all_have { source } else { Source::Host };
-            let scribe = Scribe { on: true, lane, origin, spans: Vec::new() };
-            Self { source, scribe, open: Vec::new() }
+            let host_recorder = HostRecorder { on: true, lane, origin, spans: Vec::new() };
+            Self { source, host_recorder, open: Vec::new() }
         });
         let clock =
             if all_have { ClockSource::Gpu { uncertainty: worst } } else { ClockSource::Host };
@@ -108,9 +108,9 @@ impl Recorder {
         matches!(self.source, Source::Host)
     }
 
-    /// Takes in what another scribe noted.
-    pub(super) fn take(&mut self, scribe: Scribe) {
-        self.scribe.spans.extend(scribe.spans);
+    /// Takes in what another one noted.
+    pub(super) fn take(&mut self, host_recorder: HostRecorder) {
+        self.host_recorder.spans.extend(host_recorder.spans);
     }
 
     /// A pass that is about to be recorded.
@@ -121,11 +121,11 @@ impl Recorder {
         step: u64,
         micro_batch: Option<usize>,
     ) -> Option<PassNumber> {
-        if !self.scribe.on {
+        if !self.host_recorder.on {
             return None;
         }
         let number = PassNumber(crate::kernel::word(self.open.len()));
-        let (lane, name, bytes) = (self.scribe.lane, name.into(), 0);
+        let (lane, name, bytes) = (self.host_recorder.lane, name.into(), 0);
         let (start, end) = (f64::NAN, f64::NAN);
         self.open.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
         Some(number)
@@ -152,18 +152,22 @@ impl Recorder {
         if !self.is_host() || self.open.is_empty() {
             return Ok(());
         }
-        gpu.settle("a recorded pass", patience)?;
-        let origin = self.scribe.origin;
+        gpu.wait_until_idle("a recorded pass", patience)?;
+        let origin = self.host_recorder.origin;
         let start = begun.duration_since(origin).as_secs_f64();
         let end = origin.elapsed().as_secs_f64();
-        self.scribe.spans.extend(self.open.drain(..).map(|span| Span { start, end, ..span }));
+        self.host_recorder.spans.extend(self.open.drain(..).map(|span| Span {
+            start,
+            end,
+            ..span
+        }));
         Ok(())
     }
 
     /// All that was recorded, once the device is done with it.
     pub(super) async fn finish(self) -> Result<Vec<Span>> {
-        let Self { source, scribe, open } = self;
-        let mut spans = scribe.spans;
+        let Self { source, host_recorder, open } = self;
+        let mut spans = host_recorder.spans;
         if let Source::Gpu(clock, mut timestamps) = source {
             let times = timestamps.read(crate::kernel::word(open.len()), &clock).await?;
             for (span, times) in open.into_iter().zip(times) {

@@ -1,7 +1,7 @@
 //! What a lane's thread does: the instructions of its schedule, step by step.
 //!
 //! Commands gather in one encoder until something must be submitted: a message to send, a write that
-//! must come after them, the end of a step. A [courier](super::courier) waits for the device and sends
+//! must come after them, the end of a step. A [message thread](super::message_thread) waits for the device and sends
 //! messages once it is done with them; nothing but a missing message, and the report of the step before
 //! last, is waited for here.
 
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::courier::{Courier, Report};
 use super::exchange::{Content, Exchange, RunId};
 use super::lane::Lane;
+use super::message_thread::{MessageThread, Report};
 use super::record::Recorder;
 use super::schedule::{Instruction, program};
 use super::timeline::Activity;
 use super::tree::{Block, Tree};
-use super::work::{Board, Ending, Job};
+use super::work::{Ending, Job, JobQueue};
 use crate::exec::{STATUS_BYTES, Step};
 use crate::gpu::map;
 use crate::lanes::tree;
@@ -32,10 +32,10 @@ const MOST_PENDING: usize = 64;
 
 /// How a lane works with the others.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct LaneSettings {
     pub(super) exchange: Arc<dyn Exchange>,
     /// Where its jobs are, and its reports go.
-    pub(super) board: Arc<Board>,
+    pub(super) jobs: Arc<JobQueue>,
     pub(super) run: RunId,
     pub(super) lanes: usize,
     pub(super) pipeline: bool,
@@ -48,7 +48,7 @@ pub(super) struct Manner {
 
 /// What a lane's arenas held after a step.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ArenaSnapshot {
     /// Steps completed.
     pub(super) step: u64,
     pub(super) bytes: Vec<u8>,
@@ -62,7 +62,7 @@ pub(super) struct Outcome {
     /// Steps that were reported.
     pub(super) reports: usize,
     /// Training states, the latest few.
-    pub(super) states: VecDeque<Kept>,
+    pub(super) states: VecDeque<ArenaSnapshot>,
     pub(super) bytes_sent: u64,
     /// The error, with the step in which it happened.
     pub(super) error: Option<(u64, Error)>,
@@ -70,7 +70,7 @@ pub(super) struct Outcome {
 
 /// What comes back of a lane's thread.
 #[derive(Debug)]
-pub(super) struct Back {
+pub(super) struct LaneReturn {
     pub(super) lane: Lane,
     pub(super) recorder: Recorder,
     pub(super) outcome: Outcome,
@@ -78,10 +78,10 @@ pub(super) struct Back {
 
 pub(super) struct Runner<'a> {
     pub(super) lane: &'a mut Lane,
-    pub(super) manner: &'a Manner,
+    pub(super) settings: &'a LaneSettings,
     pub(super) encoder: Option<wgpu::CommandEncoder>,
     pub(super) pending: usize,
-    pub(super) courier: &'a Courier,
+    pub(super) message_thread: &'a MessageThread,
     pub(super) outcome: Outcome,
     pub(super) recorder: &'a mut Recorder,
     pub(super) tree: Tree,
@@ -109,7 +109,7 @@ impl Outcome {
 }
 
 /// Tells the other lanes if this one's thread panics.
-struct Alarm<'a>(&'a Manner, usize);
+struct Alarm<'a>(&'a LaneSettings, usize);
 
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
@@ -119,65 +119,66 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Lets `lane` work on the jobs of its board, on a thread of its own.
+/// Lets `lane` work on the jobs of its queue, on a thread of its own.
 ///
 /// # Errors
 /// [`Error::Thread`] if the system has none; the other lanes hear of it.
 pub(super) fn start(
     mut lane: Lane,
-    manner: Manner,
+    settings: LaneSettings,
     mut recorder: Recorder,
-) -> Result<JoinHandle<Back>> {
+) -> Result<JoinHandle<LaneReturn>> {
     let number = lane.role.number;
-    let (exchange, run_id, board) = (manner.exchange.clone(), manner.run, manner.board.clone());
+    let (exchange, run_id, jobs) = (settings.exchange.clone(), settings.run, settings.jobs.clone());
     let thread = std::thread::Builder::new().name(format!("wgrad lane {number}"));
     let work = move || {
-        let _ending = Ending(manner.board.clone());
-        let outcome = run(&mut lane, &manner, &mut recorder);
-        Back { lane, recorder, outcome }
+        let _ending = Ending(settings.jobs.clone());
+        let outcome = run(&mut lane, &settings, &mut recorder);
+        LaneReturn { lane, recorder, outcome }
     };
     thread.spawn(work).map_err(|source| {
         let error = Error::Thread { purpose: format!("lane {number}"), source };
         exchange.stop(run_id, number, &error.to_string());
-        board.end();
+        jobs.end();
         error
     })
 }
 
 /// Runs the jobs on `lane` and says how it went.
-fn run(lane: &mut Lane, manner: &Manner, recorder: &mut Recorder) -> Outcome {
+fn run(lane: &mut Lane, settings: &LaneSettings, recorder: &mut Recorder) -> Outcome {
     let number = lane.role.number;
-    let _alarm = Alarm(manner, number);
-    let (gpu, exchange) = (lane.gpu.clone(), manner.exchange.clone());
-    let scribe = recorder.scribe.another();
-    let courier = match Courier::start(gpu, exchange, (number, manner.lanes), scribe) {
-        Ok(courier) => courier,
-        Err(error) => {
-            manner.exchange.stop(manner.run, number, &error.to_string());
-            return Outcome::not_started(manner.board.first(), error);
-        }
-    };
-    let mut outcome = run_with(&courier, lane, manner, recorder);
+    let _alarm = Alarm(settings, number);
+    let (gpu, exchange) = (lane.gpu.clone(), settings.exchange.clone());
+    let host_recorder = recorder.host_recorder.another();
+    let message_thread =
+        match MessageThread::start(gpu, exchange, (number, settings.lanes), host_recorder) {
+            Ok(message_thread) => message_thread,
+            Err(error) => {
+                settings.exchange.stop(settings.run, number, &error.to_string());
+                return Outcome::not_started(settings.jobs.first(), error);
+            }
+        };
+    let mut outcome = run_with(&message_thread, lane, settings, recorder);
     let hangs = matches!(outcome.error, Some((_, Error::Timeout { .. })));
-    let delivered = courier.end(if hangs { LAST_WAIT } else { manner.patience });
+    let delivered = message_thread.end(if hangs { LAST_WAIT } else { settings.patience });
     lane.staging.extend(delivered.free);
-    recorder.take(delivered.scribe);
+    recorder.take(delivered.host_recorder);
     outcome.bytes_sent = delivered.bytes_sent;
     outcome
 }
 
 fn run_with(
-    courier: &Courier,
+    message_thread: &MessageThread,
     lane: &mut Lane,
-    manner: &Manner,
+    settings: &LaneSettings,
     recorder: &mut Recorder,
 ) -> Outcome {
     let number = lane.role.number;
-    let first_step = manner.board.first();
+    let first_step = settings.jobs.first();
     let mut runner = Runner {
         lane,
-        manner,
-        courier,
+        settings,
+        message_thread,
         encoder: None,
         pending: 0,
         outcome: Outcome::default(),
@@ -190,7 +191,7 @@ fn run_with(
     };
     let mut all = || {
         for index in 0.. {
-            let Some((job, is_last)) = manner.board.job(index) else { break };
+            let Some((job, is_last)) = settings.jobs.job(index) else { break };
             runner.step = job.number();
             runner.last_job = is_last;
             runner.step(&job)?;
@@ -198,10 +199,10 @@ fn run_with(
         runner.finish()
     };
     if let Err(error) = all() {
-        manner.exchange.stop(manner.run, number, &error.to_string());
+        settings.exchange.stop(settings.run, number, &error.to_string());
         let hangs = matches!(error, Error::Timeout { .. });
-        runner.salvage(if hangs { LAST_WAIT } else { manner.patience });
-        let step = runner.step.min(runner.courier.failed_in().unwrap_or(u64::MAX));
+        runner.salvage(if hangs { LAST_WAIT } else { settings.patience });
+        let step = runner.step.min(runner.message_thread.failed_in().unwrap_or(u64::MAX));
         runner.outcome.error = Some((step, error));
     }
     runner.outcome
@@ -210,8 +211,8 @@ fn run_with(
 impl Runner<'_> {
     fn step(&mut self, job: &Job) -> Result<()> {
         let role = &self.lane.role;
-        let (stage, stages, own) = match self.manner.pipeline {
-            true => (role.number, self.manner.lanes, 0),
+        let (stage, stages, own) = match self.settings.pipeline {
+            true => (role.number, self.settings.lanes, 0),
             false => (0, 1, role.number),
         };
         let share = job.shares.get(own).cloned();
@@ -232,7 +233,7 @@ impl Runner<'_> {
                 on_device = feed.bring(&self.lane.gpu, drawn.clone())?;
             }
             let bytes = (self.lane.gpu.counters() - before).bytes_uploaded;
-            self.recorder.scribe.note(
+            self.recorder.host_recorder.note(
                 Activity::Upload,
                 "batch",
                 (job.number(), None),
@@ -273,7 +274,13 @@ impl Runner<'_> {
             let slot_of = self.lane.slot(rows, batch, slot)?;
             gpu.write_of_step(slot_of.executor.buffer_of(x)?.0, 0, &payload)?;
             let at = (job.number(), Some(m));
-            self.recorder.scribe.note(Activity::Exchange, "activations in", at, begun, bytes);
+            self.recorder.host_recorder.note(
+                Activity::Exchange,
+                "activations in",
+                at,
+                begun,
+                bytes,
+            );
         }
         let timed = self.recorder.pass(Activity::Forward, "forward", job.number(), Some(m));
         let mut encoder = self.take_encoder();
@@ -330,7 +337,7 @@ impl Runner<'_> {
             gpu.write_of_step(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
             gpu.write_of_step(self.lane.sum.scalars(), 0, scalars)?;
             let at = (job.number(), Some(m));
-            self.recorder.scribe.note(Activity::Exchange, "gradients in", at, begun, bytes);
+            self.recorder.host_recorder.note(Activity::Exchange, "gradients in", at, begun, bytes);
         }
         let replicas = self.lane.role.replicas;
         let buckets = self.lane.sum.buckets();
@@ -448,7 +455,7 @@ impl Runner<'_> {
             self.lane.update.record_range(&mut pass, row, 0..dispatches)?;
         }
         let keeps_state =
-            self.lane.role.keeps_state && (self.manner.keeps_every_state || self.last_job);
+            self.lane.role.keeps_state && (self.settings.keeps_every_state || self.last_job);
         let kept = if keeps_state { self.lane.kept_arenas() } else { Vec::new() };
         let bytes = self.lane.report_bytes(&kept);
         let staging = self.staging(bytes)?;
@@ -467,9 +474,9 @@ impl Runner<'_> {
         self.flush()?;
         let gpu = self.lane.gpu.clone();
         let arrival = map(&gpu, &staging, bytes, "reading a step's report");
-        self.courier.await_report(Report { step: job.number() + 1, staging, arrival });
+        self.message_thread.await_report(Report { step: job.number() + 1, staging, arrival });
         // One step may be under way while the next is recorded.
-        self.take_reports(if self.manner.serial { 0 } else { 1 })
+        self.take_reports(if self.settings.serial { 0 } else { 1 })
     }
 }
 

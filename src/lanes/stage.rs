@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::data::{Dataset, Targets};
 use crate::graph::{Graph, Shape, Tensor};
 use crate::nn::Layer;
-use crate::plan::{Plan, PlanOptions, Portion, Target};
+use crate::plan::{Plan, PlanOptions, PlanScope, Target};
 use crate::train::task::Task;
 use crate::{Error, Result};
 
@@ -187,7 +187,7 @@ impl Task {
         graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
-            PlanOptions { outputs, portion: Portion::Gradients, ..PlanOptions::default() };
+            PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
         let plan = Plan::with(&graph, &options, target)?;
         Ok(StageGraph { plan, features, targets, order, x, y, dy, dx, scalars })
     }
@@ -205,7 +205,7 @@ impl Task {
             pairs.push((parameter, gradient));
         }
         graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
-        let options = PlanOptions { portion: Portion::Update, ..PlanOptions::default() };
+        let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
         Ok((Plan::with(&graph, &options, target)?, loss))
     }
 }

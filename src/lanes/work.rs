@@ -92,17 +92,17 @@ impl Work {
 /// asks for it, so that the learning rate and the end of the run can be set until then, and every lane
 /// gets the same.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct JobQueue {
     work: Work,
     /// The batches of the run, and the number of its first step.
     batches: Range<usize>,
     first: u64,
     lanes: usize,
-    desk: Mutex<Desk>,
+    state: Mutex<JobQueueState>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct JobQueueState {
     /// η if it was set by hand.
     learning_rate: Option<f32>,
     jobs: Vec<Arc<Job>>,
@@ -122,7 +122,7 @@ struct Desk {
     waker: Option<Waker>,
 }
 
-impl Desk {
+impl JobQueueState {
     /// What all lanes have reported, before the first step that was not finite.
     fn take(&mut self, first: u64) -> Vec<Completed> {
         let reported = self.reported.iter().copied().min().unwrap_or(0);
@@ -145,7 +145,7 @@ impl Desk {
     }
 }
 
-impl Board {
+impl JobQueue {
     pub(super) fn new(
         work: Work,
         batches: Range<usize>,
@@ -153,7 +153,7 @@ impl Board {
         learning_rate: Option<f32>,
         lanes: usize,
     ) -> Self {
-        let desk = Desk {
+        let state = JobQueueState {
             learning_rate,
             jobs: Vec::new(),
             closed: false,
@@ -164,11 +164,11 @@ impl Board {
             ended: 0,
             waker: None,
         };
-        Self { work, batches, first, lanes, desk: Mutex::new(desk) }
+        Self { work, batches, first, lanes, state: Mutex::new(state) }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, JobQueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the run's first step.
@@ -178,73 +178,73 @@ impl Board {
 
     /// Job `index` of the run, and whether it is its last as far as is known; `None` after the last.
     pub(super) fn job(&self, index: usize) -> Option<(Arc<Job>, bool)> {
-        let mut desk = self.desk();
+        let mut state = self.state();
         let is_last = index.saturating_add(1) == self.batches.len();
-        if let Some(job) = desk.jobs.get(index) {
+        if let Some(job) = state.jobs.get(index) {
             return Some((job.clone(), is_last));
         }
-        if desk.closed || index >= self.batches.len() {
+        if state.closed || index >= self.batches.len() {
             return None;
         }
         let number = self.first.saturating_add(index as u64);
         let batch = self.batches.start.saturating_add(index);
-        let job = Arc::new(self.work.job(number, batch, desk.learning_rate));
-        desk.jobs.push(job.clone());
+        let job = Arc::new(self.work.job(number, batch, state.learning_rate));
+        state.jobs.push(job.clone());
         Some((job, is_last))
     }
 
     /// Takes in what `lane` says of the run's step `index`. After one that was not finite there are no
     /// more: none would move a parameter.
     pub(super) fn report(&self, lane: usize, index: usize, report: &StepReport) -> Result<()> {
-        let mut desk = self.desk();
-        if let Some(count) = desk.reported.get_mut(lane) {
+        let mut state = self.state();
+        if let Some(count) = state.reported.get_mut(lane) {
             *count = count.saturating_add(1);
         }
         if let Some(halted) = report.halted_at {
-            desk.halted = Some(desk.halted.map_or(halted, |known| known.min(halted)));
-            desk.closed = true;
+            state.halted = Some(state.halted.map_or(halted, |known| known.min(halted)));
+            state.closed = true;
         }
         if lane.saturating_add(1) == self.lanes {
-            let job = desk.jobs.get(index);
+            let job = state.jobs.get(index);
             let job = job.ok_or_else(|| Error::bug("a report of a step that was not begun"))?;
             let completed = job.completed(report)?;
-            desk.completed.push_back(completed);
+            state.completed.push_back(completed);
         }
-        desk.tell();
+        state.tell();
         Ok(())
     }
 
     /// Says that the thread of a lane is at its end.
     pub(super) fn end(&self) {
-        let mut desk = self.desk();
-        desk.ended = desk.ended.saturating_add(1);
-        desk.tell();
+        let mut state = self.state();
+        state.ended = state.ended.saturating_add(1);
+        state.tell();
     }
 
     /// Makes every job to come with η = `rate`.
     pub(super) fn set_learning_rate(&self, rate: f32) {
-        self.desk().learning_rate = Some(rate);
+        self.state().learning_rate = Some(rate);
     }
 
     /// Makes no more jobs.
     pub(super) fn close(&self) {
-        self.desk().closed = true;
+        self.state().closed = true;
     }
 
     /// The steps that all lanes have completed since.
     pub(super) fn take(&self) -> Vec<Completed> {
-        self.desk().take(self.first)
+        self.state().take(self.first)
     }
 
     /// The same, waiting for some; none when all lanes are at their end.
     pub(super) async fn wait(&self) -> Vec<Completed> {
         std::future::poll_fn(|context| {
-            let mut desk = self.desk();
-            let completed = desk.take(self.first);
-            if !completed.is_empty() || desk.ended >= self.lanes {
+            let mut state = self.state();
+            let completed = state.take(self.first);
+            if !completed.is_empty() || state.ended >= self.lanes {
                 return Poll::Ready(completed);
             }
-            desk.waker = Some(context.waker().clone());
+            state.waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await
@@ -253,18 +253,18 @@ impl Board {
     /// The steps up to `done` that nobody has taken yet, and the loss of the first step that was not
     /// finite.
     pub(super) fn take_rest(&self, done: u64) -> (Vec<Completed>, Option<(u64, Option<f32>)>) {
-        let mut desk = self.desk();
-        let halted = desk.halted.map(|step| {
-            let behind = step.saturating_sub(self.first).saturating_sub(desk.taken);
-            let at = usize::try_from(behind).ok().and_then(|at| desk.completed.get(at));
+        let mut state = self.state();
+        let halted = state.halted.map(|step| {
+            let behind = step.saturating_sub(self.first).saturating_sub(state.taken);
+            let at = usize::try_from(behind).ok().and_then(|at| state.completed.get(at));
             (step, at.map(|completed| completed.result.loss))
         });
-        (desk.take_up_to(done.saturating_sub(self.first)), halted)
+        (state.take_up_to(done.saturating_sub(self.first)), halted)
     }
 }
 
 /// Says that a lane's thread is at its end, also if it panics.
-pub(super) struct Ending(pub(super) Arc<Board>);
+pub(super) struct Ending(pub(super) Arc<JobQueue>);
 
 impl Drop for Ending {
     fn drop(&mut self) {

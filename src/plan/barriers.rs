@@ -25,7 +25,7 @@ pub struct Barriers {
 
 /// A buffer that dispatches share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Shared {
+pub(crate) enum SharedBuffer {
     Slot(usize),
     Input(usize),
     Arena(Arena, usize),
@@ -97,7 +97,7 @@ impl Plan {
         &self,
         range: Range<usize>,
         order: Order,
-        mut say: impl FnMut(&[Shared], &[Shared]),
+        mut say: impl FnMut(&[SharedBuffer], &[SharedBuffer]),
     ) {
         let mut dispatches: Vec<&Dispatch> =
             self.dispatches.get(range).unwrap_or_default().iter().collect();
@@ -111,19 +111,19 @@ impl Plan {
     }
 
     /// Buffers that a dispatch reads, and those that it writes.
-    fn touched(&self, dispatch: &Dispatch) -> (Vec<Shared>, Vec<Shared>) {
-        let buffers = |tensors: &[Tensor]| -> Vec<Shared> {
+    fn touched(&self, dispatch: &Dispatch) -> (Vec<SharedBuffer>, Vec<SharedBuffer>) {
+        let buffers = |tensors: &[Tensor]| -> Vec<SharedBuffer> {
             tensors.iter().filter_map(|&tensor| self.buffer(tensor)).collect()
         };
         let (mut reads, mut writes) = (buffers(&dispatch.reads), buffers(&dispatch.writes));
         for (_, operand) in &dispatch.launch.operands {
             match *operand {
                 Operand::Arena(Arena::Gradients, chunk) => {
-                    reads.push(Shared::Arena(Arena::Gradients, chunk));
+                    reads.push(SharedBuffer::Arena(Arena::Gradients, chunk));
                 }
-                Operand::Arena(arena, chunk) => writes.push(Shared::Arena(arena, chunk)),
-                Operand::Results => writes.push(Shared::Results),
-                Operand::Status => writes.push(Shared::Status),
+                Operand::Arena(arena, chunk) => writes.push(SharedBuffer::Arena(arena, chunk)),
+                Operand::Results => writes.push(SharedBuffer::Results),
+                Operand::Status => writes.push(SharedBuffer::Status),
                 Operand::Tensor(_) => {}
             }
         }
@@ -131,13 +131,13 @@ impl Plan {
     }
 
     /// The buffer that a tensor lies in.
-    pub(crate) fn buffer(&self, tensor: Tensor) -> Option<Shared> {
+    pub(crate) fn buffer(&self, tensor: Tensor) -> Option<SharedBuffer> {
         let chunk = |number: usize| self.arena().entries.get(number).map(|entry| entry.chunk);
         match self.place(tensor) {
-            Place::Slot(slot) => Some(Shared::Slot(slot)),
-            Place::Input(number) => Some(Shared::Input(number)),
-            Place::Parameter(number) => Some(Shared::Arena(Arena::Values, chunk(number)?)),
-            Place::Gradient(number) => Some(Shared::Arena(Arena::Gradients, chunk(number)?)),
+            Place::Slot(slot) => Some(SharedBuffer::Slot(slot)),
+            Place::Input(number) => Some(SharedBuffer::Input(number)),
+            Place::Parameter(number) => Some(SharedBuffer::Arena(Arena::Values, chunk(number)?)),
+            Place::Gradient(number) => Some(SharedBuffer::Arena(Arena::Gradients, chunk(number)?)),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         }
     }

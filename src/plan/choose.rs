@@ -28,7 +28,7 @@ use crate::kernel::matmul::{self, Tiling};
 
 /// A matrix product's variant, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct TilingChoice {
     /// How the work lies.
     pub tiling: Tiling,
     /// Into how many parts the sum over `k` is split.
@@ -60,7 +60,7 @@ const MANY_ROWS: usize = 24;
 const SHORTEST_SHARE: usize = 256;
 
 /// The choice for `m`×`n` sums over `k`.
-pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
+pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> TilingChoice {
     let (tiling, why) = match target.tiling {
         Some(tiling) => (tiling, "as asked for"),
         None => tiling(target, [m, n, k]),
@@ -74,7 +74,7 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> Choice {
         true => "fewer tiles than keep the device busy",
         false => "too many terms for one loop",
     };
-    Choice { tiling, parts, why, split: (parts > 1).then_some(reason) }
+    TilingChoice { tiling, parts, why, split: (parts > 1).then_some(reason) }
 }
 
 fn busy_parts(tiles: usize, busy: usize, k: usize) -> usize {

@@ -10,7 +10,7 @@
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
-use super::{ArenaLayout, Choice, PlanOptions, Portion, Target, launch_limits};
+use super::{ArenaLayout, PlanOptions, PlanScope, Target, TilingChoice, launch_limits};
 use crate::Error;
 use crate::graph::{
     DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
@@ -42,7 +42,7 @@ pub(super) struct Lowered {
     pub(super) gradients: Vec<(usize, Tensor)>,
     pub(super) arena: ArenaLayout,
     /// The different choices for matrix products.
-    pub(super) choices: Vec<Choice>,
+    pub(super) choices: Vec<TilingChoice>,
 }
 
 /// Everything of `graph` but its update pass.
@@ -53,7 +53,7 @@ pub(super) fn lower<'a>(
     target: &'a Target,
 ) -> Result<Lowering<'a>, Error> {
     let mut lowering = Lowering::new(graph, options, arena, target);
-    let computes = options.portion != Portion::Update;
+    let computes = options.portion != PlanScope::Update;
     for index in 0..graph.nodes().len() {
         if computes && lowering.live[index] && !lowering.covered[index] {
             lowering.node(index)?;

@@ -1,6 +1,6 @@
 //! The update pass: one dispatch per chunk of the parameters, whatever their number.
 
-use super::Portion;
+use super::PlanScope;
 use super::lower::Lowering;
 use crate::Error;
 use crate::graph::{Pass, Role, Tensor, Update};
@@ -11,7 +11,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
         let Role::Parameter(number) = lowering.graph.known(parameter).role else { continue };
         let gradient = match lowering.options.portion {
             // The arena holds it already.
-            Portion::Update => lowering.root(gradient),
+            PlanScope::Update => lowering.root(gradient),
             _ => own_gradient(lowering, gradient, &pass.gradients),
         };
         lowering.lowered.gradients.push((number, gradient));
@@ -26,7 +26,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
         );
         return Err(Error::shape("update", detail));
     }
-    if lowering.options.portion == Portion::Gradients {
+    if lowering.options.portion == PlanScope::Gradients {
         return Ok(());
     }
     let chunks: Vec<usize> =

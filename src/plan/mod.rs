@@ -36,8 +36,8 @@ mod target;
 pub use arena::{ArenaEntry, ArenaLayout};
 pub use barriers::Barriers;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use barriers::{Count, Order, Shared};
-pub use choose::Choice;
+pub(crate) use barriers::{Count, Order, SharedBuffer};
+pub use choose::TilingChoice;
 pub use launch_limits::LaunchLimits;
 pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
@@ -50,7 +50,7 @@ use crate::kernel::matmul::Tiling;
 
 /// The part of a training step that a plan holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Portion {
+pub enum PlanScope {
     /// Forward, backward and update.
     #[default]
     Step,
@@ -73,7 +73,7 @@ pub struct PlanOptions {
     /// Let intermediate tensors whose lives do not meet share memory.
     pub reuse_memory: bool,
     /// The part of a training step to hold.
-    pub portion: Portion,
+    pub portion: PlanScope,
 }
 
 impl Default for PlanOptions {
@@ -83,7 +83,7 @@ impl Default for PlanOptions {
             results: Vec::new(),
             fuse: true,
             reuse_memory: true,
-            portion: Portion::Step,
+            portion: PlanScope::Step,
         }
     }
 }
@@ -160,7 +160,7 @@ pub struct Plan {
     rows: Vec<(Tensor, usize)>,
     /// The last entry of the order from which a whole batch is left.
     last_batch_start: Option<usize>,
-    choices: Vec<Choice>,
+    choices: Vec<TilingChoice>,
     /// Whether these dispatches train or a whole-step kernel does in their place, and why.
     trains_with: Option<String>,
 }
@@ -219,7 +219,7 @@ impl Plan {
         }
         let lowered = lowering.lowered;
         let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
-        if options.portion == Portion::Gradients {
+        if options.portion == PlanScope::Gradients {
             level::split_passes(&mut dispatches);
         }
         for dispatch in &dispatches {
@@ -247,7 +247,7 @@ impl Plan {
             arena: lowered.arena,
             rule: graph
                 .update_pass()
-                .filter(|_| options.portion != Portion::Gradients)
+                .filter(|_| options.portion != PlanScope::Gradients)
                 .map(|update| update.rule),
             columns: options.results.len(),
             loss_column: graph
@@ -343,7 +343,7 @@ impl Plan {
     }
 
     /// The different choices for its matrix products, in the order in which they first occur.
-    pub fn choices(&self) -> &[Choice] {
+    pub fn choices(&self) -> &[TilingChoice] {
         &self.choices
     }
 
@@ -391,13 +391,13 @@ impl Plan {
 fn check_portion(graph: &Graph, options: &PlanOptions) -> Result<(), Error> {
     let PlanOptions { portion, outputs, results, .. } = options;
     let detail = match (portion, graph.update_pass(), outputs.len() + results.len()) {
-        (Portion::Update | Portion::Gradients, None, _) => format!(
+        (PlanScope::Update | PlanScope::Gradients, None, _) => format!(
             "{portion:?} of a graph without an update pass is nothing; add one by `Graph::update`, or plan \
-             a whole `Portion::Step`"
+             a whole `PlanScope::Step`"
         ),
-        (Portion::Update, Some(_), wanted @ 1..) => format!(
+        (PlanScope::Update, Some(_), wanted @ 1..) => format!(
             "the update alone computes no tensor of the graph, and {wanted} are wanted; list outputs and \
-             results in the plan of `Portion::Gradients`"
+             results in the plan of `PlanScope::Gradients`"
         ),
         _ => return Ok(()),
     };

@@ -176,7 +176,7 @@ pub(super) fn figures(loss: Loss, optimizer: &Optimizer) -> Figures {
 
 /// What trains in batches of `batch` rows, and why.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct KernelChoice {
     pub(super) net: Option<Net>,
     pub(super) why: String,
 }
@@ -190,7 +190,7 @@ pub(super) fn choose(
     net: std::result::Result<Net, String>,
     batch: usize,
     target: &Target,
-) -> Result<Choice> {
+) -> Result<KernelChoice> {
     let net = net.and_then(|net| match batch {
         ..=MOST_ROWS => Ok(net),
         _ => Err(format!("a batch has {batch} rows, at most {MOST_ROWS} fit")),
@@ -213,8 +213,8 @@ pub(super) fn choose(
         Kernels::Auto => net.and_then(|net| likely_faster(net, batch, target)),
     };
     Ok(match chosen {
-        Ok(net) => Choice { why: said_of(&net), net: Some(net) },
-        Err(reason) => Choice { net: None, why: format!("general: {reason}") },
+        Ok(net) => KernelChoice { why: said_of(&net), net: Some(net) },
+        Err(reason) => KernelChoice { net: None, why: format!("general: {reason}") },
     })
 }
 

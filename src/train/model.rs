@@ -1,7 +1,7 @@
 //! A model on a device.
 
 use super::feed::fitting;
-use super::kernels::{Choice, choose, whole_step_net};
+use super::kernels::{KernelChoice, choose, whole_step_net};
 use super::progress::Progress;
 use super::task::{Compile, Task};
 use crate::exec::{Executor, Parameters, Step};
@@ -173,7 +173,7 @@ impl Model {
     }
 
     /// What trains in batches of `batch` rows.
-    pub(super) fn choose_kernels(&self, batch: usize) -> Result<Choice> {
+    pub(super) fn choose_kernels(&self, batch: usize) -> Result<KernelChoice> {
         let (compile, target) = (&self.task.compile, self.gpu.target());
         let layout = self.parameters.layout();
         let net = whole_step_net(

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::engine::{self, Engine};
 use super::feed::{Feed, Residency, check_order};
 use super::graphs::{check_data, forward_step};
-use super::kernels::Choice;
+use super::kernels::KernelChoice;
 use super::model::Model;
 use crate::data::Dataset;
 use crate::exec::{Halt, Numbers, Step};
@@ -132,9 +132,9 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         let gpu = model.gpu().clone();
         let rows = all.rows();
         let batch = batch.min(rows);
-        let Choice { net, why } = match trains {
+        let KernelChoice { net, why } = match trains {
             true => model.choose_kernels(batch)?,
-            false => Choice { net: None, why: "general: nothing is trained".into() },
+            false => KernelChoice { net: None, why: "general: nothing is trained".into() },
         };
         let orders = match net {
             Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),

@@ -9,7 +9,7 @@ use crate::kernel::word;
 /// `struct Layer`. Places are in fours of numbers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub struct Place {
+pub struct LayerOffsets {
     inputs: u32,
     units: u32,
     weights_at: u32,
@@ -30,7 +30,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     /// One entry per layer, of any workgroup.
-    pub places: Vec<Place>,
+    pub places: Vec<LayerOffsets>,
     /// Bytes of the whole, as many for each workgroup.
     pub bytes: u64,
 }
@@ -63,14 +63,15 @@ impl Net {
             word(start)
         };
         let mut weights = self.first_parameter();
-        let mut before = Place { above: take(rows * fours(self.inputs)), ..Place::default() };
+        let mut before =
+            LayerOffsets { above: take(rows * fours(self.inputs)), ..LayerOffsets::default() };
         (before.saved, before.function) = (before.above, number(None));
         let mut places = Vec::new();
         for (inputs, layer) in self.widths() {
             let outputs = rows * fours(layer.units);
             let above = take(outputs);
             let from_output = layer.activation.is_none_or(Unary::grad_from_output);
-            let place = Place {
+            let place = LayerOffsets {
                 inputs: word(inputs),
                 units: word(layer.units),
                 weights_at: word(layer.weights_at as usize),

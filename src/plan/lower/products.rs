@@ -3,7 +3,7 @@
 use super::{Lowering, SUM_OF_ROWS};
 use crate::graph::{Layout, Op, Pass, Tensor};
 use crate::kernel::matmul::{self, Epilogue, Product};
-use crate::plan::{Choice, choose};
+use crate::plan::{TilingChoice, choose};
 
 impl Lowering<'_> {
     pub(super) fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor, pass: Pass) {
@@ -43,7 +43,7 @@ impl Lowering<'_> {
         if !self.lowered.choices.contains(&choice) {
             self.lowered.choices.push(choice);
         }
-        let Choice { tiling, parts, .. } = choice;
+        let TilingChoice { tiling, parts, .. } = choice;
         if parts == 1 {
             let launch = matmul::matmul(self.shapes(), tiling, product);
             return self.push(launch, pass);

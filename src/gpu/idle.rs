@@ -27,7 +27,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Timeout`] after `patience`; the device's faults.
-    pub(crate) fn settle(&self, during: &str, patience: Duration) -> Result<()> {
+    pub(crate) fn wait_until_idle(&self, during: &str, patience: Duration) -> Result<()> {
         let done = Arc::new(AtomicBool::new(false));
         let flag = done.clone();
         self.queue().on_submitted_work_done(move || flag.store(true, Ordering::Release));
@@ -55,10 +55,10 @@ mod tests {
     fn patience_has_an_end() {
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let gpu = Gpu::from_device(&device, &queue);
-        gpu.settle("a test", Duration::from_secs(5)).unwrap();
+        gpu.wait_until_idle("a test", Duration::from_secs(5)).unwrap();
         assert_eq!(gpu.counters().host_waits, 1);
         gpu.wait_for(queue.submit([])).unwrap();
-        let error = gpu.settle("a test", Duration::ZERO).expect_err("no time at all");
+        let error = gpu.wait_until_idle("a test", Duration::ZERO).expect_err("no time at all");
         assert!(matches!(&error, Error::Timeout { during, .. } if during == "a test"), "{error:?}");
     }
 }

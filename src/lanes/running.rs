@@ -8,9 +8,9 @@ use std::time::Instant;
 use super::exchange::{Exchange, RunId};
 use super::lane::Lane;
 use super::record::Recorder;
-use super::run::{self, Back, Manner, Outcome};
+use super::run::{self, LaneReturn, LaneSettings, Outcome};
 use super::timeline::{ClockSource, Timeline};
-use super::work::{Board, Work};
+use super::work::{JobQueue, Work};
 use super::{Parallel, name};
 use crate::lanes::Schedule;
 use crate::train::fit::Completed;
@@ -18,9 +18,9 @@ use crate::{Error, Result};
 
 /// Lanes that are out on a run.
 #[derive(Debug)]
-pub(super) struct Crew {
-    board: Arc<Board>,
-    threads: Vec<Result<JoinHandle<Back>>>,
+pub(super) struct RunningLanes {
+    jobs: Arc<JobQueue>,
+    threads: Vec<Result<JoinHandle<LaneReturn>>>,
     exchange: Arc<dyn Exchange>,
     run: RunId,
     /// What the recorded times are, if the run is recorded.
@@ -28,14 +28,14 @@ pub(super) struct Crew {
 }
 
 /// Nobody waits for them any more: they come to their end by themselves.
-impl Drop for Crew {
+impl Drop for RunningLanes {
     fn drop(&mut self) {
-        self.board.close();
+        self.jobs.close();
     }
 }
 
 /// What a lane's thread leaves behind; of one that panicked, or that there never was, nothing but why.
-pub(super) struct Returned {
+pub(super) struct FinishedLane {
     pub(super) lane: Option<Lane>,
     pub(super) recorder: Option<Recorder>,
     pub(super) outcome: Outcome,
@@ -57,10 +57,10 @@ impl Parallel {
         let work = Work::new(self);
         let (recorders, clock) = self.recorders(&work, batches.clone()).await?;
         let (first, lanes) = (self.state.step, self.lanes.len());
-        let board = Arc::new(Board::new(work, batches, first, self.learning_rate, lanes));
-        let manner = Manner {
+        let jobs = Arc::new(JobQueue::new(work, batches, first, self.learning_rate, lanes));
+        let settings = LaneSettings {
             exchange: self.options.exchange.clone(),
-            board: board.clone(),
+            jobs: jobs.clone(),
             run,
             lanes,
             pipeline: self.options.schedule.is_pipeline(),
@@ -69,10 +69,10 @@ impl Parallel {
             keeps_every_state: self.options.keep_state,
         };
         let threads = self.lanes.drain(..).zip(recorders);
-        let threads = threads.map(|(lane, recorder)| run::start(lane, manner.clone(), recorder));
+        let threads = threads.map(|(lane, recorder)| run::start(lane, settings.clone(), recorder));
         let threads = threads.collect();
         let exchange = self.options.exchange.clone();
-        self.crew = Some(Crew { board, threads, exchange, run, clock });
+        self.running = Some(RunningLanes { jobs, threads, exchange, run, clock });
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Parallel {
 
     /// What the lanes that are out have completed since.
     pub(super) fn news(&self) -> Vec<Completed> {
-        self.crew.as_ref().map_or_else(Vec::new, |crew| crew.board.take())
+        self.running.as_ref().map_or_else(Vec::new, |running| running.jobs.take())
     }
 
     /// The same, waiting for it; none when the lanes are back, and the state is that after the last step.
@@ -106,8 +106,8 @@ impl Parallel {
     /// # Errors
     /// What made a lane fail, and [`Error::NotFinite`].
     pub(super) async fn wait_for_news(&mut self) -> Result<Vec<Completed>> {
-        let Some(crew) = &self.crew else { return Ok(Vec::new()) };
-        let completed = crew.board.wait().await;
+        let Some(running) = &self.running else { return Ok(Vec::new()) };
+        let completed = running.jobs.wait().await;
         if !completed.is_empty() {
             return Ok(completed);
         }
@@ -121,8 +121,8 @@ impl Parallel {
 
     /// Ends a run at the steps that were begun, and waits for those.
     pub(super) fn call_back(&mut self) {
-        if let Some(crew) = &self.crew {
-            crew.board.close();
+        if let Some(running) = &self.running {
+            running.jobs.close();
             // Whoever gave the run up does not hear how it went; the state says it, and what failed
             // fails again.
             drop(self.come_back());
@@ -131,44 +131,44 @@ impl Parallel {
 
     /// Sees to it that the lanes begin no more steps.
     pub(super) fn close(&self) {
-        if let Some(crew) = &self.crew {
-            crew.board.close();
+        if let Some(running) = &self.running {
+            running.jobs.close();
         }
     }
 
     /// Trains every step that is not begun yet with this learning rate.
     pub(super) fn pass_on(&self, rate: f32) {
-        if let Some(crew) = &self.crew {
-            crew.board.set_learning_rate(rate);
+        if let Some(running) = &self.running {
+            running.jobs.set_learning_rate(rate);
         }
     }
 
     /// Waits for the threads of the lanes, and takes in what they bring: the steps that nobody has heard
     /// of, and what was recorded.
     fn come_back(&mut self) -> Result<(Vec<Completed>, Vec<Recorder>, Option<ClockSource>)> {
-        let Some(mut crew) = self.crew.take() else { return Ok(Default::default()) };
-        let first = crew.board.first();
-        let ended = std::mem::take(&mut crew.threads).into_iter().enumerate();
+        let Some(mut running) = self.running.take() else { return Ok(Default::default()) };
+        let first = running.jobs.first();
+        let ended = std::mem::take(&mut running.threads).into_iter().enumerate();
         let returned = ended.map(|(lane, thread)| match thread.map(JoinHandle::join) {
-            Ok(Ok(Back { lane, recorder, outcome })) => {
-                Returned { lane: Some(lane), recorder: Some(recorder), outcome }
+            Ok(Ok(LaneReturn { lane, recorder, outcome })) => {
+                FinishedLane { lane: Some(lane), recorder: Some(recorder), outcome }
             }
             Ok(Err(_)) => {
                 let outcome = Outcome::panicked(lane, first);
-                Returned { lane: None, recorder: None, outcome }
+                FinishedLane { lane: None, recorder: None, outcome }
             }
             Err(error) => {
                 let outcome = Outcome::not_started(first, error);
-                Returned { lane: None, recorder: None, outcome }
+                FinishedLane { lane: None, recorder: None, outcome }
             }
         });
-        let mut returned: Vec<Returned> = returned.collect();
-        crew.exchange.clear(crew.run);
+        let mut returned: Vec<FinishedLane> = returned.collect();
+        running.exchange.clear(running.run);
         self.bytes_exchanged += returned.iter().map(|r| r.outcome.bytes_sent).sum::<u64>();
         self.timeline = None;
         let recorders = returned.iter_mut().filter_map(|r| r.recorder.take()).collect();
-        let completed = self.settle(&crew.board, returned)?;
-        Ok((completed, recorders, crew.clock))
+        let completed = self.take_back(&running.jobs, returned)?;
+        Ok((completed, recorders, running.clock))
     }
 
     async fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::exchange::{Content, Exchange, LONGEST_WAIT, Message, Payload};
-use super::record::Scribe;
+use super::record::HostRecorder;
 use super::timeline::Activity;
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
@@ -52,31 +52,31 @@ enum Task {
     Read(Report),
 }
 
-/// What a courier leaves behind.
+/// What a message thread leaves behind.
 #[derive(Debug)]
 pub(super) struct Delivered {
     /// Staging buffers that are free again.
     pub(super) free: Vec<Buffer>,
     pub(super) bytes_sent: u64,
-    pub(super) scribe: Scribe,
+    pub(super) host_recorder: HostRecorder,
 }
 
 /// The first thread's hold on the second.
 #[derive(Debug)]
-pub(super) struct Courier(Arc<Shared>, Option<JoinHandle<()>>);
+pub(super) struct MessageThread(Arc<Channel>, Option<JoinHandle<()>>);
 
 #[derive(Debug)]
-struct Shared {
+struct Channel {
     gpu: Gpu,
     exchange: Arc<dyn Exchange>,
     lane: usize,
     lanes: usize,
-    desk: Mutex<Desk>,
+    queues: Mutex<Queues>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct Queues {
     /// What to do after the submissions of these numbers, in their order.
     tasks: VecDeque<(u64, Task)>,
     /// Submissions to wait for.
@@ -97,7 +97,7 @@ struct Desk {
     delivered: Delivered,
 }
 
-impl Courier {
+impl MessageThread {
     /// Starts the thread of lane `lane` of `lanes`.
     ///
     /// # Errors
@@ -106,9 +106,9 @@ impl Courier {
         gpu: Gpu,
         exchange: Arc<dyn Exchange>,
         (lane, lanes): (usize, usize),
-        scribe: Scribe,
+        host_recorder: HostRecorder,
     ) -> Result<Self> {
-        let desk = Desk {
+        let queues = Queues {
             tasks: VecDeque::new(),
             watched: VecDeque::new(),
             submitted: 0,
@@ -121,12 +121,12 @@ impl Courier {
             ended: false,
             error: None,
             failed_in: None,
-            delivered: Delivered { free: Vec::new(), bytes_sent: 0, scribe },
+            delivered: Delivered { free: Vec::new(), bytes_sent: 0, host_recorder },
         };
-        let (desk, changed) = (Mutex::new(desk), Condvar::new());
-        let shared = Arc::new(Shared { gpu, exchange, lane, lanes, desk, changed });
+        let (queues, changed) = (Mutex::new(queues), Condvar::new());
+        let shared = Arc::new(Channel { gpu, exchange, lane, lanes, queues, changed });
         let its = shared.clone();
-        let thread = std::thread::Builder::new().name(format!("wgrad courier {lane}"));
+        let thread = std::thread::Builder::new().name(format!("wgrad messages {lane}"));
         match thread.spawn(move || its.work()) {
             Ok(thread) => Ok(Self(shared, Some(thread))),
             Err(source) => {
@@ -138,10 +138,10 @@ impl Courier {
 
     /// Watches a submission.
     pub(super) fn submitted(&self, index: wgpu::SubmissionIndex) {
-        let mut desk = self.0.desk();
-        desk.submitted += 1;
-        let number = desk.submitted;
-        desk.watched.push_back((number, index));
+        let mut queues = self.0.queues();
+        queues.submitted += 1;
+        let number = queues.submitted;
+        queues.watched.push_back((number, index));
         self.0.changed.notify_all();
     }
 
@@ -156,15 +156,15 @@ impl Courier {
     }
 
     fn add(&self, task: Task) {
-        let mut desk = self.0.desk();
-        let number = desk.submitted;
-        desk.tasks.push_back((number, task));
+        let mut queues = self.0.queues();
+        let number = queues.submitted;
+        queues.tasks.push_back((number, task));
         self.0.changed.notify_all();
     }
 
     /// Staging buffers that are free again.
     pub(super) fn free(&self) -> Vec<Buffer> {
-        std::mem::take(&mut self.0.desk().delivered.free)
+        std::mem::take(&mut self.0.queues().delivered.free)
     }
 
     /// An error of the thread, once.
@@ -172,23 +172,23 @@ impl Courier {
     /// # Errors
     /// That error.
     pub(super) fn check(&self) -> Result<()> {
-        self.0.desk().error.take().map_or(Ok(()), Err)
+        self.0.queues().error.take().map_or(Ok(()), Err)
     }
 
     /// The step of the first message or report that failed. The first thread may be in a later one.
     pub(super) fn failed_in(&self) -> Option<u64> {
-        self.0.desk().failed_in
+        self.0.queues().failed_in
     }
 
     /// Waits until the device is done with everything submitted before this, in `step`.
     ///
     /// # Errors
     /// Those of the thread; [`Error::Timeout`] after `patience`.
-    pub(super) fn settle(&self, step: u64, patience: Duration) -> Result<()> {
-        let last = self.0.desk().submitted;
-        let is_done = |desk: &mut Desk| (desk.done >= last).then_some(());
+    pub(super) fn wait_for_submissions(&self, step: u64, patience: Duration) -> Result<()> {
+        let last = self.0.queues().submitted;
+        let is_done = |queues: &mut Queues| (queues.done >= last).then_some(());
         let lane = self.0.lane;
-        let what = |_: &Desk| format!("the submission before, in step {step} on lane {lane}");
+        let what = |_: &Queues| format!("the submission before, in step {step} on lane {lane}");
         self.0.until(patience, is_done, what)
     }
 
@@ -198,8 +198,8 @@ impl Courier {
     /// Those of the thread; [`Error::Timeout`] after `patience`.
     pub(super) fn next_report(&self, step: u64, patience: Duration) -> Result<Read> {
         let lane = self.0.lane;
-        let what = |_: &Desk| format!("step {step} on lane {lane}");
-        self.0.until(patience, |desk| desk.reports.pop_front(), what)
+        let what = |_: &Queues| format!("step {step} on lane {lane}");
+        self.0.until(patience, |queues| queues.reports.pop_front(), what)
     }
 
     /// Waits until everything is sent.
@@ -207,8 +207,8 @@ impl Courier {
     /// # Errors
     /// Those of the thread; [`Error::Timeout`] after `patience`.
     pub(super) fn drain(&self, patience: Duration) -> Result<()> {
-        let is_idle = |desk: &mut Desk| desk.is_idle().then_some(());
-        self.0.until(patience, is_idle, |desk| match desk.next_message() {
+        let is_idle = |queues: &mut Queues| queues.is_idle().then_some(());
+        self.0.until(patience, is_idle, |queues| match queues.next_message() {
             Some(message) => message.to_string(),
             None => format!("the last report of lane {}", self.0.lane),
         })
@@ -216,37 +216,37 @@ impl Courier {
 
     /// After an error: drops all messages and waits for the reports that can still come.
     pub(super) fn salvage(&self, patience: Duration) -> VecDeque<Read> {
-        self.0.desk().mute = true;
-        let is_idle = |desk: &mut Desk| desk.is_idle().then_some(());
+        self.0.queues().mute = true;
+        let is_idle = |queues: &mut Queues| queues.is_idle().then_some(());
         // Errors are old news now, and there may be several.
         let since = Instant::now();
         while self.0.until(patience, is_idle, |_| String::new()).is_err() {
-            if since.elapsed() > patience || self.0.desk().ended {
+            if since.elapsed() > patience || self.0.queues().ended {
                 break;
             }
         }
-        std::mem::take(&mut self.0.desk().reports)
+        std::mem::take(&mut self.0.queues().reports)
     }
 
     /// Ends the thread, waiting for it for at most `patience`; what was not sent never is.
     pub(super) fn end(mut self, patience: Duration) -> Delivered {
         let thread = self.1.take();
-        let mut desk = self.0.desk();
-        desk.closed = true;
+        let mut queues = self.0.queues();
+        queues.closed = true;
         self.0.changed.notify_all();
         let since = Instant::now();
-        while !desk.ended {
+        while !queues.ended {
             let left = patience.saturating_sub(since.elapsed());
             if left.is_zero() {
                 break;
             }
-            desk = self.0.pause(desk, left);
+            queues = self.0.pause(queues, left);
         }
-        let scribe = desk.delivered.scribe.another();
-        let nothing = Delivered { free: Vec::new(), bytes_sent: 0, scribe };
-        let delivered = std::mem::replace(&mut desk.delivered, nothing);
-        let ended = desk.ended;
-        drop(desk);
+        let host_recorder = queues.delivered.host_recorder.another();
+        let nothing = Delivered { free: Vec::new(), bytes_sent: 0, host_recorder };
+        let delivered = std::mem::replace(&mut queues.delivered, nothing);
+        let ended = queues.ended;
+        drop(queues);
         if let Some(thread) = thread
             && ended
         {
@@ -258,14 +258,14 @@ impl Courier {
 }
 
 /// Nobody hears of the thread any more.
-impl Drop for Courier {
+impl Drop for MessageThread {
     fn drop(&mut self) {
-        self.0.desk().closed = true;
+        self.0.queues().closed = true;
         self.0.changed.notify_all();
     }
 }
 
-impl Desk {
+impl Queues {
     fn is_idle(&self) -> bool {
         self.tasks.is_empty() && !self.busy
     }
@@ -281,85 +281,85 @@ impl Desk {
 }
 
 /// Says that the thread is at its end, also if it panics.
-struct Ending<'a>(&'a Shared);
+struct Ending<'a>(&'a Channel);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let mut desk = self.0.desk();
-        desk.ended = true;
+        let mut queues = self.0.queues();
+        queues.ended = true;
         if std::thread::panicking() {
             let waiting_for = "its device".into();
             let reason = "the thread that waits for it panicked".into();
             let error = Error::LaneStopped { lane: self.0.lane, waiting_for, reason };
-            desk.error.get_or_insert(error);
+            queues.error.get_or_insert(error);
         }
         self.0.changed.notify_all();
     }
 }
 
-impl Shared {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+impl Channel {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pause<'a>(&self, desk: MutexGuard<'a, Desk>, most: Duration) -> MutexGuard<'a, Desk> {
+    fn pause<'a>(&self, queues: MutexGuard<'a, Queues>, most: Duration) -> MutexGuard<'a, Queues> {
         let most = most.min(LONGEST_WAIT);
-        self.changed.wait_timeout(desk, most).unwrap_or_else(PoisonError::into_inner).0
+        self.changed.wait_timeout(queues, most).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Waits, for the first thread, for what `found` looks for.
     fn until<T>(
         &self,
         patience: Duration,
-        mut found: impl FnMut(&mut Desk) -> Option<T>,
-        during: impl Fn(&Desk) -> String,
+        mut found: impl FnMut(&mut Queues) -> Option<T>,
+        during: impl Fn(&Queues) -> String,
     ) -> Result<T> {
         let since = Instant::now();
-        let mut desk = self.desk();
+        let mut queues = self.queues();
         let mut waits = false;
         loop {
-            if let Some(found) = found(&mut desk) {
+            if let Some(found) = found(&mut queues) {
                 return Ok(found);
             }
-            if let Some(error) = desk.error.take() {
+            if let Some(error) = queues.error.take() {
                 return Err(error);
             }
             let left = patience.saturating_sub(since.elapsed());
-            if left.is_zero() || desk.ended {
+            if left.is_zero() || queues.ended {
                 let seconds = since.elapsed().as_secs();
-                return Err(Error::Timeout { during: during(&desk), seconds });
+                return Err(Error::Timeout { during: during(&queues), seconds });
             }
             if !std::mem::replace(&mut waits, true) {
                 self.gpu.tally().host_waits.add(1);
             }
-            desk = self.pause(desk, left);
+            queues = self.pause(queues, left);
         }
     }
 
     /// Waits for submissions in order, and does what was to be done after each, until closed.
     fn work(&self) {
         let _ending = Ending(self);
-        let mut desk = self.desk();
+        let mut queues = self.queues();
         loop {
-            let done = desk.done;
-            if desk.closed {
+            let done = queues.done;
+            if queues.closed {
                 return;
             }
-            let is_due = desk.tasks.front().is_some_and(|(after, _)| *after <= done);
-            let due = if is_due { desk.tasks.pop_front() } else { None };
+            let is_due = queues.tasks.front().is_some_and(|(after, _)| *after <= done);
+            let due = if is_due { queues.tasks.pop_front() } else { None };
             if let Some((_, task)) = due {
                 if let Task::Send(_) = task
-                    && desk.mute
+                    && queues.mute
                 {
                     self.changed.notify_all();
                     continue;
                 }
-                desk.busy = true;
-                desk.sending = match &task {
+                queues.busy = true;
+                queues.sending = match &task {
                     Task::Send(outgoing) => Some(outgoing.message),
                     Task::Read(_) => None,
                 };
-                drop(desk);
+                drop(queues);
                 let step = match &task {
                     Task::Send(outgoing) => outgoing.message.step,
                     Task::Read(report) => report.step.saturating_sub(1),
@@ -368,26 +368,26 @@ impl Shared {
                     Task::Send(outgoing) => self.send(outgoing),
                     Task::Read(report) => self.read(report),
                 };
-                desk = self.desk();
-                (desk.busy, desk.sending) = (false, None);
+                queues = self.queues();
+                (queues.busy, queues.sending) = (false, None);
                 if let Err(error) = result {
                     // What comes after a message that is missing is of no use to anybody.
-                    desk.mute = true;
-                    desk.error.get_or_insert(error);
-                    desk.failed_in.get_or_insert(step);
+                    queues.mute = true;
+                    queues.error.get_or_insert(error);
+                    queues.failed_in.get_or_insert(step);
                 }
                 self.changed.notify_all();
-            } else if let Some((number, index)) = desk.watched.pop_front() {
-                drop(desk);
+            } else if let Some((number, index)) = queues.watched.pop_front() {
+                drop(queues);
                 let waited = self.gpu.wait_for(index);
-                desk = self.desk();
-                desk.done = number;
+                queues = self.queues();
+                queues.done = number;
                 if let Err(error) = waited {
-                    desk.error.get_or_insert(error);
+                    queues.error.get_or_insert(error);
                 }
                 self.changed.notify_all();
             } else {
-                desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+                queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -407,12 +407,12 @@ impl Shared {
             Content::Gradients(m) => ("gradients out", Some(m)),
             Content::Sums(_) => ("gradient sums out", None),
         };
-        let mut desk = self.desk();
-        let done = &mut desk.delivered;
+        let mut queues = self.queues();
+        let done = &mut queues.delivered;
         done.free.push(staging);
         done.bytes_sent += bytes * receivers;
         let at = (message.step, micro_batch);
-        done.scribe.note(Activity::Exchange, name, at, begun, bytes * receivers);
+        done.host_recorder.note(Activity::Exchange, name, at, begun, bytes * receivers);
         Ok(())
     }
 
@@ -421,12 +421,12 @@ impl Shared {
         pollster::block_on(arrival)?;
         let begun = Instant::now();
         let bytes = self.gpu.mapped(&staging, staging.size())?;
-        let mut desk = self.desk();
-        let done = &mut desk.delivered;
+        let mut queues = self.queues();
+        let done = &mut queues.delivered;
         done.free.push(staging);
         let at = (step.saturating_sub(1), None);
-        done.scribe.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
-        desk.reports.push_back(Read { step, bytes });
+        done.host_recorder.note(Activity::Readback, "report", at, begun, bytes.len() as u64);
+        queues.reports.push_back(Read { step, bytes });
         Ok(())
     }
 }
