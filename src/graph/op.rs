@@ -18,6 +18,7 @@ pub enum Layout {
 /// Element-wise functions of one tensor: the activations, and the functions that losses and curve
 /// fits are built from.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Unary {
     /// `max(x, 0)`; the derivative at 0 is 0.
     Relu,
@@ -83,6 +84,7 @@ impl Unary {
 /// Element-wise functions of two tensors. The second operand has the first's shape, or is a row
 /// (the first's last extent, repeated for every row), or a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Binary {
     /// `a + b`.
     Add,
@@ -94,6 +96,7 @@ pub enum Binary {
 
 /// What a reduction computes over its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reduction {
     /// Sum.
     Sum,
@@ -105,6 +108,7 @@ pub enum Reduction {
 
 /// Losses. Each is a mean and yields a scalar; `predictions` come first, targets second.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Loss {
     /// Mean of `(p - t)²` over all elements.
     MeanSquaredError,
@@ -169,6 +173,7 @@ impl Loss {
 
 /// Sums over a batch that metrics are computed from. Not differentiable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Count {
     /// Number of rows whose largest logit is at the label (`u32`, one per row); the first wins a tie.
     Correct,
@@ -184,6 +189,7 @@ pub enum Count {
 
 /// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update/`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum UpdateRule {
     /// `w -= η·(g + λ·w)`.
     Sgd {
@@ -275,6 +281,7 @@ impl UpdateRule {
 
 /// One operation. Operands are listed in the order in which nodes hold them.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Op {
     /// `(a, b)`: matrix product.
     MatMul(Layout),

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 /// How passes are laid over lanes. The result is the same, bit for bit, for a given number of
 /// micro-batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// One lane, one pass after another, each step done before the next begins.
     Serial,

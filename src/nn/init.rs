@@ -8,6 +8,7 @@ use crate::Error;
 /// How the weights of a dense layer are drawn. Fan-in is the number of a unit's inputs, fan-out the
 /// number of units. Biases start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Init {
     /// Uniform within ±√(6 / (fan-in + fan-out)) (Glorot and Bengio, 2010); Keras's default.
     #[default]

@@ -6,6 +6,7 @@ use crate::graph::Unary;
 
 /// One layer of a [`Sequential`](super::Sequential) model.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Layer {
     /// `x·W + b`: every unit sees every input.
     Dense {

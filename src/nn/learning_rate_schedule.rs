@@ -5,6 +5,7 @@ use crate::Error;
 
 /// How the learning rate changes. All lengths are in steps (updates), not epochs.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum LearningRateSchedule {
     /// Always the same.
     #[default]

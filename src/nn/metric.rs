@@ -6,6 +6,7 @@ use crate::graph::{Count, Loss};
 
 /// A figure of merit. Each is computed on the device from a sum over every batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Metric {
     /// Share of rows (for binary cross-entropy: of elements) that are classified right.
     Accuracy,

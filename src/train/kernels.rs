@@ -24,6 +24,7 @@ use crate::{Error, Result};
 
 /// Which kernels train a model. The results differ by rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kernels {
     /// A whole-step kernel where the net fits it and it is likely to be faster, else the general
     /// ones. In the browser the general ones.

@@ -208,6 +208,7 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             }))]
         }
         Op::Count(count) => vec![metric(count, floats(0), floats(1), columns)],
+        other => panic!("the twin does not know {other:?}"),
     })
 }
 
@@ -261,6 +262,7 @@ fn apply(binary: Binary, a: Num, b: Num) -> Num {
         Binary::Add => a + b,
         Binary::Sub => a - b,
         Binary::Mul => a * b,
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 
@@ -301,6 +303,7 @@ fn unary(function: Unary, x: Num) -> Num {
         Unary::Reciprocal => ONE / x,
         Unary::Square => x.squared(),
         Unary::Abs => x.abs(),
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 
@@ -334,6 +337,7 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
         Unary::Reciprocal => -(dy * y.squared()),
         Unary::Square => dy * TWO * x,
         Unary::Abs => times_sign(x, dy),
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 
@@ -370,6 +374,7 @@ fn reduce(reduction: Reduction, x: &[Num]) -> Num {
         Reduction::Sum => Num::sum(x.iter().copied()),
         Reduction::Mean => Num::sum(x.iter().copied()).over(x.len()),
         Reduction::Max => x.iter().copied().reduce(Num::max).expect("not empty"),
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 

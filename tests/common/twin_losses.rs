@@ -48,6 +48,7 @@ pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], column
             .over(n)
         }
         Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 
@@ -101,6 +102,7 @@ pub(super) fn loss_grad(
             pairs().map(|(z, t)| (sigmoid(z) - t).over(n) * upstream).collect()
         }
         Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
+        other => panic!("the twin does not know {other:?}"),
     }
 }
 
@@ -146,5 +148,6 @@ pub(super) fn metric(count: Count, predictions: &[Num], targets: &[Num], columns
         Count::AbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())),
         Count::SquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())),
         Count::Correct => unreachable!("takes classes"),
+        other => panic!("the twin does not know {other:?}"),
     }
 }

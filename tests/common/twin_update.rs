@@ -101,5 +101,6 @@ fn move_one(
             let square = *state2 / Num::rounded(1.0 - power(beta2));
             w - rate * mean / (square.sqrt() + exact(epsilon))
         }
+        other => panic!("the twin does not know {other:?}"),
     }
 }

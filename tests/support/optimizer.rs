@@ -50,6 +50,7 @@ impl Reference {
                     let v_hat = *v / (1.0 - b2.powi(self.step));
                     *p -= self.rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
                 }
+                other => panic!("the reference does not know {other:?}"),
             }
         }
     }

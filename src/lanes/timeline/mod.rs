@@ -21,6 +21,7 @@ const FURTHEST: f64 = 1e9;
 
 /// What a lane does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Activity {
     /// Writing a batch to the device.
     Upload,
@@ -68,6 +69,7 @@ impl fmt::Display for Activity {
 /// Where the times of the computing spans come from. Uploads, exchanges and readbacks are the host's
 /// work and always have its times.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ClockSource {
     /// The devices' own timestamps, brought to the host's clock.
     Gpu {
