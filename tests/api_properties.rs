@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 
-use crate::common;
 use crate::common::twin::{self, Value, Values};
 use crate::common::{Run, within_bounds};
 use proptest::prelude::*;
@@ -92,7 +91,7 @@ fn reduction() -> impl Strategy<Value = Reduction> {
 
 fn unary() -> impl Strategy<Value = Unary> {
     let slope = number().prop_map(|slope| Unary::LeakyRelu { slope });
-    prop_oneof![10 => prop::sample::select(&common::cases::UNARY[..]), 1 => slope]
+    prop_oneof![10 => prop::sample::select(Unary::ALL), 1 => slope]
 }
 
 fn loss() -> impl Strategy<Value = Loss> {

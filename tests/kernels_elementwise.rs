@@ -1,6 +1,6 @@
 //! Element-wise kernels against the twin.
 
-use crate::common::cases::{BINARY, Net, UNARY};
+use crate::common::cases::{BINARY, Net};
 use crate::common::random::Random;
 use crate::common::{check, run};
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ fn arguments(function: Unary, n: usize, random: &mut Random) -> Vec<f32> {
 
 #[test]
 fn unary_functions() {
-    for (number, function) in UNARY.into_iter().enumerate() {
+    for (number, function) in Unary::ALL.iter().copied().enumerate() {
         for (i, shape) in SHAPES.into_iter().enumerate() {
             let mut net = Net::new((100 * number + i) as u64);
             let n = shape.iter().product();
@@ -60,7 +60,7 @@ fn unary_functions() {
 
 #[test]
 fn unary_gradients() {
-    for (number, function) in UNARY.into_iter().enumerate() {
+    for (number, function) in Unary::ALL.iter().copied().enumerate() {
         for (i, shape) in SHAPES.into_iter().enumerate() {
             let mut net = Net::new((1000 + 100 * number + i) as u64);
             let n = shape.iter().product();
@@ -78,7 +78,7 @@ fn unary_gradients() {
 #[test]
 fn functions_saturate() {
     let far = [0.75, -0.75, 50.0, -50.0, 88.0, -88.0, 100.0, -100.0, 1e4, -1e4, 1e18, -1e18];
-    for function in UNARY {
+    for &function in Unary::ALL {
         let far: Vec<f32> = match function {
             Unary::Exp => far.iter().map(|x: &f32| x.min(80.0)).collect(),
             // Its slope's factors are beyond bounds further out; see below.

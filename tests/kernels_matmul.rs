@@ -1,7 +1,7 @@
 //! Matrix products in their three layouts, with every epilogue, against the twin.
 
 use crate::common;
-use crate::common::cases::{LAYOUTS, Net, UNARY, matmul_shapes};
+use crate::common::cases::{LAYOUTS, Net, matmul_shapes};
 use crate::common::random::Random;
 use crate::common::{Run, check, twin, within_bounds};
 use proptest::prelude::*;
@@ -331,7 +331,7 @@ fn check_in_one_dispatch(name: &str, net: &Net, outputs: &[Tensor]) {
 #[test]
 fn epilogues() {
     for layout in LAYOUTS {
-        for (i, function) in UNARY.into_iter().map(Some).chain([None]).enumerate() {
+        for (i, function) in Unary::ALL.iter().copied().map(Some).chain([None]).enumerate() {
             for (m, k, n) in [(33, 5, 31), (9, 4, 36)] {
                 let mut net = Net::new(i as u64);
                 let positive =
@@ -373,7 +373,7 @@ fn epilogues() {
 /// of the input; the column sums are part of the product that computes the gradient of the weights.
 #[test]
 fn backward_epilogues() {
-    for (i, function) in UNARY.into_iter().enumerate() {
+    for (i, function) in Unary::ALL.iter().copied().enumerate() {
         for (m, k, n) in [(33, 31, 5), (65, 8, 36), (257, 3, 33), (1, 33, 2)] {
             let mut net = Net::new((10 + i) as u64);
             let positive = matches!(function, Unary::Log | Unary::Sqrt | Unary::Reciprocal);

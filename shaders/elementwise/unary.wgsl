@@ -1,8 +1,6 @@
-// Parts: shared/prelude, elementwise/activation.
+// Parts: shared/prelude, elementwise/functions, activation:*.
 //
 // out[i] = f(x[i]). x and out have the same shape, count elements.
-
-override FUNCTION: u32;
 
 struct Dims {
     count: u32,
@@ -20,6 +18,6 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
     if (i < dims.count) {
-        out[i] = activate(FUNCTION, x[i]);
+        out[i] = activate(x[i]);
     }
 }

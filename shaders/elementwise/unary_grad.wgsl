@@ -1,8 +1,6 @@
-// Parts: shared/prelude, elementwise/activation.
+// Parts: shared/prelude, elementwise/functions, activation:*.
 //
 // out[i] = dy[i] · f'(x[i]), where saved holds x or f(x). All have the same shape, count elements.
-
-override FUNCTION: u32;
 
 struct Dims {
     count: u32,
@@ -21,6 +19,6 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
     if (i < dims.count) {
-        out[i] = dy[i] * activation_grad(FUNCTION, saved[i]);
+        out[i] = dy[i] * activation_grad(saved[i]);
     }
 }

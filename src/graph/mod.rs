@@ -20,15 +20,17 @@
 //! # }
 //! ```
 
+pub(crate) mod activation;
 mod build;
 mod grad;
 mod handle;
 mod op;
 mod shape;
 
+pub use activation::Unary;
 pub(crate) use handle::Issuer;
 pub use handle::Tensor;
-pub use op::{Binary, Count, Layout, Loss, Op, Reduction, Unary, UpdateRule};
+pub use op::{Binary, Count, Layout, Loss, Op, Reduction, UpdateRule};
 pub use shape::{DType, ELEMENT_BYTES, Shape, View};
 
 use crate::Error;

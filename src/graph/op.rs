@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::activation::Unary;
 use crate::Error;
 
 /// Which operand of a matrix product is read transposed. Nothing is ever transposed in memory.
@@ -13,72 +14,6 @@ pub enum Layout {
     NT,
     /// `Aᵀ·B`: the gradient of the weights. `A` is `k×m`, `B` is `k×n`.
     TN,
-}
-
-/// Element-wise functions of one tensor: the activations, and the functions that losses and curve
-/// fits are built from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// `max(x, 0)`; the derivative at 0 is 0.
-    Relu,
-    /// `x` where positive, `slope·x` elsewhere. The slope is positive.
-    LeakyRelu {
-        /// Slope on the negative side.
-        slope: f32,
-    },
-    /// `1 / (1 + e⁻ˣ)`.
-    Sigmoid,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `x·Φ(x)`, Φ the standard normal distribution function (Hendrycks and Gimpel, 2016).
-    Gelu,
-    /// GELU's approximation `x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`, of the same paper.
-    GeluTanh,
-    /// `eˣ`.
-    Exp,
-    /// Natural logarithm.
-    Log,
-    /// Square root.
-    Sqrt,
-    /// `1 / x`.
-    Reciprocal,
-    /// `x²`.
-    Square,
-    /// `|x|`; the derivative at 0 is 0.
-    Abs,
-}
-
-impl Unary {
-    /// Whether the derivative is computed from the function's *output* (true) or its input.
-    /// Functions of the first kind can be fused into the product before them, since nobody needs
-    /// the value they were given.
-    pub fn grad_from_output(self) -> bool {
-        use Unary::*;
-        match self {
-            Relu | LeakyRelu { .. } | Sigmoid | Tanh | Exp | Sqrt | Reciprocal => true,
-            Gelu | GeluTanh | Log | Square | Abs => false,
-        }
-    }
-
-    /// The name in tables and errors.
-    pub fn name(self) -> &'static str {
-        use Unary::*;
-        match self {
-            Relu => "relu",
-            LeakyRelu { .. } => "leaky_relu",
-            Sigmoid => "sigmoid",
-            Tanh => "tanh",
-            Gelu => "gelu",
-            GeluTanh => "gelu_tanh",
-            Exp => "exp",
-            Log => "log",
-            Sqrt => "sqrt",
-            Reciprocal => "reciprocal",
-            Square => "square",
-            Abs => "abs",
-        }
-    }
 }
 
 /// Element-wise functions of two tensors. The second operand has the first's shape, or is a row

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::elementwise::{self, ACTIVATION};
+use super::activation::{self, FUNCTIONS};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
 use crate::graph::{Layout, Tensor, Unary};
 
@@ -426,21 +426,18 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     if let Epilogue::Activation(function) | Epilogue::Bias(_, Some(function)) = epilogue {
         launch.name.push_str(&format!(" + {}", function.name()));
     }
-    match function {
-        None => {}
-        Some(Unary::Relu) => launch.parts.push(part!("matmul/function_relu")),
-        Some(Unary::LeakyRelu { slope }) => {
-            launch.parts.push(part!("matmul/function_leaky_relu"));
-            launch.constants.push(("SLOPE", slope.into()));
+    if let Some(function) = function {
+        match activation::of_pieces(function) {
+            Some(short) => launch.parts.push(short),
+            None => {
+                let each: &Part = match pieces {
+                    Pieces::Ones => part!("matmul/activation_1"),
+                    Pieces::Fours | Pieces::Eights => part!("matmul/activation_4"),
+                };
+                launch.parts.extend([FUNCTIONS, activation::of_numbers(function), each]);
+            }
         }
-        Some(function) => {
-            let any: &Part = match pieces {
-                Pieces::Ones => part!("matmul/function_any_1"),
-                Pieces::Fours | Pieces::Eights => part!("matmul/function_any_4"),
-            };
-            launch.parts.extend([ACTIVATION, any]);
-            launch.constants.extend(elementwise::function(function));
-        }
+        launch.constants.extend(activation::constants(function));
     }
     launch.parts.push(part);
 }

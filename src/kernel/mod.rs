@@ -5,6 +5,7 @@
 //! dispatch of it, still without a device: operands are tensors, named as in the WGSL. The binding
 //! layout is read from the WGSL by [`reflect`] rather than written twice.
 
+mod activation;
 pub mod elementwise;
 pub mod loss;
 pub mod matmul;
@@ -23,10 +24,10 @@ pub(crate) use turns::longest_share;
 
 use crate::graph::{Shape, Tensor, TensorInfo};
 
-/// One WGSL file.
+/// One WGSL file, or what is made from a row of a table.
 #[derive(Debug)]
 pub struct Part {
-    /// The file's name under `shaders/`, without its ending.
+    /// The file's name under `shaders/`, without its ending; else the table and the row, `activation:relu`.
     pub name: &'static str,
     /// Its text.
     pub source: &'static str,

@@ -124,21 +124,6 @@ impl Net {
     }
 }
 
-pub const UNARY: [Unary; 12] = [
-    Unary::Relu,
-    Unary::LeakyRelu { slope: 0.125 },
-    Unary::Sigmoid,
-    Unary::Tanh,
-    Unary::Gelu,
-    Unary::GeluTanh,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Sqrt,
-    Unary::Reciprocal,
-    Unary::Square,
-    Unary::Abs,
-];
-
 pub const BINARY: [Binary; 3] = [Binary::Add, Binary::Sub, Binary::Mul];
 
 pub const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
@@ -201,7 +186,7 @@ pub fn all() -> Vec<Case> {
 }
 
 fn elementwise(cases: &mut Vec<Case>) -> Result<(), Error> {
-    for (seed, function) in UNARY.into_iter().enumerate() {
+    for (seed, function) in Unary::ALL.iter().copied().enumerate() {
         let mut net = Net::new(100 + seed as u64);
         let x = match function {
             Unary::Log | Unary::Sqrt | Unary::Reciprocal => net.positive_before([3, 5]),

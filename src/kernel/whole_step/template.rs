@@ -3,9 +3,10 @@
 use super::jinja::{self, Value};
 use super::{Dense, Held, MOST_STEPS, Net};
 use crate::graph::{Count, Unary, UpdateRule};
+use crate::kernel::activation::FUNCTIONS;
 use crate::kernel::reflect::{self, Binding};
 use crate::kernel::source::source;
-use crate::kernel::{PRELUDE, Part, elementwise, part};
+use crate::kernel::{PRELUDE, Part, part};
 use crate::{Error, Result};
 
 macro_rules! template {
@@ -53,12 +54,7 @@ impl Net {
         let included = INCLUDED.map(|part| (part.name, part.source));
         let text = jinja::render(self.template().source, &included, self.given()?)
             .map_err(|error| Error::bug(format!("a whole-step kernel does not render: {error}")))?;
-        // Slopes are literals here; as a constant to be overridden, the file's would have the whole
-        // module validated twice.
-        let activation = elementwise::ACTIVATION
-            .source
-            .replace("override SLOPE: f32;", "const SLOPE: f32 = 0.0;");
-        let mut parts = vec![PRELUDE.source, part!("shared/log1p").source, &activation];
+        let mut parts = vec![PRELUDE.source, part!("shared/log1p").source, FUNCTIONS.source];
         if self.clip {
             parts.push(part!("shared/norm").source);
         }
@@ -214,29 +210,15 @@ impl Net {
     }
 }
 
-/// A function of `x` and its derivative from `saved`, in the words of `elementwise/activation.wgsl`; its
-/// `activate` would bring the code of all functions to each of many calls.
+/// A function of `x` and its derivative from `saved`. Its parameter is a literal here; as a constant to be
+/// overridden it would have the whole module validated twice.
 fn formulas(function: Unary) -> (String, String) {
-    let (forward, derivative) = match function {
-        Unary::Relu => ("relu(x)", "relu_grad(saved)"),
-        Unary::LeakyRelu { slope } => {
-            return (
-                format!("select({slope:?} * x, x, x > 0.0)"),
-                format!("leaky_relu_grad({slope:?}, saved)"),
-            );
-        }
-        Unary::Sigmoid => ("sigmoid(x)", "saved * (1.0 - saved)"),
-        Unary::Tanh => ("hyperbolic_tangent(x)", "(1.0 - saved) * (1.0 + saved)"),
-        Unary::Gelu => ("x * normal_distribution(x)", "gelu_grad(saved)"),
-        Unary::GeluTanh => ("x * sigmoid(2.0 * gelu_tanh_inner(x))", "gelu_tanh_grad(saved)"),
-        Unary::Exp => ("exponential(x)", "saved"),
-        Unary::Log => ("natural_log(x)", "1.0 / saved"),
-        Unary::Sqrt => ("sqrt(x)", "0.5 / saved"),
-        Unary::Reciprocal => ("1.0 / x", "-saved * saved"),
-        Unary::Square => ("x * x", "2.0 * saved"),
-        Unary::Abs => ("abs(x)", "sign_of(saved)"),
+    let row = function.row();
+    let with_parameter = |formula: &str| match function.parameter() {
+        Some(value) => formula.replace("PARAMETER", &format!("{value:?}")),
+        None => formula.into(),
     };
-    (forward.into(), derivative.into())
+    (with_parameter(row.value), with_parameter(row.slope()))
 }
 
 fn count_name(count: Count) -> &'static str {

@@ -8,7 +8,7 @@ use wgrad::kernel::{
     update,
 };
 
-use super::{LOSSES, UNARIES};
+use super::LOSSES;
 
 /// Every way in which parts of a product are put together.
 const TILINGS: [Tiling; 10] = [
@@ -87,8 +87,8 @@ fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
     }
     launches.push(elementwise::bias_add(shapes, a, row, out));
     launches.push(elementwise::scale(shapes, -2.5, a, out));
-    launches.extend(UNARIES.map(|f| elementwise::unary(shapes, f, a, out)));
-    launches.extend(UNARIES.map(|f| elementwise::unary_grad(shapes, f, a, b, out)));
+    launches.extend(Unary::ALL.iter().map(|&f| elementwise::unary(shapes, f, a, out)));
+    launches.extend(Unary::ALL.iter().map(|&f| elementwise::unary_grad(shapes, f, a, b, out)));
     launches
 }
 

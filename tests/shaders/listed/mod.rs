@@ -34,7 +34,11 @@ impl Kernel {
             return self.text.clone();
         }
         let marked = |part: &&Part| {
-            format!("// ==== shaders/{}.wgsl\n\n{}", part.name, part.source.trim_start())
+            let from = match part.name.contains(':') {
+                true => format!("{}, made from its row", part.name),
+                false => format!("shaders/{}.wgsl", part.name),
+            };
+            format!("// ==== {from}\n\n{}", part.source.trim_start())
         };
         self.parts.iter().map(marked).collect::<Vec<_>>().join("\n")
     }
@@ -87,21 +91,6 @@ fn file_name(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric() && c != '_');
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
 }
-
-pub const UNARIES: [Unary; 12] = [
-    Unary::Relu,
-    Unary::LeakyRelu { slope: 0.2 },
-    Unary::Sigmoid,
-    Unary::Tanh,
-    Unary::Gelu,
-    Unary::GeluTanh,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Sqrt,
-    Unary::Reciprocal,
-    Unary::Square,
-    Unary::Abs,
-];
 
 pub const LOSSES: [Loss; 6] = [
     Loss::MeanSquaredError,

@@ -1,9 +1,9 @@
 //! Nets to render the whole-step kernels for.
 
-use wgrad::graph::{Count, Loss, UpdateRule};
+use wgrad::graph::{Count, Loss, Unary, UpdateRule};
 use wgrad::kernel::whole_step::{Dense, Held, Net};
 
-use super::{LOSSES, UNARIES};
+use super::LOSSES;
 
 /// Nets of one to four layers, whose widths do and do not divide by the lanes.
 pub fn whole_step_nets() -> Vec<Net> {
@@ -26,7 +26,9 @@ pub fn whole_step_nets() -> Vec<Net> {
                 let at = at + number;
                 let layers = widths[at % 4].iter().enumerate().map(|(l, &units)| Dense {
                     units,
-                    activation: (l + at).is_multiple_of(2).then(|| UNARIES[(at + 5 * l) % 12]),
+                    activation: (l + at)
+                        .is_multiple_of(2)
+                        .then(|| Unary::ALL[(at + 5 * l) % Unary::ALL.len()]),
                     weights_at: 64 * l as u64,
                     bias_at: 64 * l as u64 + 32,
                 });

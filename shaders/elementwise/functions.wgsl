@@ -1,48 +1,4 @@
-// Element-wise functions of one number and their derivatives. `function` is a number of
-// `elementwise::code`; it is an override constant wherever this is called, so that one branch stays.
-// What is none of them is NaN, never a number that looks right.
-
-// The slope of leaky ReLU on the negative side.
-override SLOPE: f32;
-
-// f(x).
-fn activate(function: u32, x: f32) -> f32 {
-    switch (function) {
-        case 1u: { return relu(x); }
-        case 2u: { return select(SLOPE * x, x, x > 0.0); } // leaky_relu
-        case 3u: { return sigmoid(x); }
-        case 4u: { return hyperbolic_tangent(x); }
-        case 5u: { return x * normal_distribution(x); } // gelu
-        case 6u: { return x * sigmoid(2.0 * gelu_tanh_inner(x)); } // (1 + tanh u) / 2 = σ(2u)
-        case 7u: { return exponential(x); }
-        case 8u: { return natural_log(x); }
-        case 9u: { return sqrt(x); }
-        case 10u: { return 1.0 / x; } // reciprocal
-        case 11u: { return x * x; } // square
-        case 12u: { return abs(x); }
-        default: { return not_a_number(x); }
-    }
-}
-
-// f'(x), computed from `saved`: the output y = f(x), or the input x, as
-// `Unary::grad_from_output` says.
-fn activation_grad(function: u32, saved: f32) -> f32 {
-    switch (function) {
-        case 1u: { return relu_grad(saved); } // from y
-        case 2u: { return leaky_relu_grad(SLOPE, saved); } // from y
-        case 3u: { return saved * (1.0 - saved); } // sigmoid, from y
-        case 4u: { return (1.0 - saved) * (1.0 + saved); } // tanh, from y: 1 - y²
-        case 5u: { return gelu_grad(saved); } // from x
-        case 6u: { return gelu_tanh_grad(saved); } // from x
-        case 7u: { return saved; } // exp, from y
-        case 8u: { return 1.0 / saved; } // log, from x
-        case 9u: { return 0.5 / saved; } // sqrt, from y
-        case 10u: { return -saved * saved; } // reciprocal, from y
-        case 11u: { return 2.0 * saved; } // square, from x
-        case 12u: { return sign_of(saved); } // abs, from x
-        default: { return not_a_number(saved); }
-    }
-}
+// The functions that the rows of src/graph/activation.rs call: of one number, each.
 
 // x, or 0 where x is negative. A comparison of numbers would do, but a compiler that assumes no NaN may
 // make max(x, 0) of it, which is 0 for NaN. As integers, the bits of negative numbers go from that of -0 to
