@@ -1,4 +1,4 @@
-// Parts: shared/prelude, elementwise/functions, activation:*.
+// Parts: shared/log1p, shared/prelude, elementwise/functions, activation:*.
 //
 // out[i] = f(x[i]). x and out have the same shape, count elements.
 

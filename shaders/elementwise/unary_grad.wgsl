@@ -1,4 +1,4 @@
-// Parts: shared/prelude, elementwise/functions, activation:*.
+// Parts: shared/log1p, shared/prelude, elementwise/functions, activation:*.
 //
 // out[i] = dy[i] · f'(x[i]), where saved holds x or f(x). All have the same shape, count elements.
 

@@ -1,4 +1,4 @@
-// Parts: shared/prelude, elementwise/functions, activation:*, pieces:*, matmul/activation_1,
+// Parts: shared/log1p, shared/prelude, elementwise/functions, activation:*, pieces:*, matmul/activation_1,
 // matmul/activation_4, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
 // matmul/epilogue_mask, matmul/epilogue_none, matmul/join_columns, matmul/join_columns_none, matmul/piece_1,
 // matmul/piece_4, matmul/saved, matmul/saved_none.

@@ -8,7 +8,7 @@ use crate::graph::Unary;
 use crate::graph::activation::{Derivative, Row};
 
 /// The functions that the rows call.
-pub(super) const FUNCTIONS: &Part = part!("elementwise/functions");
+pub(super) const FUNCTIONS: [&Part; 2] = [part!("shared/log1p"), part!("elementwise/functions")];
 
 impl Row {
     /// The derivative, an expression of `saved`.

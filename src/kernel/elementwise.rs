@@ -1,7 +1,7 @@
 //! Element-wise operations: the shaders of `shaders/elementwise/`.
 
 use super::activation::{self, FUNCTIONS};
-use super::{Launch, Operand, PRELUDE, Shapes, Turns, WORKGROUP, part};
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
 /// Workgroups of a kernel with one invocation for each of `count` elements.
@@ -67,12 +67,16 @@ pub fn scale(shapes: Shapes<'_>, factor: f32, x: Tensor, out: Tensor) -> Launch 
     }
 }
 
+fn parts_of(f: Unary, main: &'static Part) -> Vec<&'static Part> {
+    [&[PRELUDE][..], &FUNCTIONS, &[activation::of_numbers(f), main]].concat()
+}
+
 /// `out = f(x)`.
 pub fn unary(shapes: Shapes<'_>, f: Unary, x: Tensor, out: Tensor) -> Launch {
     let count = shapes.elements(out);
     Launch {
         name: f.name().into(),
-        parts: vec![PRELUDE, FUNCTIONS, activation::of_numbers(f), part!("elementwise/unary")],
+        parts: parts_of(f, part!("elementwise/unary")),
         constants: activation::constants(f),
         dims: vec![count],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
@@ -88,7 +92,7 @@ pub fn unary_grad(shapes: Shapes<'_>, f: Unary, saved: Tensor, dy: Tensor, out: 
     let count = shapes.elements(out);
     Launch {
         name: format!("{}_grad", f.name()),
-        parts: vec![PRELUDE, FUNCTIONS, activation::of_numbers(f), part!("elementwise/unary_grad")],
+        parts: parts_of(f, part!("elementwise/unary_grad")),
         constants: activation::constants(f),
         dims: vec![count],
         operands: vec![

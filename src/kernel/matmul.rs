@@ -434,7 +434,8 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
                     Pieces::Ones => part!("matmul/activation_1"),
                     Pieces::Fours | Pieces::Eights => part!("matmul/activation_4"),
                 };
-                launch.parts.extend([FUNCTIONS, activation::of_numbers(function), each]);
+                launch.parts.extend(FUNCTIONS);
+                launch.parts.extend([activation::of_numbers(function), each]);
             }
         }
         launch.constants.extend(activation::constants(function));

@@ -54,7 +54,8 @@ impl Net {
         let included = INCLUDED.map(|part| (part.name, part.source));
         let text = jinja::render(self.template().source, &included, self.given()?)
             .map_err(|error| Error::bug(format!("a whole-step kernel does not render: {error}")))?;
-        let mut parts = vec![PRELUDE.source, part!("shared/log1p").source, FUNCTIONS.source];
+        let mut parts = vec![PRELUDE.source];
+        parts.extend(FUNCTIONS.map(|part| part.source));
         if self.clip {
             parts.push(part!("shared/norm").source);
         }
