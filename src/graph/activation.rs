@@ -91,6 +91,9 @@ functions! {
     Gelu => "gelu", "x * normal_distribution(x)", FromInput("gelu_grad(saved)");
     /// GELU's approximation `x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`, of the same paper.
     GeluTanh => "gelu_tanh", "x * sigmoid(2.0 * gelu_tanh_inner(x))", FromInput("gelu_tanh_grad(saved)");
+    /// `x·σ(x)`, also called swish (Elfwing et al., 2018).
+    Silu => "silu", "x * sigmoid(x)",
+        FromInput("sigmoid(saved) * (1.0 + saved * sigmoid(-saved))");
     /// `eˣ`.
     Exp => "exp", "exponential(x)", FromOutput("saved");
     /// Natural logarithm.

@@ -303,6 +303,7 @@ fn unary(function: Unary, x: Num) -> Num {
         Unary::Reciprocal => ONE / x,
         Unary::Square => x.squared(),
         Unary::Abs => x.abs(),
+        Unary::Silu => x * sigmoid(x),
         other => panic!("the twin does not know {other:?}"),
     }
 }
@@ -337,6 +338,7 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
         Unary::Reciprocal => -(dy * y.squared()),
         Unary::Square => dy * TWO * x,
         Unary::Abs => times_sign(x, dy),
+        Unary::Silu => dy * (sigmoid(x) * (ONE + x * sigmoid(-x))),
         other => panic!("the twin does not know {other:?}"),
     }
 }
