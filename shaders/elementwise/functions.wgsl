@@ -83,3 +83,8 @@ fn gelu_tanh_grad(x: f32) -> f32 {
     let s = sigmoid(2.0 * u);
     return s + c * s * sigmoid(-2.0 * u) * 2.0 * slope;
 }
+
+// ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|): the power is negative, and cannot overflow.
+fn softplus(x: f32) -> f32 {
+    return relu(x) + log1p(exponential(-abs(x)));
+}

@@ -94,6 +94,8 @@ functions! {
     /// `x·σ(x)`, also called swish (Elfwing et al., 2018).
     Silu => "silu", "x * sigmoid(x)",
         FromInput("sigmoid(saved) * (1.0 + saved * sigmoid(-saved))");
+    /// `ln(1 + eˣ)`, a smooth ReLU.
+    Softplus => "softplus", "softplus(x)", FromInput("sigmoid(saved)");
     /// `eˣ`.
     Exp => "exp", "exponential(x)", FromOutput("saved");
     /// Natural logarithm.

@@ -304,6 +304,7 @@ fn unary(function: Unary, x: Num) -> Num {
         Unary::Square => x.squared(),
         Unary::Abs => x.abs(),
         Unary::Silu => x * sigmoid(x),
+        Unary::Softplus => x.max(ZERO) + (-x.abs()).exp().ln_1p(),
         other => panic!("the twin does not know {other:?}"),
     }
 }
@@ -339,6 +340,7 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
         Unary::Square => dy * TWO * x,
         Unary::Abs => times_sign(x, dy),
         Unary::Silu => dy * (sigmoid(x) * (ONE + x * sigmoid(-x))),
+        Unary::Softplus => dy * sigmoid(x),
         other => panic!("the twin does not know {other:?}"),
     }
 }
