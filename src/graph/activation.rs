@@ -96,6 +96,11 @@ functions! {
         FromInput("sigmoid(saved) * (1.0 + saved * sigmoid(-saved))");
     /// `ln(1 + eˣ)`, a smooth ReLU.
     Softplus => "softplus", "softplus(x)", FromInput("sigmoid(saved)");
+    /// `x` where positive, `α·(eˣ - 1)` elsewhere (Clevert et al., 2016). α is positive.
+    Elu {
+        /// α, minus the limit on the negative side.
+        alpha: 1.0
+    } => "elu", "elu(PARAMETER, x)", FromOutput("elu_grad(PARAMETER, saved)");
     /// `eˣ`.
     Exp => "exp", "exponential(x)", FromOutput("saved");
     /// Natural logarithm.

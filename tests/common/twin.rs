@@ -305,6 +305,10 @@ fn unary(function: Unary, x: Num) -> Num {
         Unary::Abs => x.abs(),
         Unary::Silu => x * sigmoid(x),
         Unary::Softplus => x.max(ZERO) + (-x.abs()).exp().ln_1p(),
+        Unary::Elu { alpha } => {
+            let below = Num::exact(f64::from(alpha)) * (x.exp() - ONE);
+            Num::either(x.value > 0.0, x.unsure_about(0.0), x, below)
+        }
         other => panic!("the twin does not know {other:?}"),
     }
 }
@@ -341,6 +345,9 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
         Unary::Abs => times_sign(x, dy),
         Unary::Silu => dy * (sigmoid(x) * (ONE + x * sigmoid(-x))),
         Unary::Softplus => dy * sigmoid(x),
+        Unary::Elu { alpha } => {
+            Num::either(y.value > 0.0, unsure, dy, dy * (y + Num::exact(f64::from(alpha))))
+        }
         other => panic!("the twin does not know {other:?}"),
     }
 }
