@@ -106,3 +106,8 @@ fn elu(alpha: f32, x: f32) -> f32 {
 fn elu_grad(alpha: f32, y: f32) -> f32 {
     return select(y + alpha, 1.0, y > 0.0);
 }
+
+// 0 up to -3, 1 from 3 on, (2x + 3)/6 between.
+fn hard_swish_grad(x: f32) -> f32 {
+    return select(select((2.0 * x + 3.0) / 6.0, 1.0, x >= 3.0), 0.0, x <= -3.0);
+}

@@ -101,6 +101,8 @@ functions! {
         /// α, minus the limit on the negative side.
         alpha: 1.0
     } => "elu", "elu(PARAMETER, x)", FromOutput("elu_grad(PARAMETER, saved)");
+    /// `x·min(max(x + 3, 0), 6)/6` (Howard et al., 2019).
+    HardSwish => "hard_swish", "x * (clamp(x + 3.0, 0.0, 6.0) / 6.0)", FromInput("hard_swish_grad(saved)");
     /// `eˣ`.
     Exp => "exp", "exponential(x)", FromOutput("saved");
     /// Natural logarithm.

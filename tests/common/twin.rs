@@ -309,6 +309,9 @@ fn unary(function: Unary, x: Num) -> Num {
             let below = Num::exact(f64::from(alpha)) * (x.exp() - ONE);
             Num::either(x.value > 0.0, x.unsure_about(0.0), x, below)
         }
+        Unary::HardSwish if x.value <= -3.0 => x * ZERO,
+        Unary::HardSwish if x.value >= 3.0 => x,
+        Unary::HardSwish => x * ((x + Num::exact(3.0)) / Num::exact(6.0)),
         other => panic!("the twin does not know {other:?}"),
     }
 }
@@ -347,6 +350,11 @@ fn unary_grad(function: Unary, saved: Num, dy: Num) -> Num {
         Unary::Softplus => dy * sigmoid(x),
         Unary::Elu { alpha } => {
             Num::either(y.value > 0.0, unsure, dy, dy * (y + Num::exact(f64::from(alpha))))
+        }
+        Unary::HardSwish => {
+            let between = (TWO * x + Num::exact(3.0)) / Num::exact(6.0);
+            let inner = Num::either(x.value >= 3.0, x.unsure_about(3.0), ONE, between);
+            dy * Num::either(x.value <= -3.0, x.unsure_about(-3.0), ZERO, inner)
         }
         other => panic!("the twin does not know {other:?}"),
     }
