@@ -90,8 +90,9 @@ fn reduction() -> impl Strategy<Value = Reduction> {
 }
 
 fn unary() -> impl Strategy<Value = Unary> {
-    let slope = number().prop_map(|slope| Unary::LeakyRelu { slope });
-    prop_oneof![10 => prop::sample::select(Unary::ALL), 1 => slope]
+    let any = prop::sample::select(Unary::ALL);
+    let other = (any.clone(), number()).prop_map(|(any, number)| any.with_parameter(number));
+    prop_oneof![9 => any, 1 => other]
 }
 
 fn loss() -> impl Strategy<Value = Loss> {

@@ -107,6 +107,8 @@ fn element_wise_operations_name_both_shapes() {
     for slope in [0.0, -0.5, f32::NAN, f32::INFINITY] {
         let result = g.unary(Unary::LeakyRelu { slope }, m);
         argument_error("a slope", result, &["leaky_relu slope", &slope.to_string(), "positive"]);
+        let result = g.unary(Unary::Elu { alpha: slope }, m);
+        argument_error("an alpha", result, &["elu alpha", &slope.to_string(), "positive"]);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::common::gpu;
 use crate::support::{json, numbers};
 use serde_json::{Value, json};
 use wgrad::data::Dataset;
+use wgrad::graph::Unary;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Compile, Fit};
 
@@ -69,4 +70,16 @@ fn the_pages_figures_are_what_the_engine_computes() {
 fn write_article() {
     let text = serde_json::to_string_pretty(&runs()).unwrap() + "\n";
     std::fs::write(file(), text).unwrap();
+}
+
+/// What the package takes, its types and its README name.
+#[test]
+fn the_packages_types_and_readme_name_every_activation() {
+    for file in ["web/src/types.d.ts", "web/README.md"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        for function in Unary::ALL {
+            assert!(text.contains(&format!("'{}'", function.name())), "{file}: {function:?}");
+        }
+    }
 }

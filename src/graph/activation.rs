@@ -56,12 +56,21 @@ macro_rules! functions {
                 }
             }
 
-            /// The number that the function is chosen by, if it has one.
-            pub fn parameter(self) -> Option<f32> {
+            /// Name and value of the number that the function is chosen by, if it has one.
+            pub fn parameter(self) -> Option<(&'static str, f32)> {
                 #[allow(unreachable_patterns)]
                 match self {
-                    $($(Self::$variant { $field } => Some($field),)?)*
+                    $($(Self::$variant { $field } => Some((stringify!($field), $field)),)?)*
                     _ => None,
+                }
+            }
+
+            /// The same function with another number to be chosen by; of the others, the function itself.
+            pub fn with_parameter(self, value: f32) -> Self {
+                #[allow(unreachable_patterns)]
+                match self {
+                    $($(Self::$variant { .. } => Self::$variant { $field: value },)?)*
+                    other => other,
                 }
             }
         }
@@ -150,6 +159,9 @@ mod tests {
             assert_eq!(Unary::from_name(function.name()), Some(function));
             let uses = function.row().value.contains("PARAMETER");
             assert_eq!(function.parameter().is_some(), uses, "{}", function.name());
+            let other = function.with_parameter(0.75);
+            assert_eq!(other.parameter().map(|(_, value)| value), uses.then_some(0.75));
+            assert_eq!(other.name(), function.name());
         }
         assert_eq!(Unary::from_name("nothing"), None);
     }

@@ -114,10 +114,11 @@ impl Graph {
     /// An element-wise function; see [`Unary`].
     pub fn unary(&mut self, unary: Unary, x: Tensor) -> Result<Tensor, Error> {
         self.operands(unary.name(), &[x])?;
-        if let Unary::LeakyRelu { slope } = unary
-            && !(slope > 0.0 && slope.is_finite())
+        if let Some((parameter, value)) = unary.parameter()
+            && !(value > 0.0 && value.is_finite())
         {
-            return Err(Error::argument("leaky_relu slope", slope, "a positive, finite number"));
+            let name = format!("{} {parameter}", unary.name());
+            return Err(Error::argument(&name, value, "a positive, finite number"));
         }
         let shape = self.known_shape(x).clone();
         self.node(Op::Unary(unary), &[x], shape)

@@ -33,7 +33,7 @@ pub(super) fn of_pieces(function: Unary) -> Option<&'static Part> {
 
 /// What a shader with a part of these must be given.
 pub(super) fn constants(function: Unary) -> Vec<(&'static str, f64)> {
-    function.parameter().map(|value| ("PARAMETER", value.into())).into_iter().collect()
+    function.parameter().map(|(_, value)| ("PARAMETER", value.into())).into_iter().collect()
 }
 
 /// A part is made once in a process, and kept: there are not many.

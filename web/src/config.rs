@@ -40,19 +40,15 @@ const INITS: [(&str, Init); 5] = [
 #[derive(Clone, Copy)]
 enum Kind {
     Dense,
-    LeakyRelu,
-    Plain(Layer),
+    Activation(Unary),
+    Softmax,
 }
 
-const LAYERS: [(&str, Kind); 7] = [
-    ("dense", Kind::Dense),
-    ("relu", Kind::Plain(Layer::Activation(Unary::Relu))),
-    ("leaky_relu", Kind::LeakyRelu),
-    ("sigmoid", Kind::Plain(Layer::Activation(Unary::Sigmoid))),
-    ("tanh", Kind::Plain(Layer::Activation(Unary::Tanh))),
-    ("gelu", Kind::Plain(Layer::Activation(Unary::Gelu))),
-    ("softmax", Kind::Plain(Layer::Softmax)),
-];
+/// All layers; the activations are those of the core.
+fn kinds() -> Vec<(&'static str, Kind)> {
+    let activations = Unary::ALL.iter().map(|&function| (function.name(), Kind::Activation(function)));
+    [("dense", Kind::Dense), ("softmax", Kind::Softmax)].into_iter().chain(activations).collect()
+}
 
 #[derive(Clone, Copy)]
 enum Rule {
@@ -109,7 +105,7 @@ pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
 
 fn layer(index: usize, value: &JsValue) -> Result<Layer> {
     let mut options = Options::new(format!("config.layers[{index}]"), value)?;
-    let layer = match options.need_choice("type", &LAYERS)? {
+    let layer = match options.need_choice("type", &kinds())? {
         Kind::Dense => {
             let units = options.count("units")?.ok_or_else(|| {
                 argument(options.path("units"), "missing", "the number of units, at least 1")
@@ -117,14 +113,17 @@ fn layer(index: usize, value: &JsValue) -> Result<Layer> {
             let init = options.choice("init", &INITS)?.unwrap_or_default();
             Layer::Dense { units, init }
         }
-        Kind::LeakyRelu => {
-            let slope = options.number("slope")?.unwrap_or(0.01);
-            if !slope.is_finite() {
-                return Err(argument(options.path("slope"), slope.to_string(), "finite"));
+        Kind::Activation(function) => {
+            let Some((name, usual)) = function.parameter() else {
+                return options.finish().map(|()| Layer::Activation(function));
+            };
+            let value = options.number(name)?.unwrap_or(usual);
+            if !value.is_finite() {
+                return Err(argument(options.path(name), value.to_string(), "finite"));
             }
-            Layer::Activation(Unary::LeakyRelu { slope })
+            Layer::Activation(function.with_parameter(value))
         }
-        Kind::Plain(layer) => layer,
+        Kind::Softmax => Layer::Softmax,
     };
     options.finish()?;
     Ok(layer)

@@ -17,7 +17,26 @@ export type Layer =
     }
   | {
       /** An element-wise function. */
-      type: 'relu' | 'sigmoid' | 'tanh' | 'gelu';
+      type:
+        | 'relu'
+        | 'sigmoid'
+        | 'tanh'
+        | 'gelu'
+        | 'gelu_tanh'
+        | 'silu'
+        | 'softplus'
+        | 'hard_swish'
+        | 'exp'
+        | 'log'
+        | 'sqrt'
+        | 'reciprocal'
+        | 'square'
+        | 'abs';
+    }
+  | {
+      type: 'elu';
+      /** Minus the limit far below zero. Default: 1. */
+      alpha?: number;
     }
   | {
       type: 'leaky_relu';

@@ -358,7 +358,7 @@ test('every loss, optimizer, layer and initialiser trains', async () => {
       { name: 'adamw', learningRate: 0.01, weightDecay: 0.1 },
       { name: 'sgd', learningRate: 0.05, weightDecay: 0.01 },
     ]) await train(optimizer.name, { optimizer });
-    for (const type of ['relu', 'leaky_relu', 'sigmoid', 'tanh', 'gelu', 'softmax']) {
+    for (const type of ['relu', 'leaky_relu', 'sigmoid', 'tanh', 'gelu', 'silu', 'softplus', 'elu', 'hard_swish', 'softmax']) {
       await train(type, { layers: [{ type: 'dense', units: 8 }, { type }, { type: 'dense', units: 1 }] });
     }
     for (const init of ['glorot_uniform', 'glorot_normal', 'he_uniform', 'he_normal']) {
@@ -366,7 +366,7 @@ test('every loss, optimizer, layer and initialiser trains', async () => {
     }
     return results;
   });
-  assert.equal(results.length, 20);
+  assert.equal(results.length, 24);
   for (const [name, first, last] of results) assert.ok(last < first, `${name}: ${first} → ${last}`);
 });
 

@@ -216,7 +216,7 @@ impl Net {
 fn formulas(function: Unary) -> (String, String) {
     let row = function.row();
     let with_parameter = |formula: &str| match function.parameter() {
-        Some(value) => formula.replace("PARAMETER", &format!("{value:?}")),
+        Some((_, value)) => formula.replace("PARAMETER", &format!("{value:?}")),
         None => formula.into(),
     };
     (with_parameter(row.value), with_parameter(row.slope()))
