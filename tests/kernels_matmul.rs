@@ -85,7 +85,7 @@ const EDGES: [(usize, usize, usize); 19] = [
 fn every_tiling() {
     let tilings = common::tilings();
     let with_subgroups = tilings.iter().filter(
-        |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(lanes), .. } if *lanes >= 4),
+        |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(invocations), .. } if *invocations >= 4),
     );
     let target = common::gpu().target();
     let without_words = if target.words { 2 } else { 0 };
@@ -194,7 +194,7 @@ fn impossible_tilings_are_refused() {
     let mut net = Net::new(1);
     let (a, b) = (net.input([3, 4]), net.input([4, 5]));
     let y = net.graph.matmul(a, b).unwrap();
-    let lanes = |subgroup, strips| Tiling::Registers {
+    let invocations = |subgroup, strips| Tiling::Registers {
         subgroup,
         strips,
         columns: 4,
@@ -216,12 +216,12 @@ fn impossible_tilings_are_refused() {
         words: false,
     };
     for (tiling, subgroup) in [
-        (lanes(Some(8), 1), Some(32)),
-        (lanes(Some(8), 1), None),
-        (lanes(Some(12), 1), Some(12)),
-        (lanes(Some(8), 5), Some(8)),
-        (lanes(None, 0), None),
-        (lanes(None, 2), None),
+        (invocations(Some(8), 1), Some(32)),
+        (invocations(Some(8), 1), None),
+        (invocations(Some(12), 1), Some(12)),
+        (invocations(Some(8), 5), Some(8)),
+        (invocations(None, 0), None),
+        (invocations(None, 2), None),
         (wide(None, 8), None),
         (wide(Some(8), 12), Some(8)),
         (halves(None, 4), None),

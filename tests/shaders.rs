@@ -267,7 +267,7 @@ fn whole_step_kernels_are_valid() {
         assert_eq!(reflected, naga_bindings(&module), "{name}");
         let storage = reflected.iter().filter(|(.., access)| *access != Access::Uniform).count();
         assert!(storage <= STORAGE_BUFFERS, "{name}: {storage} storage buffers");
-        assert_eq!(module.entry_points[0].workgroup_size, [net.lanes as u32, 1, 1]);
+        assert_eq!(module.entry_points[0].workgroup_size, [net.invocations as u32, 1, 1]);
         let shared: u32 = module
             .global_variables
             .iter()
@@ -281,7 +281,7 @@ fn whole_step_kernels_are_valid() {
         assert!(shared <= WORKGROUP_BYTES, "{name}: {shared} bytes");
         assert!(module.overrides.is_empty(), "{name}: validated twice");
         // A branch for each parameter would compile for seconds.
-        let (_, own) = text.split_once("const LANES").unwrap();
+        let (_, own) = text.split_once("const INVOCATIONS").unwrap();
         assert!(!own.contains(" && ") && !own.contains(" || "), "{name}");
         assert_eq!(mixture(&text), None, "{name}");
     }

@@ -59,7 +59,7 @@ const LOSSES: [Loss; 6] = [
 impl Task {
     fn draw(seed: u64) -> Self {
         let mut random = Random::new(1000 + seed);
-        // Widths around multiples of 4, 8 and 32 lanes, and narrow ones.
+        // Widths around multiples of 4, 8 and 32 invocations, and narrow ones.
         let widths = [1, 2, 3, 5, 7, 8, 9, 13, 16, 17, 31, 33];
         let loss = LOSSES[seed as usize % LOSSES.len()];
         let inputs = widths[random.below(widths.len())];
@@ -218,22 +218,22 @@ fn more_random_nets_follow_the_reference() {
     follows(12..24);
 }
 
-/// Lanes as GPUs have them. Without subgroup operations any device runs them.
+/// Invocations as GPUs have them. Without subgroup operations any device runs them.
 #[test]
 fn more_lanes_follow_the_reference() {
-    for (lanes, seeds) in [(16, 24..26), (32, 25..26), (64, 24..25)] {
-        let gpu = without_subgroups().planned_as_gpu(lanes);
+    for (invocations, seeds) in [(16, 24..26), (32, 25..26), (64, 24..25)] {
+        let gpu = without_subgroups().planned_as_gpu(invocations);
         for seed in seeds {
             let task = Task::draw(seed);
             let (losses, parameters) = task.reference();
             for kernels in WHOLE_STEP {
-                let label = format!("{lanes} lanes, {kernels:?}, seed {seed}");
+                let label = format!("{invocations} invocations, {kernels:?}, seed {seed}");
                 let compile = Compile::new(task.loss, task.optimizer.clone()).kernels(kernels);
                 let model = task.net.clone().compile_blocking(&gpu, compile).unwrap();
                 let said = model.kernels(task.batch).unwrap();
-                assert!(
-                    said.contains(&format!(" {lanes} lanes, which exchange by workgroup memory"))
-                );
+                assert!(said.contains(&format!(
+                    " {invocations} invocations, which exchange by workgroup memory"
+                )));
                 let (history, found) = task.train(&gpu, kernels);
                 close(&label, &history.batch_losses, &losses, BOUND, BOUND);
                 close(&label, &found, &parameters, BOUND, BOUND);

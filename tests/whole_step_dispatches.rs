@@ -91,12 +91,12 @@ fn the_choice_is_said_and_refused_with_reasons() {
         Ok::<String, Error>(trainer.kernels().into())
     };
     let said = kernels(article_net(), Kernels::Auto).unwrap();
-    assert!(said.starts_with("whole-step: 97 parameters in each of 8 lanes"), "{said}");
+    assert!(said.starts_with("whole-step: 97 parameters in each of 8 invocations"), "{said}");
     let said = kernels(article_net(), Kernels::General).unwrap();
     assert_eq!(said, "general: as asked for");
     let wide = || Sequential::new(10).dense(512).relu().dense(1);
     let said = kernels(wide(), Kernels::Auto).unwrap();
-    assert!(said.starts_with("whole-step: numbers in memory, 8 lanes"), "{said}");
+    assert!(said.starts_with("whole-step: numbers in memory, 8 invocations"), "{said}");
     let wider = || Sequential::new(10).dense(512).relu().dense(512).relu().dense(1);
     let softmax = || Sequential::new(10).dense(4).softmax().dense(1);
     let first = || Sequential::new(10).relu().dense(1);

@@ -4,17 +4,17 @@
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<f32>;
 
-fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
+fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     let first = i * dims.columns;
     let columns = select(0u, dims.columns, inside);
-    let start = lane % LINE_LANES;
+    let start = invocation % LINE_INVOCATIONS;
     var logit = Place();
     var probability = Place();
     if (inside) {
         logit.value = predictions[first];
         probability.value = targets[first];
     }
-    for (var k = start; k < columns; k += LINE_LANES) {
+    for (var k = start; k < columns; k += LINE_INVOCATIONS) {
         let z = predictions[first + k];
         if (beats(z, logit.value)) {
             logit = Place(z, k);
@@ -24,8 +24,8 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
             probability = Place(t, k);
         }
     }
-    let top = line_top(lane, logit);
-    let label = line_top(lane, probability);
+    let top = line_top(invocation, logit);
+    let label = line_top(invocation, probability);
     let hit = (top.index == label.index) & !is_nan(top.value) & !is_nan(label.value);
     return select(0.0, 1.0, inside && start == 0u && hit);
 }

@@ -4,7 +4,7 @@
 // loss/softmax_cross_entropy_probabilities.
 //
 // gradient = scale · upstream · ∂ Σ item(i) / ∂ predictions. A file of the loss before this one says
-// what an item is. An item has LINE_LANES invocations; scale is 1 / the number of elements or of rows,
+// what an item is. An item has LINE_INVOCATIONS invocations; scale is 1 / the number of elements or of rows,
 // since losses are means.
 
 struct Dims {
@@ -27,8 +27,8 @@ fn emit(index: u32, value: Piece) {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * (256u / LINE_LANES) + lane / LINE_LANES;
-    _ = item(i, i < dims.items, lane, upstream[0] * dims.scale);
+    let i = flat_workgroup(workgroup, workgroups) * (256u / LINE_INVOCATIONS) + invocation / LINE_INVOCATIONS;
+    _ = item(i, i < dims.items, invocation, upstream[0] * dims.scale);
 }

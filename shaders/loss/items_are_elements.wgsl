@@ -5,7 +5,7 @@
 @group(0) @binding(2) var<storage, read> predictions: array<Piece>;
 @group(0) @binding(3) var<storage, read> targets: array<Piece>;
 
-const LINE_LANES: u32 = 1u;
+const LINE_INVOCATIONS: u32 = 1u;
 
 // What is found for an element.
 struct Found {
@@ -15,7 +15,7 @@ struct Found {
     gradient: f32,
 }
 
-fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
+fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     if (inside) {
         return piece(i, scale);
     }

@@ -6,8 +6,8 @@
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<u32>;
 
-fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
-    let row = softmax_row(i, inside, lane);
+fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
+    let row = softmax_row(i, inside, invocation);
     if (!inside) {
         return 0.0;
     }
@@ -19,7 +19,7 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
     }
     if (EMITS) {
         let sum = 1.0 + rest;
-        for (var k = lane % LINE_LANES; k < dims.columns; k += LINE_LANES) {
+        for (var k = invocation % LINE_INVOCATIONS; k < dims.columns; k += LINE_INVOCATIONS) {
             let at = row.first + k;
             var gradient = exponential(predictions[at] - row.top.value) / sum;
             if (k == label) {
@@ -31,5 +31,5 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
     }
     // One invocation of the row's speaks for it.
     let loss = log1p(rest) - (predictions[row.first + label] - row.top.value);
-    return select(0.0, loss, lane % LINE_LANES == 0u);
+    return select(0.0, loss, invocation % LINE_INVOCATIONS == 0u);
 }

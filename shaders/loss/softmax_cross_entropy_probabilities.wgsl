@@ -5,13 +5,13 @@
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<f32>;
 
-fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
-    let row = softmax_row(i, inside, lane);
+fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
+    let row = softmax_row(i, inside, invocation);
     let log_sum = log1p(row.rest);
     let columns = select(0u, dims.columns, inside);
     var loss = 0.0;
     var part = 0.0;
-    for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
+    for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
         let t = targets[row.first + k];
         // Where t is 0, the logit does not count, which may be -∞.
         let away = predictions[row.first + k] - row.top.value;
@@ -19,9 +19,9 @@ fn item(i: u32, inside: bool, lane: u32, scale: f32) -> f32 {
         part += t;
     }
     if (EMITS) {
-        let weight = line_sum(lane, part);
+        let weight = line_sum(invocation, part);
         let sum = 1.0 + row.rest;
-        for (var k = lane % LINE_LANES; k < columns; k += LINE_LANES) {
+        for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
             let at = row.first + k;
             let p = exponential(predictions[at] - row.top.value) / sum;
             emit(at, (p * weight - targets[at]) * scale);

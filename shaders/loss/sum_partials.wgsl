@@ -14,14 +14,14 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> partials: array<f32>;
 @group(0) @binding(3) var<storage, read_write> value: array<f32>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(local_invocation_index) invocation: u32) {
     var sum = 0.0;
-    for (var i = lane; i < dims.count; i += LANES) {
+    for (var i = invocation; i < dims.count; i += INVOCATIONS) {
         sum += partials[i];
     }
-    let total = tree_sum(lane, sum);
-    if (lane == 0u) {
+    let total = tree_sum(invocation, sum);
+    if (invocation == 0u) {
         value[step.result_row * dims.result_stride + dims.result_column] = total;
     }
 }

@@ -29,22 +29,22 @@ fn emit(index: u32, value: Piece) {
     gradient[index] = value;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let group = flat_workgroup(workgroup, workgroups);
     let end = min((group + 1u) * dims.share, dims.items);
     var sum = 0.0;
-    for (var first = group * dims.share; first < end; first += LANES / LINE_LANES) {
-        let i = first + lane / LINE_LANES;
-        sum += item(i, i < end, lane, dims.scale);
+    for (var first = group * dims.share; first < end; first += INVOCATIONS / LINE_INVOCATIONS) {
+        let i = first + invocation / LINE_INVOCATIONS;
+        sum += item(i, i < end, invocation, dims.scale);
     }
-    let total = tree_sum(lane, sum);
+    let total = tree_sum(invocation, sum);
     // Every workgroup has items, but for the surplus of the dispatch.
-    if (lane == 0u && group * dims.share < dims.items) {
+    if (invocation == 0u && group * dims.share < dims.items) {
         value[group + step.result_row * dims.result_stride + dims.result_column] = total * dims.factor;
     }
 }

@@ -18,9 +18,9 @@ struct Dims {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
     let count = dims.m * dims.n / WIDTH;
     if i >= count {
         join_columns(i - count);

@@ -2,8 +2,8 @@
 const A_ALONG_K: bool = true;
 const B_ALONG_K: bool = true;
 
-fn rows_of_a(row: u32, k: u32, lane: u32) -> Rows {
-    return rows_along_k(row, k, lane);
+fn rows_of_a(row: u32, k: u32, invocation: u32) -> Rows {
+    return rows_along_k(row, k, invocation);
 }
 
 fn block_of_b(k: u32, column: u32) -> Block {

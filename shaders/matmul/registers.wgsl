@@ -9,10 +9,10 @@
 //
 // A matrix product from registers: every invocation adds up STRIPS bands of 8 rows × COLUMNS columns
 // of C in named variables, so that a value of B is used 8·STRIPS times, one of A COLUMNS times or,
-// where lanes share it, COLUMNS times by each. For software adapters, on which a load costs thirty
+// where invocations share it, COLUMNS times by each. For software adapters, on which a load costs thirty
 // multiply-adds and workgroup memory is no faster than any other.
-override LANES: u32;
-// Lanes side by side; the others are 8·STRIPS rows further down.
+override INVOCATIONS: u32;
+// Invocations side by side; the others are 8·STRIPS rows further down.
 override ACROSS: u32;
 // 1 to 4. More is faster, and takes longer to compile.
 override STRIPS: u32;
@@ -25,18 +25,18 @@ fn b_at(row: u32, column: u32) -> vec4<f32> {
     return load_b(row, column);
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let group = flat_workgroup(workgroup, workgroups);
     let part = group / (dims.across * dims.down);
     let place = place_of(group % (dims.across * dims.down));
-    // Neighbouring lanes take neighbouring columns: their loads of B and stores of C are contiguous.
-    let row = (place.x * (LANES / ACROSS) + lane / ACROSS) * (8u * STRIPS);
-    let column = (place.y * ACROSS + lane % ACROSS) * COLUMNS;
+    // Neighbouring invocations take neighbouring columns: their loads of B and stores of C are contiguous.
+    let row = (place.x * (INVOCATIONS / ACROSS) + invocation / ACROSS) * (8u * STRIPS);
+    let column = (place.y * ACROSS + invocation % ACROSS) * COLUMNS;
     let first = part * dims.share;
     let last = min(first + dims.share, dims.k);
     // No part is without terms, but a surplus workgroup is: see `flat_workgroup`.
@@ -49,15 +49,15 @@ fn main(
     for (var k = first; k < last; k += 4u) {
         let b = blocks_of_b(k, column);
         sums = add_blocks(sums, b);
-        c0 = add_band(rows_of_a(row, k, lane), b, c0);
+        c0 = add_band(rows_of_a(row, k, invocation), b, c0);
         if STRIPS >= 2u {
-            c1 = add_band(rows_of_a(row + 8u, k, lane), b, c1);
+            c1 = add_band(rows_of_a(row + 8u, k, invocation), b, c1);
         }
         if STRIPS >= 3u {
-            c2 = add_band(rows_of_a(row + 16u, k, lane), b, c2);
+            c2 = add_band(rows_of_a(row + 16u, k, invocation), b, c2);
         }
         if STRIPS >= 4u {
-            c3 = add_band(rows_of_a(row + 24u, k, lane), b, c3);
+            c3 = add_band(rows_of_a(row + 24u, k, invocation), b, c3);
         }
     }
     store_sums(part, row, column, sums);

@@ -1,11 +1,11 @@
-// Lanes in subgroups of 8 as two halves, for products of few columns: a half has rows of its own, and
-// both have the same columns. Each value of A is loaded by one lane and broadcast to its half.
+// Invocations in subgroups of 8 as two halves, for products of few columns: a half has rows of its own, and
+// both have the same columns. Each value of A is loaded by one invocation and broadcast to its half.
 
-// A[row .. row + 8][k .. k + 4]: lane i of a half loads its rows i and i + 4.
-fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
-    let second = lane >= 4u;
-    let low = a_at(row + lane % 4u, k);
-    let high = a_at(row + 4u + lane % 4u, k);
+// A[row .. row + 8][k .. k + 4]: invocation i of a half loads its rows i and i + 4.
+fn rows_along_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let second = invocation >= 4u;
+    let low = a_at(row + invocation % 4u, k);
+    let high = a_at(row + 4u + invocation % 4u, k);
     return Rows(
         select(subgroupBroadcast(low, 0u), subgroupBroadcast(low, 4u), second),
         select(subgroupBroadcast(low, 1u), subgroupBroadcast(low, 5u), second),
@@ -18,11 +18,11 @@ fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
     );
 }
 
-// The same of Aᵀ: lane i of a half loads A[k + i][row .. row + 8] of its rows in two pieces.
-fn rows_across_k(row: u32, k: u32, lane: u32) -> Rows {
-    let second = lane >= 4u;
-    let left = a_at(k + lane % 4u, row);
-    let right = a_at(k + lane % 4u, row + 4u);
+// The same of Aᵀ: invocation i of a half loads A[k + i][row .. row + 8] of its rows in two pieces.
+fn rows_across_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let second = invocation >= 4u;
+    let left = a_at(k + invocation % 4u, row);
+    let right = a_at(k + invocation % 4u, row + 4u);
     let low = transposed(
         select(subgroupBroadcast(left, 0u), subgroupBroadcast(left, 4u), second),
         select(subgroupBroadcast(left, 1u), subgroupBroadcast(left, 5u), second),

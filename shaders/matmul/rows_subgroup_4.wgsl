@@ -1,9 +1,9 @@
-// Lanes in subgroups of 4: as `matmul_rows_subgroup_8`, but every lane loads two pieces of A.
+// Invocations in subgroups of 4: as `matmul_rows_subgroup_8`, but every invocation loads two pieces of A.
 
-// A[row .. row + 8][k .. k + 4]: lane i loads rows i and i + 4.
-fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
-    let low = a_at(row + lane, k);
-    let high = a_at(row + 4u + lane, k);
+// A[row .. row + 8][k .. k + 4]: invocation i loads rows i and i + 4.
+fn rows_along_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let low = a_at(row + invocation, k);
+    let high = a_at(row + 4u + invocation, k);
     return Rows(
         subgroupBroadcast(low, 0u),
         subgroupBroadcast(low, 1u),
@@ -16,10 +16,10 @@ fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
     );
 }
 
-// The same of Aᵀ: lane i loads A[k + i][row .. row + 8] in two pieces.
-fn rows_across_k(row: u32, k: u32, lane: u32) -> Rows {
-    let left = a_at(k + lane, row);
-    let right = a_at(k + lane, row + 4u);
+// The same of Aᵀ: invocation i loads A[k + i][row .. row + 8] in two pieces.
+fn rows_across_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let left = a_at(k + invocation, row);
+    let right = a_at(k + invocation, row + 4u);
     let low = transposed(
         subgroupBroadcast(left, 0u),
         subgroupBroadcast(left, 1u),

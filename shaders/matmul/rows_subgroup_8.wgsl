@@ -1,9 +1,9 @@
-// Lanes in subgroups of 8 or more: a workgroup is one subgroup, and all its lanes share the rows.
-// Each value of A is loaded by one lane and broadcast from there, which costs a fraction of a load.
+// Invocations in subgroups of 8 or more: a workgroup is one subgroup, and all its invocations share the rows.
+// Each value of A is loaded by one invocation and broadcast from there, which costs a fraction of a load.
 
-// A[row .. row + 8][k .. k + 4]: lane i loads row i.
-fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
-    let mine = a_at(row + lane % 8u, k);
+// A[row .. row + 8][k .. k + 4]: invocation i loads row i.
+fn rows_along_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let mine = a_at(row + invocation % 8u, k);
     return Rows(
         subgroupBroadcast(mine, 0u),
         subgroupBroadcast(mine, 1u),
@@ -16,9 +16,9 @@ fn rows_along_k(row: u32, k: u32, lane: u32) -> Rows {
     );
 }
 
-// The same of Aᵀ: lane 2i loads A[k + i][row .. row + 4], lane 2i + 1 the other four.
-fn rows_across_k(row: u32, k: u32, lane: u32) -> Rows {
-    let mine = a_at(k + lane % 8u / 2u, row + lane % 2u * 4u);
+// The same of Aᵀ: invocation 2i loads A[k + i][row .. row + 4], invocation 2i + 1 the other four.
+fn rows_across_k(row: u32, k: u32, invocation: u32) -> Rows {
+    let mine = a_at(k + invocation % 8u / 2u, row + invocation % 2u * 4u);
     let low = transposed(
         subgroupBroadcast(mine, 0u),
         subgroupBroadcast(mine, 2u),

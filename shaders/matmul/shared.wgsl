@@ -40,7 +40,7 @@ fn b_at(row: u32, column: u32) -> vec4<f32> {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let group = flat_workgroup(workgroup, workgroups);
     let part = group / (dims.across * dims.down);
@@ -48,26 +48,26 @@ fn main(
     // The tile's corner in C, and this invocation's block in the tile.
     let tile_row = place.x * DOWN * 8u;
     let tile_column = place.y * ACROSS * 4u;
-    let row = lane / ACROSS * 8u;
-    let column = lane % ACROSS * 4u;
+    let row = invocation / ACROSS * 8u;
+    let column = invocation % ACROSS * 4u;
     let first = part * dims.share;
     let last = min(first + dims.share, dims.k);
     var c = Strip();
     var sums = vec4<f32>();
     for (var k = first; k < last; k += SLAB) {
         let a_corner = select(vec2(k, tile_row), vec2(tile_row, k), A_ALONG_K);
-        for (var i = lane; i < A_PIECES; i += DOWN * ACROSS) {
+        for (var i = invocation; i < A_PIECES; i += DOWN * ACROSS) {
             a_slab[i] = load_a(a_corner.x + i / a_pitch(), a_corner.y + i % a_pitch() * 4u);
         }
         let b_corner = select(vec2(k, tile_column), vec2(tile_column, k), B_ALONG_K);
-        for (var i = lane; i < B_PIECES; i += DOWN * ACROSS) {
+        for (var i = invocation; i < B_PIECES; i += DOWN * ACROSS) {
             b_slab[i] = load_b(b_corner.x + i / b_pitch(), b_corner.y + i % b_pitch() * 4u);
         }
         workgroupBarrier();
         for (var j = 0u; j < SLAB; j += 4u) {
             let b = block_of_b(j, column);
             sums = add_columns(sums, b);
-            c = add_products(rows_of_a(row, j, lane), b, c);
+            c = add_products(rows_of_a(row, j, invocation), b, c);
         }
         workgroupBarrier();
     }

@@ -29,9 +29,9 @@ fn join(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
     if (i >= dims.outer * dims.inner) {
         return;
     }

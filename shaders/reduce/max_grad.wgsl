@@ -17,22 +17,22 @@ struct Dims {
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-const LANES: u32 = 256u;
+const INVOCATIONS: u32 = 256u;
 
 var<workgroup> equal: atomic<u32>;
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let line = flat_workgroup(workgroup, workgroups);
     let inside = line < dims.outer * dims.inner;
     let first = (line / dims.inner) * dims.span * dims.inner + line % dims.inner;
     var mine = 0u;
     if (inside) {
-        for (var k = lane; k < dims.span; k += LANES) {
+        for (var k = invocation; k < dims.span; k += INVOCATIONS) {
             mine += select(0u, 1u, x[first + k * dims.inner] == y[line]);
         }
     }
@@ -40,7 +40,7 @@ fn main(
     workgroupBarrier();
     if (inside) {
         let share = dy[line] / f32(max(atomicLoad(&equal), 1u));
-        for (var k = lane; k < dims.span; k += LANES) {
+        for (var k = invocation; k < dims.span; k += INVOCATIONS) {
             let at = first + k * dims.inner;
             out[at] = select(select(0.0, share, x[at] == y[line]), y[line], is_nan(y[line]));
         }

@@ -12,7 +12,7 @@ override MAXIMUM: bool;
 // A power of two; more than 1 makes reads of neighbours when inner is not 1.
 override COLUMNS: u32;
 
-const LANES: u32 = 256u;
+const INVOCATIONS: u32 = 256u;
 
 struct Dims {
     outer: u32,
@@ -27,7 +27,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-var<workgroup> results: array<f32, LANES>;
+var<workgroup> results: array<f32, INVOCATIONS>;
 
 // Sums are taken over blocks of this many elements, then over blocks.
 const BLOCK: u32 = 32u;
@@ -39,20 +39,20 @@ fn join(a: f32, b: f32) -> f32 {
     return a + b;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
     let tile = flat_workgroup(workgroup, workgroups);
     let tiles = (dims.inner + COLUMNS - 1u) / COLUMNS;
     let outer = tile / tiles / dims.parts;
     let part = tile / tiles % dims.parts;
-    let column = (tile % tiles) * COLUMNS + lane % COLUMNS;
+    let column = (tile % tiles) * COLUMNS + invocation % COLUMNS;
     let inside = outer < dims.outer && column < dims.inner;
     let first = outer * dims.span * dims.inner + column;
-    let rows = LANES / COLUMNS;
+    let rows = INVOCATIONS / COLUMNS;
 
     var result = 0.0;
     if (inside) {
@@ -60,7 +60,7 @@ fn main(
         let neutral = select(0.0, x[first], MAXIMUM);
         result = neutral;
         let last = min((part + 1u) * dims.share, dims.span);
-        for (var start = part * dims.share + lane / COLUMNS; start < last; start += BLOCK * rows) {
+        for (var start = part * dims.share + invocation / COLUMNS; start < last; start += BLOCK * rows) {
             var block = neutral;
             let end = min(start + BLOCK * rows, last);
             for (var k = start; k < end; k += 4u * rows) {
@@ -72,14 +72,14 @@ fn main(
             result = join(result, block);
         }
     }
-    results[lane] = result;
-    for (var half = LANES / 2u; half >= COLUMNS; half /= 2u) {
+    results[invocation] = result;
+    for (var half = INVOCATIONS / 2u; half >= COLUMNS; half /= 2u) {
         workgroupBarrier();
-        if (lane < half) {
-            results[lane] = join(results[lane], results[lane + half]);
+        if (invocation < half) {
+            results[invocation] = join(results[invocation], results[invocation + half]);
         }
     }
-    if (inside && lane < COLUMNS) {
-        out[(outer * dims.parts + part) * dims.inner + column] = results[lane] * dims.factor;
+    if (inside && invocation < COLUMNS) {
+        out[(outer * dims.parts + part) * dims.inner + column] = results[invocation] * dims.factor;
     }
 }

@@ -37,9 +37,9 @@ fn drawn(row: u32) -> u32 {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
     if (i < dims.x_count) {
         let row = drawn(i / dims.x_width);
         var piece = X_NO_ROW;

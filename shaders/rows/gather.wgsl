@@ -21,9 +21,9 @@ const NO_ROW: u32 = 0x7fc00000u;
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
     if (i < dims.count) {
         let row = indices[i / dims.width];
         var word = NO_ROW;

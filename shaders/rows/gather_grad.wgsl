@@ -26,9 +26,9 @@ const BLOCK: u32 = 32u;
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let at = flat_workgroup(workgroup, workgroups) * WORKGROUP + lane;
+    let at = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
     let part = at / dims.count;
     let i = at % dims.count;
     if (part >= dims.parts) {

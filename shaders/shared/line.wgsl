@@ -1,10 +1,10 @@
-// Sharing out: a line (a row of logits, or what a softmax runs along) is worked on by LINE_LANES
-// neighbouring invocations of a workgroup of 256, each taking every LINE_LANES-th element. What
+// Sharing out: a line (a row of logits, or what a softmax runs along) is worked on by LINE_INVOCATIONS
+// neighbouring invocations of a workgroup of 256, each taking every LINE_INVOCATIONS-th element. What
 // they find is joined here, in a fixed order; all invocations of the workgroup must call, also
 // those that have no line.
 
-// A power of two, at most 256; `softmax::line_lanes`.
-override LINE_LANES: u32;
+// A power of two, at most 256; `softmax::line_invocations`.
+override LINE_INVOCATIONS: u32;
 
 struct Place {
     value: f32,
@@ -15,37 +15,37 @@ var<workgroup> line_values: array<f32, 256>;
 var<workgroup> line_places: array<Place, 256>;
 
 // Σ x over the invocations of each line.
-fn line_sum(lane: u32, x: f32) -> f32 {
-    line_values[lane] = x;
-    for (var half = LINE_LANES / 2u; half > 0u; half /= 2u) {
+fn line_sum(invocation: u32, x: f32) -> f32 {
+    line_values[invocation] = x;
+    for (var half = LINE_INVOCATIONS / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if (lane % LINE_LANES < half) {
-            line_values[lane] += line_values[lane + half];
+        if (invocation % LINE_INVOCATIONS < half) {
+            line_values[invocation] += line_values[invocation + half];
         }
     }
     workgroupBarrier();
-    let sum = line_values[lane - lane % LINE_LANES];
+    let sum = line_values[invocation - invocation % LINE_INVOCATIONS];
     workgroupBarrier();
     return sum;
 }
 
 // The largest value over the invocations of each line; among equal ones, that with the least index. NaN if
 // one is.
-fn line_top(lane: u32, mine: Place) -> Place {
-    line_places[lane] = mine;
-    for (var half = LINE_LANES / 2u; half > 0u; half /= 2u) {
+fn line_top(invocation: u32, mine: Place) -> Place {
+    line_places[invocation] = mine;
+    for (var half = LINE_INVOCATIONS / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if (lane % LINE_LANES < half) {
-            let other = line_places[lane + half];
-            let best = line_places[lane];
+        if (invocation % LINE_INVOCATIONS < half) {
+            let other = line_places[invocation + half];
+            let best = line_places[invocation];
             let ties = !is_nan(best.value) & (other.value == best.value) & (other.index < best.index);
             if (beats(other.value, best.value) | ties) {
-                line_places[lane] = other;
+                line_places[invocation] = other;
             }
         }
     }
     workgroupBarrier();
-    let top = line_places[lane - lane % LINE_LANES];
+    let top = line_places[invocation - invocation % LINE_INVOCATIONS];
     workgroupBarrier();
     return top;
 }

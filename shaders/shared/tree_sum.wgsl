@@ -1,17 +1,17 @@
 // Sums over the 256 invocations of a workgroup, in a fixed order.
 
-const LANES: u32 = 256u;
+const INVOCATIONS: u32 = 256u;
 
-var<workgroup> sums: array<f32, LANES>;
+var<workgroup> sums: array<f32, INVOCATIONS>;
 
 // The sum of every invocation's x; only invocation 0 gets it. All must call it, once.
-fn tree_sum(lane: u32, x: f32) -> f32 {
-    sums[lane] = x;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+fn tree_sum(invocation: u32, x: f32) -> f32 {
+    sums[invocation] = x;
+    for (var half = INVOCATIONS / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if (lane < half) {
-            sums[lane] += sums[lane + half];
+        if (invocation < half) {
+            sums[invocation] += sums[invocation + half];
         }
     }
-    return sums[lane];
+    return sums[invocation];
 }

@@ -1,5 +1,5 @@
 // Four numbers as two integers of 64 bits. What a software driver spends on a load or a store is per
-// component and lane, whatever its size, so that half as many components cost half as much.
+// component and invocation, whatever its size, so that half as many components cost half as much.
 fn from_words(words: vec2<u64>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4(
         u32(words.x),

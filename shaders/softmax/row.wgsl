@@ -8,27 +8,27 @@ struct SoftmaxRow {
     rest: f32,
 }
 
-fn softmax_row(row: u32, inside: bool, lane: u32) -> SoftmaxRow {
+fn softmax_row(row: u32, inside: bool, invocation: u32) -> SoftmaxRow {
     let first = row * dims.columns;
     let columns = select(0u, dims.columns, inside);
-    let start = lane % LINE_LANES;
+    let start = invocation % LINE_INVOCATIONS;
     var mine = Place();
     if (inside) {
         mine.value = predictions[first];
     }
-    for (var k = start; k < columns; k += LINE_LANES) {
+    for (var k = start; k < columns; k += LINE_INVOCATIONS) {
         let z = predictions[first + k];
         if (beats(z, mine.value)) {
             mine = Place(z, k);
         }
     }
-    let top = line_top(lane, mine);
+    let top = line_top(invocation, mine);
     let left_out = left_out_of_sum(top);
     var part = 0.0;
-    for (var k = start; k < columns; k += LINE_LANES) {
+    for (var k = start; k < columns; k += LINE_INVOCATIONS) {
         if (k != left_out) {
             part += exponential(predictions[first + k] - top.value);
         }
     }
-    return SoftmaxRow(first, top, line_sum(lane, part));
+    return SoftmaxRow(first, top, line_sum(invocation, part));
 }

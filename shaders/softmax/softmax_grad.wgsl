@@ -10,16 +10,16 @@
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) invocation: u32,
 ) {
-    let line = line_of(flat_workgroup(workgroup, workgroups), lane);
+    let line = line_of(flat_workgroup(workgroup, workgroups), invocation);
     var part = 0.0;
-    for (var k = line.start; k < line.span; k += LINE_LANES) {
+    for (var k = line.start; k < line.span; k += LINE_INVOCATIONS) {
         let at = line.first + k * dims.inner;
         part += y[at] * dy[at];
     }
-    let sum = line_sum(lane, part);
-    for (var k = line.start; k < line.span; k += LINE_LANES) {
+    let sum = line_sum(invocation, part);
+    for (var k = line.start; k < line.span; k += LINE_INVOCATIONS) {
         let at = line.first + k * dims.inner;
         out[at] = y[at] * (dy[at] - sum);
     }

@@ -9,7 +9,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 
-// What one invocation handles: the elements start, start + LINE_LANES, … below span, at
+// What one invocation handles: the elements start, start + LINE_INVOCATIONS, … below span, at
 // first + k · inner. For invocations past the last line, span is 0.
 struct Line {
     first: u32,
@@ -17,9 +17,9 @@ struct Line {
     span: u32,
 }
 
-fn line_of(workgroup: u32, lane: u32) -> Line {
-    let line = workgroup * (256u / LINE_LANES) + lane / LINE_LANES;
+fn line_of(workgroup: u32, invocation: u32) -> Line {
+    let line = workgroup * (256u / LINE_INVOCATIONS) + invocation / LINE_INVOCATIONS;
     let first = (line / dims.inner) * dims.span * dims.inner + line % dims.inner;
     let span = select(0u, dims.span, line < dims.outer * dims.inner);
-    return Line(first, lane % LINE_LANES, span);
+    return Line(first, invocation % LINE_INVOCATIONS, span);
 }

@@ -13,14 +13,14 @@ struct Dims {
 
 override CLIP_NORM: f32;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(local_invocation_index) invocation: u32) {
     var mine = no_numbers();
-    for (var i = lane; i < dims.count; i += LANES) {
+    for (var i = invocation; i < dims.count; i += INVOCATIONS) {
         mine = joined(mine, partials[i]);
     }
-    let all = tree_norm(lane, mine);
-    if (lane == 0u) {
+    let all = tree_norm(invocation, mine);
+    if (invocation == 0u) {
         let both = clip_factors(all, CLIP_NORM);
         factors[0] = both.x;
         factors[1] = both.y;

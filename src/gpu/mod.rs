@@ -195,14 +195,14 @@ impl Gpu {
         self
     }
 
-    /// The same device, for which plans and whole-step kernels are chosen as on a GPU with subgroups of `lanes`
-    /// lanes, whatever it is: for tests and measurements. If the device has subgroup operations, the lanes
-    /// are its own.
-    pub fn planned_as_gpu(mut self, lanes: u32) -> Self {
+    /// The same device, for which plans and whole-step kernels are chosen as on a GPU with subgroups of `width`
+    /// invocations, whatever it is: for tests and measurements. If the device has subgroup operations, the
+    /// width is its own.
+    pub fn planned_as_gpu(mut self, width: u32) -> Self {
         let Target { class, busy, .. } = Target::default();
         let target = Arc::make_mut(&mut self.target);
         (target.class, target.busy) = (class, busy);
-        target.width = target.subgroup.or(Some(lanes));
+        target.width = target.subgroup.or(Some(width));
         self
     }
 

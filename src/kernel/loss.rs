@@ -7,7 +7,7 @@
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
-use super::softmax::{INVOCATIONS, LINE, joining_line, line_lanes, over_line};
+use super::softmax::{INVOCATIONS, LINE, joining_line, line_invocations, over_line};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Count, Loss, Tensor};
 
@@ -58,7 +58,7 @@ pub struct Items {
 impl Items {
     /// Turns of the loops of a workgroup that adds up `share` of them, in rows of `columns`, each `item`.
     fn turns(self, columns: usize, share: usize, item: Turns) -> Turns {
-        sum_turns(share, INVOCATIONS / self.kind.lanes(columns), item)
+        sum_turns(share, INVOCATIONS / self.kind.invocations(columns), item)
     }
 }
 
@@ -74,9 +74,9 @@ enum ItemKind {
 
 impl ItemKind {
     /// Invocations that share an item, in rows of `columns`.
-    fn lanes(self, columns: usize) -> usize {
+    fn invocations(self, columns: usize) -> usize {
         match self {
-            ItemKind::Row => line_lanes(columns),
+            ItemKind::Row => line_invocations(columns),
             ItemKind::Element | ItemKind::Four | ItemKind::FourInWords => 1,
         }
     }
@@ -286,7 +286,7 @@ pub fn gradient(
             ("upstream", Operand::Tensor(upstream)),
             ("gradient", Operand::Tensor(out)),
         ],
-        workgroups: items.count.div_ceil(INVOCATIONS / items.kind.lanes(columns)),
+        workgroups: items.count.div_ceil(INVOCATIONS / items.kind.invocations(columns)),
         turns: loss_turns(loss, columns, true),
         multiply_adds: 0,
     }
@@ -313,7 +313,7 @@ pub fn count(
         Count::SquaredError => ("sum_squared_error", part!("loss/mean_squared_error")),
     };
     let columns = shapes.of(predictions).columns();
-    let rows = count_of_rows(count).then(|| ("LINE_LANES", line_lanes(columns) as f64));
+    let rows = count_of_rows(count).then(|| ("LINE_INVOCATIONS", line_invocations(columns) as f64));
     Launch {
         name: name.into(),
         parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss/value")]].concat(),
@@ -373,7 +373,7 @@ fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {
     match loss {
         Loss::Huber { delta } => vec![("DELTA", f64::from(delta))],
         Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities => {
-            vec![("LINE_LANES", line_lanes(columns) as f64)]
+            vec![("LINE_INVOCATIONS", line_invocations(columns) as f64)]
         }
         Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::BinaryCrossEntropy => vec![],
     }

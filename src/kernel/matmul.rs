@@ -27,7 +27,7 @@ pub enum Epilogue {
 pub enum Tiling {
     /// `matmul/registers.wgsl`: invocations read A and B from memory.
     Registers {
-        /// Lanes of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
+        /// Invocations of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
         /// 64 invocations, each reading what it needs.
         subgroup: Option<u32>,
         /// Bands of 8 rows that an invocation adds up: 1 to 4; 1 where nothing is shared, since
@@ -35,7 +35,7 @@ pub enum Tiling {
         strips: u32,
         /// Columns that an invocation adds up: 4, or 8 where rows are shared.
         columns: u32,
-        /// Whether the two halves of a subgroup of 8 lanes have rows of their own and the same 16
+        /// Whether the two halves of a subgroup of 8 invocations have rows of their own and the same 16
         /// columns: for products that have no more. With `columns` 4.
         halves: bool,
         /// Whether memory is read and written as integers of 64 bits, where rows have a multiple of
@@ -55,18 +55,18 @@ const GROUP: u32 = 16;
 /// The same with `Tiling::Shared`.
 const GROUP_SHARED: u32 = 8;
 
-/// Lanes side by side where they do not share rows.
+/// Invocations side by side where they do not share rows.
 const ALONE_ACROSS: u32 = 8;
 
 impl Tiling {
     /// Rows and columns of the product that one workgroup covers.
     pub fn tile(self) -> [usize; 2] {
         let [rows, columns] = match self {
-            Tiling::Registers { subgroup: Some(lanes), strips, halves: true, .. } => {
-                [16 * strips, 2 * lanes]
+            Tiling::Registers { subgroup: Some(invocations), strips, halves: true, .. } => {
+                [16 * strips, 2 * invocations]
             }
-            Tiling::Registers { subgroup: Some(lanes), strips, columns, .. } => {
-                [8 * strips, columns * lanes]
+            Tiling::Registers { subgroup: Some(invocations), strips, columns, .. } => {
+                [8 * strips, columns * invocations]
             }
             Tiling::Registers { subgroup: None, strips, columns, .. } => {
                 [64 * strips, columns * ALONE_ACROSS]
@@ -77,20 +77,21 @@ impl Tiling {
     }
 
     /// Whether there is such a tiling, and a device can run it whose subgroups all have `subgroup`
-    /// lanes, and which has integers of 64 bits if `words`.
+    /// invocations, and which has integers of 64 bits if `words`.
     pub fn runs_with(self, subgroup: Option<u32>, words: bool) -> bool {
         match self {
             Tiling::Registers { words: true, .. } if !words => false,
             Tiling::Registers { subgroup: None, strips, columns, halves, .. } => {
                 strips == 1 && columns == 4 && !halves
             }
-            Tiling::Registers { subgroup: Some(lanes), strips, columns, halves, .. } => {
-                let shared = lanes == 4 || (matches!(lanes, 8..=64) && lanes.is_multiple_of(8));
+            Tiling::Registers { subgroup: Some(invocations), strips, columns, halves, .. } => {
+                let shared = invocations == 4
+                    || (matches!(invocations, 8..=64) && invocations.is_multiple_of(8));
                 shared
-                    && subgroup == Some(lanes)
+                    && subgroup == Some(invocations)
                     && matches!(strips, 1..=4)
                     && matches!(columns, 4 | 8)
-                    && (!halves || (lanes == 8 && columns == 4))
+                    && (!halves || (invocations == 8 && columns == 4))
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
         }
@@ -134,10 +135,10 @@ impl Tiling {
                     Some(4) => part!("matmul/rows_subgroup_4"),
                     Some(_) => part!("matmul/rows_subgroup_8"),
                 };
-                let lanes = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
+                let invocations = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
                 let across = subgroup.unwrap_or(ALONE_ACROSS) / if halves { 2 } else { 1 };
                 let constants = vec![
-                    ("LANES", lanes.into()),
+                    ("INVOCATIONS", invocations.into()),
                     ("ACROSS", across.into()),
                     ("STRIPS", strips.into()),
                     ("GROUP", GROUP.into()),

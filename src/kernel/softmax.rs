@@ -4,7 +4,7 @@
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, part, word};
 use crate::graph::Tensor;
 
-/// Sharing a line out among invocations; whoever includes it sets the constant `LINE_LANES`.
+/// Sharing a line out among invocations; whoever includes it sets the constant `LINE_INVOCATIONS`.
 pub(super) const LINE: &Part = part!("shared/line");
 
 /// Invocations per workgroup of the kernels that share lines out.
@@ -16,19 +16,19 @@ const ELEMENTS: usize = 16;
 const VIEW: &Part = part!("softmax/view");
 const LOG1P: &Part = part!("shared/log1p");
 
-/// How many invocations share a line of `span` elements: the constant `LINE_LANES`, a power of two.
-pub(super) fn line_lanes(span: usize) -> usize {
+/// How many invocations share a line of `span` elements: the constant `LINE_INVOCATIONS`, a power of two.
+pub(super) fn line_invocations(span: usize) -> usize {
     span.div_ceil(ELEMENTS).next_power_of_two().min(INVOCATIONS)
 }
 
 /// Turns of a loop over a line of `span` elements, of which each invocation takes its own.
 pub(super) fn over_line(span: usize) -> Turns {
-    Turns::of_loop(span.div_ceil(line_lanes(span)), Turns::NONE)
+    Turns::of_loop(span.div_ceil(line_invocations(span)), Turns::NONE)
 }
 
 /// Turns of `line_sum` or `line_top`.
 pub(super) fn joining_line(span: usize) -> Turns {
-    Turns::of_loop(line_lanes(span).ilog2() as usize, Turns::NONE)
+    Turns::of_loop(line_invocations(span).ilog2() as usize, Turns::NONE)
 }
 
 /// `out = softmax(x)` along `axis`.
@@ -89,14 +89,14 @@ fn along(
     turns: fn(usize) -> Turns,
 ) -> Launch {
     let view = shapes.of(out).around(axis, axis + 1);
-    let lanes = line_lanes(view.span);
+    let invocations = line_invocations(view.span);
     Launch {
         name: name.into(),
         parts,
-        constants: vec![("LINE_LANES", lanes as f64)],
+        constants: vec![("LINE_INVOCATIONS", invocations as f64)],
         dims: vec![word(view.outer), word(view.span), word(view.inner)],
         operands,
-        workgroups: (view.outer * view.inner).div_ceil(INVOCATIONS / lanes),
+        workgroups: (view.outer * view.inner).div_ceil(INVOCATIONS / invocations),
         turns: turns(view.span),
         multiply_adds: 0,
     }

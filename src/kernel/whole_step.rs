@@ -1,5 +1,5 @@
 //! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
-//! gradients and the optimizer's state stay in the registers of its lanes (`whole_step/registers.wgsl.jinja`), or
+//! gradients and the optimizer's state stay in the registers of its invocations (`whole_step/registers.wgsl.jinja`), or
 //! in memory if they are too many (`whole_step/memory.wgsl.jinja`), where several workgroups may share the
 //! rows of a mini-batch and take a dispatch for each. Both are templates that are rendered for a [`Net`];
 //! in the former every weight is a variable with a name of its own.
@@ -21,7 +21,7 @@ pub const MOST_STEPS: usize = 1024;
 /// Where a net's numbers are while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// In the lanes' registers.
+    /// In the invocations' registers.
     Registers,
     /// In a buffer.
     Memory,
@@ -30,9 +30,9 @@ pub enum Held {
 /// What the kernel is rendered for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Net {
-    /// Lanes of a workgroup; a power of two from 4 to 64.
-    pub lanes: usize,
-    /// Whether the lanes are one subgroup that exchanges numbers by subgroup operations, rather than
+    /// Invocations of a workgroup; a power of two from 4 to 64.
+    pub invocations: usize,
+    /// Whether the invocations are one subgroup that exchanges numbers by subgroup operations, rather than
     /// through workgroup memory. The bits are the same.
     pub subgroups: bool,
     /// Where the numbers are.
@@ -79,12 +79,12 @@ impl Net {
             .scan(self.inputs, |width, layer| Some((std::mem::replace(width, layer.units), layer)))
     }
 
-    /// Units that a lane holds of `width`.
+    /// Units that an invocation holds of `width`.
     fn slots(&self, width: usize) -> usize {
-        width.div_ceil(self.lanes)
+        width.div_ceil(self.invocations)
     }
 
-    /// Parameters that a lane holds, each a variable of the kernel.
+    /// Parameters that an invocation holds, each a variable of the kernel.
     pub fn variables(&self) -> usize {
         let of_layer = |l| {
             let (rows, columns) = self.own(l);
@@ -93,7 +93,7 @@ impl Net {
         (0..self.layers.len()).map(of_layer).sum()
     }
 
-    /// Multiply-adds of a step over `rows` rows, of all lanes together.
+    /// Multiply-adds of a step over `rows` rows, of all invocations together.
     pub fn multiply_adds(&self, rows: usize) -> u64 {
         let products = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
             // Forward, weight gradient, and but for the first layer the gradient of the inputs.
@@ -130,10 +130,10 @@ impl Net {
         turns.saturating_sub(self.turns_of_dispatch()) / self.turns_of_step(rows).max(1)
     }
 
-    /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each lane.
+    /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each invocation.
     pub fn exchange(&self) -> usize {
         if self.held == Held::Memory {
-            return 4 * self.lanes;
+            return 4 * self.invocations;
         }
         let last = self.layers.len().saturating_sub(1);
         let of_layer = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
@@ -145,7 +145,7 @@ impl Net {
             };
             spread.max(sums)
         };
-        4 * self.lanes * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
+        4 * self.invocations * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
     }
 
     /// What a dispatch takes of the device.
@@ -158,7 +158,7 @@ impl Net {
         let layers = if in_memory { size_of::<LayerOffsets>() * self.layers.len() } else { 0 };
         let needs = Needs {
             uniform_bytes: records.max(layers as u64),
-            invocations: super::word(self.lanes),
+            invocations: super::word(self.invocations),
             workgroup_bytes: exchanged + if in_memory { 16 } else { 0 },
             ..Needs::default()
         };
@@ -182,7 +182,7 @@ impl Net {
         self.layers.last().map_or(0, |layer| layer.units)
     }
 
-    /// Rows and columns of the weights that a lane holds of layer `l`.
+    /// Rows and columns of the weights that an invocation holds of layer `l`.
     fn own(&self, l: usize) -> (usize, usize) {
         let Some((inputs, layer)) = self.widths().nth(l) else { return (0, 0) };
         match l + 1 == self.layers.len() {

@@ -2,9 +2,9 @@
 //!
 //! | device | product | tiling |
 //! | --- | --- | --- |
-//! | software, subgroups of 8 lanes | 16 columns or fewer of 2¹⁴ terms or more, 25 rows or more | 2 bands of 8 rows × 4 columns per lane, subgroups in halves |
-//! | software, subgroups of 4 or 8·i lanes | from 2²¹ multiply-adds on | 3 bands of 8 rows × 8 columns per lane, 2 below 185 rows, or 4 of 4 columns; rows shared |
-//! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per lane |
+//! | software, subgroups of 8 invocations | 16 columns or fewer of 2¹⁴ terms or more, 25 rows or more | 2 bands of 8 rows × 4 columns per invocation, subgroups in halves |
+//! | software, subgroups of 4 or 8·i invocations | from 2²¹ multiply-adds on | 3 bands of 8 rows × 8 columns per invocation, 2 below 185 rows, or 4 of 4 columns; rows shared |
+//! | | from 2²⁰ on | 2 bands of 8 rows × 4 columns per invocation |
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
 //! | GPU | sums of fewer than 16 terms | 1 band, nothing shared |
@@ -49,7 +49,7 @@ const STORE: usize = 16;
 /// most of what they take is in vain.
 const NARROW: usize = 1 << 14;
 
-/// Multiply-adds from which more sums per lane pay within some thousands of products: 20 µs of each, for
+/// Multiply-adds from which more sums per invocation pay within some thousands of products: 20 µs of each, for
 /// 45 ms (Mesa 22.3) or 140 ms (25.0) of compilation in the first process.
 const LARGE: usize = 1 << 21;
 
@@ -94,7 +94,8 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
                 words,
             };
             let halves = Tiling::Registers { subgroup, strips: 2, columns: 4, halves: true, words };
-            let Some(lanes) = subgroup.filter(|_| bands(1, 4).runs_with(subgroup, words)) else {
+            let Some(invocations) = subgroup.filter(|_| bands(1, 4).runs_with(subgroup, words))
+            else {
                 let why = "software adapter without subgroups of a known size";
                 return (
                     Tiling::Registers {
@@ -109,7 +110,7 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             };
             // What lies past the last row or column is computed in vain.
             let rows = m.div_ceil(8);
-            let wide = n > 4 * lanes as usize;
+            let wide = n > 4 * invocations as usize;
             if m.saturating_mul(k) >= NARROW
                 && n <= 16
                 && rows >= 4
@@ -162,8 +163,8 @@ mod tests {
     #[test]
     fn subgroups_are_for_software_adapters_that_have_them() {
         let small = |subgroup| of(AdapterClass::Software, subgroup, [32, 64, 10]);
-        for lanes in [4, 8, 16] {
-            assert_eq!(small(Some(lanes)), registers(Some(lanes), 1, 4));
+        for invocations in [4, 8, 16] {
+            assert_eq!(small(Some(invocations)), registers(Some(invocations), 1, 4));
         }
         assert_eq!(small(Some(2)), registers(None, 1, 4));
         assert_eq!(small(None), registers(None, 1, 4));

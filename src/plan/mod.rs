@@ -203,7 +203,7 @@ impl Plan {
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
             let words = if target.words { "" } else { ", without integers of 64 bits" };
             let subgroups = match target.subgroup {
-                Some(lanes) => format!("subgroups of {lanes} lanes"),
+                Some(width) => format!("subgroups of {width} invocations"),
                 None => "no subgroups of a known size".into(),
             };
             return Err(Error::argument(

@@ -31,9 +31,9 @@ pub struct Target {
     pub launch: LaunchLimits,
     /// Alignment of buffer offsets in bindings, bytes.
     pub alignment: u32,
-    /// Lanes of a subgroup, if the device has subgroup operations and the number is always the same.
+    /// Invocations of a subgroup, if the device has subgroup operations and the number is always the same.
     pub subgroup: Option<u32>,
-    /// Lanes of a subgroup, if the number is known and always the same, with or without operations.
+    /// Invocations of a subgroup, if the number is known and always the same, with or without operations.
     pub width: Option<u32>,
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,

@@ -41,13 +41,13 @@ pub enum Kernels {
     WholeStepInMemory,
 }
 
-/// Parameters per lane, at most. Each is a variable of the kernel's code with its gradient, and stands
+/// Parameters per invocation, at most. Each is a variable of the kernel's code with its gradient, and stands
 /// in some ten statements. Lavapipe takes 0.25 s for the kernel of a net with 97, 1 s for one with
 /// 385, 2.2 s for one with 610 (Mesa 22.3; 25.0 takes up to three times as long).
 const MOST_VARIABLES: usize = 384;
 /// The same, with the optimizer's state counted too: Adam's 310 take 2.7 s.
 const MOST_VARIABLES_AND_STATES: usize = 960;
-/// Parameters per lane up to which two rows are taken at a time: half the turns of the loop for a
+/// Parameters per invocation up to which two rows are taken at a time: half the turns of the loop for a
 /// little more code. Beyond, the numbers of both rows no longer fit the registers.
 const VARIABLES_OF_PAIRS: usize = 128;
 /// Words of workgroup memory that every device has.
@@ -104,12 +104,12 @@ pub(super) fn whole_step_net(
         AdapterClass::Software => 8,
         AdapterClass::Gpu => 32,
     };
-    let fits = |lanes: &u32| lanes.is_power_of_two() && (4..=64).contains(lanes);
+    let fits = |invocations: &u32| invocations.is_power_of_two() && (4..=64).contains(invocations);
     let subgroup = target.subgroup.filter(fits);
-    let lanes = subgroup.or(target.width.filter(fits)).unwrap_or(usual) as usize;
+    let invocations = subgroup.or(target.width.filter(fits)).unwrap_or(usual) as usize;
     let counts = metrics.iter().map(|metric| metric.count(loss)).collect::<Result<Vec<_>>>();
     Ok(Net {
-        lanes,
+        invocations,
         subgroups: subgroup.is_some(),
         held: Held::Registers,
         words: false,
@@ -126,7 +126,7 @@ pub(super) fn whole_step_net(
 
 /// The net with its numbers in registers, if they fit.
 fn in_registers(mut net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
-    let (lanes, variables) = (net.lanes, net.variables());
+    let (invocations, variables) = (net.invocations, net.variables());
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
     if variables > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2 {
@@ -135,13 +135,13 @@ fn in_registers(mut net: Net, batch: usize, target: &Target) -> std::result::Res
     let with_states = variables * (1 + net.rule.states());
     if variables > MOST_VARIABLES || with_states > MOST_VARIABLES_AND_STATES {
         return Err(format!(
-            "each of {lanes} lanes would hold {variables} parameters ({with_states} numbers with the \
+            "each of {invocations} invocations would hold {variables} parameters ({with_states} numbers with the \
              optimizer's state), at most {MOST_VARIABLES} ({MOST_VARIABLES_AND_STATES}) fit"
         ));
     }
     if !net.subgroups && net.exchange() > WORKGROUP_WORDS {
         return Err(format!(
-            "lanes would exchange {} numbers at once, at most {WORKGROUP_WORDS} fit",
+            "invocations would exchange {} numbers at once, at most {WORKGROUP_WORDS} fit",
             net.exchange()
         ));
     }
@@ -263,12 +263,12 @@ fn cost_of_general(work: u64, net: &Net, cores: usize) -> u64 {
 
 fn said_of(net: &Net) -> String {
     let how = if net.subgroups { "subgroup operations" } else { "workgroup memory" };
-    let lanes = net.lanes;
+    let invocations = net.invocations;
     match net.held {
         Held::Registers => {
             let rows = if net.samples == 1 { "row" } else { "rows" };
             format!(
-                "whole-step: {} parameters in each of {lanes} lanes, which exchange by {how}, {} {rows} at a time",
+                "whole-step: {} parameters in each of {invocations} invocations, which exchange by {how}, {} {rows} at a time",
                 net.variables(),
                 net.samples
             )
@@ -278,7 +278,9 @@ fn said_of(net: &Net) -> String {
                 1 => String::new(),
                 workgroups => format!(", {workgroups} workgroups, which share the rows"),
             };
-            format!("whole-step: numbers in memory, {lanes} lanes, which exchange by {how}{shared}")
+            format!(
+                "whole-step: numbers in memory, {invocations} invocations, which exchange by {how}{shared}"
+            )
         }
     }
 }
@@ -328,7 +330,7 @@ mod tests {
         let activation = None;
         let dense = |units| Dense { units, activation, weights_at: 0, bias_at: 0 };
         let net = Net {
-            lanes: 8,
+            invocations: 8,
             subgroups: true,
             held: Held::Registers,
             words: false,
@@ -349,8 +351,10 @@ mod tests {
         let software = |busy| Target { class: AdapterClass::Software, busy, ..Target::default() };
         let auto = |h, batch, target: &Target| said(Kernels::Auto, h, batch, target).unwrap();
         let two = software(2);
-        assert!(auto(32, 512, &two).starts_with("whole-step: 269 parameters in each of 8 lanes"));
-        assert!(auto(64, 32, &two).starts_with("whole-step: numbers in memory, 8 lanes"));
+        assert!(
+            auto(32, 512, &two).starts_with("whole-step: 269 parameters in each of 8 invocations")
+        );
+        assert!(auto(64, 32, &two).starts_with("whole-step: numbers in memory, 8 invocations"));
         // 16,576 multiply-adds a row: from 2²⁰ a step on, two cores share it.
         assert!(!auto(64, 63, &two).contains("workgroups"));
         assert!(auto(64, 64, &two).ends_with(", 2 workgroups, which share the rows"));
@@ -371,7 +375,7 @@ mod tests {
         let alone = auto(64, 800, &software(1));
         assert!(alone.starts_with("whole-step") && !alone.contains("workgroups"), "{alone}");
         assert!(auto(64, 1000, &software(1)).starts_with("general"));
-        assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 lanes"));
+        assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 invocations"));
     }
 
     /// A net in registers has one core of however many there are.

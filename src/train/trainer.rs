@@ -180,7 +180,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         &self.plan
     }
 
-    /// Which kernels run, and why: `whole-step: 97 parameters in each of 8 lanes, …`,
+    /// Which kernels run, and why: `whole-step: 97 parameters in each of 8 invocations, …`,
     /// `general: a batch has 60000 rows, …`.
     pub fn kernels(&self) -> &str {
         &self.kernels

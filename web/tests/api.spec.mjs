@@ -188,7 +188,7 @@ test('the whole-step kernel trains to the same, in fewer dispatches', async () =
     wholeStep.predictions.forEach((value, i) => assert.ok(Math.abs(value - general.predictions[i]) < 1e-4, `prediction ${i}`));
   }
   assert.equal(refused.name, 'Argument');
-  assert.match(refused.message, /kernels is whole-step; it must be auto or general here: each of \d+ lanes would hold/);
+  assert.match(refused.message, /kernels is whole-step; it must be auto or general here: each of \d+ invocations would hold/);
 });
 
 test('a trainer goes over the ends of epochs and counts', async () => {

@@ -126,25 +126,25 @@ impl Net {
         self.widths().map(|(inputs, layer)| layer_fours(inputs, layer.units)).sum()
     }
 
-    /// Strips of 8 rows that a lane adds up. Without others to load for it, more would be no faster, and
+    /// Strips of 8 rows that an invocation adds up. Without others to load for it, more would be no faster, and
     /// take longer to compile.
     pub(super) fn strips(&self) -> usize {
         if self.subgroups { 4 } else { 1 }
     }
 
-    /// Lanes side by side in a tile.
+    /// Invocations side by side in a tile.
     pub(super) fn across(&self) -> usize {
-        // Lanes that share what they loaded must have the same rows.
-        if self.subgroups { self.lanes } else { self.lanes.min(8) }
+        // Invocations that share what they loaded must have the same rows.
+        if self.subgroups { self.invocations } else { self.invocations.min(8) }
     }
 
     /// Turns of the loops of a step over `rows` rows, as Mesa's software driver counts them: it runs the
     /// code of a branch that is not taken too, and after the last turn of a loop once more its body, all
-    /// with no lane active. There each loop makes one turn.
+    /// with no invocation active. There each loop makes one turn.
     pub(super) fn turns_of_step_from_memory(&self, rows: usize) -> usize {
         let rows = self.rows_of_each(rows);
-        let by_lane = |count: usize| count.div_ceil(self.lanes);
-        let tile_rows = 8 * self.strips() * (self.lanes / self.across());
+        let by_invocation = |count: usize| count.div_ceil(self.invocations);
+        let tile_rows = 8 * self.strips() * (self.invocations / self.across());
         let tile_columns = 4 * self.across();
         // Over rows of tiles, tiles, and one after another terms and the 8 rows to store.
         let product = |m: usize, n: usize, k: usize| {
@@ -156,7 +156,7 @@ impl Net {
         let passes = self.passes_of_loss();
         let outputs = 2 * fours(self.output_width()) + self.output_width() + 2;
         let idle_loss = 1 + 2 * passes;
-        let loss = by_lane(rows) * (1 + passes * outputs) + idle_loss;
+        let loss = by_invocation(rows) * (1 + passes * outputs) + idle_loss;
         let layers = self.widths().enumerate().map(|(l, (inputs, layer))| {
             let forward = product(rows, layer.units, inputs);
             let weight_gradient = product(4 * fours(inputs), layer.units, rows);
@@ -165,9 +165,9 @@ impl Net {
             2 + forward + IDLE_PRODUCT + weight_gradient + error_below + 2 * idle_loss
         });
         let up_and_down = layers.sum::<usize>() + loss + 1 + 2 * IDLE_PRODUCT;
-        let loading = by_lane(rows * fours(self.inputs)) + 1;
+        let loading = by_invocation(rows * fours(self.inputs)) + 1;
         let total = self.turns_of_total(self.workgroups);
-        let update = by_lane(self.parameter_fours()) * (1 + total) + self.idle_update();
+        let update = by_invocation(self.parameter_fours()) * (1 + total) + self.idle_update();
         let sums = fours(self.columns()) * total;
         1 + loading + up_and_down + sums + update * self.passes_of_update()
     }
@@ -177,7 +177,7 @@ impl Net {
         if self.workgroups > 1 { workgroups + 1 } else { 0 }
     }
 
-    /// Turns of the loop over the parameters with no lane active.
+    /// Turns of the loop over the parameters with no invocation active.
     fn idle_update(&self) -> usize {
         1 + self.turns_of_total(0)
     }
@@ -199,7 +199,7 @@ impl Net {
     /// gradients, and the one with neither that ends a dispatch.
     pub(super) fn turns_of_moving(&self) -> usize {
         let layers = self.widths().map(|(inputs, dense)| {
-            let across = fours(dense.units).div_ceil(self.lanes) + 1;
+            let across = fours(dense.units).div_ceil(self.invocations) + 1;
             1 + (4 * fours(inputs) + 1) * (1 + across) + 2
         });
         let idle_gradients = 1 + (1 + 2 * IDLE_PRODUCT) + (1 + 2 * self.passes_of_loss());
@@ -209,7 +209,7 @@ impl Net {
     }
 }
 
-/// Turns of a product's loops with no lane active.
+/// Turns of a product's loops with no invocation active.
 const IDLE_PRODUCT: usize = 4;
 
 /// Fours of a layer's weights and biases, filled up.

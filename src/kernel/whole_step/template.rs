@@ -60,7 +60,7 @@ impl Net {
             parts.push(part!("shared/norm").source);
         }
         if self.held == Held::Memory {
-            let rows: &Part = match self.lanes {
+            let rows: &Part = match self.invocations {
                 _ if !self.subgroups => part!("matmul/rows_alone"),
                 4 => part!("matmul/rows_subgroup_4"),
                 _ => part!("matmul/rows_subgroup_8"),
@@ -96,10 +96,11 @@ impl Net {
             UpdateRule::Momentum { nesterov, .. } => ("momentum", nesterov),
             UpdateRule::Adam { decoupled, .. } => ("adam", decoupled),
         };
-        let masks: Vec<usize> = (0..self.lanes.trailing_zeros()).map(|bit| 1 << bit).collect();
+        let masks: Vec<usize> =
+            (0..self.invocations.trailing_zeros()).map(|bit| 1 << bit).collect();
         vec![
             ("in_memory", (self.held == Held::Memory).into()),
-            ("lanes", self.lanes.into()),
+            ("invocations", self.invocations.into()),
             ("subgroups", self.subgroups.into()),
             ("inputs", self.inputs.into()),
             ("classes", self.loss.takes_classes().into()),
@@ -111,7 +112,7 @@ impl Net {
             ("clip", self.clip.into()),
             ("masks", masks.into()),
             ("exchange", (self.exchange() / 4).into()),
-            ("tree", tree(0, self.lanes, "").into()),
+            ("tree", tree(0, self.invocations, "").into()),
             ("most_steps", MOST_STEPS.into()),
         ]
     }
@@ -167,11 +168,11 @@ impl Net {
             ("layers", layers.into()),
             ("own_names", own_names.into()),
             ("names", names.into()),
-            ("tree_of", tree(0, self.lanes, "[c]").into()),
+            ("tree_of", tree(0, self.invocations, "[c]").into()),
         ])
     }
 
-    /// The names of a lane's parameters of layer `l`, row by row, then the biases; without what tells
+    /// The names of an invocation's parameters of layer `l`, row by row, then the biases; without what tells
     /// weights, gradients and states apart.
     fn names(&self, l: usize) -> Vec<String> {
         let (rows, columns) = self.own(l);

@@ -75,7 +75,7 @@ fn reference(text: &str, others: &[(&str, &str)], names: &[(&'static str, Value)
     templates.render_str(text, names).unwrap()
 }
 
-fn net(lanes: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
+fn net(invocations: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
     let (inputs, units) = widths.split_first().unwrap();
     let functions = [Some(Unary::Tanh), None, Some(Unary::LeakyRelu { slope: 0.1 })];
     let layer = |(l, &units): (usize, &usize)| Dense {
@@ -103,7 +103,7 @@ fn net(lanes: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
         },
     ];
     Net {
-        lanes,
+        invocations,
         subgroups,
         held: Held::Registers,
         words: subgroups,
@@ -113,7 +113,7 @@ fn net(lanes: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
         layers: units.iter().enumerate().map(layer).collect(),
         loss,
         counts,
-        rule: rules[(lanes + widths.len() + *inputs) % 4],
+        rule: rules[(invocations + widths.len() + *inputs) % 4],
         clip: inputs % 2 == 0,
     }
 }

@@ -55,11 +55,11 @@ pub fn kernels() -> Vec<Kernel> {
     let nets = whole_step_nets().into_iter().map(|net| {
         let exchange = if net.subgroups { "subgroups" } else { "workgroup memory" };
         let words = if net.words { " words" } else { "" };
-        let (held, lanes) = (net.held, net.lanes);
+        let (held, invocations) = (net.held, net.invocations);
         let (loss, rule) = (net.loss.name(), net.rule.name());
         Kernel {
             name: file_name(&format!(
-                "whole-step {held:?} {lanes} {exchange}{words} {loss} {rule}"
+                "whole-step {held:?} {invocations} {exchange}{words} {loss} {rule}"
             )),
             text: net.source().unwrap(),
             constants: Vec::new(),

@@ -5,7 +5,7 @@ use wgrad::kernel::whole_step::{Dense, Held, Net};
 
 use super::LOSSES;
 
-/// Nets of one to four layers, whose widths do and do not divide by the lanes.
+/// Nets of one to four layers, whose widths do and do not divide by the invocations.
 pub fn whole_step_nets() -> Vec<Net> {
     let rules = [
         UpdateRule::Sgd { weight_decay: 0.0 },
@@ -15,10 +15,10 @@ pub fn whole_step_nets() -> Vec<Net> {
         adam(true),
     ];
     let mut nets = Vec::new();
-    for (number, lanes) in [4, 8, 16, 32, 64].into_iter().enumerate() {
+    for (number, invocations) in [4, 8, 16, 32, 64].into_iter().enumerate() {
         for subgroups in [false, true] {
             for (at, loss) in LOSSES.into_iter().enumerate() {
-                // Each loss with every second number of lanes.
+                // Each loss with every second number of invocations.
                 if (at + number + usize::from(subgroups)).is_multiple_of(2) {
                     continue;
                 }
@@ -39,7 +39,7 @@ pub fn whole_step_nets() -> Vec<Net> {
                     _ => vec![Count::AbsoluteError, Count::SquaredError],
                 };
                 let in_registers = Net {
-                    lanes,
+                    invocations,
                     subgroups,
                     held: Held::Registers,
                     words: false,
