@@ -8,7 +8,7 @@ use crate::support::{json, numbers};
 use serde_json::{Value, json};
 use wgrad::data::Dataset;
 use wgrad::graph::Unary;
-use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
+use wgrad::nn::{Init, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Compile, Fit};
 
 fn file() -> PathBuf {
@@ -72,14 +72,18 @@ fn write_article() {
     std::fs::write(file(), text).unwrap();
 }
 
-/// What the package takes, its types and its README name.
+/// What the package takes is what the core has; its types and its README name all of it.
 #[test]
-fn the_packages_types_and_readme_name_every_activation() {
-    for file in ["web/src/types.d.ts", "web/README.md"] {
+fn the_packages_types_and_readme_name_all_there_is() {
+    let functions = Unary::ALL.iter().map(|function| function.name());
+    let others = Loss::ALL.map(Loss::name).into_iter().chain(Metric::ALL.map(Metric::name));
+    let names: Vec<&str> = functions.chain(others).chain(Init::ALL.map(Init::name)).collect();
+    for (file, quote) in [("web/src/types.d.ts", '\''), ("web/README.md", '`')] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let text = std::fs::read_to_string(path).unwrap();
-        for function in Unary::ALL {
-            assert!(text.contains(&format!("'{}'", function.name())), "{file}: {function:?}");
+        for name in &names {
+            let said = [format!("'{name}'"), format!("{quote}{name}{quote}")];
+            assert!(said.iter().any(|said| text.contains(said)), "{file} lacks {name}");
         }
     }
 }

@@ -63,6 +63,21 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All losses, with the usual figures.
+    pub const ALL: [Self; 6] = [
+        Loss::MeanSquaredError,
+        Loss::MeanAbsoluteError,
+        Loss::Huber { delta: 1.0 },
+        Loss::SoftmaxCrossEntropy,
+        Loss::SoftmaxCrossEntropyProbabilities,
+        Loss::BinaryCrossEntropy,
+    ];
+
+    /// The loss of this name, with the usual figures.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|loss| loss.name() == name)
+    }
+
     /// # Errors
     /// [`Error::Argument`] if a figure of the loss is out of its range.
     pub(crate) fn check(self) -> Result<(), Error> {
@@ -333,5 +348,28 @@ impl fmt::Display for Op {
             Op::LossGrad(loss) => f.pad(&format!("{}_grad", loss.name())),
             op => f.pad(op.name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Loss;
+
+    /// A new loss does not compile here before it has a place, which must be its own in the list of all.
+    #[test]
+    fn all_losses_are_listed() {
+        let place = |loss: Loss| match loss {
+            Loss::MeanSquaredError => 0,
+            Loss::MeanAbsoluteError => 1,
+            Loss::Huber { .. } => 2,
+            Loss::SoftmaxCrossEntropy => 3,
+            Loss::SoftmaxCrossEntropyProbabilities => 4,
+            Loss::BinaryCrossEntropy => 5,
+        };
+        assert_eq!(Loss::ALL.map(place), [0, 1, 2, 3, 4, 5]);
+        for loss in Loss::ALL {
+            assert_eq!(Loss::from_name(loss.name()), Some(loss));
+        }
+        assert_eq!(Loss::from_name("nothing"), None);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) use part;
 pub(crate) const PRELUDE: &Part = part!("shared/prelude");
 
 /// The sum of the gradients of two groups of micro-batches; launched by
-/// [`train::Parallel`](crate::train) outside any plan.
+/// [`lanes::Parallel`](crate::lanes) outside any plan.
 pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("update/gradient_sum")];
 
 /// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.

@@ -24,6 +24,21 @@ pub enum Init {
 }
 
 impl Init {
+    /// All ways.
+    pub const ALL: [Self; 5] =
+        [Init::GlorotUniform, Init::GlorotNormal, Init::HeUniform, Init::HeNormal, Init::Zeros];
+
+    /// The name in tables: `glorot_uniform`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Init::GlorotUniform => "glorot_uniform",
+            Init::GlorotNormal => "glorot_normal",
+            Init::HeUniform => "he_uniform",
+            Init::HeNormal => "he_normal",
+            Init::Zeros => "zeros",
+        }
+    }
+
     /// `fan_in × fan_out` weights. The same seed gives the same weights on every machine.
     ///
     /// # Errors

@@ -9,33 +9,16 @@ use wgrad::train::{Compile, Kernels};
 use crate::error::{Result, argument};
 use crate::options::{Options, choose, shown};
 
-const LOSSES: [(&str, Loss); 5] = [
-    ("mean_squared_error", Loss::MeanSquaredError),
-    ("mean_absolute_error", Loss::MeanAbsoluteError),
-    ("huber", Loss::Huber { delta: 1.0 }),
-    ("softmax_cross_entropy", Loss::SoftmaxCrossEntropy),
-    ("binary_cross_entropy", Loss::BinaryCrossEntropy),
-];
-
 const KERNELS: [(&str, Kernels); 3] = [
     ("general", Kernels::General),
     ("whole_step", Kernels::WholeStep),
     ("whole_step_in_memory", Kernels::WholeStepInMemory),
 ];
 
-const METRICS: [(&str, Metric); 3] = [
-    ("accuracy", Metric::Accuracy),
-    ("mean_absolute_error", Metric::MeanAbsoluteError),
-    ("r_squared", Metric::RSquared),
-];
-
-const INITS: [(&str, Init); 5] = [
-    ("glorot_uniform", Init::GlorotUniform),
-    ("glorot_normal", Init::GlorotNormal),
-    ("he_uniform", Init::HeUniform),
-    ("he_normal", Init::HeNormal),
-    ("zeros", Init::Zeros),
-];
+/// What the core has, by the names that it has there.
+fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    all.iter().map(|&one| (name(one), one)).collect()
+}
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -46,7 +29,8 @@ enum Kind {
 
 /// All layers; the activations are those of the core.
 fn kinds() -> Vec<(&'static str, Kind)> {
-    let activations = Unary::ALL.iter().map(|&function| (function.name(), Kind::Activation(function)));
+    let activations = named(Unary::ALL, Unary::name).into_iter();
+    let activations = activations.map(|(name, function)| (name, Kind::Activation(function)));
     [("dense", Kind::Dense), ("softmax", Kind::Softmax)].into_iter().chain(activations).collect()
 }
 
@@ -84,16 +68,17 @@ pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
     if let Some(seed) = config.seed()? {
         model = model.seed(seed);
     }
-    let loss = config.need_choice("loss", &LOSSES)?;
+    let loss = config.need_choice("loss", &named(&Loss::ALL, Loss::name))?;
     let rule = "an object such as { name: 'adam', learningRate: 0.001 }";
     let mut compile = Compile::new(loss, optimizer(&config.need("optimizer", rule)?)?);
-    if let Some(metrics) = config.get("metrics")? {
-        if !Array::is_array(&metrics) {
-            return Err(argument("config.metrics", shown(&metrics), "an array of names"));
+    if let Some(wanted) = config.get("metrics")? {
+        if !Array::is_array(&wanted) {
+            return Err(argument("config.metrics", shown(&wanted), "an array of names"));
         }
-        for (index, metric) in metrics.unchecked_into::<Array>().iter().enumerate() {
+        let metrics = named(&Metric::ALL, Metric::name);
+        for (index, metric) in wanted.unchecked_into::<Array>().iter().enumerate() {
             compile =
-                compile.metric(choose(&metric, &format!("config.metrics[{index}]"), &METRICS)?);
+                compile.metric(choose(&metric, &format!("config.metrics[{index}]"), &metrics)?);
         }
     }
     if let Some(kernels) = config.choice("kernels", &KERNELS)? {
@@ -110,7 +95,7 @@ fn layer(index: usize, value: &JsValue) -> Result<Layer> {
             let units = options.count("units")?.ok_or_else(|| {
                 argument(options.path("units"), "missing", "the number of units, at least 1")
             })?;
-            let init = options.choice("init", &INITS)?.unwrap_or_default();
+            let init = options.choice("init", &named(&Init::ALL, Init::name))?.unwrap_or_default();
             Layer::Dense { units, init }
         }
         Kind::Activation(function) => {

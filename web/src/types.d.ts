@@ -71,6 +71,7 @@ export interface ModelConfig {
     | 'mean_absolute_error'
     | 'huber'
     | 'softmax_cross_entropy'
+    | 'softmax_cross_entropy_probabilities'
     | 'binary_cross_entropy';
   optimizer: OptimizerConfig;
   metrics?: ('accuracy' | 'mean_absolute_error' | 'r_squared')[];
