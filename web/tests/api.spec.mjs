@@ -496,7 +496,7 @@ test('errors name the thing, the value and the rule', async () => {
     layersNot: /config.layers is 'dense'; it must be an array of layers/,
     zeroUnits: /units of layer 0 \(dense\) is 0; it must be at least 1/,
     noUnits: /config.layers\[0\].units is missing/,
-    layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'relu'/,
+    layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'softmax', 'relu'/,
     layerField: /config.layers\[0\].units is missing/,
     loss: /config.loss is 'mse'; it must be one of 'mean_squared_error'/,
     optimizer: /config.optimizer.name is 'rmsprop'; it must be one of 'sgd'/,
