@@ -37,7 +37,18 @@ fn element_by_element() {
     let of = net.weighted_sum(y);
     let mut outputs = vec![y];
     outputs.extend(net.graph.gradients(of, &[x, bias]).unwrap());
-    covers("elements", &net, &outputs, &["bias_add", "scale", "unary", "unary_grad", "binary"]);
+    covers(
+        "elements",
+        &net,
+        &outputs,
+        &[
+            "elementwise/bias_add",
+            "elementwise/scale",
+            "elementwise/unary",
+            "elementwise/unary_grad",
+            "elementwise/binary",
+        ],
+    );
 }
 
 #[test]
@@ -52,20 +63,20 @@ fn along_lines() {
     let mut outputs = vec![softmax, log, largest, mean];
     outputs.extend(net.graph.gradients(all, &[x]).unwrap());
     let kernels = [
-        "softmax",
-        "softmax_grad",
-        "log_softmax",
-        "log_softmax_grad",
-        "reduce_each",
-        "max_grad",
-        "expand",
+        "softmax/softmax",
+        "softmax/softmax_grad",
+        "softmax/log_softmax",
+        "softmax/log_softmax_grad",
+        "reduce/each",
+        "reduce/max_grad",
+        "reduce/expand",
     ];
     covers("lines", &net, &outputs, &kernels);
     // A workgroup for 32 sums of a hundred terms each.
     let mut net = Net::new(3);
     let x = net.before([100, 90]);
     let sum = net.graph.reduce(Reduction::Sum, x, 0, 1).unwrap();
-    covers("columns", &net, &[sum], &["reduce_tree"]);
+    covers("columns", &net, &[sum], &["reduce/tree"]);
 }
 
 #[test]
@@ -80,12 +91,12 @@ fn rows() {
     let of = net.weighted_sum(gathered);
     let mut outputs = vec![gathered];
     outputs.extend(net.graph.gradients(of, &[x]).unwrap());
-    covers("gather", &net, &outputs, &["gather", "gather_grad"]);
+    covers("rows/gather", &net, &outputs, &["rows/gather", "rows/gather_grad"]);
     // 190 rows of 3 are 9 workgroups, with the one of 1 beside it 12: with 171 rows they are odd.
     for rows in [171, 190] {
         let mut net = Net { graph: net.graph.clone(), values: net.values.clone(), ..Net::new(5) };
         let batches = [x, t].map(|data| net.graph.batch(data, order, rows).unwrap());
-        let kernel = if rows == 171 { "batch_pair" } else { "batch" };
+        let kernel = if rows == 171 { "rows/batch_pair" } else { "rows/batch" };
         covers("batch", &net, &batches, &[kernel]);
     }
 }
@@ -103,9 +114,9 @@ fn losses() {
         let value = net.graph.loss(loss, p, t).unwrap();
         let twice = net.graph.scale(value, 2.0).unwrap();
         let gradient = net.graph.gradients(value, &[p]).unwrap();
-        covers(loss.name(), &net, &[value, gradient[0]], &["loss_value_and_gradient"]);
+        covers(loss.name(), &net, &[value, gradient[0]], &["loss/value_and_gradient"]);
         let gradient = net.graph.gradients(twice, &[p]).unwrap();
-        covers(loss.name(), &net, &[value, gradient[0]], &["loss_value", "loss_gradient"]);
+        covers(loss.name(), &net, &[value, gradient[0]], &["loss/value", "loss/gradient"]);
     }
 }
 
@@ -117,5 +128,5 @@ fn products() {
     let product = net.graph.matmul_layout(Layout::TN, x, dy).unwrap();
     let sums = net.graph.sum(dy, 0).unwrap();
     let join = net.graph.matmul_layout(Layout::TN, dy, x).unwrap();
-    covers("parts", &net, &[product, sums, join], &["matmul_join"]);
+    covers("parts", &net, &[product, sums, join], &["matmul/join"]);
 }

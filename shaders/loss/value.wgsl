@@ -40,7 +40,7 @@ fn main(
         sum += item(i, i < end, invocation, 0.0);
     }
     let total = tree_sum(invocation, sum);
-    // Every workgroup has items, but for the surplus of the dispatch.
+    // Every workgroup has items, except for the surplus of the dispatch.
     if (invocation == 0u && group * dims.share < dims.items) {
         value[group + step.result_row * dims.result_stride + dims.result_column] = total * dims.factor;
     }

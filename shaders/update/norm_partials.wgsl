@@ -27,7 +27,7 @@ fn main(
         mine = with_four(mine, gradients[i]);
     }
     let all = tree_norm(invocation, mine);
-    // Every workgroup has gradients, but for the surplus of the dispatch.
+    // Every workgroup has gradients, except for the surplus of the dispatch.
     if (invocation == 0u && group * dims.share < dims.count) {
         partials[dims.offset + group] = all;
     }

@@ -64,7 +64,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first fault is kept, since later ones mostly follow from it, but for a loss: it is for good.
+    /// The first fault is kept, since later ones mostly follow from it. A loss replaces it: it is for good.
     fn report(&self, new: Fault) {
         let mut slot = self.slot();
         match (&*slot, &new) {
@@ -292,7 +292,7 @@ mod tests {
         let Error::Validation { during, reason } = &error else { panic!("{error:?}") };
         assert!(during == "a test" && reason.contains("usage"), "{error}");
         gpu.check("afterwards").unwrap();
-        // Outside a scope of wgrad's, a refusal is told to the caller of the function that saw it.
+        // Outside a scope of wgrad's, a refusal goes to the caller of the function that saw it.
         let refused = gpu.refused(|| without_usage(&gpu));
         assert!(matches!(&refused, Some(Fault::Refused(reason)) if reason.contains("usage")));
         gpu.check("afterwards").unwrap();

@@ -287,7 +287,7 @@ impl Gpu {
     }
 
     /// [`Gpu::write`] of what belongs to a step. Asking takes as long as many writes do, so only a refusal
-    /// is asked about: that the device is lost is told by what is read back of the step.
+    /// is asked about: what is read back of the step says that the device is lost.
     pub(crate) fn write_of_step(
         &self,
         buffer: &wgpu::Buffer,

@@ -81,7 +81,7 @@ impl ItemKind {
         }
     }
 
-    /// The files that define `Piece`, and `item` but for rows.
+    /// The files that define `Piece` and, except for rows, `item`.
     fn parts(self) -> &'static [&'static Part] {
         match self {
             ItemKind::Row => &[part!("loss/piece_1"), LINE],

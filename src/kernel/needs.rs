@@ -88,7 +88,7 @@ impl Declared {
             ["@", "alias ", "const ", "override ", "struct ", "var<workgroup>", "    ", "}"];
         let lines: Vec<&str> =
             lines.filter(|line| starts.iter().any(|start| line.starts_with(start))).collect();
-        // Behind the words, up to the mark; what is declared otherwise has no size, and is told as such.
+        // Behind the words, up to the mark; what is declared otherwise has no size, which is an error.
         let behind = |words: &str, mark: char| -> Vec<&'static str> {
             let rest = lines.iter().filter_map(|line| Some(line.split_once(words)?.1));
             rest.map(|rest| rest.split_once(mark).map_or("", |(found, _)| found)).collect()

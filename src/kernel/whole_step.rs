@@ -96,7 +96,7 @@ impl Net {
     /// Multiply-adds of a step over `rows` rows, of all invocations together.
     pub fn multiply_adds(&self, rows: usize) -> u64 {
         let products = |(l, (inputs, layer)): (usize, (usize, &Dense))| {
-            // Forward, weight gradient, and but for the first layer the gradient of the inputs.
+            // Forward, weight gradient, and except for the first layer the gradient of the inputs.
             (inputs * layer.units * if l == 0 { 2 } else { 3 }) as u64
         };
         self.widths().enumerate().map(products).sum::<u64>().saturating_mul(rows as u64)

@@ -91,7 +91,7 @@ const REMEDY: &str = "take another copy";
 
 /// FNV-1a with 64 bits (Fowler, Noll and Vo, 1991). For a byte that is given, each step maps checksums
 /// one to one, and two different bytes never map one checksum to the same: so a single byte that was
-/// changed always shows, and anything else but for one in 2⁶⁴.
+/// changed always shows, and anything else except for one in 2⁶⁴.
 fn checksum(bytes: &[u8]) -> u64 {
     let step = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)

@@ -245,7 +245,7 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
 }
 
 /// What a step of `work` multiply-adds costs in a whole-step kernel, in multiply-adds that one core does
-/// from memory, but for the update. From registers it does three times as many. If workgroups share a
+/// from memory, except for the update. From registers it does three times as many. If workgroups share a
 /// step, it is a dispatch by itself, and each of them updates all parameters.
 fn cost_of_whole_step(work: u64, net: &Net) -> u64 {
     match (net.held, net.workgroups as u64) {

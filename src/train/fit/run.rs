@@ -166,7 +166,7 @@ impl<'c, T: Trainee> Run<'c, T> {
         }
     }
 
-    /// Trains. Callbacks hear of every end, also of one by an error; the first error is what is told.
+    /// Trains. Callbacks hear of every end, also of one by an error; the first error is returned.
     pub(crate) async fn run(mut self) -> Result<History> {
         let trained = match self.begin_callbacks() {
             Ok(()) => self.train().await,
