@@ -120,7 +120,7 @@ fn patient(ms: u64, schedule: Schedule, exchange: Arc<Faulty>, lanes: &[Gpu]) ->
 fn options(schedule: Schedule, exchange: Arc<Faulty>) -> ParallelOptions {
     let mut options = ParallelOptions::new(16, 4, schedule);
     options.exchange = exchange;
-    options.patience = Duration::from_secs(30);
+    options.patience = Duration::from_secs(300);
     options
 }
 

@@ -1,6 +1,7 @@
 //! Training over lanes, step by step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wgrad::data::Dataset;
 use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
@@ -13,8 +14,15 @@ use super::bits;
 /// What is trained, on what.
 pub type Task<'a> = (Sequential, Compile, &'a Arc<Dataset>);
 
-pub fn start(task: Task<'_>, options: ParallelOptions, lanes: &[Gpu]) -> Result<Parallel> {
+/// Unless a test is about patience, there is enough of it for a busy machine whose driver compiles every kernel
+/// when it first runs.
+pub fn start(task: Task<'_>, mut options: ParallelOptions, lanes: &[Gpu]) -> Result<Parallel> {
     let (model, compile, data) = task;
+    let usual =
+        ParallelOptions::new(options.batch, options.micro_batches, options.schedule.clone());
+    if options.patience == usual.patience {
+        options.patience = Duration::from_secs(600);
+    }
     pollster::block_on(Parallel::new(model, compile, data.clone(), options, lanes))
 }
 
