@@ -23,7 +23,7 @@ macro_rules! blocking {
         $twin:ident: $call:ident $(<$generic:ident: $bound:path>)?
         (&$this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
     ) => {
-        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), ") for code that is not `async`: waits where that does.")]
         pub fn $twin $(<$generic: $bound>)? (&$this $(, $name: $type)*) -> $out {
             pollster::block_on($this.$call($($name),*))
         }
@@ -33,7 +33,7 @@ macro_rules! blocking {
         $twin:ident: $call:ident $(<$generic:ident: $bound:path>)?
         (&mut $this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
     ) => {
-        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), ") for code that is not `async`: waits where that does.")]
         pub fn $twin $(<$generic: $bound>)? (&mut $this $(, $name: $type)*) -> $out {
             pollster::block_on($this.$call($($name),*))
         }
@@ -42,14 +42,14 @@ macro_rules! blocking {
     (
         $twin:ident: $call:ident ($this:ident $(, $name:ident: $type:ty)* $(,)?) -> $out:ty; $($rest:tt)*
     ) => {
-        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), ") for code that is not `async`: waits where that does.")]
         pub fn $twin($this $(, $name: $type)*) -> $out {
             pollster::block_on($this.$call($($name),*))
         }
         blocking! { $($rest)* }
     };
     ($twin:ident: $call:ident ($($name:ident: $type:ty),* $(,)?) -> $out:ty; $($rest:tt)*) => {
-        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), "), waiting for it.")]
+        #[doc = concat!("[`", stringify!($call), "`](Self::", stringify!($call), ") for code that is not `async`: waits where that does.")]
         pub fn $twin($($name: $type),*) -> $out {
             pollster::block_on(Self::$call($($name),*))
         }

@@ -336,19 +336,20 @@ test('every loss, optimizer, layer and initialiser trains', async () => {
     const x = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i * 1.7));
     const targets = Float32Array.from({ length: 60 }, (_, i) => Number(x[2 * i] + x[2 * i + 1] > 0));
     const labels = Uint32Array.from(targets);
+    const probabilities = Float32Array.from({ length: 120 }, (_, i) => (i % 2 === labels[i >> 1] ? 0.9 : 0.1));
     const train = async (name, { layers, loss, optimizer }) => {
       const model = await wgrad.Model.create(gpu, {
         inputs: 2,
-        layers: layers ?? [{ type: 'dense', units: 8 }, { type: 'tanh' }, { type: 'dense', units: loss === 'softmax_cross_entropy' ? 2 : 1 }],
+        layers: layers ?? [{ type: 'dense', units: 8 }, { type: 'tanh' }, { type: 'dense', units: loss?.startsWith('softmax') ? 2 : 1 }],
         loss: loss ?? 'mean_squared_error',
         optimizer: optimizer ?? { name: 'sgd', learningRate: 0.1 },
       });
-      const y = loss === 'softmax_cross_entropy' ? labels : targets;
+      const y = { softmax_cross_entropy: labels, softmax_cross_entropy_probabilities: probabilities }[loss] ?? targets;
       const { epochs } = await model.fit(x, y, { epochs: 5, batchSize: 16 });
       results.push([name, epochs[0].loss, epochs[4].loss]);
       model.free();
     };
-    for (const loss of ['mean_squared_error', 'mean_absolute_error', 'huber', 'softmax_cross_entropy', 'binary_cross_entropy']) {
+    for (const loss of ['mean_squared_error', 'mean_absolute_error', 'huber', 'softmax_cross_entropy', 'softmax_cross_entropy_probabilities', 'binary_cross_entropy']) {
       await train(loss, { loss });
     }
     for (const optimizer of [
@@ -366,7 +367,7 @@ test('every loss, optimizer, layer and initialiser trains', async () => {
     }
     return results;
   });
-  assert.equal(results.length, 24);
+  assert.equal(results.length, 25);
   for (const [name, first, last] of results) assert.ok(last < first, `${name}: ${first} → ${last}`);
 });
 
