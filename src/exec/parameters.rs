@@ -147,8 +147,7 @@ impl Parameters {
         let buffers = match arena {
             Arena::Values => Some(&shared.values),
             Arena::Gradients => Some(&shared.gradients),
-            Arena::State1 => shared.states.first(),
-            Arena::State2 => shared.states.get(1),
+            Arena::State(number) => shared.states.get(number),
         };
         buffers.and_then(|buffers| buffers.get(chunk)).map(|buffer| &**buffer).ok_or_else(|| {
             Error::argument(

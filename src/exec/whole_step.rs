@@ -115,16 +115,17 @@ impl WholeStep {
                 ("targets", _) => data.targets,
                 ("order", _) => data.order,
                 ("values", _) => parameters.buffer(Arena::Values, 0)?,
-                ("state1", _) => parameters.buffer(Arena::State1, 0)?,
-                ("state2", _) => parameters.buffer(Arena::State2, 0)?,
                 ("results" | "memory", _) => &results,
                 ("layers", Some(layers)) => layers,
                 ("status", _) => parameters.status(),
-                (other, _) => {
-                    return Err(Error::bug(format!(
-                        "whole-step: binding '{other}' has no operand"
-                    )));
-                }
+                (other, _) => match Arena::of_state(other) {
+                    Some(state) => parameters.buffer(state, 0)?,
+                    None => {
+                        return Err(Error::bug(format!(
+                            "whole-step: binding '{other}' has no operand"
+                        )));
+                    }
+                },
             };
             let resource = buffer.as_entire_binding();
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });

@@ -86,10 +86,17 @@ pub enum Arena {
     Values,
     /// Gradients.
     Gradients,
-    /// Velocity (momentum) or mean of gradients (Adam).
-    State1,
-    /// Mean of squared gradients (Adam).
-    State2,
+    /// The optimizer's state of this number, counted from 0, in the order of
+    /// [`UpdateRule::state_names`](crate::graph::UpdateRule::state_names).
+    State(usize),
+}
+
+impl Arena {
+    /// The state that a shader's binding of this name holds: `state1` the first, `state2` the second ….
+    pub(crate) fn of_state(name: &str) -> Option<Self> {
+        let number: usize = name.strip_prefix("state")?.parse().ok()?;
+        number.checked_sub(1).map(Self::State)
+    }
 }
 
 /// One dispatch. Two are equal if they do the same to tensors at the same positions, whatever graph

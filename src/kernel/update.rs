@@ -5,7 +5,7 @@
 use super::elementwise::workgroups;
 use super::loss::{self, Destination};
 use super::softmax::INVOCATIONS;
-use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, word};
+use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, reflect, word};
 use crate::graph::{Tensor, UpdateRule};
 
 const GUARD: &Part = part!("update/guard");
@@ -52,12 +52,10 @@ pub fn update(
         ("loss", loss.operand),
         ("status", Operand::Status),
     ];
-    if rule.states() >= 1 {
-        operands.push(("state1", Operand::Arena(Arena::State1, chunk)));
-    }
-    if rule.states() >= 2 {
-        operands.push(("state2", Operand::Arena(Arena::State2, chunk)));
-    }
+    let states = reflect::bindings(&[main]).into_iter();
+    operands.extend(states.filter_map(|binding| {
+        Some((binding.name, Operand::Arena(Arena::of_state(binding.name)?, chunk)))
+    }));
     let clipping = match clip {
         None => part!("update/no_clip"),
         Some(factors) => {

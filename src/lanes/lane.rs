@@ -188,7 +188,7 @@ impl Lane {
     /// The arenas whose contents make up a training state: values, then states.
     pub(super) fn kept_arenas(&self) -> Vec<(Arena, usize, u64)> {
         let states = self.parameters.states().unwrap_or(0);
-        let arenas = [Arena::Values, Arena::State1, Arena::State2].into_iter().take(1 + states);
+        let arenas = std::iter::once(Arena::Values).chain((0..states).map(Arena::State));
         let chunks = self.parameters.layout().chunks.clone();
         arenas
             .flat_map(|arena| {

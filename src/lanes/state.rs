@@ -102,7 +102,7 @@ impl TrainingState {
         }
         for (number, states) in states.iter().enumerate() {
             let entry = parameters.entry(number)?;
-            for (arena, state) in [Arena::State1, Arena::State2].into_iter().zip(states) {
+            for (arena, state) in (0..).map(Arena::State).zip(states) {
                 let buffer = parameters.buffer(arena, entry.chunk)?;
                 parameters.gpu().write(buffer, entry.offset, bytemuck::cast_slice(state))?;
             }

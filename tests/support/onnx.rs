@@ -104,7 +104,7 @@ impl Case<'_> {
         let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
         executor.write(p, &f32s(&x.values)).unwrap();
         executor.write(g, &f32s(&gradient.values)).unwrap();
-        let arenas = [Arena::State1, Arena::State2];
+        let arenas = [0, 1].map(Arena::State);
         for (state, arena) in states.iter().zip(arenas) {
             let buffer = executor.parameters().buffer(arena, 0).unwrap();
             let values = f32s(&state.values);
