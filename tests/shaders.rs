@@ -223,6 +223,7 @@ fn files_with_a_main_name_their_parts() {
     // Of what is made from the rows of a table, the table is named.
     let named = |part: &&Part| match part.name.split_once(':') {
         Some((table, _)) => format!("{table}:*"),
+        None if part.name.starts_with("update/rule_") => "update/rule_*".into(),
         None => part.name.into(),
     };
     let mut texts = BTreeMap::new();

@@ -2,8 +2,8 @@
 // did (1 the loss, 2 a gradient or a new value), its serial number and its number; or zeros.
 // Every invocation decides alike, or for its own element alone, so timing has no influence.
 
-@group(0) @binding(6) var<storage, read> loss: array<f32>;
-@group(0) @binding(7) var<storage, read_write> status: array<atomic<u32>>;
+@group(0) @binding(4) var<storage, read> loss: array<f32>;
+@group(0) @binding(5) var<storage, read_write> status: array<atomic<u32>>;
 
 fn report(kind: u32) {
     atomicStore(&status[0], kind);

@@ -57,9 +57,10 @@ impl Step {
     }
 }
 
-/// Adam's `1 / (1 - β₁ᵗ)` and `1 / (1 - β₂ᵗ)` for step `number`, t counted from 1; ones for other rules.
+/// Adam's `1 / (1 - β₁ᵗ)` and `1 / (1 - β₂ᵗ)` for step `number`, t counted from 1; ones for rules without such
+/// means.
 fn corrections(rule: UpdateRule, number: u64) -> (f32, f32) {
-    let UpdateRule::Adam { beta1, beta2, .. } = rule else { return (1.0, 1.0) };
+    let Some([beta1, beta2]) = rule.row().means else { return (1.0, 1.0) };
     let t = number as f64 + 1.0;
     // Computed in f64: 1 - βᵗ loses all digits in f32 when β is close to 1.
     let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;

@@ -11,6 +11,7 @@ use super::serial::Serial;
 use super::step::{StepFigures, words};
 use super::{Parameters, Step};
 use crate::gpu::{Buffer, Gpu, Pipeline};
+use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::whole_step::{Held, MOST_STEPS, Memory, Net};
 use crate::kernel::{Arena, word};
 use crate::{Error, Result};
@@ -20,10 +21,8 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 pub(crate) struct Figures {
     pub(crate) steps: u32,
-    pub(crate) weight_decay: f32,
-    pub(crate) beta1: f32,
-    pub(crate) beta2: f32,
-    pub(crate) epsilon: f32,
+    /// Those of the rule, in its order.
+    pub(crate) rule: [f32; MOST_FIGURES],
     pub(crate) clip_norm: f32,
     pub(crate) delta: f32,
     pub(crate) layers: u32,

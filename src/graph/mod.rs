@@ -25,12 +25,14 @@ mod build;
 mod grad;
 mod handle;
 mod op;
+pub(crate) mod rule;
 mod shape;
 
 pub use activation::Unary;
 pub(crate) use handle::Issuer;
 pub use handle::Tensor;
-pub use op::{Binary, Count, Layout, Loss, Op, Reduction, UpdateRule};
+pub use op::{Binary, Count, Layout, Loss, Op, Reduction};
+pub use rule::UpdateRule;
 pub use shape::{DType, ELEMENT_BYTES, Shape, View};
 
 use crate::Error;

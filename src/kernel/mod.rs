@@ -13,6 +13,7 @@ pub mod needs;
 pub mod reduce;
 pub mod reflect;
 pub mod rows;
+mod rule;
 pub mod softmax;
 pub(crate) mod source;
 mod turns;

@@ -1,11 +1,11 @@
-//! The update pass, one dispatch per chunk of the parameter arenas: `update/sgd.wgsl`,
-//! `update/momentum.wgsl`, `update/adam.wgsl`, with `update/guard.wgsl` and `update/clip.wgsl`; and
-//! the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`.
+//! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
+//! `update/rule_*.wgsl`, `update/guard.wgsl` and `update/clip.wgsl`; and the norm that clipping needs,
+//! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`.
 
 use super::elementwise::workgroups;
 use super::loss::{self, Destination};
 use super::softmax::INVOCATIONS;
-use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, reflect, word};
+use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, reflect, rule, word};
 use crate::graph::{Tensor, UpdateRule};
 
 const GUARD: &Part = part!("update/guard");
@@ -29,30 +29,17 @@ pub fn update(
 ) -> Launch {
     let pieces = word(count / 4);
     let mut dims = vec![pieces, loss.stride, loss.column];
-    let mut constants = vec![];
-    let main = match rule {
-        UpdateRule::Sgd { weight_decay } => {
-            dims.push(weight_decay.to_bits());
-            part!("update/sgd")
-        }
-        UpdateRule::Momentum { momentum, nesterov, weight_decay } => {
-            dims.extend([weight_decay, momentum].map(f32::to_bits));
-            constants.push(("NESTEROV", f64::from(u8::from(nesterov))));
-            part!("update/momentum")
-        }
-        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-            dims.extend([weight_decay, beta1, beta2, epsilon].map(f32::to_bits));
-            constants.push(("DECOUPLED", f64::from(u8::from(decoupled))));
-            part!("update/adam")
-        }
-    };
+    dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
+    let row = rule.row();
+    let constants = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
+    let around = rule::of_pieces(rule);
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
         ("gradients", Operand::Arena(Arena::Gradients, chunk)),
         ("loss", loss.operand),
         ("status", Operand::Status),
     ];
-    let states = reflect::bindings(&[main]).into_iter();
+    let states = reflect::bindings(&[around]).into_iter();
     operands.extend(states.filter_map(|binding| {
         Some((binding.name, Operand::Arena(Arena::of_state(binding.name)?, chunk)))
     }));
@@ -64,9 +51,9 @@ pub fn update(
         }
     };
     Launch {
-        name: format!("update {}{}", rule.name(), if clip.is_some() { " + clip" } else { "" }),
-        parts: vec![PRELUDE, GUARD, clipping, main],
-        constants,
+        name: format!("update {}{}", row.name, if clip.is_some() { " + clip" } else { "" }),
+        parts: vec![PRELUDE, GUARD, clipping, around, row.formula, part!("update/main")],
+        constants: constants.into_iter().collect(),
         dims,
         operands,
         workgroups: workgroups(pieces),

@@ -76,7 +76,7 @@ impl TrainingState {
                 let length =
                     format!("length of the {what} of '{name}' ({})", Shape::from(&shape[..]));
                 exactly(&length, numbers.len(), elements, "the parameter")?;
-                let is_square = what == UpdateRule::MEAN_SQUARE;
+                let is_square = UpdateRule::is_of_squares(what);
                 let fits = |x: f32| x.is_finite() && (!is_square || x >= 0.0);
                 if let Some(at) = numbers.iter().position(|&x| !fits(x)) {
                     let found = numbers.get(at).copied().unwrap_or_default();

@@ -58,11 +58,7 @@ impl Optimizer {
 
     /// Adds an L2 penalty λ to the rule (for AdamW: sets its decay).
     pub fn weight_decay(mut self, decay: f32) -> Self {
-        match &mut self.rule {
-            UpdateRule::Sgd { weight_decay }
-            | UpdateRule::Momentum { weight_decay, .. }
-            | UpdateRule::Adam { weight_decay, .. } => *weight_decay = decay,
-        }
+        self.rule = self.rule.with_weight_decay(decay);
         self
     }
 

@@ -15,7 +15,8 @@
 //! kernel in memory takes 0.4 s, as long as the general ones of a net do together (Mesa 22.3).
 
 use crate::exec::Figures;
-use crate::graph::{Loss, UpdateRule};
+use crate::graph::Loss;
+use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::LONGEST_SUM;
 use crate::kernel::whole_step::{Dense, Held, Net};
 use crate::nn::{Layer, Metric, Optimizer, Sequential};
@@ -162,17 +163,11 @@ pub(super) fn figures(loss: Loss, optimizer: &Optimizer) -> Figures {
         Loss::Huber { delta } => delta,
         _ => 0.0,
     };
-    let figures =
-        Figures { clip_norm: optimizer.clip().unwrap_or(0.0), delta, ..Figures::default() };
-    match optimizer.rule() {
-        UpdateRule::Sgd { weight_decay } => Figures { weight_decay, ..figures },
-        UpdateRule::Momentum { momentum, weight_decay, .. } => {
-            Figures { weight_decay, beta1: momentum, ..figures }
-        }
-        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, .. } => {
-            Figures { weight_decay, beta1, beta2, epsilon, ..figures }
-        }
+    let mut rule = [0.0; MOST_FIGURES];
+    for (slot, figure) in rule.iter_mut().zip(optimizer.rule().figures()) {
+        *slot = figure.value;
     }
+    Figures { rule, clip_norm: optimizer.clip().unwrap_or(0.0), delta, ..Figures::default() }
 }
 
 /// What trains in batches of `batch` rows, and why.
@@ -324,6 +319,7 @@ fn of_a_dispatch(net: Net, batch: usize) -> std::result::Result<Net, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::UpdateRule;
 
     /// What trains 32-h-h-1 in batches of `batch` rows.
     fn said(kernels: Kernels, h: usize, batch: usize, target: &Target) -> Result<String> {

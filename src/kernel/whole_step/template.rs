@@ -2,11 +2,12 @@
 
 use super::jinja::{self, Value};
 use super::{Dense, Held, MOST_STEPS, Net};
-use crate::graph::{Count, Unary, UpdateRule};
+use crate::graph::rule::MOST_FIGURES;
+use crate::graph::{Count, Unary};
 use crate::kernel::activation::FUNCTIONS;
 use crate::kernel::reflect::{self, Binding};
 use crate::kernel::source::source;
-use crate::kernel::{PRELUDE, Part, part};
+use crate::kernel::{PRELUDE, Part, part, rule};
 use crate::{Error, Result};
 
 macro_rules! template {
@@ -37,12 +38,11 @@ impl Net {
     pub fn bindings(&self) -> Vec<Binding> {
         let mut parts = vec![self.template()];
         parts.extend(INCLUDED);
+        parts.push(rule::of_numbers(self.rule));
         let mut bindings = reflect::bindings(&parts);
         // The results lie in the memory, if there is one. Targets are declared for both of their types.
         bindings.retain(|binding| self.held == Held::Registers || binding.name != "results");
         bindings.dedup_by_key(|binding| binding.index);
-        let last_state = 6 + self.rule.states() as u32;
-        bindings.retain(|binding| !(last_state + 1..9).contains(&binding.index));
         bindings
     }
 
@@ -70,6 +70,7 @@ impl Net {
                 parts.push(part!("shared/words").source);
             }
         }
+        parts.extend([rule::of_numbers(self.rule).source, self.rule.row().formula.source]);
         parts.push(&text);
         Ok(reflect::announced(&parts))
     }
@@ -91,11 +92,7 @@ impl Net {
     }
 
     fn given_to_both(&self) -> Vec<(&'static str, Value)> {
-        let (rule, variant) = match self.rule {
-            UpdateRule::Sgd { .. } => ("sgd", false),
-            UpdateRule::Momentum { nesterov, .. } => ("momentum", nesterov),
-            UpdateRule::Adam { decoupled, .. } => ("adam", decoupled),
-        };
+        let figures: Vec<&str> = self.rule.figures().iter().map(|figure| figure.name).collect();
         let masks: Vec<usize> =
             (0..self.invocations.trailing_zeros()).map(|bit| 1 << bit).collect();
         vec![
@@ -106,8 +103,8 @@ impl Net {
             ("classes", self.loss.takes_classes().into()),
             ("loss", self.loss.name().into()),
             ("counts", self.counts.iter().map(|&c| count_name(c)).collect::<Vec<_>>().into()),
-            ("rule", rule.into()),
-            ("variant", variant.into()),
+            ("figures", figures.into()),
+            ("most_figures", MOST_FIGURES.into()),
             ("states", self.rule.states().into()),
             ("clip", self.clip.into()),
             ("masks", masks.into()),

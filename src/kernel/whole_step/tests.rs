@@ -153,7 +153,7 @@ fn the_kernel_is_what_minijinja_renders() {
     assert_eq!(kernels.len(), 6 * 6 * 2 * 3);
 }
 
-/// No branch of a template stands for whatever is left: a loss, count or rule without a branch of its own
+/// No branch of a template stands for whatever is left: a loss or count without a branch of its own
 /// does not render.
 #[test]
 fn what_has_no_formula_does_not_render() {
@@ -182,7 +182,6 @@ fn what_has_no_formula_does_not_render() {
         for (unknown, says) in [
             ("loss", "nothing is named this_loss_has_no_formula"),
             ("counts", "nothing is named this_count_has_no_formula"),
-            ("rule", "nothing is named this_rule_has_no_formula"),
         ] {
             assert_eq!(rendered(Some(unknown)), Err(says.into()), "{unknown} of {net:?}");
         }

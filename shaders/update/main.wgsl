@@ -1,0 +1,26 @@
+// Parts: shared/prelude, update/clip, update/guard, update/no_clip, update/rule_*, rule:*.
+//
+// Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
+// that the part made for the rule has, are count pieces of four elements of an arena.
+
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> values: array<Piece>;
+@group(0) @binding(3) var<storage, read> gradients: array<Piece>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
+    if (i >= dims.count || halted()) {
+        return;
+    }
+    let w = values[i];
+    let after = move_piece(i, w, clipped(gradients[i]));
+    if (!all(after.sound)) {
+        report(2u);
+    }
+    values[i] = select(w, after.w, after.sound);
+}

@@ -1,0 +1,228 @@
+//! Update rules: everything that wgrad knows of a rule stands here, and its formula in a file of its own,
+//! `shaders/update/rule_*.wgsl`, of which all kernels are made.
+
+use crate::Error;
+use crate::kernel::{Part, part};
+
+/// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update/`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum UpdateRule {
+    /// `w -= η·(g + λ·w)`.
+    Sgd {
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
+    /// `v = μ·v + g + λ·w`, then `w -= η·v`, or with Nesterov `w -= η·(g + λ·w + μ·v)`
+    /// (Sutskever et al., 2013, in the form PyTorch uses).
+    Momentum {
+        /// μ.
+        momentum: f32,
+        /// Look ahead along the velocity.
+        nesterov: bool,
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
+    /// Adam (Kingma and Ba, 2015); with `decoupled`, AdamW (Loshchilov and Hutter, 2019).
+    Adam {
+        /// β₁, decay of the mean of gradients.
+        beta1: f32,
+        /// β₂, decay of the mean of squared gradients.
+        beta2: f32,
+        /// ε, added to the bias-corrected root.
+        epsilon: f32,
+        /// λ.
+        weight_decay: f32,
+        /// Shrink weights directly (`w -= η·λ·w`) instead of through the gradient.
+        decoupled: bool,
+    },
+}
+use UpdateRule::{Adam, Momentum, Sgd};
+
+/// What a rule is, whatever its figures.
+pub(crate) struct Row {
+    pub name: &'static str,
+    /// What the optimizer keeps for each parameter, in the order in which the formula takes it.
+    pub states: &'static [&'static str],
+    /// Name and value of the constant of the formula that tells two forms of the rule apart.
+    pub switch: Option<(&'static str, bool)>,
+    /// β₁ and β₂ of means that start at zero, for which the step has corrections.
+    pub means: Option<[f32; 2]>,
+    /// Computes `moved`, see `kernel/rule.rs`.
+    pub formula: &'static Part,
+}
+
+/// A number that a rule is chosen by, under the name that the formula calls it.
+pub(crate) struct Figure {
+    pub name: &'static str,
+    pub value: f32,
+    pub range: Range,
+}
+
+pub(crate) enum Range {
+    /// From 0 to below 1.
+    Share,
+    Positive,
+    NotNegative,
+}
+use Range::{NotNegative, Positive, Share};
+
+/// Figures that a rule has, at most: so many have room in a whole-step kernel's records.
+pub(crate) const MOST_FIGURES: usize = 4;
+
+const MEAN_SQUARE: &str = "mean square of the gradients";
+
+impl UpdateRule {
+    /// All rules in all forms, with the usual figures.
+    pub const ALL: &'static [Self] = &[
+        Sgd { weight_decay: 0.0 },
+        Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.0 },
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false },
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: true },
+    ];
+
+    pub(crate) fn row(self) -> Row {
+        match self {
+            Sgd { .. } => Row {
+                name: "sgd",
+                states: &[],
+                switch: None,
+                means: None,
+                formula: part!("update/rule_sgd"),
+            },
+            Momentum { nesterov, .. } => Row {
+                name: if nesterov { "nesterov" } else { "momentum" },
+                states: &["velocity"],
+                switch: Some(("NESTEROV", nesterov)),
+                means: None,
+                formula: part!("update/rule_momentum"),
+            },
+            Adam { beta1, beta2, decoupled, .. } => Row {
+                name: if decoupled { "adamw" } else { "adam" },
+                states: &["mean of the gradients", MEAN_SQUARE],
+                switch: Some(("DECOUPLED", decoupled)),
+                means: Some([beta1, beta2]),
+                formula: part!("update/rule_adam"),
+            },
+        }
+    }
+
+    /// The figures that the formula is given.
+    pub(crate) fn figures(self) -> Vec<Figure> {
+        let figure = |name, value, range| Figure { name, value, range };
+        let decay = |value| figure("weight_decay", value, NotNegative);
+        match self {
+            Sgd { weight_decay } => vec![decay(weight_decay)],
+            Momentum { momentum, nesterov: _, weight_decay } => {
+                vec![figure("momentum", momentum, Share), decay(weight_decay)]
+            }
+            Adam { beta1, beta2, epsilon, weight_decay, decoupled: _ } => vec![
+                figure("beta1", beta1, Share),
+                figure("beta2", beta2, Share),
+                figure("epsilon", epsilon, Positive),
+                decay(weight_decay),
+            ],
+        }
+    }
+
+    /// The same rule with another λ.
+    pub fn with_weight_decay(mut self, decay: f32) -> Self {
+        match &mut self {
+            Sgd { weight_decay } | Momentum { weight_decay, .. } | Adam { weight_decay, .. } => {
+                *weight_decay = decay;
+            }
+        }
+        self
+    }
+
+    /// The rule of this name, with the usual figures.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rule| rule.name() == name)
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] naming the first figure that is out of its range.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        for Figure { name, value, range } in self.figures() {
+            let (fits, words) = match range {
+                Share => ((0.0..1.0).contains(&value), "at least 0 and below 1"),
+                Positive => (value > 0.0 && value.is_finite(), "positive and finite"),
+                NotNegative => (value >= 0.0 && value.is_finite(), "0 or more, and finite"),
+            };
+            if !fits {
+                return Err(Error::argument(&name.replace('_', " "), value, words));
+            }
+        }
+        Ok(())
+    }
+
+    /// Optimizer-state values kept per parameter.
+    pub fn states(self) -> usize {
+        self.state_names().len()
+    }
+
+    /// What these values are, in their order.
+    pub fn state_names(self) -> &'static [&'static str] {
+        self.row().states
+    }
+
+    /// Whether the optimizer state of this name is made of squares, so that it is never negative.
+    pub(crate) fn is_of_squares(state: &str) -> bool {
+        state == MEAN_SQUARE
+    }
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A new rule does not compile here before it has a place, which must be its own in the list of all.
+    #[test]
+    fn all_rules_are_listed() {
+        let place = |rule: &UpdateRule| match rule {
+            Sgd { .. } => 0,
+            Momentum { nesterov: false, .. } => 1,
+            Momentum { nesterov: true, .. } => 2,
+            Adam { decoupled: false, .. } => 3,
+            Adam { decoupled: true, .. } => 4,
+        };
+        let places: Vec<usize> = UpdateRule::ALL.iter().map(place).collect();
+        assert_eq!(places, (0..5).collect::<Vec<_>>());
+        let names: BTreeSet<&str> = UpdateRule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), UpdateRule::ALL.len());
+        assert_eq!(UpdateRule::from_name("nothing"), None);
+        for &rule in UpdateRule::ALL {
+            assert_eq!(UpdateRule::from_name(rule.name()), Some(rule));
+            assert!(rule.check().is_ok());
+            let decay = rule.with_weight_decay(-1.0).check().expect_err("a negative decay");
+            assert!(decay.to_string().contains("weight decay"), "{decay}");
+        }
+    }
+
+    /// Each figure and each state has its name, and the formula uses it.
+    #[test]
+    fn formulas_take_what_rules_have() {
+        for &rule in UpdateRule::ALL {
+            let (row, figures) = (rule.row(), rule.figures());
+            assert!(figures.len() <= MOST_FIGURES, "{}", row.name);
+            for figure in figures {
+                let used = row.formula.source.contains(&format!("rule.{}", figure.name));
+                assert!(used, "{} of {}", figure.name, row.name);
+            }
+            let takes = row.formula.source.matches(": Piece").count();
+            assert_eq!(takes, 2 + row.states.len(), "{}", row.name);
+            let uses = |(name, _)| row.formula.source.contains(name);
+            assert!(row.switch.is_none_or(uses), "{}", row.name);
+            let corrected = row.formula.source.contains("rule.correction");
+            assert_eq!(row.means.is_some(), corrected, "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The WGSL around an update rule's formula, made from its row in [`graph::rule`](crate::graph::UpdateRule).
+//!
+//! A formula is a function `moved(rule: Rule, w: Piece, g: Piece, …) -> Moved`: of a parameter, its gradient
+//! and its states, one argument each, it makes a new value, new states and whether they are sound. A `Piece` is
+//! a number, or four of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::Part;
+use crate::graph::UpdateRule;
+
+/// The number of the first state's binding; the others follow it.
+const FIRST_STATE: usize = 8;
+
+/// What `update/main.wgsl` and the formula need of a rule, for pieces of four.
+pub(super) fn of_pieces(rule: UpdateRule) -> &'static Part {
+    made("rule", rule, |states| {
+        let fields = lines(&rule.figures(), |figure| format!("    {}: f32,\n", figure.name));
+        let switch = rule.row().switch;
+        let switch =
+            switch.map_or(String::new(), |(name, _)| format!("override {name}: bool;\n\n"));
+        let figures = lines(&rule.figures(), |figure| format!(", dims.{}", figure.name));
+        let old = lines(states, |state| format!("    let {state}_before = {state}[i];\n"));
+        let given = lines(states, |state| format!(", {state}_before"));
+        let kept = lines(states, |state| {
+            format!("    {state}[i] = select({state}_before, after.{state}, after.sound);\n")
+        });
+        format!(
+            "alias Piece = vec4<f32>;\nalias Truths = vec4<bool>;\n\n\
+             struct Dims {{\n    count: u32,\n    loss_stride: u32,\n    loss_column: u32,\n{fields}}}\n\n\
+             @group(0) @binding(0) var<uniform> dims: Dims;\n\n{switch}\
+             // Moves the states of piece i.\n\
+             fn move_piece(i: u32, w: Piece, g: Piece) -> Moved {{\n\
+             \x20   let rule = Rule(step.learning_rate, step.correction1, step.correction2{figures});\n\
+             {old}    let after = moved(rule, w, g{given});\n{kept}    return after;\n}}\n"
+        )
+    })
+}
+
+/// What `whole_step/update.wgsl.jinja` and the formula need of a rule, for single numbers. The switch is a
+/// literal here; as a constant to be overridden it would have the whole module validated twice.
+pub(super) fn of_numbers(rule: UpdateRule) -> &'static Part {
+    made("rule_of_numbers", rule, |_| {
+        let switch = rule.row().switch;
+        let switch = switch.map_or(String::new(), |(name, on)| format!("const {name} = {on};\n\n"));
+        format!(
+            "alias Piece = f32;\nalias Truths = bool;\n\n{switch}\
+             fn finite(x: f32) -> bool {{\n    return is_finite(x);\n}}\n"
+        )
+    })
+}
+
+/// A part is made once in a process, and kept: there are not many. `around` is given the names of the states.
+fn made(kind: &str, rule: UpdateRule, around: impl FnOnce(&[String]) -> String) -> &'static Part {
+    static MADE: Mutex<BTreeMap<String, &'static Part>> = Mutex::new(BTreeMap::new());
+    let name = format!("{kind}:{}", rule.name());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(part) = made.get(&name) {
+        return part;
+    }
+    let states: Vec<String> = (1..=rule.states()).map(|number| format!("state{number}")).collect();
+    let figures = lines(&rule.figures(), |figure| format!("    {}: f32,\n", figure.name));
+    let fields = lines(&states, |state| format!("    {state}: Piece,\n"));
+    let bindings: String = (FIRST_STATE..)
+        .zip(&states)
+        .map(|(at, state)| {
+            format!("@group(0) @binding({at}) var<storage, read_write> {state}: array<Piece>;\n")
+        })
+        .collect();
+    let around = around(&states);
+    let source = format!(
+        "// A rule's figures and those of the step.\n\
+         struct Rule {{\n    learning_rate: f32,\n    correction1: f32,\n    correction2: f32,\n{figures}}}\n\n\
+         // What a rule makes of a parameter, and whether all of it is finite.\n\
+         struct Moved {{\n    w: Piece,\n{fields}    sound: Truths,\n}}\n\n{bindings}\n{around}"
+    );
+    let part = Part { name: name.clone().leak(), source: source.leak() };
+    made.entry(name).or_insert(Box::leak(Box::new(part)))
+}
+
+fn lines<T>(of: &[T], line: impl Fn(&T) -> String) -> String {
+    of.iter().map(line).collect()
+}
