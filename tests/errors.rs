@@ -330,6 +330,7 @@ fn hyperparameters_out_of_range_are_named() {
         (adam(0.9, 0.9, 0.0), "epsilon", "0"),
         (Optimizer::sgd(0.1).weight_decay(-1.5), "weight decay", "-1.5"),
         (Optimizer::adamw(0.1, f32::INFINITY), "weight decay", "inf"),
+        (Optimizer::rmsprop(0.1).weight_decay(-0.5), "weight decay", "-0.5"),
         (Optimizer::adam(0.1).clip_norm(-2.0), "clip_norm", "-2"),
         (Optimizer::adam(0.1).clip_norm(f32::NAN), "clip_norm", "NaN"),
         (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every", "0"),

@@ -20,6 +20,10 @@ fn adam(epsilon: f32, weight_decay: f32, decoupled: bool) -> UpdateRule {
     UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon, weight_decay, decoupled }
 }
 
+fn rmsprop(weight_decay: f32) -> UpdateRule {
+    UpdateRule::RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay }
+}
+
 /// Start and gradients of the file; all are `f32`s.
 struct Golden {
     start: Vec<f64>,
@@ -199,6 +203,7 @@ fn trajectories_of_the_reference() {
     let mut rules = vec![adam(1e-2, 0.0, false)];
     for decay in [0.0, 0.1] {
         rules.push(UpdateRule::Sgd { weight_decay: decay });
+        rules.push(rmsprop(decay));
         rules.extend([false, true].map(|nesterov| momentum(nesterov, decay)));
         rules.extend([false, true].map(|decoupled| adam(1e-8, decay, decoupled)));
     }
@@ -246,10 +251,32 @@ fn epsilon_is_added_to_the_corrected_root() {
     }
 }
 
+/// The rule from a start of 0 under gradients of 2, step by step, as its formula has it in closed form: `moves`
+/// is how far step n goes, counted from 1, in learning rates.
+fn follows_in_closed_form(rule: UpdateRule, moves: impl Fn(i32) -> f64) {
+    let gradients = vec![vec![2.0]; 6];
+    let mut descent = Descent::new(rule, None, &[0.0], &gradients, &[1]);
+    let mut expected = 0.0;
+    for (number, step) in (1..).zip(steps(rule, 0.125, gradients.len())) {
+        descent.executor.run_blocking(&[step]).unwrap();
+        expected -= 0.125 * moves(number);
+        let found = f64::from(descent.values()[0]);
+        assert!((found - expected).abs() < 1e-6 * expected.abs(), "{found}, not {expected}");
+    }
+}
+
+/// The mean square of equal gradients g after n steps is (1 - αⁿ)·g²; α is an f32.
+#[test]
+fn rmsprop_of_equal_gradients() {
+    let alpha = f64::from(0.99_f32);
+    follows_in_closed_form(rmsprop(0.0), |n| 1.0 / (1.0 - alpha.powi(n)).sqrt());
+}
+
 /// Zero gradients and zero states: nothing moves, nothing becomes NaN.
 #[test]
 fn zero_gradients_move_nothing() {
-    for rule in [SGD, momentum(true, 0.0), adam(1e-8, 0.0, false), adam(1e-8, 0.0, true)] {
+    for &rule in UpdateRule::ALL {
+        let rule = rule.with_weight_decay(0.0);
         for clip in [None, Some(1.0)] {
             let start = [0.5, -2.0, 1e-30, 0.0];
             let mut descent = Descent::new(rule, clip, &start, &vec![vec![0.0; 4]; 3], &[4]);

@@ -31,6 +31,10 @@ fn rules() -> Vec<UpdateRule> {
             }
         }
     }
+    // Last: the number of a rule is the seed of its numbers.
+    for (weight_decay, alpha, epsilon) in [(0.0, 0.99, 1e-8), (0.03, 0.5, 1e-3)] {
+        rules.push(UpdateRule::RmsProp { alpha, epsilon, weight_decay });
+    }
     rules
 }
 
@@ -364,6 +368,7 @@ fn a_gradient_that_is_not_finite_enters_no_parameter() {
     for rule in [
         UpdateRule::Sgd { weight_decay: 0.0 },
         UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        UpdateRule::RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 },
         ADAM,
     ] {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

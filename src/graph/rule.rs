@@ -36,8 +36,18 @@ pub enum UpdateRule {
         /// Shrink weights directly (`w -= η·λ·w`) instead of through the gradient.
         decoupled: bool,
     },
+    /// `d = g + λ·w`, `v = α·v + (1-α)·d²`, then `w -= η·d/(√v + ε)` (Hinton, lecture 6e, 2012, in the form
+    /// PyTorch uses).
+    RmsProp {
+        /// α, decay of the mean of squared gradients.
+        alpha: f32,
+        /// ε, added to the root.
+        epsilon: f32,
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
 }
-use UpdateRule::{Adam, Momentum, Sgd};
+use UpdateRule::{Adam, Momentum, RmsProp, Sgd};
 
 /// What a rule is, whatever its figures.
 pub(crate) struct Row {
@@ -80,6 +90,7 @@ impl UpdateRule {
         Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.0 },
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false },
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: true },
+        RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 },
     ];
 
     pub(crate) fn row(self) -> Row {
@@ -105,6 +116,13 @@ impl UpdateRule {
                 means: Some([beta1, beta2]),
                 formula: part!("update/rule_adam"),
             },
+            RmsProp { .. } => Row {
+                name: "rmsprop",
+                states: &[MEAN_SQUARE],
+                switch: None,
+                means: None,
+                formula: part!("update/rule_rmsprop"),
+            },
         }
     }
 
@@ -123,15 +141,21 @@ impl UpdateRule {
                 figure("epsilon", epsilon, Positive),
                 decay(weight_decay),
             ],
+            RmsProp { alpha, epsilon, weight_decay } => vec![
+                figure("alpha", alpha, Share),
+                figure("epsilon", epsilon, Positive),
+                decay(weight_decay),
+            ],
         }
     }
 
     /// The same rule with another λ.
     pub fn with_weight_decay(mut self, decay: f32) -> Self {
         match &mut self {
-            Sgd { weight_decay } | Momentum { weight_decay, .. } | Adam { weight_decay, .. } => {
-                *weight_decay = decay;
-            }
+            Sgd { weight_decay }
+            | Momentum { weight_decay, .. }
+            | Adam { weight_decay, .. }
+            | RmsProp { weight_decay, .. } => *weight_decay = decay,
         }
         self
     }
@@ -193,9 +217,10 @@ mod tests {
             Momentum { nesterov: true, .. } => 2,
             Adam { decoupled: false, .. } => 3,
             Adam { decoupled: true, .. } => 4,
+            RmsProp { .. } => 5,
         };
         let places: Vec<usize> = UpdateRule::ALL.iter().map(place).collect();
-        assert_eq!(places, (0..5).collect::<Vec<_>>());
+        assert_eq!(places, (0..6).collect::<Vec<_>>());
         let names: BTreeSet<&str> = UpdateRule::ALL.iter().map(|rule| rule.name()).collect();
         assert_eq!(names.len(), UpdateRule::ALL.len());
         assert_eq!(UpdateRule::from_name("nothing"), None);

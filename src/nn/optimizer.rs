@@ -56,6 +56,12 @@ impl Optimizer {
         Self::new(adam(weight_decay, true), learning_rate)
     }
 
+    /// RMSprop with α = 0.99, ε = 1e-8.
+    pub fn rmsprop(learning_rate: f32) -> Self {
+        let rule = UpdateRule::RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 };
+        Self::new(rule, learning_rate)
+    }
+
     /// Adds an L2 penalty λ to the rule (for AdamW: sets its decay).
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.rule = self.rule.with_weight_decay(decay);

@@ -10,9 +10,9 @@ use super::twin::{Value, ZERO};
 pub struct Trained {
     pub value: Vec<Num>,
     pub gradient: Vec<Num>,
-    /// Velocity (momentum) or mean of gradients (Adam). Zero before the first step.
+    /// The rule's first state. Zero before the first step.
     pub state1: Vec<Num>,
-    /// Mean of squared gradients (Adam). Zero before the first step.
+    /// Its second. Zero before the first step.
     pub state2: Vec<Num>,
 }
 
@@ -100,6 +100,12 @@ fn move_one(
             let mean = *state1 / Num::rounded(1.0 - power(beta1));
             let square = *state2 / Num::rounded(1.0 - power(beta2));
             w - rate * mean / (square.sqrt() + exact(epsilon))
+        }
+        UpdateRule::RmsProp { alpha, epsilon, weight_decay } => {
+            let d = g + exact(weight_decay) * w;
+            let rest = Num::rounded(1.0 - f64::from(alpha));
+            *state1 = exact(alpha) * *state1 + rest * d.squared();
+            w - rate * d / (state1.sqrt() + exact(epsilon))
         }
         other => panic!("the twin does not know {other:?}"),
     }

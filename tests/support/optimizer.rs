@@ -50,6 +50,11 @@ impl Reference {
                     let v_hat = *v / (1.0 - b2.powi(self.step));
                     *p -= self.rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
                 }
+                UpdateRule::RmsProp { alpha, epsilon, weight_decay } => {
+                    let (alpha, d) = (f64::from(alpha), g + f64::from(weight_decay) * *p);
+                    *v = alpha * *v + (1.0 - alpha) * d * d;
+                    *p -= self.rate * d / (v.sqrt() + f64::from(epsilon));
+                }
                 other => panic!("the reference does not know {other:?}"),
             }
         }

@@ -180,21 +180,10 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
 fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (factors, partials) = (tensors.f32([2]), tensors.f32([3, 2]));
     let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
-    let mut rules = vec![UpdateRule::Sgd { weight_decay: 0.1 }];
-    for flag in [false, true] {
-        rules.push(UpdateRule::Momentum { momentum: 0.9, nesterov: flag, weight_decay: 0.1 });
-        rules.push(UpdateRule::Adam {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.1,
-            decoupled: flag,
-        });
-    }
     let of_rule = |&rule: &UpdateRule| {
         [None, Some(factors)].map(|clip| update::update(rule, clip, 100, 0, loss))
     };
-    let mut launches: Vec<Launch> = rules.iter().flat_map(of_rule).collect();
+    let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     launches.push(update::norm_partials(0, 100, partials, 1, 2));
     launches.push(update::norm_clip(partials, 3, 1.0, factors));
     launches

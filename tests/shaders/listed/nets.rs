@@ -7,13 +7,6 @@ use super::LOSSES;
 
 /// Nets of one to four layers, whose widths do and do not divide by the invocations.
 pub fn whole_step_nets() -> Vec<Net> {
-    let rules = [
-        UpdateRule::Sgd { weight_decay: 0.0 },
-        UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
-        UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
-        adam(false),
-        adam(true),
-    ];
     let mut nets = Vec::new();
     for (number, invocations) in [4, 8, 16, 32, 64].into_iter().enumerate() {
         for subgroups in [false, true] {
@@ -49,7 +42,7 @@ pub fn whole_step_nets() -> Vec<Net> {
                     layers: layers.collect(),
                     loss,
                     counts,
-                    rule: rules[at % 5],
+                    rule: UpdateRule::ALL[at % UpdateRule::ALL.len()],
                     clip: at % 2 == 1,
                 };
                 for words in [false, true] {
@@ -62,8 +55,4 @@ pub fn whole_step_nets() -> Vec<Net> {
         }
     }
     nets
-}
-
-fn adam(decoupled: bool) -> UpdateRule {
-    UpdateRule::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0, decoupled }
 }
