@@ -12,7 +12,7 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Results, Step};
 use wgrad::graph::Tensor;
 use wgrad::nn::Sequential;
 use wgrad::plan::Plan;
-use wgrad::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
+use wgrad::train::{TrainingConfig, Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer};
 use wgrad::{AdapterChoice, Gpu, Result};
 
 pub trait BlockingGpu: Sized {
@@ -26,7 +26,7 @@ impl BlockingGpu for Gpu {
     }
 
     fn with_blocking(choice: &AdapterChoice) -> Result<Self> {
-        block_on(Gpu::with(choice))
+        block_on(Gpu::with_adapter(choice))
     }
 }
 
@@ -45,7 +45,7 @@ impl BlockingExecutor for Executor {
     }
 
     fn with_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
-        block_on(Executor::with(gpu, plan, options))
+        block_on(Executor::with_options(gpu, plan, options))
     }
 
     fn submit_blocking(&mut self, steps: &[Step]) -> Result<()> {
@@ -66,17 +66,17 @@ impl BlockingExecutor for Executor {
 }
 
 pub trait BlockingSequential {
-    fn compile_blocking(self, gpu: &Gpu, compile: Compile) -> Result<Model>;
+    fn compile_blocking(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model>;
 }
 
 impl BlockingSequential for Sequential {
-    fn compile_blocking(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
+    fn compile_blocking(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         block_on(self.compile(gpu, compile))
     }
 }
 
 pub trait BlockingModel {
-    fn fit_blocking(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History>;
+    fn fit_blocking(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
     fn evaluate_blocking(&self, data: &Dataset) -> Result<Evaluation>;
     fn predict_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
     fn predict_classes_blocking(&mut self, features: &[f32]) -> Result<Vec<u32>>;
@@ -91,7 +91,7 @@ pub trait BlockingModel {
 }
 
 impl BlockingModel for Model {
-    fn fit_blocking(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+    fn fit_blocking(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History> {
         block_on(self.fit(data, fit))
     }
 
