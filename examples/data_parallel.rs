@@ -22,7 +22,7 @@ use clap::Parser;
 use common::lanes::{LaneOptions, ScheduleName, Task, race};
 use common::{Options, Outcome, Report};
 use wgrad::lanes::Parallel;
-use wgrad::train::Fit;
+use wgrad::train::FitOptions;
 
 /// A small net over lanes that share the rows
 #[derive(Parser)]
@@ -52,7 +52,7 @@ fn run(args: &Args) -> Outcome {
     // Fit: 31 batches of 32 samples and one of the 8 that are left, epoch after epoch.
     let epochs = args.options.size(args.epochs, 10, 2);
     let epoch = |parallel: &mut Parallel| {
-        let history = parallel.fit_blocking(Fit::new(1).in_order())?;
+        let history = parallel.fit_blocking(FitOptions::new(1).in_order())?;
         Ok(history.last().map_or(f64::NAN, |log| log.loss))
     };
     let files = args.lanes.timeline.as_deref();

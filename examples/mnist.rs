@@ -77,11 +77,12 @@ fn run(args: &Args) -> Outcome {
     let steps = epochs * rows.div_ceil(args.batch.max(1));
     let optimizer =
         Optimizer::adam(args.rate).schedule(LearningRateSchedule::cosine(steps as u64, 0.0));
-    let how = Compile::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
+    let how = TrainingConfig::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(args.batch)?);
     let mut progress = Progress::new(epochs);
-    let fit = Fit::new(epochs).batch_size(args.batch).shuffle(args.seed).callback(&mut progress);
+    let fit =
+        FitOptions::new(epochs).batch_size(args.batch).shuffle(args.seed).callback(&mut progress);
     let history = model.fit_blocking(&train, fit)?;
     drop(progress);
 

@@ -59,14 +59,14 @@ fn run(args: &Args) -> Outcome {
     let steps = epochs * train.rows().div_ceil(BATCH);
     let optimizer =
         Optimizer::adamw(6e-3, 0.1).schedule(LearningRateSchedule::cosine(steps as u64, 0.0));
-    let how = Compile::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
+    let how = TrainingConfig::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(BATCH)?);
 
     let mut progress = Progress::new(epochs);
     let mut first = FirstStep { start: Instant::now(), seconds: None };
     let before = report.elapsed();
-    let fit = Fit::new(epochs).batch_size(BATCH).shuffle(args.seed);
+    let fit = FitOptions::new(epochs).batch_size(BATCH).shuffle(args.seed);
     let history = model.fit_blocking(&train, fit.callback(&mut progress).callback(&mut first))?;
     drop(progress);
 

@@ -115,12 +115,12 @@ fn run(args: &Args) -> Outcome {
         .dense(1);
     println!("{}", net.summary());
     let train_one = |model: Sequential| -> Outcome<(Model, History)> {
-        let how = Compile::new(Loss::MeanSquaredError, Optimizer::adam(3e-3));
+        let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(3e-3));
         let how = how.metric(Metric::RSquared);
         let mut model = model.seed(args.seed).compile_blocking(&gpu, how)?;
         let mut progress = Progress::new(epochs);
         let mut stopping = EarlyStopping::new("val_loss", 60);
-        let fit = Fit::new(epochs).shuffle(args.seed).validation(&validation);
+        let fit = FitOptions::new(epochs).shuffle(args.seed).validation(&validation);
         let fit = fit.callback(&mut progress).callback(&mut stopping);
         let history = model.fit_blocking(&train, fit)?;
         Ok((model, history))

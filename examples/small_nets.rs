@@ -104,7 +104,8 @@ fn run(args: &Args) -> Outcome {
             let mut times = Vec::new();
             let (mut steps, mut losses) = (0, Vec::new());
             for _ in 0..rounds + 1 {
-                let compile = Compile::new(case.loss, case.optimizer.clone()).kernels(kernels);
+                let compile =
+                    TrainingConfig::new(case.loss, case.optimizer.clone()).kernels(kernels);
                 let mut model = match case.net.clone().compile_blocking(&gpu, compile) {
                     Err(error) if kernels == Kernels::WholeStep => {
                         println!("  {kernels:?}: {error}");
@@ -113,7 +114,7 @@ fn run(args: &Args) -> Outcome {
                     model => model?,
                 };
                 let start = Instant::now();
-                let fit = Fit::new(epochs).batch_size(case.batch).in_order();
+                let fit = FitOptions::new(epochs).batch_size(case.batch).in_order();
                 let history = model.fit_blocking(&case.data, fit)?;
                 times.push(start.elapsed().as_secs_f64());
                 steps = model.steps();

@@ -63,7 +63,7 @@ fn run(args: &Args) -> Outcome {
     let batch = micro_batches * rows;
     let task = Task {
         model: model.seed(article::SEED),
-        compile: Compile::new(Loss::MeanSquaredError, Optimizer::adam(1e-3)),
+        compile: TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(1e-3)),
         data: article::samples(8 * batch)?.into(),
         options: ParallelOptions::new(batch, micro_batches, Schedule::Serial),
     };

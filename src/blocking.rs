@@ -14,7 +14,9 @@ use crate::graph::Tensor;
 use crate::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
 use crate::nn::Sequential;
 use crate::plan::{ArenaLayout, Plan};
-use crate::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
+use crate::train::{
+    Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig,
+};
 
 /// Within an `impl`: for each `twin: call(…) -> …;` a method that takes what the call takes and waits for it.
 macro_rules! blocking {
@@ -65,7 +67,7 @@ pub fn adapters_blocking() -> Vec<wgpu::AdapterInfo> {
 impl Gpu {
     blocking! {
         new_blocking: new() -> Result<Self>;
-        with_blocking: with(choice: &AdapterChoice) -> Result<Self>;
+        with_adapter_blocking: with_adapter(choice: &AdapterChoice) -> Result<Self>;
     }
 }
 
@@ -85,7 +87,7 @@ impl Timestamps {
 impl Executor {
     blocking! {
         new_blocking: new(gpu: &Gpu, plan: Plan) -> Result<Self>;
-        with_blocking: with(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
+        with_options_blocking: with_options(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
         submit_blocking: submit(&mut self, steps: &[Step]) -> Result<()>;
         results_blocking: results(&mut self) -> Result<Option<Results>>;
         results_ready_blocking: results_ready(&mut self) -> Result<Option<Results>>;
@@ -109,13 +111,13 @@ impl Parameters {
 
 impl Sequential {
     blocking! {
-        compile_blocking: compile(self, gpu: &Gpu, compile: Compile) -> Result<Model>;
+        compile_blocking: compile(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model>;
     }
 }
 
 impl Model {
     blocking! {
-        fit_blocking: fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History>;
+        fit_blocking: fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
         evaluate_blocking: evaluate(&self, data: &Dataset) -> Result<Evaluation>;
         predict_blocking: predict(&mut self, features: &[f32]) -> Result<Vec<f32>>;
         predict_classes_blocking: predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>>;
@@ -140,9 +142,9 @@ impl<D: Borrow<Dataset>> Trainer<D> {
 impl Parallel {
     blocking! {
         new_blocking: new(
-            model: Sequential, compile: Compile, data: impl Into<Arc<Dataset>>, options: ParallelOptions, lanes: &[Gpu]
+            model: Sequential, compile: TrainingConfig, data: impl Into<Arc<Dataset>>, options: ParallelOptions, lanes: &[Gpu]
         ) -> Result<Self>;
-        fit_blocking: fit(&mut self, fit: Fit<'_>) -> Result<History>;
+        fit_blocking: fit(&mut self, fit: FitOptions<'_>) -> Result<History>;
         relay_blocking: relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()>;
         set_state_blocking: set_state(&mut self, state: TrainingState) -> Result<()>;
         model_blocking: model(&self, gpu: &Gpu) -> Result<Model>;

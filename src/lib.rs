@@ -6,7 +6,7 @@
 //! a [device](Gpu). Nothing below calls upward: a layer knows the graph, not the device; the graph
 //! knows no WGSL; a kernel knows no layer.
 //!
-//! Start with [`nn::Sequential`] and [`train::Fit`]; go below to [`train::Trainer`] for a loop of
+//! Start with [`nn::Sequential`] and [`train::FitOptions`]; go below to [`train::Trainer`] for a loop of
 //! your own, or to [`graph`], [`plan`] and [`exec`] for a training step of your own.
 //!
 //! Every call that waits for the device is `async`; natively each has a twin that ends in

@@ -3,7 +3,7 @@
 pub use crate::data::{Dataset, Standardizer, Targets};
 pub use crate::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 pub use crate::train::{
-    BatchLog, Callback, Compile, EarlyStopping, EpochLog, Evaluation, Fit, History, KeepBest,
-    Model, Signal, TrainLog,
+    BatchLog, Callback, EarlyStopping, EpochLog, Evaluation, FitOptions, History, KeepBest, Model,
+    Signal, TrainLog, TrainingConfig,
 };
 pub use crate::{AdapterChoice, Error, Gpu};

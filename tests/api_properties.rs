@@ -253,7 +253,9 @@ fn no_call_panics() {
             for fuse in [true, false] {
                 let options =
                     PlanOptions { outputs: computed.clone(), fuse, ..PlanOptions::default() };
-                let Ok(plan) = Plan::with(&graph, &options, &Target::default()) else { continue };
+                let Ok(plan) = Plan::with_options(&graph, &options, &Target::default()) else {
+                    continue;
+                };
                 one_more(&planned);
                 prop_assert!(plan.to_string().contains("dispatches"));
                 let bytes = |t: &Tensor| graph.shape(*t).unwrap().bytes();

@@ -16,7 +16,7 @@ use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, UpdateRule};
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{Fit, Kernels};
+use wgrad::train::{FitOptions, Kernels};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
 
@@ -36,7 +36,7 @@ fn clipped(gradients: &[Vec<f32>], limit: f32, chunk: Option<u64>) -> Vec<f32> {
     graph.update(SGD, Some(limit), loss, &pairs).unwrap();
     let mut target = gpu().target();
     target.max_binding_bytes = chunk.unwrap_or(target.max_binding_bytes);
-    let plan = Plan::with(&graph, &PlanOptions::default(), &target).unwrap();
+    let plan = Plan::with_options(&graph, &PlanOptions::default(), &target).unwrap();
     let mut executor = Executor::new_blocking(&gpu(), plan).unwrap();
     executor.write(one, &[1.0]).unwrap();
     for (&x, values) in inputs.iter().zip(gradients) {
@@ -157,7 +157,7 @@ fn follows(
             let mut model = compile_on(kernels, gpu, net.clone(), loss, optimizer.clone());
             let start: Vec<Vec<f32>> = initial.iter().map(|(_, values)| values.clone()).collect();
             model.set_weights(&start).unwrap();
-            model.fit_blocking(data, Fit::new(epochs).batch_size(8).in_order()).unwrap();
+            model.fit_blocking(data, FitOptions::new(epochs).batch_size(8).in_order()).unwrap();
             common::training::weights(&model)
         };
         let found = run(&with);

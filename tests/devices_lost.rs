@@ -19,7 +19,7 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Optimizer, Sequential};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{Compile, Fit, Kernels, Model, Residency, Trainer};
+use wgrad::train::{FitOptions, Kernels, Model, Residency, Trainer, TrainingConfig};
 use wgrad::{Error, Gpu, Result};
 
 const RULE: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
@@ -40,8 +40,8 @@ fn data() -> Arc<Dataset> {
     Arc::new(Dataset::regression(features, 3, vec![0.5; 40], 1).unwrap())
 }
 
-fn compile() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.01)).kernels(Kernels::General)
+fn compile() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.01)).kernels(Kernels::General)
 }
 
 fn step() -> Step {
@@ -79,7 +79,7 @@ impl Scene {
         let gradients = graph.gradients(loss, &[w]).unwrap();
         graph.update(RULE, None, loss, &[(w, gradients[0])]).unwrap();
         let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-        let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+        let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
         let parameters = Parameters::new_blocking(&gpu, plan.arena(), Some(0)).unwrap();
         let snapshot = parameters.snapshot_blocking().unwrap();
         let (executor, model, trainer, parallel, timestamps) = Default::default();
@@ -155,10 +155,10 @@ type Call = fn(&mut Scene) -> Result<()>;
 /// Every public call that asks something of the device.
 const CALLS: &[(&str, Call)] = &[
     ("Executor::new", |s| Executor::new_blocking(&s.gpu, s.plan.clone()).map(drop)),
-    ("Executor::with", |s| {
+    ("Executor::with_options", |s| {
         let parameters = Some(s.parameters.clone());
         let options = ExecutorOptions { parameters, ..Default::default() };
-        Executor::with_blocking(&s.gpu, s.plan.clone(), options).map(drop)
+        Executor::with_options_blocking(&s.gpu, s.plan.clone(), options).map(drop)
     }),
     ("Executor::write", |s| {
         let x = s.x;
@@ -214,10 +214,10 @@ const CALLS: &[(&str, Call)] = &[
     }),
     ("Model::fit", |s| {
         let data = s.data.clone();
-        s.model().fit_blocking(&data, Fit::new(2).batch_size(7)).map(drop)
+        s.model().fit_blocking(&data, FitOptions::new(2).batch_size(7)).map(drop)
     }),
     ("Model::fit, streamed", |s| {
-        let fit = Fit::new(2).residency(Residency::Streamed).validation_split(0.3);
+        let fit = FitOptions::new(2).residency(Residency::Streamed).validation_split(0.3);
         let data = s.data.clone();
         s.model().fit_blocking(&data, fit).map(drop)
     }),

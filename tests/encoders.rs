@@ -16,7 +16,7 @@ fn descent() -> (Executor, Tensor) {
     let gradient = graph.gradients(loss, &[w]).unwrap()[0];
     graph.update(SGD, None, loss, &[(w, gradient)]).unwrap();
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu().target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu().target()).unwrap();
     let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     executor.write(t, &[1.0]).unwrap();
     (executor, w)

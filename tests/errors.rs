@@ -4,7 +4,7 @@
 use wgrad::data::{DataError, Dataset};
 use wgrad::graph::{Count, Graph, Layout, Loss, Reduction, Shape, Tensor, Unary, UpdateRule};
 use wgrad::nn::{LearningRateSchedule, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Model, Residency};
+use wgrad::train::{FitOptions, Model, Residency, TrainingConfig};
 use wgrad::{AdapterChoice, Error, Gpu};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
@@ -260,12 +260,12 @@ fn handles_of_another_graph_are_refused() {
     assert_eq!(g.tensors().len(), before, "what is refused leaves nothing behind");
 }
 
-fn compile(net: Sequential, compile: Compile) -> Result<Model, Error> {
+fn compile(net: Sequential, compile: TrainingConfig) -> Result<Model, Error> {
     net.compile_blocking(&noop(), compile)
 }
 
-fn mse() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1))
+fn mse() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1))
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn losses_metrics_and_outputs_must_agree() {
     let optimizer = || Optimizer::sgd(0.1);
     for loss in [Loss::SoftmaxCrossEntropy, Loss::SoftmaxCrossEntropyProbabilities] {
         let result =
-            compile(Sequential::new(3).dense(2).softmax(), Compile::new(loss, optimizer()));
+            compile(Sequential::new(3).dense(2).softmax(), TrainingConfig::new(loss, optimizer()));
         shape_error("softmax twice", result, &[loss.name(), "logits", "predict_probabilities"]);
     }
     let wrong = [
@@ -300,15 +300,18 @@ fn losses_metrics_and_outputs_must_agree() {
         (Metric::RSquared, Loss::SoftmaxCrossEntropyProbabilities),
     ];
     for (metric, loss) in wrong {
-        let result =
-            compile(Sequential::new(3).dense(2), Compile::new(loss, optimizer()).metric(metric));
+        let result = compile(
+            Sequential::new(3).dense(2),
+            TrainingConfig::new(loss, optimizer()).metric(metric),
+        );
         argument_error("a metric", result, &["metric", metric.name(), loss.name()]);
     }
-    let delta = Compile::new(Loss::Huber { delta: -1.0 }, optimizer());
+    let delta = TrainingConfig::new(Loss::Huber { delta: -1.0 }, optimizer());
     let model = compile(Sequential::new(1).dense(1), delta);
     // The loss is looked at when there is data, at the latest.
     let data = Dataset::regression(vec![1.0], 1, vec![1.0], 1).unwrap();
-    let result = model.and_then(|mut model| model.fit_blocking(&data, Fit::new(1)).map(drop));
+    let result =
+        model.and_then(|mut model| model.fit_blocking(&data, FitOptions::new(1)).map(drop));
     argument_error("δ", result, &["huber delta", "-1"]);
 }
 
@@ -346,8 +349,10 @@ fn hyperparameters_out_of_range_are_named() {
     ];
     for (optimizer, name, value) in wrong {
         let what = format!("{optimizer:?}");
-        let result =
-            compile(Sequential::new(3).dense(1), Compile::new(Loss::MeanSquaredError, optimizer));
+        let result = compile(
+            Sequential::new(3).dense(1),
+            TrainingConfig::new(Loss::MeanSquaredError, optimizer),
+        );
         argument_error(&what, result, &[name, &format!("is {value};")]);
     }
 }
@@ -360,12 +365,12 @@ fn data_that_does_not_fit_is_named() {
     };
     let classes = |n| Dataset::classification(vec![0.5; 12], 3, vec![0, 1, 0, 1], n).unwrap();
     let model = |loss| {
-        let compile = Compile::new(loss, Optimizer::sgd(0.1));
+        let compile = TrainingConfig::new(loss, Optimizer::sgd(0.1));
         Sequential::new(3).dense(2).compile_blocking(&gpu, compile).unwrap()
     };
     let mut values = model(Loss::MeanSquaredError);
     let mut labels = model(Loss::SoftmaxCrossEntropy);
-    let fit = || Fit::new(1);
+    let fit = || FitOptions::new(1);
     let result = values.fit_blocking(&data(5, 2), fit());
     shape_error("5 features for 3", result, &["5 features", "3"]);
     let result = values.fit_blocking(&data(3, 1), fit());
@@ -389,16 +394,16 @@ fn data_that_does_not_fit_is_named() {
 fn arguments_of_fit_are_named() {
     let data = Dataset::regression(vec![0.5; 12], 3, vec![0.5; 4], 1).unwrap();
     let mut model = compile(Sequential::new(3).dense(1), mse()).unwrap();
-    argument_error("no epochs", model.fit_blocking(&data, Fit::new(0)), &["epochs", "0"]);
-    let result = model.fit_blocking(&data, Fit::new(1).batch_size(0));
+    argument_error("no epochs", model.fit_blocking(&data, FitOptions::new(0)), &["epochs", "0"]);
+    let result = model.fit_blocking(&data, FitOptions::new(1).batch_size(0));
     argument_error("batches of 0", result, &["batch size", "0"]);
     for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
-        let result = model.fit_blocking(&data, Fit::new(1).validation_split(fraction));
+        let result = model.fit_blocking(&data, FitOptions::new(1).validation_split(fraction));
         argument_error("a split", result, &["validation split", &fraction.to_string()]);
     }
     // A fraction that leaves one side without rows.
     for fraction in [0.01, 0.99] {
-        let result = model.fit_blocking(&data, Fit::new(1).validation_split(fraction));
+        let result = model.fit_blocking(&data, FitOptions::new(1).validation_split(fraction));
         let error = says("a side without rows", result, &["4", "0"]);
         assert!(matches!(error, Error::Data(DataError::EmptySide { .. })), "{error:?}");
     }
@@ -461,12 +466,13 @@ fn data_sets_name_the_row_and_the_value() {
 #[test]
 fn adapters_that_are_not_there_are_named() {
     let choice = AdapterChoice::named("a GPU that nobody made");
-    let error = says("a name", Gpu::with_blocking(&choice), &["a GPU that nobody made", "found"]);
+    let error =
+        says("a name", Gpu::with_adapter_blocking(&choice), &["a GPU that nobody made", "found"]);
     assert!(matches!(error, Error::NoAdapter { .. }));
     let choice = AdapterChoice { index: Some(999), ..AdapterChoice::default() };
-    says("a position", Gpu::with_blocking(&choice), &["position 999"]);
+    says("a position", Gpu::with_adapter_blocking(&choice), &["position 999"]);
     let choice = AdapterChoice { backends: Some(wgpu::Backends::empty()), ..Default::default() };
-    says("no API at all", Gpu::with_blocking(&choice), &["none", "nstall"]);
+    says("no API at all", Gpu::with_adapter_blocking(&choice), &["none", "nstall"]);
 }
 
 /// Errors are values of one type that programs can pass on.
@@ -487,19 +493,19 @@ fn errors_can_be_passed_on() {
 /// probabilities, a callback that watches a misspelled figure, probabilities of a regression.
 #[test]
 fn quiet_mistakes_are_named() {
-    let bce = || Compile::new(Loss::BinaryCrossEntropy, Optimizer::sgd(0.1));
+    let bce = || TrainingConfig::new(Loss::BinaryCrossEntropy, Optimizer::sgd(0.1));
     shape_error("a sigmoid", compile(Sequential::new(2).dense(1).sigmoid(), bce()), &["sigmoid"]);
 
     let data =
         |targets: Vec<f32>, width| Dataset::regression(vec![0.5; 4], 2, targets, width).unwrap();
     let mut model = compile(Sequential::new(2).dense(1), bce()).unwrap();
-    let fit = |model: &mut Model, data: &Dataset| model.fit_blocking(data, Fit::new(1));
+    let fit = |model: &mut Model, data: &Dataset| model.fit_blocking(data, FitOptions::new(1));
     argument_error(
         "a target of 5",
         fit(&mut model, &data(vec![1.0, 5.0], 1)),
         &["row 1", "5", "0 to 1"],
     );
-    let rows = Compile::new(Loss::SoftmaxCrossEntropyProbabilities, Optimizer::sgd(0.1));
+    let rows = TrainingConfig::new(Loss::SoftmaxCrossEntropyProbabilities, Optimizer::sgd(0.1));
     let mut model = compile(Sequential::new(2).dense(2), rows).unwrap();
     let sums = data(vec![0.5, 0.5, 0.9, 0.9], 2);
     argument_error("a sum of 1.8", fit(&mut model, &sums), &["row 1", "1.8"]);
@@ -507,14 +513,16 @@ fn quiet_mistakes_are_named() {
     let mut model = compile(Sequential::new(2).dense(1), mse()).unwrap();
     let mut stop = wgrad::train::EarlyStopping::new("val_los", 3);
     let plain = data(vec![1.0, 2.0], 1);
-    let misspelled = model.fit_blocking(&plain, Fit::new(1).validation(&plain).callback(&mut stop));
+    let misspelled =
+        model.fit_blocking(&plain, FitOptions::new(1).validation(&plain).callback(&mut stop));
     argument_error("val_los", misspelled, &["val_los", "val_loss"]);
     let mut best = wgrad::train::KeepBest::new("val_loss");
-    let unvalidated = model.fit_blocking(&plain, Fit::new(1).callback(&mut best));
+    let unvalidated = model.fit_blocking(&plain, FitOptions::new(1).callback(&mut best));
     argument_error("val_loss without validation", unvalidated, &["val_loss"]);
     // A softmax over one output: its loss is 0, and nothing ever moves.
     for loss in [Loss::SoftmaxCrossEntropy, Loss::SoftmaxCrossEntropyProbabilities] {
-        let one = compile(Sequential::new(2).dense(1), Compile::new(loss, Optimizer::sgd(0.1)));
+        let one =
+            compile(Sequential::new(2).dense(1), TrainingConfig::new(loss, Optimizer::sgd(0.1)));
         shape_error("one output", one, &[loss.name(), "1 output", "BinaryCrossEntropy"]);
     }
     let probabilities = model.predict_probabilities_blocking(&[1.0, 2.0]);

@@ -9,7 +9,7 @@ fn executor(graph: &Graph, results: &[Tensor]) -> Executor {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
     let gpu = Gpu::from_device(&device, &queue);
     let options = PlanOptions { results: results.to_vec(), ..PlanOptions::default() };
-    let plan = Plan::with(graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(graph, &options, &gpu.target()).unwrap();
     Executor::new_blocking(&gpu, plan).unwrap()
 }
 

@@ -6,7 +6,9 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{Count, Graph, Loss, Tensor, UpdateRule};
 use wgrad::nn::{LearningRateSchedule, Metric, Optimizer, Sequential};
 use wgrad::plan::{ArenaLayout, Plan, PlanOptions, PlanScope};
-use wgrad::train::{Compile, EarlyStopping, Fit, History, KeepBest, Kernels, Model, Residency};
+use wgrad::train::{
+    EarlyStopping, FitOptions, History, KeepBest, Kernels, Model, Residency, TrainingConfig,
+};
 use wgrad::{Error, Gpu};
 
 /// What a text must hold: the thing, the value, the remedy.
@@ -31,15 +33,15 @@ fn noop() -> Gpu {
     Gpu::from_device(&device, &queue)
 }
 
-fn mse() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1))
+fn mse() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1))
 }
 
-fn compile(net: Sequential, how: Compile) -> Result<Model, Error> {
+fn compile(net: Sequential, how: TrainingConfig) -> Result<Model, Error> {
     net.compile_blocking(&noop(), how)
 }
 
-fn model(net: Sequential, how: Compile) -> Model {
+fn model(net: Sequential, how: TrainingConfig) -> Model {
     compile(net, how).unwrap()
 }
 
@@ -58,7 +60,7 @@ fn labels(classes: usize) -> Dataset {
 /// Data and model that do not fit: each call names itself.
 #[test]
 fn data_and_models() {
-    let cases: [(Sequential, Compile, Dataset, Told); 4] = [
+    let cases: [(Sequential, TrainingConfig, Dataset, Told); 4] = [
         (
             net(),
             mse(),
@@ -67,7 +69,7 @@ fn data_and_models() {
         ),
         (
             Sequential::new(2).dense(3),
-            Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1)),
+            TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1)),
             labels(2),
             Told("the data has 2 classes", "3 outputs", "give the last dense layer 2 units"),
         ),
@@ -92,14 +94,14 @@ fn data_and_models() {
             told(result, Told(thing, value, remedy));
         };
         told("evaluate", model.evaluate_blocking(&data).map(drop));
-        told("fit", model.fit_blocking(&data, Fit::new(1)).map(drop));
+        told("fit", model.fit_blocking(&data, FitOptions::new(1)).map(drop));
         told("trainer", model.trainer_blocking(&data, 1, Residency::Auto).map(drop));
     }
     let mut fitting = model(net(), mse());
     let wide = Dataset::regression(vec![0.5; 3], 3, vec![0.5], 1).unwrap();
-    let text = fitting.fit_blocking(&values(2), Fit::new(1).validation(&wide)).unwrap_err();
+    let text = fitting.fit_blocking(&values(2), FitOptions::new(1).validation(&wide)).unwrap_err();
     assert!(text.to_string().starts_with("validation: "), "{text}");
-    let how = Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1));
+    let how = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1));
     let values_for_classes = model(Sequential::new(2).dense(3), how).evaluate_blocking(&values(2));
     told(values_for_classes, Told("values", "softmax_cross_entropy", "Dataset::classification"));
 }
@@ -107,7 +109,7 @@ fn data_and_models() {
 /// What models are made of.
 #[test]
 fn models() {
-    let softmax = |loss| Compile::new(loss, Optimizer::sgd(0.1));
+    let softmax = |loss| TrainingConfig::new(loss, Optimizer::sgd(0.1));
     for (net, how, words) in [
         (
             Sequential::new(2).dense(1),
@@ -143,7 +145,7 @@ fn models() {
         (Optimizer::adam(0.1).clip_norm(f32::NAN), "clip_norm", "NaN"),
         (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every", "0"),
     ] {
-        let how = Compile::new(Loss::MeanSquaredError, optimizer);
+        let how = TrainingConfig::new(Loss::MeanSquaredError, optimizer);
         told(compile(net(), how), Told(name, value, "must be"));
     }
 }
@@ -163,28 +165,31 @@ fn calls_of_a_model() {
         model.predict_probabilities_blocking(&[1.0; 2]),
         Told("mean_squared_error", "no prob", "use `predict`"),
     );
-    let mut fit = |fit: Fit<'_>| model.fit_blocking(&data, fit);
-    told(fit(Fit::new(0)), Told("epochs", "0", "at least 1"));
-    told(fit(Fit::new(1).batch_size(0)), Told("batch size", "0", "at least 1"));
-    told(fit(Fit::new(1).validation_split(1.0)), Told("validation split", "1", "below 1"));
-    told(fit(Fit::new(1).validation_split(0.01)), Told("4 rows to train", "0 held out", "change"));
+    let mut fit = |fit: FitOptions<'_>| model.fit_blocking(&data, fit);
+    told(fit(FitOptions::new(0)), Told("epochs", "0", "at least 1"));
+    told(fit(FitOptions::new(1).batch_size(0)), Told("batch size", "0", "at least 1"));
+    told(fit(FitOptions::new(1).validation_split(1.0)), Told("validation split", "1", "below 1"));
+    told(
+        fit(FitOptions::new(1).validation_split(0.01)),
+        Told("4 rows to train", "0 held out", "change"),
+    );
     let mut keep = KeepBest::new("val_loss");
     told(
-        fit(Fit::new(1).callback(&mut keep)),
-        Told("a callback watches", "'val_loss'", "give `Fit` validation data"),
+        fit(FitOptions::new(1).callback(&mut keep)),
+        Told("a callback watches", "'val_loss'", "give `FitOptions` validation data"),
     );
     let mut keep = KeepBest::new("val_accuracy");
     told(
-        fit(Fit::new(1).callback(&mut keep)),
+        fit(FitOptions::new(1).callback(&mut keep)),
         Told("a callback watches", "'val_accuracy'", "`Metric::Accuracy`"),
     );
     let mut stop = EarlyStopping::new("los", 1);
     told(
-        fit(Fit::new(1).callback(&mut stop)),
+        fit(FitOptions::new(1).callback(&mut stop)),
         Told("a callback watches", "'los'", "one of this training's: loss"),
     );
     let mut stop = EarlyStopping::new("loss", 0);
-    told(fit(Fit::new(1).callback(&mut stop)), Told("patience", "0", "at least 1"));
+    told(fit(FitOptions::new(1).callback(&mut stop)), Told("patience", "0", "at least 1"));
     told(History::default().values("typo"), Told("figure", "'typo'", "one of loss, accuracy"));
     let mut trainer = model.trainer_blocking(&data, 2, Residency::Auto).unwrap();
     told(trainer.set_order(vec![0, 1]), Told("rows in the order", "2", "must be 4"));
@@ -208,7 +213,7 @@ fn executors() {
     let gpu = noop();
     let (graph, [x, labels, loss]) = classes();
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
     let executor = Executor::new_blocking(&gpu, plan).unwrap();
     told(executor.write(labels, &[0.0; 2]), Told("'labels'", "U32", "use `write_indices`"));
     told(executor.write_indices(x, &[0; 6]), Told("'x'", "F32", "use `write`"));
@@ -233,7 +238,7 @@ fn executors() {
     let parameters = Parameters::new_blocking(&gpu, &layout, None).unwrap();
     told(parameters.read_blocking(1), Told("parameter number", "1", "below 1"));
     let options = ExecutorOptions { parameters: Some(parameters), ..ExecutorOptions::default() };
-    let shared = pollster::block_on(Executor::with(&gpu, plan, options));
+    let shared = pollster::block_on(Executor::with_options(&gpu, plan, options));
     told(shared, Told("shared parameters", "'u' 3, the plan's 'w' 2×1", "the same layers"));
 
     let dw = graph.constant(1.0, [2, 1]).unwrap();
@@ -251,7 +256,7 @@ fn executors() {
     let layout = plan.arena().clone();
     let parameters = Some(Parameters::new_blocking(&gpu, &layout, Some(1)).unwrap());
     let options = ExecutorOptions { parameters, ..ExecutorOptions::default() };
-    let shared = pollster::block_on(Executor::with(&gpu, plan, options));
+    let shared = pollster::block_on(Executor::with_options(&gpu, plan, options));
     told(shared, Told("shared parameters", "room for 1", "Some(2)"));
 }
 
@@ -277,7 +282,7 @@ fn graphs() {
     told(graph.update(sgd, None, loss, &[]), Told("update", "no parameter", "list each"));
     let portion = |graph: &Graph, portion, results: Vec<Tensor>| {
         let options = PlanOptions { portion, results, ..PlanOptions::default() };
-        Plan::with(graph, &options, &noop().target())
+        Plan::with_options(graph, &options, &noop().target())
     };
     for part in [PlanScope::Gradients, PlanScope::Update] {
         let name = format!("{part:?}");
@@ -285,7 +290,7 @@ fn graphs() {
     }
     let plan = |graph: &Graph, results: Vec<Tensor>| {
         let options = PlanOptions { results, ..PlanOptions::default() };
-        Plan::with(graph, &options, &noop().target())
+        Plan::with_options(graph, &options, &noop().target())
     };
     told(plan(&graph, vec![x]), Told("'x'", "2×3", "outputs"));
     let v = graph.parameter("v", [1]).unwrap();

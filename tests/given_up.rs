@@ -17,7 +17,9 @@ use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::nn::{LearningRateSchedule, Loss, Optimizer};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{BatchLog, Callback, Fit, Kernels, Model, Residency, Signal, epoch_order};
+use wgrad::train::{
+    BatchLog, Callback, FitOptions, Kernels, Model, Residency, Signal, epoch_order,
+};
 
 /// Polls `future` so often at most, and drops it.
 fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
@@ -43,7 +45,7 @@ fn descent() -> (Executor, Tensor) {
     let gradients = graph.gradients(loss, &[w]).unwrap();
     graph.update(RULE, None, loss, &[(w, gradients[0])]).unwrap();
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu().target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu().target()).unwrap();
     let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     let values = |seed: usize| -> Vec<f32> {
         (0..512 * 64).map(|i| ((i * 7919 + seed) % 1013) as f32 / 506.5 - 1.0).collect()
@@ -164,8 +166,8 @@ fn adam() -> Optimizer {
     Optimizer::adam(0.01).schedule(LearningRateSchedule::cosine(60, 0.1).warm_up(5))
 }
 
-fn shuffled<'a>(epochs: usize) -> Fit<'a> {
-    Fit::new(epochs).batch_size(BATCH).shuffle(SEED)
+fn shuffled<'a>(epochs: usize) -> FitOptions<'a> {
+    FitOptions::new(epochs).batch_size(BATCH).shuffle(SEED)
 }
 
 /// The weights of a fresh model after `steps` steps of shuffled epochs, and then at the end of
@@ -261,7 +263,7 @@ fn a_halt_that_nobody_heard_of_is_no_progress() {
     let bad = Dataset::regression(features, width, values, 1).unwrap();
     for kernels in kinds() {
         let mut model = article(kernels, Optimizer::sgd(0.01));
-        let in_order = || Fit::new(1).batch_size(BATCH).in_order();
+        let in_order = || FitOptions::new(1).batch_size(BATCH).in_order();
         for polls in 1..=3 {
             drop(poll(model.fit(&bad, in_order()), polls));
             if model.steps() > 0 {
@@ -284,7 +286,7 @@ fn a_halt_that_nobody_heard_of_is_no_progress_of_a_trainer() {
     for kernels in kinds() {
         let mut model = article(kernels, Optimizer::sgd(0.01));
         for polls in 1..=3 {
-            drop(poll(model.fit(&bad, Fit::new(1).batch_size(BATCH).in_order()), polls));
+            drop(poll(model.fit(&bad, FitOptions::new(1).batch_size(BATCH).in_order()), polls));
             if model.steps() > 0 {
                 break;
             }
@@ -351,8 +353,8 @@ fn questions_can_be_given_up() {
     }
 }
 
-fn compile() -> wgrad::train::Compile {
-    wgrad::train::Compile::new(Loss::MeanSquaredError, adam())
+fn compile() -> wgrad::train::TrainingConfig {
+    wgrad::train::TrainingConfig::new(Loss::MeanSquaredError, adam())
 }
 
 proptest! {

@@ -99,7 +99,7 @@ fn calls() -> Vec<(&'static str, usize, Suited, Call)> {
         };
         "plan of results" 1 [loss loss] |g, a, _| {
             let options = PlanOptions { results: vec![a], ..PlanOptions::default() };
-            Plan::with(g, &options, &Target::default()).map(|_| Vec::new())
+            Plan::with_options(g, &options, &Target::default()).map(|_| Vec::new())
         };
     }
 }
@@ -251,7 +251,11 @@ fn executors_take_the_handles_of_their_plans_graph_alone() {
     };
     let with = |inputs: &[Tensor]| {
         let inputs = inputs.iter().map(|&t| (t, buffer())).collect();
-        Executor::with_blocking(&gpu, plan(), ExecutorOptions { inputs, ..Default::default() })
+        Executor::with_options_blocking(
+            &gpu,
+            plan(),
+            ExecutorOptions { inputs, ..Default::default() },
+        )
     };
     refuses("an input's buffer", with(&[own.x, other.x]));
     assert!(with(&[own.x]).is_ok());

@@ -5,7 +5,7 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Step};
 use wgrad::graph::{Graph, Loss, Tensor, UpdateRule};
 use wgrad::nn::{Optimizer, Sequential};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 use wgrad::{Error, Gpu};
 
 fn noop_device() -> (wgpu::Device, wgpu::Queue) {
@@ -63,7 +63,11 @@ fn net(units: usize) -> Net {
 impl Net {
     fn executor(&self, gpu: &Gpu, options: ExecutorOptions) -> Result<Executor, Error> {
         let results = PlanOptions { results: vec![self.loss], ..PlanOptions::default() };
-        Executor::with_blocking(gpu, Plan::with(&self.graph, &results, &gpu.target())?, options)
+        Executor::with_options_blocking(
+            gpu,
+            Plan::with_options(&self.graph, &results, &gpu.target())?,
+            options,
+        )
     }
 }
 
@@ -165,7 +169,7 @@ fn buffers_of_inputs_are_of_the_executors_device() {
 fn a_queue_is_its_devices() {
     for [(device, own), (_other, queue)] in [[noop_device(), noop_device()], siblings()] {
         let compile = |gpu: &Gpu| {
-            let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+            let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
             Sequential::new(3).dense(1).compile_blocking(gpu, how)
         };
         let mixed = Gpu::from_device(&device, &queue);

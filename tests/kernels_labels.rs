@@ -36,10 +36,10 @@ fn classified(logits: &[f32], labels: &[u32], fuse: bool) -> [Vec<f32>; 3] {
     let dz = graph.gradients(loss, &[z]).unwrap()[0];
     let outputs = [loss, right, dz];
     let options = PlanOptions { outputs: outputs.to_vec(), fuse, ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
     let inputs = vec![(t, lent(&gpu, labels))];
     let options = ExecutorOptions { inputs, ..ExecutorOptions::default() };
-    let mut executor = Executor::with_blocking(&gpu, plan, options).unwrap();
+    let mut executor = Executor::with_options_blocking(&gpu, plan, options).unwrap();
     executor.write(z, logits).unwrap();
     executor.run_blocking(&[Step::forward(0)]).unwrap();
     outputs.map(|tensor| executor.read_blocking(tensor).unwrap())
@@ -123,13 +123,13 @@ fn training_halts() {
         let gradient = graph.gradients(loss, &[w]).unwrap()[0];
         graph.update(SGD, None, loss, &[(w, gradient)]).unwrap();
         let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-        let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+        let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
         let rows_of = |at: u32| if order == Some(at) { 12 } else { at };
         let words: Vec<u32> = (0..12).map(rows_of).collect();
         let inputs: Vec<(Tensor, wgpu::Buffer)> =
             vec![(t, lent(&gpu, &labels)), (drawn, lent(&gpu, &words))];
         let options = ExecutorOptions { inputs, ..ExecutorOptions::default() };
-        let mut executor = Executor::with_blocking(&gpu, plan, options).unwrap();
+        let mut executor = Executor::with_options_blocking(&gpu, plan, options).unwrap();
         executor.write(x, &Random::new(3).many(rows * 2, |r| r.uniform(-1.0, 1.0))).unwrap();
         executor.write(w, &[0.1, -0.2, 0.3, 0.2, 0.0, -0.1]).unwrap();
         let step = |number: u64| Step::training(SGD, number, (number as u32 % 3) * 4, 0.1);

@@ -51,7 +51,7 @@ impl Built {
 
 fn of_target(target: &Target, graph: &Graph, outputs: &[Tensor]) -> Result<Plan, Error> {
     let options = PlanOptions { outputs: outputs.to_vec(), ..PlanOptions::default() };
-    Plan::with(graph, &options, target)
+    Plan::with_options(graph, &options, target)
 }
 
 impl Long {

@@ -338,7 +338,7 @@ fn results_of_every_step() {
                 fuse,
                 ..Default::default()
             };
-            let plan = Plan::with(&net.graph, &options, &gpu().target()).unwrap();
+            let plan = Plan::with_options(&net.graph, &options, &gpu().target()).unwrap();
             let mut executor = Executor::new_blocking(&gpu(), plan).unwrap();
             write(&executor, &net.values);
             let steps: Vec<Step> = starts.iter().map(|&start| step_from(start)).collect();

@@ -214,7 +214,7 @@ fn roomy() -> Target {
 
 fn plan(graph: &Graph, outputs: &[Tensor], target: &Target, fuse: bool) -> Result<Plan, Error> {
     let options = PlanOptions { outputs: outputs.to_vec(), fuse, ..PlanOptions::default() };
-    Plan::with(graph, &options, target)
+    Plan::with_options(graph, &options, target)
 }
 
 /// The tensor of this number.
@@ -243,7 +243,7 @@ fn clipped(elements: usize, target: &Target) -> Result<Plan, Error> {
     let rule = UpdateRule::Sgd { weight_decay: 0.0 };
     graph.update(rule, Some(1.0), loss, &[(w, gradient)])?;
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    Plan::with(&graph, &options, target)
+    Plan::with_options(&graph, &options, target)
 }
 
 /// Every loop in the WGSL of a launch is among those whose turns it says: a loop more, and this fails.

@@ -63,7 +63,7 @@ impl Training {
             .map(|(&parameter, &half)| (parameter, graph.scale(half, 2.0).unwrap()))
             .collect();
         graph.update(rule, clip, loss, &gradients).unwrap();
-        let plan = Plan::with(graph, &PlanOptions::default(), &self.target).unwrap();
+        let plan = Plan::with_options(graph, &PlanOptions::default(), &self.target).unwrap();
         let executor = Executor::new_blocking(&gpu(), plan).unwrap();
         write(&executor, &self.net.values);
         // No node reads the parameters, so the plan does not ask for them.

@@ -10,7 +10,7 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::timeline::{Activity, Span};
 use wgrad::lanes::{ParallelOptions, TrainingState, advise};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels};
+use wgrad::train::{FitOptions, Kernels, TrainingConfig};
 use wgrad::{Error, Gpu, Result};
 
 /// Rows of 6 features, and two numbers to learn of each.
@@ -28,12 +28,13 @@ fn net() -> Sequential {
     Sequential::new(6).dense(17).relu().dense(9).tanh().dense(2).seed(3)
 }
 
-fn sgd() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).metric(Metric::MeanAbsoluteError)
+fn sgd() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05))
+        .metric(Metric::MeanAbsoluteError)
 }
 
-fn adam() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
+fn adam() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
 }
 
 /// A run of `steps` steps: losses, and the state at the end.
@@ -57,7 +58,7 @@ fn schedules(most: usize) -> Vec<(Schedule, usize)> {
     all
 }
 
-fn equal_everywhere(compile: Compile, rows: usize, batch: usize, micro_batches: usize) {
+fn equal_everywhere(compile: TrainingConfig, rows: usize, batch: usize, micro_batches: usize) {
     let data = Arc::new(data(rows));
     let options = |schedule| ParallelOptions::new(batch, micro_batches, schedule);
     let task = || (net(), compile.clone(), &data);
@@ -137,7 +138,7 @@ fn one_micro_batch_is_what_fit_does() {
     // Lanes train with the general kernels.
     let compile = adam().kernels(Kernels::General);
     let mut model = net().compile_blocking(&gpu(), compile).unwrap();
-    let history = model.fit_blocking(&data, Fit::new(2).batch_size(32).in_order()).unwrap();
+    let history = model.fit_blocking(&data, FitOptions::new(2).batch_size(32).in_order()).unwrap();
     assert_eq!(bits(&losses), bits(&history.batch_losses));
     let weights: Vec<Vec<f32>> =
         model.weights_blocking().unwrap().into_iter().map(|(_, values)| values).collect();
@@ -170,11 +171,11 @@ fn several_micro_batches_are_one_batch() {
 fn metrics_are_those_of_fit() {
     let data = Arc::new(data(103));
     let mut model = net().compile_blocking(&gpu(), sgd()).unwrap();
-    let fitted = model.fit_blocking(&data, Fit::new(3).batch_size(25).shuffle(9)).unwrap();
+    let fitted = model.fit_blocking(&data, FitOptions::new(3).batch_size(25).shuffle(9)).unwrap();
     for (schedule, count) in [(Schedule::pipeline(), 2), (Schedule::data_parallel(), 3)] {
         let options = ParallelOptions::new(25, 5, schedule);
         let mut parallel = start((net(), sgd(), &data), options, &lanes(count)).unwrap();
-        let history = parallel.fit_blocking(Fit::new(3).shuffle(9)).unwrap();
+        let history = parallel.fit_blocking(FitOptions::new(3).shuffle(9)).unwrap();
         for name in ["loss", "mean_absolute_error"] {
             let (ours, theirs) = (history.values(name).unwrap(), fitted.values(name).unwrap());
             assert_eq!(ours.len(), 3);
@@ -188,7 +189,7 @@ fn metrics_are_those_of_fit() {
         let values: Vec<Vec<f32>> =
             back.weights_blocking().unwrap().into_iter().map(|(_, values)| values).collect();
         assert_eq!(values, parallel.state().values);
-        back.fit_blocking(&data, Fit::new(1).batch_size(25).shuffle(9)).unwrap();
+        back.fit_blocking(&data, FitOptions::new(1).batch_size(25).shuffle(9)).unwrap();
         assert_eq!(back.steps(), 20);
     }
 }
@@ -327,7 +328,7 @@ fn advice_tries_every_schedule() {
     let table = advice.to_string();
     assert!(table.contains("<- fastest") && table.contains("data-parallel"), "{table}");
     // What cannot be done says why, and the others are measured all the same.
-    let clipped = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.01).clip_norm(1.0));
+    let clipped = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.01).clip_norm(1.0));
     let advice = advise(&net(), &clipped, &data, &options, &lanes(2), 1).unwrap();
     let pipeline = &advice.trials[2];
     assert!(pipeline.outcome.as_ref().unwrap_err().to_string().contains("clipping"));
@@ -369,13 +370,13 @@ fn what_does_not_fit_says_so() {
 #[test]
 fn a_loss_that_is_not_finite_stops_every_lane() {
     let data = Arc::new(data(64));
-    let explodes = || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(1e20));
+    let explodes = || TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(1e20));
     for (schedule, count) in
         [(Schedule::Serial, 1), (Schedule::pipeline(), 2), (Schedule::data_parallel(), 3)]
     {
         let options = ParallelOptions::new(16, 4, schedule.clone());
         let mut parallel = start((net(), explodes(), &data), options, &lanes(count)).unwrap();
-        let error = parallel.fit_blocking(Fit::new(3).in_order()).unwrap_err();
+        let error = parallel.fit_blocking(FitOptions::new(3).in_order()).unwrap_err();
         let Error::NotFinite { step, epoch, loss: Some(loss) } = error else {
             panic!("{schedule:?}: {error}")
         };

@@ -7,7 +7,7 @@ use wgrad::data::digits;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{ParallelOptions, advise};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit};
+use wgrad::train::{FitOptions, TrainingConfig};
 use wgrad::{AdapterChoice, Gpu, adapters};
 
 /// A device on the best adapter of each of two drivers.
@@ -18,7 +18,7 @@ fn two_drivers() -> Vec<Gpu> {
     let other = other.unwrap_or_else(|| panic!("two drivers are needed; found only {all:#?}"));
     let device = |index| {
         let choice = AdapterChoice { index: Some(index), ..AdapterChoice::default() };
-        let gpu = Gpu::with_blocking(&choice).expect("a device");
+        let gpu = Gpu::with_adapter_blocking(&choice).expect("a device");
         eprintln!("lane on {}", gpu.describe());
         gpu
     };
@@ -32,12 +32,14 @@ fn lanes_on_two_drivers_learn_what_one_learns() {
     let (train, test) = digits().unwrap().dataset.split(0.2, 42).unwrap();
     let train = Arc::new(train);
     let net = || Sequential::new(64).dense(32).relu().dense(10).seed(1);
-    let how =
-        || Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(0.005)).metric(Metric::Accuracy);
+    let how = || {
+        TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(0.005))
+            .metric(Metric::Accuracy)
+    };
     let learn = |schedule, lanes: &[Gpu]| {
         let options = ParallelOptions::new(64, 8, schedule);
         let mut parallel = start((net(), how(), &train), options, lanes).unwrap();
-        parallel.fit_blocking(Fit::new(10).shuffle(3)).unwrap();
+        parallel.fit_blocking(FitOptions::new(10).shuffle(3)).unwrap();
         let model = pollster::block_on(parallel.model(&lanes[0])).unwrap();
         let accuracy = model.evaluate_blocking(&test).unwrap().metric(Metric::Accuracy).unwrap();
         (parallel.state().clone(), accuracy)

@@ -14,7 +14,7 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::exchange::{Exchange, LocalExchange, Message, Payload, RunId};
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 use wgrad::{Error, Gpu, Result};
 
 const STEPS: u64 = 12;
@@ -126,7 +126,7 @@ fn options(schedule: Schedule, exchange: Arc<Faulty>) -> ParallelOptions {
 
 fn of(options: ParallelOptions, lanes: &[Gpu]) -> Parallel {
     let net = Sequential::new(3).dense(11).relu().dense(7).tanh().dense(1).seed(5);
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.02));
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.02));
     start((net, how, &data()), options, lanes).unwrap()
 }
 

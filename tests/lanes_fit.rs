@@ -12,8 +12,8 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, History, KeepBest, Kernels, Model,
-    Residency, Signal, TrainLog,
+    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, History, KeepBest, Kernels, Model,
+    Residency, Signal, TrainLog, TrainingConfig,
 };
 use wgrad::{Error, Gpu};
 
@@ -23,10 +23,10 @@ fn net() -> Sequential {
     Sequential::new(10).dense(17).relu().dense(9).tanh().dense(1).seed(8)
 }
 
-fn compile() -> Compile {
+fn compile() -> TrainingConfig {
     let optimizer =
         Optimizer::adam(0.01).schedule(LearningRateSchedule::cosine(60, 0.1).warm_up(5));
-    Compile::new(Loss::MeanSquaredError, optimizer)
+    TrainingConfig::new(Loss::MeanSquaredError, optimizer)
         .metric(Metric::MeanAbsoluteError)
         .metric(Metric::RSquared)
         // Lanes train with these.
@@ -92,8 +92,8 @@ impl Callback for Diary {
 }
 
 /// Looks at `held_out` after each of some epochs.
-fn validated<'a>(epochs: usize, seed: u64, held_out: &'a Dataset) -> Fit<'a> {
-    Fit::new(epochs).batch_size(BATCH).shuffle(seed).validation(held_out)
+fn validated<'a>(epochs: usize, seed: u64, held_out: &'a Dataset) -> FitOptions<'a> {
+    FitOptions::new(epochs).batch_size(BATCH).shuffle(seed).validation(held_out)
 }
 
 /// Every schedule on some lanes.
@@ -107,7 +107,7 @@ fn schedules() -> Vec<(Schedule, usize)> {
 /// another's.
 #[test]
 fn the_same_fit_gives_the_same_everywhere() {
-    fn of(shuffles: bool, held_out: &Dataset) -> Fit<'_> {
+    fn of(shuffles: bool, held_out: &Dataset) -> FitOptions<'_> {
         let fit = validated(4, 7, held_out);
         if shuffles { fit } else { fit.in_order() }
     }
@@ -156,7 +156,7 @@ fn the_best_weights_are_put_back() {
         assert_eq!((timeless(history), lane_bits(&parallel), stopping.best()), best);
         // The lanes hold what the state says: they go on as a model does that is made of it.
         let mut model = parallel.model_blocking(&gpu()).unwrap();
-        let next = || Fit::new(1).batch_size(BATCH).shuffle(3);
+        let next = || FitOptions::new(1).batch_size(BATCH).shuffle(3);
         parallel.fit_blocking(next()).unwrap();
         model.fit_blocking(&data, next()).unwrap();
         assert_eq!(lane_bits(&parallel), bits(&model));
@@ -171,7 +171,7 @@ fn calls_of_fit_add_up() {
             let mut parallel = over_lanes(&data, options(4, schedule.clone()), &lanes(count));
             let mut losses = Vec::new();
             for &epochs in calls {
-                let history = parallel.fit_blocking(Fit::new(epochs).shuffle(5)).unwrap();
+                let history = parallel.fit_blocking(FitOptions::new(epochs).shuffle(5)).unwrap();
                 assert_eq!(history.epochs.len(), epochs);
                 let numbers: Vec<_> =
                     history.epochs.iter().map(|log| (log.epoch, log.epochs)).collect();
@@ -207,7 +207,8 @@ fn a_learning_rate_set_within_an_epoch_reaches_all_lanes() {
     for (schedule, count) in [(Schedule::data_parallel(), 2), (Schedule::pipeline(), 3)] {
         let mut parallel = of(schedule, count);
         let mut lowers = Lowers(3);
-        let history = parallel.fit_blocking(Fit::new(2).in_order().callback(&mut lowers)).unwrap();
+        let history =
+            parallel.fit_blocking(FitOptions::new(2).in_order().callback(&mut lowers)).unwrap();
         assert_eq!(history.last().unwrap().learning_rate, 1e-4);
         let steps = parallel.batches();
         let replay = |from: usize| {
@@ -224,7 +225,7 @@ fn a_learning_rate_set_within_an_epoch_reaches_all_lanes() {
         assert!(at.is_some());
         // It holds until it is set again, and a model takes it along.
         let mut model = parallel.model_blocking(&gpu()).unwrap();
-        let next = || Fit::new(1).batch_size(4).in_order();
+        let next = || FitOptions::new(1).batch_size(4).in_order();
         assert_eq!(parallel.fit_blocking(next()).unwrap().epochs[0].learning_rate, 1e-4);
         assert_eq!(model.fit_blocking(&data, next()).unwrap().epochs[0].learning_rate, 1e-4);
         assert!(parallel.set_learning_rate(f32::NAN).is_err());
@@ -237,23 +238,30 @@ fn what_lanes_cannot_do_is_refused() {
     let (data, held_out) = passing_by();
     let mut parallel = over_lanes(&data, options(4, Schedule::data_parallel()), &lanes(2));
     let mut watching = KeepBest::new("val_loss");
-    let refused: Vec<(Fit<'_>, &[&str])> = vec![
+    let refused: Vec<(FitOptions<'_>, &[&str])> = vec![
         (
-            Fit::new(1).batch_size(16),
-            &["batch size is 16; it must be 32", "`ParallelOptions::batch`", "`Fit::batch_size`"],
+            FitOptions::new(1).batch_size(16),
+            &[
+                "batch size is 16; it must be 32",
+                "`ParallelOptions::batch`",
+                "`FitOptions::batch_size`",
+            ],
         ),
-        (Fit::new(1).batch_size(0), &["batch size is 0; it must be 32"]),
-        (Fit::new(1).full_batch(), &["batch size is 200, all rows; it must be 32"]),
+        (FitOptions::new(1).batch_size(0), &["batch size is 0; it must be 32"]),
+        (FitOptions::new(1).full_batch(), &["batch size is 200, all rows; it must be 32"]),
         (
-            Fit::new(1).residency(Residency::Streamed),
+            FitOptions::new(1).residency(Residency::Streamed),
             &["residency is Streamed; it must be Auto", "`ParallelOptions::residency`"],
         ),
         (
-            Fit::new(1).validation_split(0.25),
-            &["validation split is 0.25", "`Dataset::split_at`", "`Fit::validation`"],
+            FitOptions::new(1).validation_split(0.25),
+            &["validation split is 0.25", "`Dataset::split_at`", "`FitOptions::validation`"],
         ),
-        (Fit::new(0), &["epochs is 0; it must be at least 1"]),
-        (Fit::new(1).callback(&mut watching), &["'val_loss'", "give `Fit` validation data"]),
+        (FitOptions::new(0), &["epochs is 0; it must be at least 1"]),
+        (
+            FitOptions::new(1).callback(&mut watching),
+            &["'val_loss'", "give `FitOptions` validation data"],
+        ),
     ];
     for (fit, parts) in refused {
         let error = parallel.fit_blocking(fit).unwrap_err().to_string();
@@ -263,20 +271,24 @@ fn what_lanes_cannot_do_is_refused() {
         assert_eq!(parallel.state().step, 0);
     }
     let wide = Dataset::regression(vec![0.5; 11], 11, vec![0.5], 1).unwrap();
-    let error = parallel.fit_blocking(Fit::new(1).validation(&wide)).unwrap_err().to_string();
+    let error =
+        parallel.fit_blocking(FitOptions::new(1).validation(&wide)).unwrap_err().to_string();
     assert!(error.contains("validation"), "{error}");
     for fit in [
-        Fit::new(1),
-        Fit::new(1).batch_size(BATCH).residency(Residency::Auto),
-        Fit::new(1).validation(&held_out),
+        FitOptions::new(1),
+        FitOptions::new(1).batch_size(BATCH).residency(Residency::Auto),
+        FitOptions::new(1).validation(&held_out),
     ] {
         assert_eq!(parallel.fit_blocking(fit).unwrap().epochs.len(), 1);
     }
     // A batch of more rows than there are is one of all.
     let whole = ParallelOptions::new(usize::MAX, 4, Schedule::Serial);
     let mut whole = over_lanes(&data, whole, &lanes(1));
-    for fit in [Fit::new(1).full_batch(), Fit::new(1).batch_size(200), Fit::new(1).batch_size(999)]
-    {
+    for fit in [
+        FitOptions::new(1).full_batch(),
+        FitOptions::new(1).batch_size(200),
+        FitOptions::new(1).batch_size(999),
+    ] {
         whole.fit_blocking(fit).unwrap();
     }
     assert_eq!(whole.state().step, 3);
@@ -297,7 +309,7 @@ fn signals_have_their_moment() {
     let mut parallel = over_lanes(&data, options(4, Schedule::data_parallel()), &lanes(2));
     for signal in [Signal::Remember, Signal::ShowWeights, Signal::LearningRate(-1.0)] {
         let (mut signals, mut best) = (Signals(signal), KeepBest::new("loss"));
-        let fit = Fit::new(3).callback(&mut best).callback(&mut signals);
+        let fit = FitOptions::new(3).callback(&mut best).callback(&mut signals);
         let error = parallel.fit_blocking(fit).unwrap_err();
         assert!(matches!(error, Error::Argument { .. }), "{error}");
         assert!(parallel.state().step >= 2);

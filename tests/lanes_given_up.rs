@@ -15,7 +15,7 @@ use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{BatchLog, Callback, Compile, Fit, Kernels, Signal, epoch_order};
+use wgrad::train::{BatchLog, Callback, FitOptions, Kernels, Signal, TrainingConfig, epoch_order};
 use wgrad::{Error, Gpu};
 
 const SEED: u64 = 11;
@@ -32,8 +32,8 @@ fn net() -> Sequential {
     Sequential::new(3).dense(11).relu().dense(7).tanh().dense(1).seed(5)
 }
 
-fn compile() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.02)).kernels(Kernels::General)
+fn compile() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.02)).kernels(Kernels::General)
 }
 
 fn options(micro_batches: usize, schedule: Schedule) -> ParallelOptions {
@@ -44,8 +44,8 @@ fn of(options: ParallelOptions, lanes: &[Gpu]) -> Parallel {
     start((net(), compile(), &data()), options, lanes).unwrap()
 }
 
-fn shuffled<'a>(epochs: usize) -> Fit<'a> {
-    Fit::new(epochs).shuffle(SEED)
+fn shuffled<'a>(epochs: usize) -> FitOptions<'a> {
+    FitOptions::new(epochs).shuffle(SEED)
 }
 
 /// The bits after each of so many steps that nothing disturbed.

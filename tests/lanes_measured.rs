@@ -12,7 +12,7 @@ use wgrad::lanes::timeline::{Activity, ClockSource, Span, Timeline};
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::plan::{AdapterClass, Barriers};
-use wgrad::train::{Compile, Residency};
+use wgrad::train::{Residency, TrainingConfig};
 
 const WIDTH: usize = 24;
 
@@ -28,7 +28,7 @@ fn net(layers: usize) -> Sequential {
 }
 
 fn training(layers: usize, rows: usize, options: ParallelOptions, lanes: &[Gpu]) -> Parallel {
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::adam(1e-3));
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(1e-3));
     start((net(layers), how, &data(rows)), options, lanes).unwrap()
 }
 

@@ -10,7 +10,7 @@ use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Kernels};
+use wgrad::train::{Kernels, TrainingConfig};
 use wgrad::{Error, Gpu, Result};
 
 fn data() -> Arc<Dataset> {
@@ -23,8 +23,8 @@ fn net() -> Sequential {
     Sequential::new(4).dense(8).relu().dense(1).seed(2)
 }
 
-fn adam() -> Compile {
-    Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
+fn adam() -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
 }
 
 fn of(options: ParallelOptions, lanes: &[Gpu]) -> Result<Parallel> {
@@ -270,8 +270,11 @@ fn a_model_gets_all_that_was_compiled() {
     // What `compile` refuses, lanes refuse.
     let delta = Loss::Huber { delta: f32::NAN };
     let options = ParallelOptions::new(8, 2, Schedule::Serial);
-    let refused =
-        start((net(), Compile::new(delta, Optimizer::sgd(0.1)), &data()), options, &lanes(1));
+    let refused = start(
+        (net(), TrainingConfig::new(delta, Optimizer::sgd(0.1)), &data()),
+        options,
+        &lanes(1),
+    );
     assert!(refused.is_err());
 }
 

@@ -11,7 +11,7 @@ use wgrad::data::Dataset;
 use wgrad::lanes::ParallelOptions;
 use wgrad::lanes::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 
 const NETS: u64 = 200;
 const STEPS: u64 = 3;
@@ -21,7 +21,7 @@ const THREADS: u64 = 2;
 /// A net, how it learns, data for it, and how that is cut.
 struct Case {
     model: Sequential,
-    compile: Compile,
+    compile: TrainingConfig,
     data: Arc<Dataset>,
     dense: usize,
     clips: bool,
@@ -72,7 +72,7 @@ fn case(random: &mut Random) -> Case {
     if clips {
         optimizer = optimizer.clip_norm(0.5);
     }
-    let mut compile = Compile::new(loss, optimizer);
+    let mut compile = TrainingConfig::new(loss, optimizer);
     if random.below(2) == 0 {
         compile = compile.metric(if classes { Metric::Accuracy } else { Metric::RSquared });
     }

@@ -7,7 +7,7 @@ use wgrad::Error;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 
 /// Reads a state, and checks that it took no more memory than it may: each list of nothing takes 8
 /// bytes in the file and 24 in memory, and so may the lists around it; an error's text is short.
@@ -130,7 +130,7 @@ fn limits_come_before_the_first_weights() {
         wgrad::data::Dataset::regression(vec![0.5; 60_000], 30_000, vec![0.0; 60_000], 30_000);
     let data = std::sync::Arc::new(data.unwrap());
     for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::adam(0.1));
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.1));
         let options = ParallelOptions::new(2, 1, schedule);
         let net = Sequential::new(30_000).dense(30_000);
         let (data, gpus) = (data.clone(), std::slice::from_ref(&gpu));

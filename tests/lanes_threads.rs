@@ -8,7 +8,7 @@ use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 use wgrad::{Error, Gpu};
 
 /// The standard library's name for the least bytes of a thread's stack.
@@ -40,7 +40,7 @@ fn noop() -> Gpu {
 fn parallel(schedule: Schedule, lanes: usize) -> Parallel {
     let data = Dataset::regression(vec![0.5; 16], 2, vec![0.25; 8], 1).unwrap();
     let net = Sequential::new(2).dense(3).relu().dense(1);
-    let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let gpus: Vec<Gpu> = (0..lanes).map(|_| noop()).collect();
     let options = ParallelOptions::new(4, 2, schedule);
     Parallel::new_blocking(net, compile, Arc::new(data), options, &gpus).unwrap()

@@ -16,7 +16,7 @@ use wgrad::kernel::needs::Needs;
 use wgrad::kernel::{Launch, reflect};
 use wgrad::nn::{Metric, Optimizer, Sequential};
 use wgrad::plan::{AdapterClass, Plan, PlanOptions, Target};
-use wgrad::train::{Compile, Fit, Kernels, Residency};
+use wgrad::train::{FitOptions, Kernels, Residency, TrainingConfig};
 use wgrad::{Error, Gpu, Result};
 
 /// A device of the adapter that the tests run on.
@@ -47,8 +47,8 @@ fn net() -> Sequential {
     Sequential::new(5).dense(12).relu().dense(8).tanh().dense(3).seed(3)
 }
 
-fn general(optimizer: Optimizer) -> Compile {
-    let compile = Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::General);
+fn general(optimizer: Optimizer) -> TrainingConfig {
+    let compile = TrainingConfig::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::General);
     compile.metric(Metric::MeanAbsoluteError)
 }
 
@@ -56,7 +56,7 @@ fn general(optimizer: Optimizer) -> Compile {
 fn trained(gpu: &Gpu, optimizer: Optimizer) -> Result<Vec<u32>> {
     let data = data(50, 5, 3);
     let mut model = net().compile_blocking(gpu, general(optimizer))?;
-    let history = model.fit_blocking(&data, Fit::new(2).batch_size(16))?;
+    let history = model.fit_blocking(&data, FitOptions::new(2).batch_size(16))?;
     let mut all = history.batch_losses.clone();
     all.extend(model.predict_blocking(data.features())?);
     all.push(model.evaluate_blocking(&data)?.loss as f32);
@@ -77,7 +77,7 @@ fn what_a_downlevel_device_can_do_it_does() {
     assert!(what.contains("adam") && *unit == "storage buffers", "{error}");
     assert!(limit.contains("maxStorageBuffersPerShaderStage"), "{error}");
     // A kernel that holds a whole training takes more: the general ones do without asking.
-    let compile = Compile::new(Loss::MeanSquaredError, sgd());
+    let compile = TrainingConfig::new(Loss::MeanSquaredError, sgd());
     let model = net().compile_blocking(&small, compile.clone()).unwrap();
     assert!(model.kernels(16).unwrap().starts_with("general"), "{:?}", model.kernels(16));
     let compile = compile.kernels(Kernels::WholeStep);
@@ -238,7 +238,7 @@ fn launches() -> Vec<Launch> {
         let target = Target { class, words, subgroup, ..Target::default() };
         for (graph, outputs) in graphs(300) {
             let options = PlanOptions { fuse, outputs, ..PlanOptions::default() };
-            let plan = Plan::with(&graph, &options, &target).unwrap();
+            let plan = Plan::with_options(&graph, &options, &target).unwrap();
             launches.extend(plan.dispatches().iter().map(|d| d.launch.clone()));
         }
     }
@@ -356,7 +356,7 @@ fn kernels_of_too_many_invocations_are_a_limit() {
         for (number, (graph, outputs)) in all.iter().enumerate() {
             let name = format!("graph {number}, fused: {fuse}, {tiling:?}");
             let options = PlanOptions { fuse, outputs: outputs.clone(), ..PlanOptions::default() };
-            let plan = Plan::with(graph, &options, &on(Target::default())).unwrap();
+            let plan = Plan::with_options(graph, &options, &on(Target::default())).unwrap();
             let too_large = plan.dispatches().iter().map(|d| &d.launch).filter(|l| is_large(l));
             let too_large: Vec<&str> = too_large.map(file).collect();
             met.extend(too_large.iter().copied());
@@ -364,7 +364,7 @@ fn kernels_of_too_many_invocations_are_a_limit() {
                 Ok(()) => assert!(too_large.is_empty(), "{name}: {too_large:?} ran"),
                 Err(error) => refused(&name, error),
             }
-            match Plan::with(graph, &options, &on(gpu.target())) {
+            match Plan::with_options(graph, &options, &on(gpu.target())) {
                 Ok(plan) => {
                     assert!(!plan.dispatches().iter().any(|d| is_large(&d.launch)), "{name}");
                     Executor::new_blocking(&gpu, plan).map(drop).unwrap();
@@ -383,7 +383,7 @@ fn streaming_is_limited_alike() {
     let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: 2, ..Default::default() };
     let data = data(50, 5, 3);
     let mut model = net().compile_blocking(&noop(limits), general(Optimizer::sgd(0.1))).unwrap();
-    let fit = Fit::new(1).residency(Residency::Streamed);
+    let fit = FitOptions::new(1).residency(Residency::Streamed);
     let error = model.fit_blocking(&data, fit).expect_err("two storage buffers");
     assert!(matches!(error, Error::Limit { .. }), "{error:?}");
 }

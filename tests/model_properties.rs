@@ -9,8 +9,8 @@ use wgrad::data::Dataset;
 use wgrad::graph::{Shape, Unary, UpdateRule};
 use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, KeepBest, Kernels, Model, Residency,
-    Signal, epoch_order,
+    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Residency,
+    Signal, TrainingConfig, epoch_order,
 };
 use wgrad::{Error, Gpu, Result};
 
@@ -127,7 +127,7 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
     })
 }
 
-fn compile() -> impl Strategy<Value = Compile> {
+fn compile() -> impl Strategy<Value = TrainingConfig> {
     let loss = prop_oneof![
         6 => Just(Loss::MeanSquaredError),
         1 => rate().prop_map(|delta| Loss::Huber { delta }),
@@ -146,7 +146,7 @@ fn compile() -> impl Strategy<Value = Compile> {
         1 => Just(Kernels::WholeStepInMemory),
     ];
     (loss, optimizer(), metric, kernels).prop_map(|(loss, optimizer, metric, kernels)| {
-        let compile = Compile::new(loss, optimizer).kernels(kernels);
+        let compile = TrainingConfig::new(loss, optimizer).kernels(kernels);
         metric.map_or(compile.clone(), |metric| compile.metric(metric))
     })
 }
@@ -228,7 +228,7 @@ fn data(model: &Sequential, classes: bool, rows: usize) -> Result<Dataset> {
 fn fit(model: &mut Model, data: &Dataset, how: &Training) -> Result<()> {
     let mut patience = Patience(20);
     let (mut stopping, mut keep);
-    let mut fit = Fit::new(how.epochs).residency(how.residency).callback(&mut patience);
+    let mut fit = FitOptions::new(how.epochs).residency(how.residency).callback(&mut patience);
     fit = match how.batch {
         Some(rows) => fit.batch_size(rows),
         None => fit.full_batch(),
@@ -355,7 +355,7 @@ fn no_number_is_too_large() {
 #[test]
 fn too_wide_is_named() {
     let gpu = NOOP.with(|gpu| *gpu);
-    let compile = || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let compile = || TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let million = 1 << 20;
     for (net, parts) in [
         (

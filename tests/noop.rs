@@ -6,7 +6,7 @@ use proptest::prelude::RngCore;
 use wgrad::exec::{Executor, MAX_STEPS, Step};
 use wgrad::nn::{Metric, Optimizer, Sequential};
 use wgrad::plan::{AdapterClass, Plan, PlanOptions, Target};
-use wgrad::train::{Compile, Fit, Residency};
+use wgrad::train::{FitOptions, Residency, TrainingConfig};
 use wgrad::{Counters, Error};
 
 #[test]
@@ -58,7 +58,7 @@ fn steps_create_nothing() {
     let gpu = noop();
     let (graph, _, x, loss) = descent(100);
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
     let dispatches = plan.dispatches().len() as u64;
     let (building, mut executor) = counted(&gpu, || Executor::new_blocking(&gpu, plan).unwrap());
     assert_eq!(building.bind_groups, dispatches);
@@ -95,7 +95,7 @@ fn fit_submits_an_epoch_at_once() {
         let gpu = noop();
         let mut model = article(&gpu);
         let (counters, history) = counted(&gpu, || {
-            model.fit_blocking(&data, Fit::new(epochs).batch_size(32).in_order()).unwrap()
+            model.fit_blocking(&data, FitOptions::new(epochs).batch_size(32).in_order()).unwrap()
         });
         assert_eq!(history.batch_losses, vec![0.0; 32 * epochs]);
         assert_eq!(model.steps(), 32 * epochs as u64);
@@ -115,11 +115,11 @@ fn fit_submits_an_epoch_at_once() {
 #[test]
 fn what_an_epoch_uploads() {
     let data = article_data();
-    let uploaded = |fit: fn(Fit<'static>) -> Fit<'static>| {
+    let uploaded = |fit: fn(FitOptions<'static>) -> FitOptions<'static>| {
         let run = |epochs: usize| {
             let gpu = noop();
             let mut model = article(&gpu);
-            let fit = fit(Fit::new(epochs).batch_size(32));
+            let fit = fit(FitOptions::new(epochs).batch_size(32));
             counted(&gpu, || model.fit_blocking(&data, fit).unwrap()).0.bytes_uploaded
         };
         run(3) - run(2)
@@ -139,9 +139,9 @@ fn metrics_cost_a_dispatch_and_four_bytes() {
     let (gpu, data) = (noop(), article_data());
     let net = || Sequential::new(10).dense(64).relu().dense(1);
     let compile = || general(Optimizer::sgd(0.05));
-    let run = |compile: Compile| {
+    let run = |compile: TrainingConfig| {
         let mut model = net().compile_blocking(&gpu, compile).unwrap();
-        let fit = || Fit::new(1).batch_size(250).in_order();
+        let fit = || FitOptions::new(1).batch_size(250).in_order();
         counted(&gpu, || model.fit_blocking(&data, fit()).unwrap()).0
     };
     let (plain, measured) = (run(compile()), run(compile().metric(Metric::RSquared)));
@@ -156,7 +156,7 @@ fn submissions_do_not_wait_while_there_is_room() {
     let gpu = noop();
     let (graph, _, _, loss) = descent(8);
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
     let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
     let (submitting, ()) = counted(&gpu, || {
         for step in 0..4 {
@@ -180,7 +180,7 @@ fn too_many_steps_or_untaken_results_are_refused() {
     let gpu = noop();
     let (graph, _, _, loss) = descent(8);
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu.target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
     let mut executor = Executor::new_blocking(&gpu, plan).unwrap();
     for steps in [0, MAX_STEPS + 1] {
         let error =

@@ -8,7 +8,7 @@ use wgrad::data::Dataset;
 use wgrad::graph::Graph;
 use wgrad::nn::{Optimizer, Sequential};
 use wgrad::plan::{Plan, Target};
-use wgrad::train::{Fit, Residency};
+use wgrad::train::{FitOptions, Residency};
 
 #[test]
 fn tensors_over_the_binding_limit_are_refused() {
@@ -58,7 +58,7 @@ fn parameters_over_a_binding_lie_in_chunks() {
             let next = layout.entries.get(number + 1);
             assert!(next.is_none_or(|n| n.chunk > entry.chunk || n.offset >= end), "no overlap");
         }
-        let fit = Fit::new(1).full_batch();
+        let fit = FitOptions::new(1).full_batch();
         let counters = counted(&gpu, || model.fit_blocking(&data, fit).unwrap()).0;
         (chunks, counters.dispatches)
     };
@@ -76,7 +76,7 @@ fn data_over_the_limit_is_streamed_or_refused() {
     let net = || Sequential::new(4).dense(4).dense(1);
     let compile = || general(Optimizer::sgd(0.1));
     let mut model = net().compile_blocking(&gpu, compile()).unwrap();
-    let fit = |residency| Fit::new(1).batch_size(50).residency(residency);
+    let fit = |residency| FitOptions::new(1).batch_size(50).residency(residency);
     let error = model.fit_blocking(&data, fit(Residency::Resident)).expect_err("80,000 bytes");
     let Error::Limit { what, needed: 80_000, allowed: 65_536, .. } = &error else {
         panic!("{error:?}")
@@ -87,7 +87,7 @@ fn data_over_the_limit_is_streamed_or_refused() {
         assert_eq!(history.batch_losses.len(), 100);
     }
     // A single batch that is too large cannot be streamed either.
-    let error = model.fit_blocking(&data, Fit::new(1).full_batch()).expect_err("a batch");
+    let error = model.fit_blocking(&data, FitOptions::new(1).full_batch()).expect_err("a batch");
     assert!(matches!(error, Error::Limit { .. }), "{error:?}");
     // A failed call leaves the model as it was.
     assert_eq!(model.steps(), 200);
@@ -102,7 +102,7 @@ fn blocks_are_as_large_as_the_widest_layer_allows() {
     let mut model = net.compile_blocking(&gpu, general(Optimizer::sgd(0.05))).unwrap();
     let rows = 3000;
     let data = Dataset::regression(vec![0.5; rows * 4], 4, vec![0.5; rows], 1).unwrap();
-    let history = model.fit_blocking(&data, Fit::new(1).validation_split(0.5)).unwrap();
+    let history = model.fit_blocking(&data, FitOptions::new(1).validation_split(0.5)).unwrap();
     assert_eq!(history.last().unwrap().validation.as_ref().unwrap().rows, 1500);
     let (counters, evaluation) = counted(&gpu, || model.evaluate_blocking(&data).unwrap());
     assert_eq!(evaluation.rows, rows);
@@ -130,7 +130,7 @@ fn blocks_fit_smaller_devices() {
             Err(error) => panic!("{said}: {error}"),
         };
         for residency in [Residency::Auto, Residency::Streamed] {
-            let fit = Fit::new(1).batch_size(1 + rows / 100).residency(residency);
+            let fit = FitOptions::new(1).batch_size(1 + rows / 100).residency(residency);
             match model.fit_blocking(&data, fit.validation(&data)) {
                 Ok(_) | Err(Error::Limit { .. }) => {}
                 Err(error) => panic!("{said}: {error}"),

@@ -8,7 +8,7 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{DType, Graph, Loss, Reduction};
 use wgrad::nn::{Optimizer, Sequential};
 use wgrad::plan::{Barriers, Plan, PlanOptions, Target};
-use wgrad::train::{Compile, Residency};
+use wgrad::train::{Residency, TrainingConfig};
 
 /// A plan prints as a table. Where a change of the plan is meant, the file is to be replaced by what
 /// the failure prints.
@@ -37,7 +37,7 @@ fn the_plan_prints_as_a_table() {
 #[test]
 fn the_plan_says_why() {
     let (gpu, data) = (noop().busy(16), article_data());
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
     let net = Sequential::new(10).dense(64).relu().dense(1);
     let mut model = pollster::block_on(net.compile(&gpu, how)).unwrap();
     let trainer = pollster::block_on(model.trainer(&data, 1000, Residency::Resident)).unwrap();
@@ -65,7 +65,7 @@ fn memory_is_reused() {
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
         graph.update(SGD, None, loss, &pairs).unwrap();
         let options = PlanOptions { results: vec![loss], reuse_memory, ..PlanOptions::default() };
-        let plan = Plan::with(&graph, &options, &Target::default()).unwrap();
+        let plan = Plan::with_options(&graph, &options, &Target::default()).unwrap();
         (plan.memory().bytes(), plan.memory().bytes_without_reuse, plan.memory().slots.len())
     };
     let deep = [64; 8];
@@ -116,7 +116,7 @@ fn executors_refuse_what_does_not_fit_the_plan() {
     // Parameters of another model, or without room for the optimizer.
     let with = |parameters: Option<Parameters>, inputs| {
         let options = ExecutorOptions { parameters, inputs };
-        pollster::block_on(Executor::with(&gpu, plan(), options))
+        pollster::block_on(Executor::with_options(&gpu, plan(), options))
     };
     let (other, ..) = descent(17);
     let other = Plan::new(&other, &[], &gpu.target()).unwrap();
@@ -165,7 +165,8 @@ fn plans_refuse_what_they_cannot_do() {
     assert!(error.to_string().contains("not of this graph"), "{error}");
     for result in [x, graph.nodes()[0].output] {
         let options = PlanOptions { results: vec![result], ..PlanOptions::default() };
-        let error = Plan::with(&graph, &options, &Target::default()).expect_err("no scalar");
+        let error =
+            Plan::with_options(&graph, &options, &Target::default()).expect_err("no scalar");
         assert!(error.to_string().contains("scalar"), "{error}");
     }
     // A parameter that the update forgot.
@@ -188,7 +189,7 @@ fn barriers_of_a_six_layer_net() {
     let gpu = noop();
     let net = (0..6).fold(Sequential::new(16), |net, _| net.dense(16).relu());
     let data = Dataset::regression(vec![0.5; 32 * 16], 16, vec![0.5; 32 * 16], 16).unwrap();
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
     let mut model = net.compile_blocking(&gpu, how).unwrap();
     let trainer = pollster::block_on(model.trainer(&data, 32, Residency::Auto)).unwrap();
     let barriers = trainer.plan().barriers();

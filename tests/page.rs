@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgrad::data::Dataset;
 use wgrad::graph::Unary;
 use wgrad::nn::{Init, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit};
+use wgrad::train::{FitOptions, TrainingConfig};
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/article.json")
@@ -20,10 +20,10 @@ fn run(optimizer: Optimizer, shuffle: Option<u64>) -> Value {
         (0..10_000).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
     let targets = features.chunks(10).map(|row| row.iter().sum::<f32>().tanh()).collect();
     let data = Dataset::regression(features.clone(), 10, targets, 1).unwrap();
-    let how = Compile::new(Loss::MeanSquaredError, optimizer).metric(Metric::RSquared);
+    let how = TrainingConfig::new(Loss::MeanSquaredError, optimizer).metric(Metric::RSquared);
     let net = Sequential::new(10).dense(64).relu().dense(1).seed(42);
     let mut model = net.compile_blocking(&gpu(), how).unwrap();
-    let fit = Fit::new(10).batch_size(32);
+    let fit = FitOptions::new(10).batch_size(32);
     let fit = match shuffle {
         Some(seed) => fit.shuffle(seed),
         None => fit.in_order(),

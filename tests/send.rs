@@ -12,7 +12,7 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::Sequential;
 use wgrad::plan::{ArenaLayout, Plan};
-use wgrad::train::{Callback, Compile, EarlyStopping, Fit, Model, Trainer};
+use wgrad::train::{Callback, EarlyStopping, FitOptions, Model, Trainer, TrainingConfig};
 
 fn is_send<T: Send>(_: T) {}
 
@@ -27,7 +27,7 @@ fn all(
     tensor: Tensor,
     layout: &ArenaLayout,
     net: Sequential,
-    compile: Compile,
+    compile: TrainingConfig,
     model: &mut Model,
     data: &Dataset,
     trainer: &mut Trainer<Arc<Dataset>>,
@@ -39,13 +39,13 @@ fn all(
     // gpu
     is_send(adapters());
     is_send(Gpu::new());
-    is_send(Gpu::with(&AdapterChoice::default()));
+    is_send(Gpu::with_adapter(&AdapterChoice::default()));
     is_send(Timestamps::new(gpu, 1));
     is_send(timestamps.read(1, clock));
     is_send(DeviceClock::calibrate(gpu, std::time::Instant::now()));
     // exec
     is_send(Executor::new(gpu, plan.clone()));
-    is_send(Executor::with(gpu, plan.clone(), ExecutorOptions::default()));
+    is_send(Executor::with_options(gpu, plan.clone(), ExecutorOptions::default()));
     is_send(executor.submit(&[Step::forward(0)]));
     is_send(executor.results());
     is_send(executor.results_ready());
@@ -67,9 +67,9 @@ fn all(
     is_send(model.predict(&[]));
     is_send(model.predict_probabilities(&[]));
     is_send(model.predict_classes(&[]));
-    is_send(model.fit(data, Fit::new(1)));
+    is_send(model.fit(data, FitOptions::new(1)));
     let mut stopping = EarlyStopping::new("loss", 1);
-    is_send(model.fit(data, Fit::new(1).callback(&mut stopping)));
+    is_send(model.fit(data, FitOptions::new(1).callback(&mut stopping)));
     is_send(trainer.submit(0..1, |_| Step::forward(0)));
     is_send(trainer.results());
     is_send(trainer.results_ready());
@@ -80,8 +80,8 @@ fn all(
         ParallelOptions::new(1, 1, Schedule::Serial),
         &[],
     ));
-    is_send(parallel.fit(Fit::new(1)));
-    is_send(parallel.fit(Fit::new(1).callback(&mut stopping)));
+    is_send(parallel.fit(FitOptions::new(1)));
+    is_send(parallel.fit(FitOptions::new(1).callback(&mut stopping)));
     is_send(parallel.relay(Schedule::Serial, &[]));
     is_send(parallel.set_state(state));
     is_send(parallel.model(gpu));
@@ -125,10 +125,10 @@ fn a_training_is_spawned() {
         let gpu = Gpu::new().await?;
         let data = Dataset::regression(vec![0.5; 64], 2, vec![1.0; 32], 1)?;
         let compile =
-            Compile::new(wgrad::nn::Loss::MeanSquaredError, wgrad::nn::Optimizer::sgd(0.1));
+            TrainingConfig::new(wgrad::nn::Loss::MeanSquaredError, wgrad::nn::Optimizer::sgd(0.1));
         let mut model = Sequential::new(2).dense(4).relu().dense(1).compile(&gpu, compile).await?;
         let mut stopping = EarlyStopping::new("loss", 2);
-        model.fit(&data, Fit::new(3).callback(&mut stopping)).await
+        model.fit(&data, FitOptions::new(3).callback(&mut stopping)).await
     };
     let spawned = std::thread::spawn(move || pollster::block_on(task));
     assert_eq!(spawned.join().unwrap().unwrap().epochs.len(), 3);

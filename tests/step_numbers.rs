@@ -11,7 +11,7 @@ use wgrad::exec::{Executor, ExecutorOptions, Results, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::nn::{Loss, Optimizer};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{Fit, Residency};
+use wgrad::train::{FitOptions, Residency};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
 const ADAM: UpdateRule = UpdateRule::Adam {
@@ -33,7 +33,7 @@ fn what_is_not_finite_is_found_however_far_training_is() {
             for optimizer in [Optimizer::sgd(0.01), Optimizer::adam(0.01)] {
                 let mut model = article(kernels, optimizer);
                 model.completed(done);
-                let fit = || Fit::new(1).batch_size(32).in_order();
+                let fit = || FitOptions::new(1).batch_size(32).in_order();
                 model.fit_blocking(&good, fit()).unwrap();
                 assert_eq!(model.steps(), done.saturating_add(3), "{kernels:?}");
                 let error = model.fit_blocking(&bad, fit()).expect_err("a square of 1e60");
@@ -93,7 +93,7 @@ fn descent(rule: UpdateRule) -> (Executor, Tensor) {
     let gradients = graph.gradients(loss, &[w]).unwrap();
     graph.update(rule, None, loss, &[(w, gradients[0])]).unwrap();
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu().target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu().target()).unwrap();
     let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     executor.write(x, &[1.0, 0.5, -1.0, 2.0, 0.0, 1.0, 0.25, -0.5]).unwrap();
     executor.write(t, &[1.0, 2.0, 3.0, 4.0]).unwrap();
@@ -156,7 +156,7 @@ fn executors_hear_of_each_others_bad_steps() {
     let parameters = Some(one.parameters().clone());
     let options = ExecutorOptions { parameters, ..Default::default() };
     let plan = other.plan().clone();
-    let mut other = Executor::with_blocking(&gpu(), plan, options).unwrap();
+    let mut other = Executor::with_options_blocking(&gpu(), plan, options).unwrap();
     one.submit_blocking(&[Step::training(SGD, 7, 0, 1e25), Step::training(SGD, 9, 0, 0.1)])
         .unwrap();
     let kept = one.read_blocking(w).unwrap();

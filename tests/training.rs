@@ -10,7 +10,7 @@ use crate::support::net::Net;
 use crate::support::{bits, close};
 use wgrad::graph::UpdateRule;
 use wgrad::nn::{Init, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Residency};
+use wgrad::train::{FitOptions, Residency, TrainingConfig};
 
 /// 10 epochs of 31 batches of 32 rows and a last one of 8: every loss is that of a plain f64 loop.
 #[test]
@@ -19,7 +19,8 @@ fn every_loss_of_320_steps_is_that_of_the_reference() {
         let data = article_data(1000);
         let optimizer = Optimizer::sgd(0.05);
         let mut model = article(kernels, optimizer.clone());
-        let history = model.fit_blocking(&data, Fit::new(10).batch_size(32).in_order()).unwrap();
+        let history =
+            model.fit_blocking(&data, FitOptions::new(10).batch_size(32).in_order()).unwrap();
         let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
         let expected = net.train(&data, 10, 32);
         assert_eq!(expected.len(), 320);
@@ -62,7 +63,7 @@ fn batches_of_any_size_follow_the_reference() {
                 let epochs = if batch == 1 { 1 } else { 4 };
                 let mut model =
                     compile_on(kernels, &gpu(), nets(), Loss::MeanSquaredError, optimizer.clone());
-                let fit = Fit::new(epochs).batch_size(batch).in_order();
+                let fit = FitOptions::new(epochs).batch_size(batch).in_order();
                 let history = model.fit_blocking(&data, fit).unwrap();
                 let mut net = Net::new(&nets(), Loss::MeanSquaredError, &optimizer);
                 let expected = net.train(&data, epochs, batch.min(75));
@@ -79,9 +80,14 @@ fn batches_of_any_size_follow_the_reference() {
 fn full_batch_is_one_step_per_epoch() {
     for kernels in kinds() {
         let data = article_data(300);
-        let full = run(kernels, &data, Optimizer::sgd(0.05), Fit::new(5).full_batch().in_order());
-        let sized =
-            run(kernels, &data, Optimizer::sgd(0.05), Fit::new(5).batch_size(300).in_order());
+        let full =
+            run(kernels, &data, Optimizer::sgd(0.05), FitOptions::new(5).full_batch().in_order());
+        let sized = run(
+            kernels,
+            &data,
+            Optimizer::sgd(0.05),
+            FitOptions::new(5).batch_size(300).in_order(),
+        );
         assert_eq!(full, sized);
         assert_eq!(full.1.len(), 5);
     }
@@ -93,11 +99,12 @@ fn classification_follows_the_reference() {
         let data = classes(100);
         let net = || Sequential::new(2).dense_with(16, Init::HeUniform).relu().dense(3).seed(5);
         let optimizer = Optimizer::sgd(0.1);
-        let compile = Compile::new(Loss::SoftmaxCrossEntropy, optimizer.clone())
+        let compile = TrainingConfig::new(Loss::SoftmaxCrossEntropy, optimizer.clone())
             .kernels(kernels)
             .metric(Metric::Accuracy);
         let mut model = net().compile_blocking(&gpu(), compile).unwrap();
-        let history = model.fit_blocking(&data, Fit::new(8).batch_size(16).in_order()).unwrap();
+        let history =
+            model.fit_blocking(&data, FitOptions::new(8).batch_size(16).in_order()).unwrap();
         let mut reference = Net::new(&net(), Loss::SoftmaxCrossEntropy, &optimizer);
         close("losses", &history.batch_losses, &reference.train(&data, 8, 16), 1e-5, 0.0);
         close("weights", &weights(&model), reference.parameters(), 1e-5, 1e-5);
@@ -123,7 +130,8 @@ fn any_rule_trains() {
         };
         let optimizer = Optimizer::new(rule, 0.01);
         let mut model = article(kernels, optimizer.clone());
-        let history = model.fit_blocking(&data, Fit::new(10).batch_size(20).in_order()).unwrap();
+        let history =
+            model.fit_blocking(&data, FitOptions::new(10).batch_size(20).in_order()).unwrap();
         let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
         close("losses", &history.batch_losses, &net.train(&data, 10, 20), 1e-5, 1e-6);
     }
@@ -137,7 +145,7 @@ fn streamed_is_resident_bit_for_bit() {
         for shuffled in [false, true] {
             for batch in [1, 10, 333] {
                 let fit = |residency| {
-                    let fit = Fit::new(2).batch_size(batch).residency(residency);
+                    let fit = FitOptions::new(2).batch_size(batch).residency(residency);
                     if shuffled { fit.shuffle(9) } else { fit.in_order() }
                 };
                 let optimizer = || Optimizer::adam(1e-3);
@@ -155,20 +163,23 @@ fn streamed_is_resident_bit_for_bit() {
 fn the_same_seed_gives_the_same_bits() {
     for kernels in kinds() {
         let data = article_data(500);
-        let once = |seed| run(kernels, &data, Optimizer::adam(1e-3), Fit::new(3).shuffle(seed));
+        let once =
+            |seed| run(kernels, &data, Optimizer::adam(1e-3), FitOptions::new(3).shuffle(seed));
         let first = once(1);
         assert_eq!(first, once(1));
         assert_ne!(first.1, once(2).1, "another order has other losses");
         // The order changes nothing of what is summed in a full batch but the rounding.
-        let full = |fit: Fit| {
+        let full = |fit: FitOptions| {
             let mut model = article(kernels, Optimizer::sgd(0.05));
             model.fit_blocking(&data, fit.full_batch()).unwrap().batch_losses
         };
-        let (ordered, shuffled) = (full(Fit::new(3).in_order()), full(Fit::new(3).shuffle(1)));
+        let (ordered, shuffled) =
+            (full(FitOptions::new(3).in_order()), full(FitOptions::new(3).shuffle(1)));
         close("full batches", &shuffled, &support::f64s(&ordered), 1e-5, 0.0);
         // Epochs differ in their order.
         let mut model = article(kernels, Optimizer::sgd(1e-30));
-        let losses = model.fit_blocking(&data, Fit::new(2).batch_size(50).shuffle(1)).unwrap();
+        let losses =
+            model.fit_blocking(&data, FitOptions::new(2).batch_size(50).shuffle(1)).unwrap();
         assert_ne!(losses.batch_losses[..10], losses.batch_losses[10..]);
         let [first, second] = [0, 1].map(|epoch| losses.epochs[epoch].loss);
         assert!((first - second).abs() < 1e-6, "each epoch sees every row once");
@@ -181,7 +192,7 @@ fn fit_goes_on_where_it_stopped() {
     for kernels in kinds() {
         let data = article_data(100);
         let optimizer = || Optimizer::adam(1e-2).schedule(LearningRateSchedule::cosine(30, 0.1));
-        let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+        let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
         let (whole, _) = run(kernels, &data, optimizer(), fit(5));
         let mut model = article(kernels, optimizer());
         model.fit_blocking(&data, fit(2)).unwrap();
@@ -200,8 +211,12 @@ fn fit_goes_on_where_it_stopped() {
 fn a_loop_of_ones_own_is_fit() {
     for kernels in kinds() {
         let data = article_data(100);
-        let (expected, losses) =
-            run(kernels, &data, Optimizer::adam(1e-2), Fit::new(2).batch_size(32).in_order());
+        let (expected, losses) = run(
+            kernels,
+            &data,
+            Optimizer::adam(1e-2),
+            FitOptions::new(2).batch_size(32).in_order(),
+        );
         let mut model = article(kernels, Optimizer::adam(1e-2));
         let mut trainer =
             pollster::block_on(model.trainer(&data, 32, Residency::Resident)).unwrap();

@@ -7,7 +7,8 @@ use crate::common::training::{
 use wgrad::Error;
 use wgrad::nn::{Loss, Metric, Optimizer};
 use wgrad::train::{
-    BatchLog, Callback, Compile, EarlyStopping, EpochLog, Fit, KeepBest, Kernels, Signal,
+    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Signal,
+    TrainingConfig,
 };
 
 /// What callbacks are told, in the order in which they are.
@@ -44,11 +45,11 @@ fn callbacks_are_called_in_order() {
     for kernels in kinds() {
         let data = article_data(80);
         let mut recorder = Recorder::default();
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05))
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05))
             .kernels(kernels)
             .metric(Metric::MeanAbsoluteError);
         let mut model = article_net().compile_blocking(&gpu(), compile).unwrap();
-        let fit = Fit::new(2).batch_size(32).in_order().callback(&mut recorder);
+        let fit = FitOptions::new(2).batch_size(32).in_order().callback(&mut recorder);
         let history = model.fit_blocking(&data, fit).unwrap();
         let expected = [
             "batch 1.1",
@@ -81,7 +82,7 @@ fn callbacks_are_called_in_order() {
         assert_eq!(recorder.epochs, history.epochs);
         // Watching changes nothing of the result.
         let (plain, _) =
-            run(kernels, &data, Optimizer::sgd(0.05), Fit::new(2).batch_size(32).in_order());
+            run(kernels, &data, Optimizer::sgd(0.05), FitOptions::new(2).batch_size(32).in_order());
         assert_eq!(weight_bits(&model), plain);
     }
 }
@@ -92,7 +93,7 @@ fn callbacks_stop_training() {
         let data = article_data(80);
         let fit = |recorder: &mut Recorder| {
             let mut model = article(kernels, Optimizer::sgd(0.05));
-            let fit = Fit::new(5).batch_size(32).in_order().callback(recorder);
+            let fit = FitOptions::new(5).batch_size(32).in_order().callback(recorder);
             let history = model.fit_blocking(&data, fit).unwrap();
             (history, weight_bits(&model), model.steps())
         };
@@ -103,7 +104,8 @@ fn callbacks_stop_training() {
         assert_eq!(recorder.events[recorder.events.len() - 2..], ["epoch 2", "end"]);
         assert_eq!(
             weights,
-            run(kernels, &data, Optimizer::sgd(0.05), Fit::new(2).batch_size(32).in_order()).0
+            run(kernels, &data, Optimizer::sgd(0.05), FitOptions::new(2).batch_size(32).in_order())
+                .0
         );
         // In the middle of an epoch: what is under way is finished, the epoch has no entry.
         let mut recorder = Recorder { stop_after_batch: Some(4), ..Recorder::default() };
@@ -122,7 +124,7 @@ fn callbacks_hear_of_every_end() {
     for kernels in kinds() {
         let mut recorder = Recorder::default();
         let mut model = article(kernels, Optimizer::sgd(30.0));
-        let fit = Fit::new(50).batch_size(32).in_order().callback(&mut recorder);
+        let fit = FitOptions::new(50).batch_size(32).in_order().callback(&mut recorder);
         model.fit_blocking(&article_data(100), fit).expect_err("it diverges");
         assert_eq!(recorder.events.iter().filter(|event| *event == "end").count(), 1);
         assert_eq!(recorder.events.last().unwrap(), "end");
@@ -147,7 +149,7 @@ fn several_callbacks_take_turns() {
     }
     let calls = Arc::new(Mutex::new(Vec::new()));
     let (mut a, mut b) = (Named("a", calls.clone()), Named("b", calls.clone()));
-    let fit = Fit::new(1).batch_size(32).callback(&mut a).callback(&mut b);
+    let fit = FitOptions::new(1).batch_size(32).callback(&mut a).callback(&mut b);
     article(Kernels::Auto, Optimizer::sgd(0.05)).fit_blocking(&article_data(64), fit).unwrap();
     assert_eq!(*calls.lock().unwrap(), ["a1", "b1", "a2", "b2", "a!", "b!"]);
 }
@@ -159,7 +161,7 @@ fn early_stopping_puts_the_best_weights_back() {
         let patience = 3;
         let mut stopping = EarlyStopping::new("val_loss", patience);
         let mut model = article(kernels, Optimizer::sgd(0.02));
-        let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+        let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
         let history = model
             .fit_blocking(&data, fit(100).validation(&validation).callback(&mut stopping))
             .unwrap();
@@ -186,7 +188,7 @@ fn keep_best_leaves_the_best_weights() {
         let (data, validation) = passing_by();
         let mut keep = KeepBest::new("val_loss");
         let mut model = article(kernels, Optimizer::sgd(0.02));
-        let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+        let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
         let history =
             model.fit_blocking(&data, fit(80).validation(&validation).callback(&mut keep)).unwrap();
         assert_eq!(history.epochs.len(), 80, "it stops nothing");
@@ -205,12 +207,12 @@ fn keep_best_leaves_the_best_weights() {
 fn keep_best_survives_every_end() {
     for kernels in kinds() {
         let (data, validation) = passing_by();
-        let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+        let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
         let expected = |best| run(kernels, &data, Optimizer::sgd(0.02), fit(best)).0;
         let end = |stopper: &mut dyn Callback, keep_first: bool| {
             let mut keep = KeepBest::new("val_loss");
             let mut model = article(kernels, Optimizer::sgd(0.02));
-            let fit = Fit::new(80).batch_size(32).in_order().validation(&validation);
+            let fit = FitOptions::new(80).batch_size(32).in_order().validation(&validation);
             let fit = match keep_first {
                 true => fit.callback(&mut keep).callback(stopper),
                 false => fit.callback(stopper).callback(&mut keep),
@@ -233,7 +235,7 @@ fn keep_best_survives_every_end() {
         // A loss that overflows after some epochs.
         let mut keep = KeepBest::new("loss");
         let mut model = article(kernels, Optimizer::sgd(30.0));
-        let full = |epochs| Fit::new(epochs).full_batch().in_order();
+        let full = |epochs| FitOptions::new(epochs).full_batch().in_order();
         let error =
             model.fit_blocking(&data, full(50).callback(&mut keep)).expect_err("it diverges");
         let Error::NotFinite { epoch, .. } = error else { panic!("{error:?}") };

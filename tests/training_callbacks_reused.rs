@@ -8,12 +8,12 @@ use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::nn::{Direction, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, Compile, EarlyStopping, EpochLog, Evaluation, Figure, Fit, History,
-    KeepBest, Kernels, Signal, TrainLog,
+    BatchLog, Callback, EarlyStopping, EpochLog, Evaluation, Figure, FitOptions, History, KeepBest,
+    Kernels, Signal, TrainLog, TrainingConfig,
 };
 
-fn fit<'a>(epochs: usize) -> Fit<'a> {
-    Fit::new(epochs).batch_size(32).in_order()
+fn fit<'a>(epochs: usize) -> FitOptions<'a> {
+    FitOptions::new(epochs).batch_size(32).in_order()
 }
 
 /// A second training sees callbacks as new ones.
@@ -143,7 +143,7 @@ fn without_a_number_nothing_is_remembered() {
     let data = article_data(64);
     let net = || Sequential::new(10).dense(4).relu().dense(4).relu().dense(1).seed(3);
     let model = || {
-        let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.02));
+        let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.02));
         net().compile_blocking(&gpu(), how).unwrap()
     };
     let mut plain = model();
@@ -234,7 +234,8 @@ fn callbacks_see_the_weights() {
 fn callbacks_are_told_of_the_training() {
     let data = article_data(80);
     let mut curious = Curious::default();
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).metric(Metric::RSquared);
+    let how =
+        TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).metric(Metric::RSquared);
     let mut model = article_net().compile_blocking(&gpu(), how).unwrap();
     for _ in 0..2 {
         model.fit_blocking(&data, fit(2).validation_split(0.2).callback(&mut curious)).unwrap();

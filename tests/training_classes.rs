@@ -10,7 +10,7 @@ use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::graph::Unary;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Model};
+use wgrad::train::{FitOptions, Model, TrainingConfig};
 
 /// A feature of these rows is a logit times this.
 const UNIT: f32 = 1e-30;
@@ -22,7 +22,7 @@ const BAD: [f32; 2] = [1e30, 1e30];
 /// feature does shows only where it is large.
 fn model(loss: Loss, signs: &[f32]) -> Model {
     let net = Sequential::new(2).dense(signs.len());
-    let compile = Compile::new(loss, Optimizer::sgd(0.1));
+    let compile = TrainingConfig::new(loss, Optimizer::sgd(0.1));
     let compile = match loss {
         Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => compile,
         _ => compile.metric(Metric::Accuracy),
@@ -198,7 +198,7 @@ fn nan_within_a_net_stops_training() {
                     model.weights_blocking().unwrap().into_iter().map(|w| w.1).collect();
                 weights[0] = [[1e30; 5], [-1e30; 5]].concat();
                 model.set_weights(&weights).unwrap();
-                let fit = Fit::new(1).batch_size(8).in_order();
+                let fit = FitOptions::new(1).batch_size(8).in_order();
                 (model.fit_blocking(rows, fit).map(|_| ()), weight_bits(&model))
             };
             let (result, kept) = net(&data);
@@ -228,7 +228,7 @@ fn training_with_classes_of_no_probability() {
             let mut targets = vec![0.0; 12];
             targets.iter_mut().skip(wanted).step_by(3).for_each(|t| *t = 1.0);
             let data = Dataset::regression(vec![1.0; 4], 1, targets, 3).unwrap();
-            let result = model.fit_blocking(&data, Fit::new(1).batch_size(2).in_order());
+            let result = model.fit_blocking(&data, FitOptions::new(1).batch_size(2).in_order());
             if wanted == 0 {
                 let losses = result.unwrap().batch_losses;
                 assert_eq!(losses, [0.0, 0.0], "{kernels:?}");
@@ -254,8 +254,9 @@ fn training_with_certain_answers() {
         // Logits of ±∞.
         model.set_weights(&[vec![3e38, -3e38], vec![0.0; 2]]).unwrap();
         let data = Dataset::regression(vec![10.0; 4], 1, [1.0, 0.0].repeat(4), 2).unwrap();
-        let history =
-            model.fit_blocking(&data, Fit::new(1).batch_size(2).in_order()).expect("no loss");
+        let history = model
+            .fit_blocking(&data, FitOptions::new(1).batch_size(2).in_order())
+            .expect("no loss");
         assert_eq!(history.batch_losses, [0.0, 0.0], "{kernels:?}");
     }
 }

@@ -7,7 +7,7 @@ use crate::common::gpu;
 use crate::common::training::{article_data, article_net, compile_on, kinds, weight_bits, within};
 use crate::support::bits;
 use wgrad::nn::{Init, Loss, Optimizer, Sequential};
-use wgrad::train::{BatchLog, Callback, Compile, Fit, Kernels, Signal};
+use wgrad::train::{BatchLog, Callback, FitOptions, Kernels, Signal, TrainingConfig};
 use wgrad::{Error, Gpu};
 
 /// A device of the caller's, with default limits and no features.
@@ -37,7 +37,7 @@ fn a_callers_device_gives_the_same_bits() {
                 Loss::MeanSquaredError,
                 Optimizer::adam(1e-2),
             );
-            let history = model.fit_blocking(&data, Fit::new(3).shuffle(4)).unwrap();
+            let history = model.fit_blocking(&data, FitOptions::new(3).shuffle(4)).unwrap();
             (weight_bits(&model), bits(&history.batch_losses))
         };
         assert_eq!(run_on(&lent), run_on(&gpu()));
@@ -63,16 +63,16 @@ fn lose(gpu: Gpu, kernels: Kernels) -> (Error, Vec<Error>) {
         let mut model =
             compile_on(kernels, &gpu, article_net(), Loss::MeanSquaredError, Optimizer::sgd(0.05));
         let mut destroyer = Destroyer(gpu.device().clone(), 40);
-        let fit = Fit::new(50).batch_size(32).callback(&mut destroyer);
+        let fit = FitOptions::new(50).batch_size(32).callback(&mut destroyer);
         let first = model.fit_blocking(&data, fit).expect_err("the device is gone");
         let row = data.row(0).unwrap();
         let mut later = vec![
-            model.fit_blocking(&data, Fit::new(1)).expect_err("fit"),
+            model.fit_blocking(&data, FitOptions::new(1)).expect_err("fit"),
             model.predict_blocking(row).expect_err("predict"),
             model.evaluate_blocking(&data).expect_err("evaluate"),
             model.weights_blocking().expect_err("weights"),
         ];
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
         later.push(article_net().compile_blocking(&gpu, compile).map(drop).expect_err("compile"));
         (first, later)
     })
@@ -108,7 +108,7 @@ fn a_callers_callbacks_are_left_alone() {
         Loss::MeanSquaredError,
         Optimizer::sgd(0.05),
     );
-    model.fit_blocking(&article_data(64), Fit::new(1)).unwrap();
+    model.fit_blocking(&article_data(64), FitOptions::new(1)).unwrap();
     device.destroy();
     let _ = device.poll(wgpu::PollType::Poll);
     assert_eq!(
@@ -131,7 +131,7 @@ fn too_large_is_an_error() {
     if inputs < 1 << 14 {
         // The initial weights alone are drawn on the host: only where they fit it.
         let net = Sequential::new(inputs).dense_with(units as usize, Init::Zeros);
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
         let error = net.compile_blocking(&gpu, compile).map(drop).expect_err("too large");
         assert!(matches!(error, Error::Limit { .. }), "{error:?}");
         assert!(error.to_string().contains("dense_0.weight"), "{error}");

@@ -10,18 +10,18 @@ use crate::support::{bits, close};
 use wgrad::Error;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels, Residency, StepResult};
+use wgrad::train::{FitOptions, Kernels, Residency, StepResult, TrainingConfig};
 
 #[test]
 fn validation_is_evaluation_after_the_epoch() {
     let (data, validation) = passing_by();
     let compile = || {
-        Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.02))
+        TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.02))
             .metric(Metric::RSquared)
             .metric(Metric::MeanAbsoluteError)
     };
     let mut model = article_net().compile_blocking(&gpu(), compile()).unwrap();
-    let fit = || Fit::new(3).batch_size(32).in_order();
+    let fit = || FitOptions::new(3).batch_size(32).in_order();
     let history = model.fit_blocking(&data, fit().validation(&validation)).unwrap();
     let last = history.last().unwrap().validation.clone().unwrap();
     assert_eq!(model.evaluate_blocking(&validation).unwrap(), last);
@@ -45,7 +45,7 @@ fn validation_is_evaluation_after_the_epoch() {
 fn evaluation_moves_nothing() {
     for kernels in kinds() {
         let data = article_data(100);
-        let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+        let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
         let mut model = article(kernels, Optimizer::adam(1e-2));
         model.fit_blocking(&data, fit(1)).unwrap();
         let before = weight_bits(&model);
@@ -64,7 +64,7 @@ fn predictions_are_the_forward_pass_of_the_weights() {
     let data = article_data(1025);
     let optimizer = Optimizer::sgd(0.05);
     let mut model = article(Kernels::Auto, optimizer.clone());
-    model.fit_blocking(&data, Fit::new(2)).unwrap();
+    model.fit_blocking(&data, FitOptions::new(2)).unwrap();
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
     net.set_parameters(&model.weights_blocking().unwrap());
     let all = model.predict_blocking(data.features()).unwrap();
@@ -85,11 +85,11 @@ fn regression_metrics_are_those_of_the_predictions() {
     let data = Dataset::regression(features, width, pairs, 2).unwrap();
     let net = Sequential::new(10).dense(16).tanh().dense(2);
     for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::Huber { delta: 0.5 }] {
-        let compile = Compile::new(loss, Optimizer::adam(1e-2))
+        let compile = TrainingConfig::new(loss, Optimizer::adam(1e-2))
             .metric(Metric::RSquared)
             .metric(Metric::MeanAbsoluteError);
         let mut model = net.clone().compile_blocking(&gpu(), compile).unwrap();
-        model.fit_blocking(&data, Fit::new(2)).unwrap();
+        model.fit_blocking(&data, FitOptions::new(2)).unwrap();
         let found = model.evaluate_blocking(&data).unwrap();
         let predictions = support::f64s(&model.predict_blocking(data.features()).unwrap());
         let Targets::Values { data: targets, .. } = data.targets() else { panic!("values") };
@@ -123,10 +123,10 @@ fn regression_metrics_are_those_of_the_predictions() {
 fn accuracy_is_that_of_the_predictions() {
     let data = classes(1100);
     let net = Sequential::new(2).dense(8).tanh().dense(3);
-    let compile =
-        Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(1e-2)).metric(Metric::Accuracy);
+    let compile = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(1e-2))
+        .metric(Metric::Accuracy);
     let mut model = net.compile_blocking(&gpu(), compile).unwrap();
-    model.fit_blocking(&data, Fit::new(1)).unwrap();
+    model.fit_blocking(&data, FitOptions::new(1)).unwrap();
     let Targets::Classes { labels, .. } = data.targets() else { panic!("classes") };
     let outputs = model.predict_blocking(data.features()).unwrap();
     let found = model.predict_classes_blocking(data.features()).unwrap();
@@ -147,11 +147,11 @@ fn accuracy_is_that_of_the_predictions() {
     // Binary: a logit per row, right where its sign is the label's.
     let binary: Vec<f32> = labels.iter().map(|&c| f32::from(u8::from(c == 1))).collect();
     let data = Dataset::regression(data.features().to_vec(), 2, binary.clone(), 1).unwrap();
-    let compile =
-        Compile::new(Loss::BinaryCrossEntropy, Optimizer::adam(1e-2)).metric(Metric::Accuracy);
+    let compile = TrainingConfig::new(Loss::BinaryCrossEntropy, Optimizer::adam(1e-2))
+        .metric(Metric::Accuracy);
     let mut model =
         Sequential::new(2).dense(8).tanh().dense(1).compile_blocking(&gpu(), compile).unwrap();
-    model.fit_blocking(&data, Fit::new(2)).unwrap();
+    model.fit_blocking(&data, FitOptions::new(2)).unwrap();
     let outputs = model.predict_blocking(data.features()).unwrap();
     let hits = outputs.iter().zip(&binary).filter(|&(&z, &t)| (z > 0.0) == (t > 0.5)).count();
     let found = model.evaluate_blocking(&data).unwrap();
@@ -165,7 +165,7 @@ fn accuracy_is_that_of_the_predictions() {
 fn weights_go_out_and_in() {
     let data = article_data(64);
     let mut model = article(Kernels::Auto, Optimizer::sgd(0.05));
-    model.fit_blocking(&data, Fit::new(1)).unwrap();
+    model.fit_blocking(&data, FitOptions::new(1)).unwrap();
     let saved = model.weights_blocking().unwrap();
     let names: Vec<&str> = saved.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["dense_0.weight", "dense_0.bias", "dense_2.weight", "dense_2.bias"]);
@@ -200,8 +200,9 @@ fn weights_go_out_and_in() {
 /// however many they are, in `fit`, in `evaluate` and in a loop of one's own.
 #[test]
 fn constant_targets_have_an_r_squared() {
-    let compile =
-        || Compile::new(Loss::MeanSquaredError, Optimizer::sgd(1e-3)).metric(Metric::RSquared);
+    let compile = || {
+        TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(1e-3)).metric(Metric::RSquared)
+    };
     for (rows, value) in [(1, 0.1), (3, 0.3), (70, -1e-9), (1025, 16_777_217.0 / 3.0), (50, 0.0)] {
         let features = vec![0.5; 2 * rows];
         let data = Dataset::regression(features.clone(), 2, vec![value; rows], 1).unwrap();
@@ -225,7 +226,7 @@ fn constant_targets_have_an_r_squared() {
             assert!(moved, "a perfect fit stays");
             assert_eq!(last.metric(Metric::RSquared), Some(expected), "{rows} of {value}, {bias}");
             model.set_weights(&values(0.0, bias)).unwrap();
-            let history = model.fit_blocking(&data, Fit::new(1).validation(&data)).unwrap();
+            let history = model.fit_blocking(&data, FitOptions::new(1).validation(&data)).unwrap();
             assert_eq!(history.values("r_squared").unwrap(), [expected]);
         }
     }
@@ -235,13 +236,13 @@ fn constant_targets_have_an_r_squared() {
 #[test]
 fn sums_of_ones_own_are_those_of_fit() {
     let compile = || {
-        Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.02))
+        TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.02))
             .metric(Metric::RSquared)
             .metric(Metric::MeanAbsoluteError)
     };
     let data = article_data(100);
     let mut fitted = article_net().compile_blocking(&gpu(), compile()).unwrap();
-    let history = fitted.fit_blocking(&data, Fit::new(2).batch_size(32).in_order()).unwrap();
+    let history = fitted.fit_blocking(&data, FitOptions::new(2).batch_size(32).in_order()).unwrap();
     let mut model = article_net().compile_blocking(&gpu(), compile()).unwrap();
     let mut trainer = model.trainer_blocking(&data, 32, Residency::Auto).unwrap();
     trainer.set_order((0..100).collect()).unwrap();

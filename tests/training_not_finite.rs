@@ -13,7 +13,7 @@ use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::nn::{Loss, Optimizer};
 use wgrad::plan::{Plan, PlanOptions};
-use wgrad::train::{Callback, Fit, Residency};
+use wgrad::train::{Callback, FitOptions, Residency};
 
 /// A loss that overflows: the error says where, and the weights are those before it.
 #[test]
@@ -22,7 +22,7 @@ fn a_loss_that_is_not_finite_stops_training() {
         let data = article_data(100);
         let model = || article(kernels, Optimizer::sgd(30.0));
         let mut diverging = model();
-        let fit = || Fit::new(50).batch_size(32).in_order();
+        let fit = || FitOptions::new(50).batch_size(32).in_order();
         let error = diverging.fit_blocking(&data, fit()).expect_err("it diverges");
         let Error::NotFinite { step, epoch, loss: Some(loss) } = error else { panic!("{error:?}") };
         assert!(!loss.is_finite(), "{loss}");
@@ -42,7 +42,8 @@ fn a_loss_that_is_not_finite_stops_training() {
         let start: Vec<Vec<f32>> =
             article_net().parameters().unwrap().into_iter().map(|spec| spec.initial).collect();
         diverging.set_weights(&start).unwrap();
-        let history = diverging.fit_blocking(&data, Fit::new(1).full_batch().in_order()).unwrap();
+        let history =
+            diverging.fit_blocking(&data, FitOptions::new(1).full_batch().in_order()).unwrap();
         assert!(history.batch_losses[0].is_finite());
         assert_eq!(diverging.steps(), step + 1);
     }
@@ -62,7 +63,7 @@ fn nothing_trains_after_a_bad_step() {
                 let optimizer = optimizer.clone();
                 let optimizer = if clipped { optimizer.clip_norm(1.0) } else { optimizer };
                 let mut model = article(kernels, optimizer.clone());
-                let fit = Fit::new(3).batch_size(32).in_order();
+                let fit = FitOptions::new(3).batch_size(32).in_order();
                 let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
                 let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss) } = error else {
                     panic!("{error:?}")
@@ -87,8 +88,11 @@ fn not_finite_is_found_however_the_rows_come() {
             let mut model = article(kernels, Optimizer::sgd(30.0));
             let residency = if streamed { Residency::Streamed } else { Residency::Resident };
             let mut quiet = Quiet;
-            let fit =
-                Fit::new(50).batch_size(32).shuffle(3).residency(residency).callback(&mut quiet);
+            let fit = FitOptions::new(50)
+                .batch_size(32)
+                .shuffle(3)
+                .residency(residency)
+                .callback(&mut quiet);
             let error = model.fit_blocking(&data, fit).expect_err("it diverges");
             let Error::NotFinite { step, epoch, .. } = error else { panic!("{error:?}") };
             assert_eq!((epoch as u64, model.steps()), (step / 4 + 1, step));
@@ -110,7 +114,7 @@ fn a_parameter_that_is_not_finite_stops_training() {
         for optimizer in [Optimizer::sgd(1e37), Optimizer::momentum(1e37, 0.5)] {
             let mut model = article(kernels, optimizer);
             let start = weight_bits(&model);
-            let fit = Fit::new(3).batch_size(32).in_order();
+            let fit = FitOptions::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("parameters beyond 1e39");
             let Error::NotFinite { step, epoch, loss: Some(loss) } = error else {
                 panic!("{error:?}")
@@ -152,7 +156,7 @@ fn descent(shows_loss: bool) -> (Executor, Tensor) {
     graph.update(SGD, None, loss, &[(w, gradients[0])]).unwrap();
     let results = if shows_loss { vec![loss] } else { vec![] };
     let options = PlanOptions { results, ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, &gpu().target()).unwrap();
+    let plan = Plan::with_options(&graph, &options, &gpu().target()).unwrap();
     let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     executor.write(x, &[1.0, 0.5, -1.0, 2.0, 0.0, 1.0, 0.25, -0.5]).unwrap();
     executor.write(t, &[1.0, 2.0, 3.0, 4.0]).unwrap();

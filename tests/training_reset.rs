@@ -7,10 +7,10 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use wgrad::Error;
 use wgrad::nn::{LearningRateSchedule, Loss, Optimizer};
-use wgrad::train::{Compile, EarlyStopping, Fit, Kernels, Model, Residency};
+use wgrad::train::{EarlyStopping, FitOptions, Kernels, Model, Residency, TrainingConfig};
 
 fn compile(kernels: Kernels, optimizer: &Optimizer, seed: u64) -> Model {
-    let how = Compile::new(Loss::MeanSquaredError, optimizer.clone()).kernels(kernels);
+    let how = TrainingConfig::new(Loss::MeanSquaredError, optimizer.clone()).kernels(kernels);
     article_net().seed(seed).compile_blocking(&gpu(), how).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn optimizers() -> impl Strategy<Value = Optimizer> {
 fn trained(model: &mut Model, batch: usize, shuffle: u64) -> (Vec<u32>, Vec<f32>, Vec<u32>, u64) {
     let data = article_data(70);
     let mut stopping = EarlyStopping::new("loss", 2);
-    let fit = Fit::new(3).batch_size(batch).shuffle(shuffle).callback(&mut stopping);
+    let fit = FitOptions::new(3).batch_size(batch).shuffle(shuffle).callback(&mut stopping);
     let history = model.fit_blocking(&data, fit).unwrap();
     let losses = history.batch_losses.iter().map(|loss| loss.to_bits()).collect();
     let rates = history.epochs.iter().map(|log| log.learning_rate).collect();
@@ -57,7 +57,7 @@ fn a_reset_model_is_a_new_one() {
             0 => model.set_learning_rate(0.3).unwrap(),
             1 => {
                 model.set_learning_rate(1e30).unwrap();
-                let error = model.fit_blocking(&article_data(70), Fit::new(9)).unwrap_err();
+                let error = model.fit_blocking(&article_data(70), FitOptions::new(9)).unwrap_err();
                 assert!(matches!(error, Error::NotFinite { .. }), "{error:?}");
             }
             _ => {
@@ -87,7 +87,7 @@ fn a_reset_model_is_a_new_one() {
 #[test]
 fn parameters_that_are_reset_keep_their_values() {
     let mut model = article(Kernels::General, Optimizer::adam(0.01));
-    model.fit_blocking(&article_data(70), Fit::new(1)).unwrap();
+    model.fit_blocking(&article_data(70), FitOptions::new(1)).unwrap();
     let (weights, steps) = (weight_bits(&model), model.steps());
     model.parameters().reset().unwrap();
     assert_eq!((weight_bits(&model), model.steps()), (weights, steps));

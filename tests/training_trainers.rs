@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::nn::Optimizer;
-use wgrad::train::{Fit, Kernels, Model, Residency, StepResult, Trainer};
+use wgrad::train::{FitOptions, Kernels, Model, Residency, StepResult, Trainer};
 
 /// Two trainings of one model that differ in data, batches, order and where the data lies.
 fn trainers<'a>(model: &mut Model, data: &'a [Dataset; 2]) -> [Trainer<&'a Dataset>; 2] {
@@ -107,7 +107,7 @@ fn a_fit_beside_a_trainer() {
             if waits {
                 assert_eq!(results(&mut own).len(), 2);
             }
-            let history = model.fit_blocking(&data, Fit::new(2).batch_size(16)).unwrap();
+            let history = model.fit_blocking(&data, FitOptions::new(2).batch_size(16)).unwrap();
             own.submit_blocking(2..4, |batch| model.next_step(batch as u64 - 2)).unwrap();
             assert_eq!(results(&mut own).len(), if waits { 2 } else { 4 });
             (weight_bits(&model), history.batch_losses, model.steps())

@@ -10,7 +10,8 @@ use crate::support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, Compile, Fit, History, Kernels, Model, Residency, Signal, epoch_order,
+    BatchLog, Callback, FitOptions, History, Kernels, Model, Residency, Signal, TrainingConfig,
+    epoch_order,
 };
 use wgrad::{Error, Gpu};
 
@@ -133,12 +134,12 @@ impl Task {
     }
 
     fn train(&self, gpu: &Gpu, kernels: Kernels) -> (History, Vec<f32>) {
-        let mut compile = Compile::new(self.loss, self.optimizer.clone()).kernels(kernels);
+        let mut compile = TrainingConfig::new(self.loss, self.optimizer.clone()).kernels(kernels);
         for &metric in &self.metrics {
             compile = compile.metric(metric);
         }
         let mut model = self.net.clone().compile_blocking(gpu, compile).unwrap();
-        let fit = Fit::new(self.epochs).batch_size(self.batch);
+        let fit = FitOptions::new(self.epochs).batch_size(self.batch);
         let fit = match self.shuffle {
             Some(seed) => fit.shuffle(seed),
             None => fit.in_order(),
@@ -228,7 +229,8 @@ fn more_lanes_follow_the_reference() {
             let (losses, parameters) = task.reference();
             for kernels in WHOLE_STEP {
                 let label = format!("{invocations} invocations, {kernels:?}, seed {seed}");
-                let compile = Compile::new(task.loss, task.optimizer.clone()).kernels(kernels);
+                let compile =
+                    TrainingConfig::new(task.loss, task.optimizer.clone()).kernels(kernels);
                 let model = task.net.clone().compile_blocking(&gpu, compile).unwrap();
                 let said = model.kernels(task.batch).unwrap();
                 assert!(said.contains(&format!(
@@ -249,7 +251,7 @@ fn a_batch_of_many_rows_follows_the_reference() {
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer);
     let expected = net.train(&data, 3, 32_768);
     let mut model = article(&gpu(), optimizer, Kernels::WholeStep);
-    let fit = Fit::new(3).batch_size(32_768).in_order();
+    let fit = FitOptions::new(3).batch_size(32_768).in_order();
     let history = model.fit_blocking(&data, fit).unwrap();
     close("losses", &history.batch_losses, &expected, 1e-5, 1e-6);
     close("weights", &weights(&model), net.parameters(), 1e-5, 1e-5);
@@ -265,7 +267,7 @@ fn the_article_net_follows_the_reference() {
             let expected = net.train(&data, epochs, batch);
             for kernels in WHOLE_STEP {
                 let mut model = article(&gpu(), optimizer.clone(), kernels);
-                let fit = Fit::new(epochs).batch_size(batch).in_order();
+                let fit = FitOptions::new(epochs).batch_size(batch).in_order();
                 let history = model.fit_blocking(&data, fit).unwrap();
                 let label = format!("{kernels:?}, batch {batch}");
                 close(&label, &history.batch_losses, &expected, 1e-5, 1e-6);
@@ -340,7 +342,7 @@ fn epochs_together_are_epochs_alone() {
         let run = |alone: bool, residency| {
             let mut model = article(&gpu(), Optimizer::adam(1e-3), kernels);
             let mut quiet = Quiet;
-            let fit = Fit::new(epochs).batch_size(batch).shuffle(5).residency(residency);
+            let fit = FitOptions::new(epochs).batch_size(batch).shuffle(5).residency(residency);
             let fit = if alone { fit.callback(&mut quiet) } else { fit };
             let history = model.fit_blocking(&data, fit).unwrap();
             assert_eq!(model.steps() as usize, epochs * 75usize.div_ceil(batch));
@@ -357,7 +359,7 @@ fn epochs_together_are_epochs_alone() {
 fn calls_of_fit_and_of_the_general_kernels_take_turns() {
     let data = article_data(100);
     let optimizer = || Optimizer::adam(1e-2).schedule(LearningRateSchedule::cosine(30, 0.1));
-    let fit = |epochs| Fit::new(epochs).batch_size(32).in_order();
+    let fit = |epochs| FitOptions::new(epochs).batch_size(32).in_order();
     let mut net = Net::new(&article_net(), Loss::MeanSquaredError, &optimizer());
     net.train(&data, 5, 32);
     let expected = net.loss_and_gradient(&data, &(0..100).collect::<Vec<_>>()).0;
@@ -395,7 +397,7 @@ fn nothing_moves_from_the_first_bad_step_on() {
     {
         for optimizer in rules.clone() {
             let mut model = article(&gpu, optimizer.clone(), kernels);
-            let fit = Fit::new(3).batch_size(32).in_order();
+            let fit = FitOptions::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
             let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss) } = error else {
                 panic!("{error:?}")
@@ -404,10 +406,10 @@ fn nothing_moves_from_the_first_bad_step_on() {
             assert_eq!(model.steps(), 2);
             let (first, _) = data.split_at(64).unwrap();
             let mut good = article(&gpu, optimizer.clone(), kernels);
-            good.fit_blocking(&first, Fit::new(1).batch_size(32).in_order()).unwrap();
+            good.fit_blocking(&first, FitOptions::new(1).batch_size(32).in_order()).unwrap();
             assert_eq!(bits(&weights(&model)), bits(&weights(&good)), "{optimizer:?}");
             // Training goes on once the data is in order.
-            model.fit_blocking(&first, Fit::new(1).batch_size(32).in_order()).unwrap();
+            model.fit_blocking(&first, FitOptions::new(1).batch_size(32).in_order()).unwrap();
             assert_ne!(bits(&weights(&model)), bits(&weights(&good)));
         }
     }
@@ -423,7 +425,7 @@ fn overflowing_parameters_stop_training_alike() {
     let run = |kernels| {
         let mut model = article(&gpu(), Optimizer::momentum(1e37, 0.5), kernels);
         let start = weights(&model);
-        let fit = Fit::new(3).batch_size(32).in_order();
+        let fit = FitOptions::new(3).batch_size(32).in_order();
         let error = model.fit_blocking(&data, fit).expect_err("parameters beyond 1e39");
         let Error::NotFinite { step, epoch, loss: Some(loss) } = error else { panic!("{error:?}") };
         assert!(loss.is_finite());
@@ -450,7 +452,7 @@ fn a_callback_stops_training() {
     for kernels in WHOLE_STEP {
         let mut model = article(&gpu(), Optimizer::sgd(0.05), kernels);
         let mut stopper = Stopper(4);
-        let fit = Fit::new(5).batch_size(32).in_order().callback(&mut stopper);
+        let fit = FitOptions::new(5).batch_size(32).in_order().callback(&mut stopper);
         let history = model.fit_blocking(&data, fit).unwrap();
         assert!(history.stopped_early);
         // What is under way, the rest of the epoch, is finished.

@@ -3,7 +3,7 @@
 use crate::common::gpu;
 use crate::common::training::{article_data, article_net, compile_on};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, Kernels, Model, Residency};
+use wgrad::train::{FitOptions, Kernels, Model, Residency, TrainingConfig};
 use wgrad::{Counters, Error, Gpu};
 
 fn article(gpu: &Gpu, optimizer: Optimizer, kernels: Kernels) -> Model {
@@ -22,7 +22,7 @@ fn ten_epochs_are_one_dispatch() {
     let fit = |gpu: &Gpu, epochs: usize, shuffled: bool| {
         let mut model = article(gpu, Optimizer::sgd(0.05), Kernels::WholeStep);
         let before = gpu.counters();
-        let fit = Fit::new(epochs).batch_size(32);
+        let fit = FitOptions::new(epochs).batch_size(32);
         let fit = if shuffled { fit.shuffle(1) } else { fit.in_order() };
         let history = model.fit_blocking(&data, fit).unwrap();
         assert_eq!(history.batch_losses.len(), 32 * epochs);
@@ -66,8 +66,8 @@ fn turns_of_loops_in_memory_are_bounded() {
     let kernels = |widths: &[usize], batch: usize, busy: usize| {
         let net = widths.iter().fold(Sequential::new(10), |net, &units| net.dense(units).relu());
         let optimizer = Optimizer::sgd(0.05);
-        let compile =
-            Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::WholeStepInMemory);
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, optimizer)
+            .kernels(Kernels::WholeStepInMemory);
         let mut model = net.dense(1).compile_blocking(&noop().busy(busy), compile)?;
         let trainer = pollster::block_on(model.trainer(&data, batch, Residency::Resident))?;
         Ok::<_, Error>(trainer.batches_per_submission())
@@ -85,7 +85,8 @@ fn the_choice_is_said_and_refused_with_reasons() {
     let gpu = noop();
     let data = article_data(100);
     let kernels = |net: Sequential, kernels: Kernels| {
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).kernels(kernels);
+        let compile =
+            TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05)).kernels(kernels);
         let mut model = net.compile_blocking(&gpu, compile)?;
         let trainer = pollster::block_on(model.trainer(&data, 32, Residency::Auto))?;
         Ok::<String, Error>(trainer.kernels().into())

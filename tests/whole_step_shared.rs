@@ -8,7 +8,7 @@ use crate::support::net::{Net, Unary};
 use crate::support::{bits, close};
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Callback, Compile, Fit, Kernels, Model, Residency};
+use wgrad::train::{Callback, FitOptions, Kernels, Model, Residency, TrainingConfig};
 use wgrad::{Error, Gpu};
 
 const INPUTS: usize = 20;
@@ -42,12 +42,12 @@ fn compiled(gpu: &Gpu, loss: Loss, optimizer: &Optimizer) -> Model {
         Loss::SoftmaxCrossEntropy => Metric::Accuracy,
         _ => Metric::MeanAbsoluteError,
     };
-    let compile = Compile::new(loss, optimizer.clone()).kernels(Kernels::WholeStepInMemory);
+    let compile = TrainingConfig::new(loss, optimizer.clone()).kernels(Kernels::WholeStepInMemory);
     net().compile_blocking(gpu, compile.metric(metric)).unwrap()
 }
 
-fn batches() -> Fit<'static> {
-    Fit::new(2).batch_size(BATCH).in_order()
+fn batches() -> FitOptions<'static> {
+    FitOptions::new(2).batch_size(BATCH).in_order()
 }
 
 /// The workgroups that the rule of kernels has a batch shared by.
@@ -144,7 +144,8 @@ fn submissions_follow_one_another() {
     impl Callback for Quiet {}
     let fitted = |callback: Option<&mut Quiet>, residency, parts: &[usize]| {
         let mut model = compiled(&gpu().busy(3), Loss::MeanSquaredError, &optimizer);
-        let fit = |epochs| Fit::new(epochs).batch_size(BATCH).shuffle(1).residency(residency);
+        let fit =
+            |epochs| FitOptions::new(epochs).batch_size(BATCH).shuffle(1).residency(residency);
         match callback {
             Some(callback) => {
                 model.fit_blocking(&data, fit(parts[0]).callback(callback)).unwrap();

@@ -13,7 +13,7 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::timeline::Timeline;
 use wgrad::lanes::{Advice, LaneMemory, Parallel, ParallelOptions, Trial, advise};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 use wgrad::{AdapterChoice, Gpu};
 
 use super::{Options, Outcome, Report, article, fingerprint};
@@ -72,7 +72,7 @@ impl LaneOptions {
         let mut gpus = Vec::new();
         for lane in 0..count {
             let gpu = match self.lane_adapter.get(lane % self.lane_adapter.len().max(1)) {
-                Some(name) => Gpu::with_blocking(&AdapterChoice::named(name))?,
+                Some(name) => Gpu::with_adapter_blocking(&AdapterChoice::named(name))?,
                 None => options.device()?,
             };
             println!("lane {lane}: {}", gpu.describe());
@@ -88,7 +88,7 @@ impl LaneOptions {
 /// What is trained.
 pub struct Task {
     pub model: Sequential,
-    pub compile: Compile,
+    pub compile: TrainingConfig,
     pub data: Arc<Dataset>,
     pub options: ParallelOptions,
 }
@@ -99,7 +99,7 @@ impl Task {
         let optimizer = Optimizer::sgd(article::LEARNING_RATE);
         Ok(Self {
             model: article::network(),
-            compile: Compile::new(Loss::MeanSquaredError, optimizer),
+            compile: TrainingConfig::new(Loss::MeanSquaredError, optimizer),
             data: article::samples(article::SAMPLES)?.into(),
             options: ParallelOptions::new(article::BATCH, micro_batches, Schedule::Serial),
         })

@@ -41,7 +41,7 @@ impl Options {
             Some(name) => AdapterChoice::named(name),
             None => AdapterChoice::default(),
         };
-        Ok(Gpu::with_blocking(&choice)?)
+        Ok(Gpu::with_adapter_blocking(&choice)?)
     }
 
     /// As [`Options::device`], which is printed.

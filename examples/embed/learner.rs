@@ -50,7 +50,7 @@ impl Learner {
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
         graph.update(optimizer.rule(), None, loss, &pairs)?;
         let options = PlanOptions { results: vec![loss], ..Default::default() };
-        let plan = Plan::with(&graph, &options, &gpu.target())?;
+        let plan = Plan::with_options(&graph, &options, &gpu.target())?;
         let trainer = Executor::new(gpu, plan).await?;
         trainer.write(features, &picture::features())?;
         trainer.write(targets, &picture::colours())?;
@@ -65,7 +65,7 @@ impl Learner {
         let plan = Plan::new(&graph, &[colours], &gpu.target())?;
         let parameters = Some(trainer.parameters().clone());
         let options = ExecutorOptions { parameters, ..Default::default() };
-        let painter = Executor::with(gpu, plan, options).await?;
+        let painter = Executor::with_options(gpu, plan, options).await?;
         painter.write(x, &picture::features())?;
 
         let (losses, steps) = (Vec::new(), 0);
@@ -132,7 +132,7 @@ pub async fn refused(gpu: &Gpu) -> Option<Error> {
         let y = graph.unary(Unary::Relu, x)?;
         let plan = Plan::new(&graph, &[y], &gpu.target())?;
         let options = ExecutorOptions { inputs: vec![(x, useless)], ..Default::default() };
-        Executor::with(gpu, plan, options).await
+        Executor::with_options(gpu, plan, options).await
     };
     executor().await.err()
 }

@@ -115,10 +115,11 @@ impl Callback for Until {
 
 /// Trains with one batch size for at least so many epochs and seconds.
 fn race(gpu: &Gpu, data: &Dataset, batch: usize, epochs: usize, seconds: f64) -> Outcome<Race> {
-    let how = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.01));
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.01));
     let mut model = article::network().compile_blocking(gpu, how)?;
     let mut until = Until { epochs, seconds };
-    let fit = Fit::new(100_000).batch_size(batch).shuffle(article::SEED).callback(&mut until);
+    let fit =
+        FitOptions::new(100_000).batch_size(batch).shuffle(article::SEED).callback(&mut until);
     let history = model.fit_blocking(data, fit)?;
     let name = if batch == data.rows() { "all".into() } else { batch.to_string() };
     println!("batch {name}: {} steps", model.steps());

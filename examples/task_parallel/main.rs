@@ -60,7 +60,7 @@ fn run(args: &Args) -> Outcome {
     // itself it takes the whole-step one, which rounds otherwise.
     let general = task.compile.clone().kernels(Kernels::General);
     let mut model = task.model.clone().compile_blocking(first, general)?;
-    let fit = Fit::new(epochs).batch_size(article::BATCH).in_order();
+    let fit = FitOptions::new(epochs).batch_size(article::BATCH).in_order();
     let history = model.fit_blocking(&task.data, fit)?;
     let fitted: Vec<_> = model.weights_blocking()?.into_iter().map(|(_, values)| values).collect();
     let same = history.values("loss")? == losses && fitted == weights;

@@ -52,7 +52,7 @@ fn step_plan(rows: usize, batch: usize, target: &Target) -> Result<StepPlan, Err
 
     // The loss of every step comes back in the results table.
     let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
-    let plan = Plan::with(&graph, &options, target)?;
+    let plan = Plan::with_options(&graph, &options, target)?;
     Ok(StepPlan { plan, features, targets, order })
 }
 
@@ -67,7 +67,7 @@ async fn executor(
         return Err("no values".into());
     };
     let options = ExecutorOptions { parameters, ..Default::default() };
-    let executor = Executor::with(gpu, step.plan, options).await?;
+    let executor = Executor::with_options(gpu, step.plan, options).await?;
     executor.write(step.features, data.features())?;
     executor.write(step.targets, targets)?;
     executor.write_indices(step.order, &(0..u32::try_from(data.rows())?).collect::<Vec<_>>())?;

@@ -90,14 +90,14 @@ impl Executor {
     /// # Errors
     /// [`Error::OutOfMemory`] and the other errors of the device.
     pub async fn new(gpu: &Gpu, plan: Plan) -> Result<Self> {
-        Self::with(gpu, plan, ExecutorOptions::default()).await
+        Self::with_options(gpu, plan, ExecutorOptions::default()).await
     }
 
     /// An executor that shares parameters or inputs.
     ///
     /// # Errors
     /// As for [`Executor::new`]; and if what is shared does not fit the plan or is of another device.
-    pub async fn with(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
+    pub async fn with_options(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
         let states = plan.rule().map(crate::graph::UpdateRule::states);
         let parameters = match options.parameters {
             Some(parameters) => parameters,

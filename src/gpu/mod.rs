@@ -64,7 +64,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] with what to install on this system; [`Error::NoDevice`].
     pub async fn new() -> Result<Self, Error> {
-        Self::with(&AdapterChoice::default()).await
+        Self::with_adapter(&AdapterChoice::default()).await
     }
 
     /// A device on the adapter that `choice` names. Natively devices are made one after another,
@@ -72,7 +72,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As for [`Gpu::new`]; the error lists the adapters there are.
-    pub async fn with(choice: &AdapterChoice) -> Result<Self, Error> {
+    pub async fn with_adapter(choice: &AdapterChoice) -> Result<Self, Error> {
         // Futures that other threads poll could deadlock on a lock held across an await; natively
         // these are ready at once, and run to their end here.
         #[cfg(not(target_arch = "wasm32"))]

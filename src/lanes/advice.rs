@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::gpu::Gpu;
 use crate::lanes::Schedule;
 use crate::nn::Sequential;
-use crate::train::{Compile, Model, Trainer};
+use crate::train::{Model, Trainer, TrainingConfig};
 use crate::{Error, Result};
 
 /// Every schedule is timed so often, all in turn, so that a machine that is busy for a while is busy
@@ -87,7 +87,7 @@ impl Advice {
 /// others; the errors of the other schedules are in their trials.
 pub fn advise(
     model: &Sequential,
-    compile: &Compile,
+    compile: &TrainingConfig,
     data: &Arc<Dataset>,
     options: &ParallelOptions,
     lanes: &[Gpu],
@@ -135,7 +135,7 @@ pub fn advise(
 /// What `fit` does, on one device.
 fn fit(
     model: &Sequential,
-    compile: &Compile,
+    compile: &TrainingConfig,
     data: &Arc<Dataset>,
     options: &ParallelOptions,
     gpu: &Gpu,
@@ -143,13 +143,13 @@ fn fit(
     let mut model = pollster::block_on(model.clone().compile(gpu, compile.clone()))?;
     let trainer = model.trainer(data.clone(), options.batch, options.residency);
     let trainer = Box::new(pollster::block_on(trainer)?);
-    Course::begin(Training::Fit(Box::new(model), trainer))
+    Course::begin(Training::FitOptions(Box::new(model), trainer))
 }
 
 #[derive(Debug)]
 enum Training {
     Lanes(Box<Parallel>),
-    Fit(Box<Model>, Box<Trainer<Arc<Dataset>>>),
+    FitOptions(Box<Model>, Box<Trainer<Arc<Dataset>>>),
 }
 
 /// A training that is timed.
@@ -165,7 +165,7 @@ impl Training {
     fn run(&mut self, steps: usize) -> Result<()> {
         match self {
             Training::Lanes(parallel) => run_lanes(parallel, steps),
-            Training::Fit(model, trainer) => {
+            Training::FitOptions(model, trainer) => {
                 let most = trainer.batches().min(trainer.batches_per_submission());
                 let mut left = steps;
                 while left > 0 {

@@ -10,7 +10,7 @@ use crate::train::model::Model;
 use crate::train::progress::{Course, Progress};
 use crate::train::sums::Sums;
 use crate::train::task::Task;
-use crate::train::{Evaluation, Fit, History};
+use crate::train::{Evaluation, FitOptions, History};
 use crate::{Error, Result};
 
 impl Parallel {
@@ -25,8 +25,8 @@ impl Parallel {
     /// says of that epoch is over the batches that were left, without R².
     ///
     /// Lanes are laid out for one data set, in batches of one size: `fit` takes neither another
-    /// [batch size](Fit::batch_size) or [residency](Fit::residency) than theirs nor a
-    /// [split](Fit::validation_split) of the data. The rows of a [validation](Fit::validation) are looked
+    /// [batch size](FitOptions::batch_size) or [residency](FitOptions::residency) than theirs nor a
+    /// [split](FitOptions::validation_split) of the data. The rows of a [validation](FitOptions::validation) are looked
     /// at on the device of the first lane, which needs room for the whole model then. Weights that callbacks
     /// remember are on the host.
     ///
@@ -40,14 +40,14 @@ impl Parallel {
     /// If its future is dropped, or a callback panics, the lanes complete the steps that they have begun,
     /// which is waited for, and the state is that after them. Callbacks then do not hear of the end, and
     /// weights that they remembered are not put back.
-    pub async fn fit(&mut self, fit: Fit<'_>) -> Result<History> {
+    pub async fn fit(&mut self, fit: FitOptions<'_>) -> Result<History> {
         self.call_back();
         let rows = self.data.rows();
         self.check_batch(fit.batch)?;
         if let Some(residency) = fit.residency.filter(|&other| other != self.options.residency) {
             let rule = format!(
                 "{:?}, that of `ParallelOptions::residency`, for which the lanes were laid out; leave \
-                 `Fit::residency` out, or make a `Parallel` with the other",
+                 `FitOptions::residency` out, or make a `Parallel` with the other",
                 self.options.residency
             );
             return Err(Error::argument("residency", format!("{residency:?}"), &rule));
@@ -59,7 +59,7 @@ impl Parallel {
             Some(Validation::Split(fraction)) => {
                 let rule = format!(
                     "left out: the lanes were laid out for all of their {rows} rows; make the `Parallel` \
-                     with the first part of `Dataset::split_at`, and give the other to `Fit::validation`"
+                     with the first part of `Dataset::split_at`, and give the other to `FitOptions::validation`"
                 );
                 return Err(Error::argument("validation split", fraction, &rule));
             }
@@ -96,7 +96,7 @@ impl Parallel {
         }
         let rule = format!(
             "{own}, that of `ParallelOptions::batch`, for which the lanes were laid out; leave \
-             `Fit::batch_size` out, or make a `Parallel` for the other"
+             `FitOptions::batch_size` out, or make a `Parallel` for the other"
         );
         Err(Error::argument("batch size", value, &rule))
     }

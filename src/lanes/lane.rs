@@ -109,7 +109,7 @@ impl Lane {
             parameters: Some(parameters.clone()),
             inputs: vec![(*loss, sum.scalars().clone())],
         };
-        let update = Executor::with(gpu, update_plan.clone(), update_options).await?;
+        let update = Executor::with_options(gpu, update_plan.clone(), update_options).await?;
         let mut lane = Self {
             gpu: gpu.clone(),
             role: role.clone(),
@@ -158,7 +158,7 @@ impl Lane {
             }
             let parameters = Some(self.parameters.clone());
             let options = ExecutorOptions { parameters, inputs };
-            let executor = Executor::with(&self.gpu, plan, options).await?;
+            let executor = Executor::with_options(&self.gpu, plan, options).await?;
             let ready = ready(&executor, self.role.buckets);
             slots.push(Slot { executor, x, y, dy, dx, scalars, ready });
         }

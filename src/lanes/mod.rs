@@ -42,7 +42,7 @@ use crate::nn::optimizer::check_learning_rate;
 use crate::train::feed::check_order;
 use crate::train::graphs::check_data;
 use crate::train::task::Task;
-use crate::train::{Compile, StepResult};
+use crate::train::{StepResult, TrainingConfig};
 use crate::{Error, Result};
 use lane::Lane;
 use layout::Layout;
@@ -77,7 +77,7 @@ pub struct Parallel {
 impl Parallel {
     /// Lays `model` over `lanes`: one device per stage or replica, made one after another. Two of
     /// them may be on one adapter. Lanes always train with the general kernels;
-    /// [`Compile::kernels`] is for [`Parallel::model`].
+    /// [`TrainingConfig::kernels`] is for [`Parallel::model`].
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
@@ -85,7 +85,7 @@ impl Parallel {
     /// its first weights are drawn; the errors of the devices.
     pub async fn new(
         model: Sequential,
-        compile: Compile,
+        compile: TrainingConfig,
         data: impl Into<Arc<Dataset>>,
         options: ParallelOptions,
         lanes: &[Gpu],

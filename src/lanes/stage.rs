@@ -188,7 +188,7 @@ impl Task {
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
             PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
-        let plan = Plan::with(&graph, &options, target)?;
+        let plan = Plan::with_options(&graph, &options, target)?;
         Ok(StageGraph { plan, features, targets, order, x, y, dy, dx, scalars })
     }
 
@@ -206,7 +206,7 @@ impl Task {
         }
         graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
         let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
-        Ok((Plan::with(&graph, &options, target)?, loss))
+        Ok((Plan::with_options(&graph, &options, target)?, loss))
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::graph::{Loss, Unary};
     use crate::nn::{Optimizer, Sequential};
-    use crate::train::Compile;
+    use crate::train::TrainingConfig;
 
     /// The numbers of a stage's parameters are those of the ones that its graph has.
     #[test]
@@ -226,7 +226,7 @@ mod tests {
                 _ => Layer::Dense { units: 2 + at, init: Default::default() },
             });
             let net = layers.fold(Sequential::new(3), Sequential::layer).dense(2);
-            let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+            let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
             let task = Task::new(net, compile).unwrap();
             let names: Vec<_> =
                 task.architecture.parameter_shapes().map(|(name, _)| name).collect();
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn stages_that_do_not_add_up_are_refused() {
-        let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
         let task = Task::new(Sequential::new(3).dense(2).dense(2), compile).unwrap();
         for sizes in [&[][..], &[3], &[0, 2], &[usize::MAX, 3], &[usize::MAX], &[1, 1, 1]] {
             let error = task.stages(sizes).unwrap_err().to_string();

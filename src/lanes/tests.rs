@@ -8,7 +8,7 @@ use crate::graph::Loss;
 use crate::lanes::ParallelOptions;
 use crate::lanes::Schedule;
 use crate::nn::{Optimizer, Sequential};
-use crate::train::Compile;
+use crate::train::TrainingConfig;
 use crate::{Error, Gpu};
 
 fn noop() -> Gpu {
@@ -19,7 +19,7 @@ fn noop() -> Gpu {
 fn parallel(gpus: &[Gpu]) -> Parallel {
     let data = Dataset::regression(vec![0.5; 16], 2, vec![0.25; 8], 1).unwrap();
     let net = Sequential::new(2).dense(3).relu().dense(1);
-    let compile = Compile::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let options = ParallelOptions::new(4, 2, Schedule::data_parallel());
     Parallel::new_blocking(net, compile, Arc::new(data), options, gpus).unwrap()
 }

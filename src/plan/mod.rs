@@ -174,7 +174,7 @@ impl Plan {
     /// would not come to their end ([`MOST_TURNS`]).
     pub fn new(graph: &Graph, outputs: &[Tensor], target: &Target) -> Result<Self, Error> {
         let options = PlanOptions { outputs: outputs.to_vec(), ..PlanOptions::default() };
-        Self::with(graph, &options, target)
+        Self::with_options(graph, &options, target)
     }
 
     /// A plan with options.
@@ -183,7 +183,11 @@ impl Plan {
     /// As for [`Plan::new`]; and if a tensor of `results` is not a scalar, the graph has not what the
     /// `portion` holds, that computes none of the outputs and results, or the target asks for a tiling that
     /// it cannot run.
-    pub fn with(graph: &Graph, options: &PlanOptions, target: &Target) -> Result<Self, Error> {
+    pub fn with_options(
+        graph: &Graph,
+        options: &PlanOptions,
+        target: &Target,
+    ) -> Result<Self, Error> {
         graph.check_handles("plan", &options.outputs)?;
         graph.check_handles("plan", &options.results)?;
         for &tensor in &options.results {

@@ -76,7 +76,7 @@ async fn executor<D: Borrow<Dataset>>(
             (graph.order, feed.buffers.order.clone()),
         ],
     };
-    Executor::with(model.gpu(), plan, options).await
+    Executor::with_options(model.gpu(), plan, options).await
 }
 
 impl Engine {

@@ -58,12 +58,14 @@ impl Figure {
         let mut rule = format!("one of this training's: {}", names.join(", "));
         if let Ok(figure) = known {
             if figure.validation && !figures.iter().any(|figure| figure.validation) {
-                rule += "; give `Fit` validation data for it (`validation`, `validation_split`)";
+                rule +=
+                    "; give `FitOptions` validation data for it (`validation`, `validation_split`)";
             }
             if let Some(metric) = figure.metric
                 && !figures.iter().any(|figure| figure.metric == Some(metric))
             {
-                rule += &format!("; give `Compile` the metric for it (`Metric::{metric:?}`)");
+                rule +=
+                    &format!("; give `TrainingConfig` the metric for it (`Metric::{metric:?}`)");
             }
         }
         Err(Error::argument(what, format!("'{name}'"), &rule))

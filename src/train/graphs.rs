@@ -69,7 +69,7 @@ impl TrainingGraph {
     /// The plan whose results table has the loss and the metrics' sums.
     pub(crate) fn plan(&self, target: &Target) -> Result<Plan> {
         let options = PlanOptions { results: self.results.clone(), ..PlanOptions::default() };
-        Plan::with(&self.graph, &options, target)
+        Plan::with_options(&self.graph, &options, target)
     }
 }
 

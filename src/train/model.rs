@@ -3,7 +3,7 @@
 use super::feed::fitting;
 use super::kernels::{KernelChoice, choose, whole_step_net};
 use super::progress::Progress;
-use super::task::{Compile, Task};
+use super::task::{Task, TrainingConfig};
 use crate::exec::{Executor, Parameters, Step};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::{Graph, Loss, Role, Tensor};
@@ -49,7 +49,7 @@ impl Sequential {
     /// # Errors
     /// [`Error::Argument`] or [`Error::Shape`] if the layers, the loss, the metrics or the
     /// optimizer are out of range or do not fit each other; the errors of the device.
-    pub async fn compile(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
+    pub async fn compile(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         let task = Task::new(self, compile)?;
         let architecture = &task.architecture;
         let mut graph = Graph::new();
@@ -289,7 +289,7 @@ impl Model {
             parameters: Some(self.parameters.clone()),
             ..Default::default()
         };
-        let executor = Executor::with(&self.gpu, plan, options).await?;
+        let executor = Executor::with_options(&self.gpu, plan, options).await?;
         Ok(Predictor { rows, executor, x, y, staging: None })
     }
 }

@@ -8,14 +8,14 @@ use crate::nn::{Metric, Optimizer, Sequential};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Compile {
+pub struct TrainingConfig {
     pub(crate) loss: Loss,
     pub(crate) optimizer: Optimizer,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) kernels: Kernels,
 }
 
-impl Compile {
+impl TrainingConfig {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
         Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
@@ -42,14 +42,14 @@ impl Compile {
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) architecture: Sequential,
-    pub(crate) compile: Compile,
+    pub(crate) compile: TrainingConfig,
 }
 
 impl Task {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if the
     /// layers, the loss, the metrics or the optimizer are out of range or do not fit each other.
-    pub(crate) fn new(architecture: Sequential, compile: Compile) -> Result<Self> {
+    pub(crate) fn new(architecture: Sequential, compile: TrainingConfig) -> Result<Self> {
         architecture.check()?;
         compile.optimizer.check()?;
         compile.loss.check()?;

@@ -158,7 +158,7 @@ impl Run {
         let words = self.words.unwrap_or(of_gpu.words);
         let most_turns = self.most_turns.unwrap_or(of_gpu.most_turns);
         let target = Target { tiling, max_workgroups, busy, words, most_turns, ..of_gpu };
-        Plan::with(graph, &options, &target)
+        Plan::with_options(graph, &options, &target)
     }
 
     /// An executor of `graph` with `values` written.

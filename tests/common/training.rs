@@ -7,7 +7,7 @@ use std::time::Duration;
 use wgrad::Gpu;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{Compile, Fit, History, Kernels, Model, Residency};
+use wgrad::train::{FitOptions, History, Kernels, Model, Residency, TrainingConfig};
 
 use super::gpu;
 
@@ -57,7 +57,7 @@ pub fn compile_on(
     loss: Loss,
     optimizer: Optimizer,
 ) -> Model {
-    net.compile_blocking(gpu, Compile::new(loss, optimizer).kernels(kernels)).unwrap()
+    net.compile_blocking(gpu, TrainingConfig::new(loss, optimizer).kernels(kernels)).unwrap()
 }
 
 pub fn article(kernels: Kernels, optimizer: Optimizer) -> Model {
@@ -90,7 +90,7 @@ pub fn run(
     kernels: Kernels,
     data: &Dataset,
     optimizer: Optimizer,
-    fit: Fit,
+    fit: FitOptions,
 ) -> (Vec<u32>, Vec<u32>) {
     let mut model = article(kernels, optimizer);
     let history = model.fit_blocking(data, fit).unwrap();

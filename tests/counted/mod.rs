@@ -4,7 +4,7 @@
 use wgrad::data::Dataset;
 use wgrad::graph::{Graph, Loss, Tensor, UpdateRule};
 use wgrad::nn::{Optimizer, Sequential};
-use wgrad::train::{Compile, Kernels, Model};
+use wgrad::train::{Kernels, Model, TrainingConfig};
 use wgrad::{Counters, Gpu};
 
 /// Bytes that say whether a step went wrong, and which.
@@ -38,8 +38,8 @@ pub fn article_data() -> Dataset {
 }
 
 /// Mean squared error and `optimizer`, with the kernels of the plan.
-pub fn general(optimizer: Optimizer) -> Compile {
-    Compile::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::General)
+pub fn general(optimizer: Optimizer) -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, optimizer).kernels(Kernels::General)
 }
 
 /// The README's network: 10, 64 and 1 units.

@@ -96,7 +96,7 @@ pub fn evaluate(
     outputs: &[Tensor],
 ) -> Vec<Vec<f32>> {
     let options = PlanOptions { outputs: outputs.to_vec(), fuse, ..PlanOptions::default() };
-    let plan = Plan::with(graph, &options, &gpu.target()).expect("a plan");
+    let plan = Plan::with_options(graph, &options, &gpu.target()).expect("a plan");
     let mut executor = Executor::new_blocking(gpu, plan).expect("an executor");
     feed.write(&executor);
     executor.run_blocking(&[Step::forward(0)]).expect("a step");

@@ -6,13 +6,13 @@ use std::time::Duration;
 use wgrad::data::Dataset;
 use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
 use wgrad::nn::Sequential;
-use wgrad::train::Compile;
+use wgrad::train::TrainingConfig;
 use wgrad::{Gpu, Result};
 
 use super::bits;
 
 /// What is trained, on what.
-pub type Task<'a> = (Sequential, Compile, &'a Arc<Dataset>);
+pub type Task<'a> = (Sequential, TrainingConfig, &'a Arc<Dataset>);
 
 /// Unless a test is about patience, there is enough of it for a busy machine whose driver compiles every kernel
 /// when it first runs.

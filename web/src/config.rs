@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::Unary;
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Compile, Kernels};
+use wgrad::train::{TrainingConfig, Kernels};
 
 use crate::error::{Result, argument};
 use crate::options::{Options, choose, shown};
@@ -52,7 +52,7 @@ const RULES: [(&str, Rule); 5] = [
 ];
 
 /// The architecture and what it is trained for.
-pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
+pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
     let mut config = Options::new("config", config)?;
     let inputs = config.count("inputs")?.ok_or_else(|| {
         argument("config.inputs", "missing", "the number of features per row, at least 1")
@@ -70,7 +70,7 @@ pub fn read(config: &JsValue) -> Result<(Sequential, Compile)> {
     }
     let loss = config.need_choice("loss", &named(&Loss::ALL, Loss::name))?;
     let rule = "an object such as { name: 'adam', learningRate: 0.001 }";
-    let mut compile = Compile::new(loss, optimizer(&config.need("optimizer", rule)?)?);
+    let mut compile = TrainingConfig::new(loss, optimizer(&config.need("optimizer", rule)?)?);
     if let Some(wanted) = config.get("metrics")? {
         if !Array::is_array(&wanted) {
             return Err(argument("config.metrics", shown(&wanted), "an array of names"));

@@ -4,7 +4,7 @@ use js_sys::{Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::data::Dataset;
 use wgrad::nn::{Loss, Sequential};
-use wgrad::train::{Callback, EpochLog, Fit, Signal};
+use wgrad::train::{Callback, EpochLog, Signal};
 
 use crate::convert::{dataset, epoch_log};
 use crate::error::{Result, argument};
@@ -70,7 +70,7 @@ impl FitOptions {
         model: &mut wgrad::train::Model,
         data: &Dataset,
     ) -> Result<wgrad::train::History> {
-        let mut fit = Fit::new(self.epochs).batch_size(self.order.batch);
+        let mut fit = wgrad::train::FitOptions::new(self.epochs).batch_size(self.order.batch);
         fit = match self.order.shuffle {
             Some(seed) => fit.shuffle(seed),
             None => fit.in_order(),

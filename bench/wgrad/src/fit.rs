@@ -5,7 +5,7 @@ use bench_common::worker::{Trial, timed, words};
 use bench_common::workload::Training;
 use wgrad::Gpu;
 use wgrad::data::Dataset;
-use wgrad::train::Fit;
+use wgrad::train::FitOptions;
 
 pub struct Fitting {
     gpu: Gpu,
@@ -26,7 +26,7 @@ impl Trial for Fitting {
         let Training { net, optimizer, learning_rate, batch, .. } = &self.training;
         let mut model = crate::model(&self.gpu, net, *optimizer, *learning_rate)?;
         timed(|| {
-            let fit = Fit::new(self.epochs).batch_size(*batch).in_order();
+            let fit = FitOptions::new(self.epochs).batch_size(*batch).in_order();
             let history = model.fit_blocking(&self.data, fit).map_err(words)?;
             history.values("loss").map_err(words)?.last().copied().ok_or_else(|| "no epoch".into())
         })

@@ -11,7 +11,7 @@ use bench_common::worker::{Peer, Refusal, Trial, locked_version, serve, words};
 use bench_common::workload::{Loss, Net, Optimizer, Task};
 use wgrad::Gpu;
 use wgrad::nn::Sequential;
-use wgrad::train::{Compile, Model};
+use wgrad::train::{TrainingConfig, Model};
 
 fn main() {
     serve(Wgrad { gpu: None });
@@ -79,7 +79,7 @@ fn model(gpu: &Gpu, net: &Net, optimizer: Optimizer, rate: f32) -> Result<Model,
         Optimizer::Adam => wgrad::nn::Optimizer::adam(rate),
     };
     let mut model =
-        sequential.compile_blocking(gpu, Compile::new(loss, optimizer)).map_err(words)?;
+        sequential.compile_blocking(gpu, TrainingConfig::new(loss, optimizer)).map_err(words)?;
     model.set_weights(&weights(net)).map_err(words)?;
     Ok(model)
 }

@@ -23,7 +23,7 @@ pub enum BatchSize {
 }
 
 /// How to train, a model or [lanes](crate::lanes::Parallel): the arguments of Keras's `fit`.
-pub struct Fit<'a> {
+pub struct FitOptions<'a> {
     pub(crate) epochs: usize,
     /// Nothing where it was not said.
     pub(crate) batch: Option<BatchSize>,
@@ -39,7 +39,7 @@ pub(crate) enum Validation<'a> {
     Split(f64),
 }
 
-impl<'a> Fit<'a> {
+impl<'a> FitOptions<'a> {
     /// Trains for `epochs` (more) epochs with batches of 32 rows, or of as many as lanes were laid out
     /// for, shuffled with seed 0.
     pub fn new(epochs: usize) -> Self {
@@ -79,7 +79,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Evaluates the model on `data` after every epoch. Of several calls of this and
-    /// [`Fit::validation_split`], the last one counts.
+    /// [`FitOptions::validation_split`], the last one counts.
     pub fn validation(mut self, data: &'a Dataset) -> Self {
         self.validation = Some(Validation::Data(data));
         self

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::run::{Completed, Run, Start, Trainee, Validator};
-use super::{BatchSize, Fit, Validation};
+use super::{BatchSize, FitOptions, Validation};
 use crate::data::Dataset;
 use crate::exec::Snapshot;
 use crate::train::history::History;
@@ -35,7 +35,7 @@ impl Model {
     /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
     /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they
     /// remembered are not put back.
-    pub async fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+    pub async fn fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History> {
         let held_out;
         let whole = data;
         let (data, validation) = match fit.validation {

@@ -4,7 +4,7 @@ use super::Trainer;
 use crate::data::Dataset;
 use crate::exec::Step;
 use crate::nn::{Loss, Metric, Optimizer, Sequential};
-use crate::train::{Compile, Kernels, Model, Residency};
+use crate::train::{Kernels, Model, Residency, TrainingConfig};
 use crate::{Error, Gpu};
 
 const CLASSES: usize = 3;
@@ -39,7 +39,7 @@ fn a_label_past_the_last_class_halts_every_kernel() {
         (Kernels::WholeStepInMemory, 3),
     ] {
         for label in [CLASSES as u32, u32::MAX] {
-            let compile = Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1));
+            let compile = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.1));
             let compile = compile.metric(Metric::Accuracy).kernels(kernels);
             let net = Sequential::new(2).dense(9).tanh().dense(CLASSES);
             let mut model = net.compile_blocking(&gpu.clone().busy(busy), compile).unwrap();
@@ -76,7 +76,7 @@ fn a_label_past_the_last_class_is_wrong_in_every_kernel() {
         (Kernels::WholeStepInMemory, 1),
         (Kernels::WholeStepInMemory, 3),
     ] {
-        let compile = Compile::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(1e-3));
+        let compile = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(1e-3));
         let compile = compile.metric(Metric::Accuracy).kernels(kernels);
         let net = Sequential::new(1).dense(2);
         let mut model = net.compile_blocking(&gpu.clone().busy(busy), compile).unwrap();

@@ -12,12 +12,12 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Results, Step};
 use wgrad::graph::Tensor;
 use wgrad::nn::Sequential;
 use wgrad::plan::Plan;
-use wgrad::train::{Compile, Evaluation, Fit, History, Model, Residency, StepResult, Trainer};
+use wgrad::train::{Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig};
 use wgrad::{AdapterChoice, Gpu, Result};
 
 pub trait BlockingGpu: Sized {
     fn new_blocking() -> Result<Self>;
-    fn with_blocking(choice: &AdapterChoice) -> Result<Self>;
+    fn with_adapter_blocking(choice: &AdapterChoice) -> Result<Self>;
 }
 
 impl BlockingGpu for Gpu {
@@ -25,14 +25,14 @@ impl BlockingGpu for Gpu {
         block_on(Gpu::new())
     }
 
-    fn with_blocking(choice: &AdapterChoice) -> Result<Self> {
-        block_on(Gpu::with(choice))
+    fn with_adapter_blocking(choice: &AdapterChoice) -> Result<Self> {
+        block_on(Gpu::with_adapter(choice))
     }
 }
 
 pub trait BlockingExecutor: Sized {
     fn new_blocking(gpu: &Gpu, plan: Plan) -> Result<Self>;
-    fn with_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
+    fn with_options_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
     fn submit_blocking(&mut self, steps: &[Step]) -> Result<()>;
     fn results_blocking(&mut self) -> Result<Option<Results>>;
     fn run_blocking(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>>;
@@ -44,8 +44,8 @@ impl BlockingExecutor for Executor {
         block_on(Executor::new(gpu, plan))
     }
 
-    fn with_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
-        block_on(Executor::with(gpu, plan, options))
+    fn with_options_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
+        block_on(Executor::with_options(gpu, plan, options))
     }
 
     fn submit_blocking(&mut self, steps: &[Step]) -> Result<()> {
@@ -66,17 +66,17 @@ impl BlockingExecutor for Executor {
 }
 
 pub trait BlockingSequential {
-    fn compile_blocking(self, gpu: &Gpu, compile: Compile) -> Result<Model>;
+    fn compile_blocking(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model>;
 }
 
 impl BlockingSequential for Sequential {
-    fn compile_blocking(self, gpu: &Gpu, compile: Compile) -> Result<Model> {
+    fn compile_blocking(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         block_on(self.compile(gpu, compile))
     }
 }
 
 pub trait BlockingModel {
-    fn fit_blocking(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History>;
+    fn fit_blocking(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
     fn evaluate_blocking(&self, data: &Dataset) -> Result<Evaluation>;
     fn predict_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
     fn predict_classes_blocking(&mut self, features: &[f32]) -> Result<Vec<u32>>;
@@ -91,7 +91,7 @@ pub trait BlockingModel {
 }
 
 impl BlockingModel for Model {
-    fn fit_blocking(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+    fn fit_blocking(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History> {
         block_on(self.fit(data, fit))
     }
 
