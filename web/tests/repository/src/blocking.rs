@@ -12,7 +12,9 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Results, Step};
 use wgrad::graph::Tensor;
 use wgrad::nn::Sequential;
 use wgrad::plan::Plan;
-use wgrad::train::{Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig};
+use wgrad::train::{
+    Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig,
+};
 use wgrad::{AdapterChoice, Gpu, Result};
 
 pub trait BlockingGpu: Sized {
