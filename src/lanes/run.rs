@@ -1,9 +1,9 @@
 //! What a lane's thread does: the [commands](super::commands) of its steps, one after another.
 //!
 //! What is recorded gathers in one encoder until the list has it submitted: before a message is sent,
-//! before a write that must come after it, at the end of a step. A [message thread](super::message_thread) waits for the device and sends
-//! messages once it is done with them; nothing but a missing message, and the report of the step before
-//! last, is waited for here.
+//! before a write that must come after it, at the end of a step. A [message
+//! thread](super::message_thread) waits for the device and sends messages once it is done with them;
+//! nothing but a missing message, and the report of the step before last, is waited for here.
 
 use std::collections::VecDeque;
 use std::ops::Range;
