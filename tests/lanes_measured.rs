@@ -118,7 +118,7 @@ fn barriers_of_a_six_layer_net() {
             Gpu::from_device(&device, &queue)
         };
         let lanes: Vec<Gpu> = (0..count).map(noop).collect();
-        training(6, 64, options, &lanes).barriers()
+        training(6, 64, options, &lanes).barriers().unwrap()
     };
     let count = |by_level, naive, one_at_a_time| Barriers { by_level, naive, one_at_a_time };
     let one = barriers(Schedule::Overlapped, 1, 1);
@@ -194,4 +194,53 @@ fn recording_off_does_what_never_recording_does() {
         assert!(!never.1 && recorded.1 && never.0 != recorded.0, "{schedule:?}: {recorded:?}");
         assert_eq!(never, off, "{schedule:?}");
     }
+}
+
+/// The list of a step says what a step does: its submissions and dispatches are those that the devices
+/// count.
+#[test]
+fn lanes_do_what_their_commands_say() {
+    for (schedule, count) in [
+        (Schedule::Serial, 1),
+        (Schedule::Overlapped, 1),
+        (Schedule::pipeline(), 3),
+        (Schedule::data_parallel(), 2),
+        (Schedule::DataParallel { shares: vec![3, 0, 2] }, 3),
+    ] {
+        for micro_batches in [1, 5] {
+            let mut options = ParallelOptions::new(32, micro_batches, schedule.clone());
+            options.buckets = 3;
+            let mut parallel = training(6, 128, options, &lanes(count));
+            let commands = parallel.commands().unwrap();
+            parallel.run(0..1).unwrap();
+            for (done, commands) in counted(&mut parallel).0.iter().zip(&commands) {
+                let said = [commands.submissions(), commands.dispatches()].map(|n| 4 * n as u64);
+                assert_eq!(done[..2], said, "{schedule:?}, {micro_batches}: {commands}");
+            }
+        }
+    }
+    let options = ParallelOptions::new(32, 2, Schedule::Overlapped);
+    let commands = training(2, 64, options, &lanes(1)).commands().unwrap();
+    let names: Vec<String> = commands[0]
+        .to_string()
+        .lines()
+        .map(|line| line.split(':').next().unwrap_or_default().to_string())
+        .collect();
+    let wanted = [
+        "upload rows 0..32",
+        "forward 0",
+        "backward 0",
+        "copy scalars 0",
+        "store block 0, buckets 0..1",
+        "forward 1",
+        "backward 1",
+        "copy scalars 1",
+        "add block 0, buckets 0..1",
+        "store block 0, buckets 0..1",
+        "update",
+        "stage report with state",
+        "submit",
+        "read report",
+    ];
+    assert_eq!(names[..names.len() - 1], wanted, "{}", commands[0]);
 }

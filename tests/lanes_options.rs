@@ -245,7 +245,8 @@ proptest! {
         options.buckets = buckets;
         match of(options, &vec![noop(); count]) {
             Ok(parallel) => {
-                prop_assert!(parallel.barriers().len() == count && parallel.memory().len() == count);
+                prop_assert!(parallel.barriers().unwrap().len() == count);
+                prop_assert!(parallel.memory().len() == count);
                 prop_assert_eq!(parallel.batches(), 24_usize.div_ceil(batch));
             }
             Err(error) => prop_assert!(error.to_string().contains("must be"), "{}", error),

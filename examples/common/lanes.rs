@@ -173,7 +173,7 @@ pub fn race(
     }
     let totals: Vec<u64> = memory.iter().map(|held| held.total()).collect();
     report.set("memory_bytes", totals);
-    let barriers = other.barriers();
+    let barriers = other.barriers()?;
     for (lane, count) in barriers.iter().enumerate() {
         println!(
             "lane {lane} needs {} barriers per step; as the graph lists the operations, {}",

@@ -54,6 +54,16 @@ pub(super) struct Slot {
     pub(super) ready: Vec<usize>,
 }
 
+/// A micro-batch, with the executor that is its own while it is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MicroBatch {
+    /// Its number in the batch.
+    pub(super) number: usize,
+    /// Which of the lane's sizes it has, and which of that size's slots.
+    pub(super) size: usize,
+    pub(super) slot: usize,
+}
+
 impl Size {
     /// Whether it is for micro-batches of `rows` rows, of batches of `batch`.
     pub(super) fn is_for(&self, rows: usize, batch: usize) -> bool {
@@ -165,14 +175,31 @@ impl Lane {
         Ok(Size { micro_batch, batch, slots })
     }
 
-    /// The executor of slot `slot` for micro-batches of `rows` rows of a batch of `batch`.
-    pub(super) fn slot(&mut self, rows: usize, batch: usize, slot: usize) -> Result<&mut Slot> {
-        let size = self.sizes.iter_mut().find(|size| size.is_for(rows, batch));
-        let slots = size.map(|size| &mut size.slots);
-        let count = slots.as_ref().map_or(0, |slots| slots.len()).max(1);
-        slots.and_then(|slots| slots.get_mut(slot % count)).ok_or_else(|| {
+    /// Micro-batch `number`, of `rows` rows of a batch of `batch`, the `index`th of its lane.
+    pub(super) fn micro_batch(
+        &self,
+        number: usize,
+        rows: usize,
+        batch: usize,
+        index: usize,
+    ) -> Result<MicroBatch> {
+        let found = self.sizes.iter().enumerate().find(|(_, size)| size.is_for(rows, batch));
+        let (size, of) = found.ok_or_else(|| {
             Error::argument("rows of a micro-batch", rows, "of a batch this lane was made for")
-        })
+        })?;
+        Ok(MicroBatch { number, size, slot: index % of.slots.len().max(1) })
+    }
+
+    /// The executor of a micro-batch.
+    pub(super) fn slot(&self, at: MicroBatch) -> Result<&Slot> {
+        let slot = self.sizes.get(at.size).and_then(|size| size.slots.get(at.slot));
+        slot.ok_or_else(|| Error::bug(format!("no executor for {at:?}")))
+    }
+
+    /// The same, to write to its tables.
+    pub(super) fn slot_mut(&mut self, at: MicroBatch) -> Result<&mut Slot> {
+        let slot = self.sizes.get_mut(at.size).and_then(|size| size.slots.get_mut(at.slot));
+        slot.ok_or_else(|| Error::bug(format!("no executor for {at:?}")))
     }
 
     /// A free staging buffer of `bytes`.

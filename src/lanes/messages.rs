@@ -1,17 +1,18 @@
 //! What a lane's thread sends, waits for and reads back. Every wait ends.
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::commands::Transfer;
 use super::exchange::{Content, Message, Payload};
+use super::lane::{Lane, MicroBatch, Slot};
 use super::message_thread::{Outgoing, Read};
 use super::run::{ArenaSnapshot, Runner};
 use super::timeline::Activity;
-use super::tree::Block;
 use super::work::Job;
 use super::work::StepReport;
 use crate::exec::{Halt, STATUS_BYTES};
 use crate::gpu::{Buffer, map};
+use crate::graph::Tensor;
 use crate::plan::AdapterClass;
 use crate::{Error, Result};
 
@@ -27,102 +28,105 @@ impl Runner<'_> {
         pollster::block_on(self.lane.staging(bytes))
     }
 
-    /// Sends a staging buffer, which the device still has to fill, to a lane or to all others.
-    pub(super) fn post(
-        &mut self,
-        job: &Job,
-        to: Option<usize>,
-        content: Content,
-        staging: Buffer,
-        bytes: u64,
-    ) {
+    /// Sends what was staged first, which the device still has to copy, to a lane or to all others.
+    pub(super) fn send(&mut self, job: &Job, to: Option<usize>, transfer: &Transfer) -> Result<()> {
+        let (staging, bytes) = self.staged()?;
         let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
         let (from, broadcast) = (self.lane.role.number, to.is_none());
-        let (run, step) = (self.settings.run, job.number());
+        let (run, step, content) = (self.settings.run, job.number(), transfer.content());
         let message = Message { run, from, to: to.unwrap_or(from), step, content };
         self.message_thread.post(Outgoing { message, broadcast, staging, bytes, arrival });
-    }
-
-    /// Records the copy of what the stage before waits for: the gradient, and the scalars.
-    pub(super) fn stage_gradient(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        rows: usize,
-        batch: usize,
-        slot: usize,
-    ) -> Result<Option<(Buffer, u64)>> {
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let Some(dx) = slot_of.dx else { return Ok(None) };
-        let bytes = slot_of.bytes(dx);
-        let scalar_bytes = self.lane.sum.scalars().size();
-        let staging = self.staging(bytes + scalar_bytes)?;
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let (buffer, offset) = slot_of.executor.buffer_of(dx)?;
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-        let scalars = self.lane.sum.scalars();
-        encoder.copy_buffer_to_buffer(scalars, 0, &staging, bytes, scalar_bytes);
-        Ok(Some((staging, bytes + scalar_bytes)))
-    }
-
-    /// Sends this lane's blocks of some buckets to all others.
-    pub(super) fn send_sums(
-        &mut self,
-        job: &Job,
-        buckets: Range<usize>,
-        first_block: usize,
-    ) -> Result<()> {
-        let own = self.tree.blocks().len();
-        let mut staged = Vec::new();
-        for bucket in buckets {
-            let bytes = self.lane.sum.bucket_bytes(bucket)? * own as u64;
-            if bytes == 0 {
-                continue;
-            }
-            let staging = self.staging(bytes)?;
-            let mut encoder = self.take_encoder();
-            let mut offset = 0;
-            for block in first_block..first_block + own {
-                offset = self.lane.sum.stage(&mut encoder, block, bucket, &staging, offset)?;
-            }
-            self.encoder = Some(encoder);
-            staged.push((bucket, staging, bytes));
-        }
-        self.flush()?;
-        for (bucket, staging, bytes) in staged {
-            self.post(job, None, Content::Sums(bucket), staging, bytes);
-        }
         Ok(())
     }
 
-    /// Waits for the sums of all other lanes and writes them to their blocks.
-    pub(super) fn take_sums(&mut self, job: &Job, blocks: &[Vec<Block>], own: usize) -> Result<()> {
-        self.flush()?;
-        for bucket in 0..self.lane.sum.buckets() {
-            let mut first = 0;
-            for (from, theirs) in blocks.iter().enumerate() {
-                let here = first;
-                first += theirs.len();
-                let bytes = self.lane.sum.bucket_bytes(bucket)?;
-                if from == own || theirs.is_empty() || bytes == 0 {
-                    continue;
+    /// The buffer that was staged first.
+    pub(super) fn staged(&mut self) -> Result<(Buffer, u64)> {
+        self.staged.pop_front().ok_or_else(|| Error::bug("nothing was staged"))
+    }
+
+    /// Records the copy of what is sent to a staging buffer.
+    pub(super) fn stage(&mut self, transfer: &Transfer) -> Result<()> {
+        let of = |at, tensor: fn(&Slot) -> Option<Tensor>| -> Result<u64> {
+            let slot = self.lane.slot(at)?;
+            Ok(tensor(slot).map_or(0, |tensor| slot.bytes(tensor)))
+        };
+        let bytes = match transfer {
+            Transfer::Activations(at) => of(*at, |slot| slot.y)?,
+            Transfer::Gradients(at) => of(*at, |slot| slot.dx)? + self.lane.sum.scalars().size(),
+            Transfer::Sums { bucket, blocks } => {
+                self.lane.sum.bucket_bytes(*bucket)? * blocks.len() as u64
+            }
+        };
+        let staging = self.staging(bytes)?;
+        let mut encoder = self.take_encoder();
+        let mut copy = |at, tensor: fn(&Slot) -> Option<Tensor>| -> Result<u64> {
+            let slot = self.lane.slot(at)?;
+            let tensor = tensor(slot).ok_or_else(|| Error::bug("a stage without what it sends"))?;
+            let (buffer, offset) = slot.executor.buffer_of(tensor)?;
+            let bytes = slot.bytes(tensor);
+            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
+            Ok(bytes)
+        };
+        match transfer {
+            Transfer::Activations(at) => {
+                copy(*at, |slot| slot.y)?;
+            }
+            Transfer::Gradients(at) => {
+                let offset = copy(*at, |slot| slot.dx)?;
+                let scalars = self.lane.sum.scalars();
+                encoder.copy_buffer_to_buffer(scalars, 0, &staging, offset, scalars.size());
+            }
+            Transfer::Sums { bucket, blocks } => {
+                let mut offset = 0;
+                for block in blocks.clone() {
+                    offset = self.lane.sum.stage(&mut encoder, block, *bucket, &staging, offset)?;
                 }
-                let blocks = theirs.len() as u64;
-                let payload = self.wait(job, from, Content::Sums(bucket), bytes * blocks)?;
-                let begun = Instant::now();
-                for (block, data) in (here..first).zip(payload.chunks(bytes as usize)) {
-                    self.lane.sum.write(block, bucket, data)?;
-                }
-                let bytes = payload.len() as u64;
-                let at = (job.number(), None);
-                self.recorder.host_recorder.note(
-                    Activity::Exchange,
-                    "gradient sums in",
-                    at,
-                    begun,
-                    bytes,
-                );
             }
         }
+        self.encoder = Some(encoder);
+        self.staged.push_back((staging, bytes));
+        Ok(())
+    }
+
+    /// Waits for a message and writes it to the device.
+    pub(super) fn receive(&mut self, job: &Job, from: usize, transfer: &Transfer) -> Result<()> {
+        let scalars = self.lane.sum.scalars().size();
+        let (name, micro_batch, bytes) = match transfer {
+            Transfer::Activations(at) => {
+                ("activations in", Some(at.number), input(self.lane, *at, |slot| slot.x)?.1)
+            }
+            Transfer::Gradients(at) => (
+                "gradients in",
+                Some(at.number),
+                input(self.lane, *at, |slot| slot.dy)?.1 + scalars,
+            ),
+            Transfer::Sums { bucket, blocks } => {
+                let bytes = self.lane.sum.bucket_bytes(*bucket)? * blocks.len() as u64;
+                ("gradient sums in", None, bytes)
+            }
+        };
+        let payload = self.wait(job, from, transfer.content(), bytes)?;
+        let begun = Instant::now();
+        let gpu = &self.lane.gpu;
+        match transfer {
+            Transfer::Activations(at) => {
+                gpu.write_of_step(input(self.lane, *at, |slot| slot.x)?.0, 0, &payload)?;
+            }
+            Transfer::Gradients(at) => {
+                let end = payload.len().saturating_sub(scalars as usize);
+                let (gradient, scalars) = payload.split_at(end);
+                gpu.write_of_step(input(self.lane, *at, |slot| slot.dy)?.0, 0, gradient)?;
+                gpu.write_of_step(self.lane.sum.scalars(), 0, scalars)?;
+            }
+            Transfer::Sums { bucket, blocks } => {
+                let bytes = self.lane.sum.bucket_bytes(*bucket)?.max(1);
+                for (block, data) in blocks.clone().zip(payload.chunks(bytes as usize)) {
+                    self.lane.sum.write(block, *bucket, data)?;
+                }
+            }
+        }
+        let at = (job.number(), micro_batch);
+        self.recorder.host_recorder.note(Activity::Exchange, name, at, begun, bytes);
         Ok(())
     }
 
@@ -133,7 +137,6 @@ impl Runner<'_> {
 
     /// Submits what is recorded.
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.pending = 0;
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
         let gpu = self.lane.gpu.clone();
         // Software drivers hold a submission back until the one before has run, and wgpu keeps the
@@ -152,14 +155,7 @@ impl Runner<'_> {
     }
 
     /// Waits for a message to this lane, of `bytes` bytes.
-    pub(super) fn wait(
-        &mut self,
-        job: &Job,
-        from: usize,
-        content: Content,
-        bytes: u64,
-    ) -> Result<Payload> {
-        self.flush()?;
+    fn wait(&mut self, job: &Job, from: usize, content: Content, bytes: u64) -> Result<Payload> {
         let (run, to, step) = (self.settings.run, self.lane.role.number, job.number());
         let message = Message { run, from, to, step, content };
         let since = Instant::now();
@@ -267,4 +263,15 @@ impl Runner<'_> {
         // The error at hand is the one to tell.
         drop(self.keep_state());
     }
+}
+
+/// The buffer of what comes to a stage for a micro-batch, and its bytes.
+fn input(
+    lane: &Lane,
+    at: MicroBatch,
+    tensor: fn(&Slot) -> Option<Tensor>,
+) -> Result<(&wgpu::Buffer, u64)> {
+    let slot = lane.slot(at)?;
+    let tensor = tensor(slot).ok_or_else(|| Error::bug("a stage without what comes"))?;
+    Ok((slot.executor.buffer_of(tensor)?.0, slot.bytes(tensor)))
 }

@@ -5,6 +5,7 @@
 //! number of lanes, only on the number of micro-batches.
 
 mod advice;
+mod commands;
 pub mod exchange;
 mod fit;
 mod gradient_sum;
@@ -28,6 +29,7 @@ pub mod tree;
 mod work;
 
 pub use advice::{Advice, Measured, Trial, advise};
+pub use commands::StepCommands;
 pub use options::{LaneMemory, ParallelOptions};
 pub use schedule::Schedule;
 pub use state::TrainingState;

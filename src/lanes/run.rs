@@ -1,9 +1,9 @@
-//! What a lane's thread does: the instructions of its schedule, step by step.
+//! What a lane's thread does: the [commands](super::commands) of its steps, one after another.
 //!
-//! Commands gather in one encoder until something must be submitted: a message to send, a write that
-//! must come after them, the end of a step. A [message thread](super::message_thread) waits for the device and sends
-//! messages once it is done with them; nothing but a missing message, and the report of the step before
-//! last, is waited for here.
+//! What is recorded gathers in one encoder until the list has it submitted: before a message is sent,
+//! before a write that must come after it, at the end of a step. A [message
+//! thread](super::message_thread) waits for the device and sends messages once it is done with them;
+//! nothing but a missing message, and the report of the step before last, is waited for here.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,24 +11,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::exchange::{Content, Exchange, RunId};
-use super::lane::Lane;
+use super::commands::{Command, StepCommands, StepOptions};
+use super::exchange::{Exchange, RunId};
+use super::lane::{Lane, MicroBatch};
 use super::message_thread::{MessageThread, Report};
-use super::record::Recorder;
-use super::schedule::{Instruction, program};
+use super::record::{PassNumber, Recorder};
 use super::timeline::Activity;
-use super::tree::{Block, Tree};
 use super::work::{Ending, Job, JobQueue};
-use crate::exec::{STATUS_BYTES, Step};
-use crate::gpu::map;
-use crate::lanes::tree;
+use crate::exec::{Executor, STATUS_BYTES};
+use crate::gpu::{Buffer, map};
 use crate::{Error, Result};
 
 /// How long a lane whose device did not finish in time still waits for what it did finish.
 const LAST_WAIT: Duration = Duration::from_millis(100);
-
-/// Commands of so many micro-batches are submitted together at most.
-const MOST_PENDING: usize = 64;
 
 /// How a lane works with the others.
 #[derive(Clone, Debug)]
@@ -80,11 +75,15 @@ pub(super) struct Runner<'a> {
     pub(super) lane: &'a mut Lane,
     pub(super) settings: &'a LaneSettings,
     pub(super) encoder: Option<wgpu::CommandEncoder>,
-    pub(super) pending: usize,
+    /// Buffers that the device copies to, before they are sent or read.
+    pub(super) staged: VecDeque<(Buffer, u64)>,
     pub(super) message_thread: &'a MessageThread,
     pub(super) outcome: Outcome,
     pub(super) recorder: &'a mut Recorder,
-    pub(super) tree: Tree,
+    /// The commands of steps so far, by the rows of the batch and whether the state comes back.
+    known: Vec<((usize, bool), Arc<StepCommands>)>,
+    /// Where the rows of the step begin on the device.
+    on_device: usize,
     /// Number of the first step of the run, and of the one at hand.
     pub(super) first_step: u64,
     pub(super) step: u64,
@@ -180,10 +179,11 @@ fn run_with(
         settings,
         message_thread,
         encoder: None,
-        pending: 0,
+        staged: VecDeque::new(),
         outcome: Outcome::default(),
         recorder,
-        tree: Tree::default(),
+        known: Vec::new(),
+        on_device: 0,
         first_step,
         step: first_step,
         updates: 0,
@@ -210,255 +210,146 @@ fn run_with(
 
 impl Runner<'_> {
     fn step(&mut self, job: &Job) -> Result<()> {
-        let role = &self.lane.role;
-        let (stage, stages, own) = match self.settings.pipeline {
-            true => (role.number, self.settings.lanes, 0),
-            false => (0, 1, role.number),
-        };
-        let share = job.shares.get(own).cloned();
-        let share = share.ok_or_else(|| Error::bug("a lane without a share of the step"))?;
-        let rows = |part: Range<usize>| -> Range<usize> {
-            let begin = job.micro_batches.get(part.start).map_or(0, |rows| rows.start);
-            let end = job.micro_batches.get(part.end.wrapping_sub(1)).map_or(0, |rows| rows.end);
-            job.rows.start + begin..job.rows.start + end.max(begin)
-        };
-        let blocks: Vec<Vec<Block>> = job.shares.iter().map(|s| tree::blocks(s.clone())).collect();
-        let first_block = blocks.iter().take(own).map(Vec::len).sum();
-        let drawn = rows(share.clone());
-        let mut on_device = 0;
-        if self.lane.feed.is_some() && !share.is_empty() {
-            self.flush()?;
-            let (begun, before) = (Instant::now(), self.lane.gpu.counters());
-            if let Some(feed) = &self.lane.feed {
-                on_device = feed.bring(&self.lane.gpu, drawn.clone())?;
-            }
-            let bytes = (self.lane.gpu.counters() - before).bytes_uploaded;
-            self.recorder.host_recorder.note(
-                Activity::Upload,
-                "batch",
-                (job.number(), None),
-                begun,
-                bytes,
-            );
+        let commands = self.commands(job)?;
+        commands.list().iter().try_for_each(|command| self.execute(job, command))
+    }
+
+    /// The commands of a step, which are the same for all batches of one size.
+    fn commands(&mut self, job: &Job) -> Result<Arc<StepCommands>> {
+        let keeps_state = self.settings.keeps_every_state || self.last_job;
+        let state = self.lane.role.keeps_state && keeps_state;
+        let key = (job.rows.len(), state);
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == key) {
+            return Ok(known.clone());
         }
-        self.tree = Tree::default();
-        for instruction in program(stage, stages, share.clone()) {
-            match instruction {
-                Instruction::Forward(m) => {
-                    let start = on_device + rows(m..m + 1).start - drawn.start;
-                    let mut step = job.step;
-                    step.batch_start = crate::kernel::word(start);
-                    self.forward(job, m, m - share.start, &step)?;
-                }
-                Instruction::Backward(m) => {
-                    let last = m + 1 == share.end;
-                    self.backward(job, m, m - share.start, first_block, last)?;
-                }
-                Instruction::Update => self.update(job, &blocks, own, first_block)?,
+        let stages = if self.settings.pipeline { self.settings.lanes } else { 1 };
+        let options = StepOptions { stages, passes_apart: self.recorder.is_host(), state };
+        let commands = Arc::new(StepCommands::new(self.lane, job, options)?);
+        self.known.push((key, commands.clone()));
+        Ok(commands)
+    }
+
+    fn execute(&mut self, job: &Job, command: &Command) -> Result<()> {
+        match command {
+            Command::Upload(rows) => self.upload(job, rows),
+            Command::Receive { from, transfer } => self.receive(job, *from, transfer),
+            Command::Forward { at, row, dispatches } => {
+                let mut step = job.step;
+                step.batch_start = crate::kernel::word(self.on_device + row);
+                let timed = self.pass(Activity::Forward, "forward", Some(at.number));
+                let row = self.lane.slot_mut(*at)?.executor.write_step(&step)?;
+                self.dispatch(
+                    "forward",
+                    timed,
+                    row,
+                    |lane| Ok(&lane.slot(*at)?.executor),
+                    dispatches,
+                )
             }
+            Command::Backward { at, dispatches } => {
+                let timed = self.pass(Activity::Backward, "backward", Some(at.number));
+                let row = self.lane.slot(*at)?.executor.last_row();
+                self.dispatch(
+                    "backward",
+                    timed,
+                    row,
+                    |lane| Ok(&lane.slot(*at)?.executor),
+                    dispatches,
+                )
+            }
+            Command::Update { dispatches } => {
+                let timed = self.pass(Activity::Update, "update", None);
+                let row = self.lane.update.write_step(&job.step)?;
+                self.dispatch("update", timed, row, |lane| Ok(&lane.update), &(0..*dispatches))
+            }
+            Command::CopyScalars(at) => self.copy_scalars(*at),
+            Command::Add { block, buckets, micro_batch, .. } => {
+                let activity =
+                    if micro_batch.is_some() { Activity::Backward } else { Activity::Update };
+                let timed = self.pass(activity, "sum", *micro_batch);
+                let mut encoder = self.take_encoder();
+                let times = self.recorder.writes(timed);
+                self.lane.sum.add(&mut encoder, *block, buckets.clone(), times)?;
+                self.encoder = Some(encoder);
+                Ok(())
+            }
+            Command::Store { block, buckets } => {
+                let mut encoder = self.take_encoder();
+                self.lane.sum.store(&mut encoder, *block, buckets.clone())?;
+                self.encoder = Some(encoder);
+                Ok(())
+            }
+            Command::Load { block } => {
+                let mut encoder = self.take_encoder();
+                self.lane.sum.load(&mut encoder, *block)?;
+                self.encoder = Some(encoder);
+                Ok(())
+            }
+            Command::Stage(transfer) => self.stage(transfer),
+            Command::Send { to, transfer } => self.send(job, *to, transfer),
+            Command::Report { state } => self.stage_report(*state),
+            Command::Submit => self.flush(),
+            Command::ReadReport => self.read_report(job),
         }
+    }
+
+    fn upload(&mut self, job: &Job, rows: &Range<usize>) -> Result<()> {
+        let (begun, before) = (Instant::now(), self.lane.gpu.counters());
+        let drawn = job.rows.start + rows.start..job.rows.start + rows.end;
+        if let Some(feed) = &self.lane.feed {
+            self.on_device = feed.bring(&self.lane.gpu, drawn)?;
+        }
+        let bytes = (self.lane.gpu.counters() - before).bytes_uploaded;
+        let at = (job.number(), None);
+        self.recorder.host_recorder.note(Activity::Upload, "batch", at, begun, bytes);
         Ok(())
     }
 
-    fn forward(&mut self, job: &Job, m: usize, slot: usize, step: &Step) -> Result<()> {
-        let number = self.lane.role.number;
-        let (rows, batch) = sizes(job, m);
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        if let Some(x) = slot_of.x {
-            let bytes = slot_of.bytes(x);
-            let content = Content::Activations(m);
-            let payload = self.wait(job, number.wrapping_sub(1), content, bytes)?;
-            self.flush()?;
-            let gpu = self.lane.gpu.clone();
-            let begun = Instant::now();
-            let slot_of = self.lane.slot(rows, batch, slot)?;
-            gpu.write_of_step(slot_of.executor.buffer_of(x)?.0, 0, &payload)?;
-            let at = (job.number(), Some(m));
-            self.recorder.host_recorder.note(
-                Activity::Exchange,
-                "activations in",
-                at,
-                begun,
-                bytes,
-            );
-        }
-        let timed = self.recorder.pass(Activity::Forward, "forward", job.number(), Some(m));
+    fn pass(
+        &mut self,
+        activity: Activity,
+        name: &'static str,
+        micro_batch: Option<usize>,
+    ) -> Option<PassNumber> {
+        self.recorder.pass(activity, name, self.step, micro_batch)
+    }
+
+    /// Records dispatches of an executor in a pass of their own, with the record of the step in `row`.
+    fn dispatch(
+        &mut self,
+        name: &str,
+        timed: Option<PassNumber>,
+        row: usize,
+        executor: impl FnOnce(&Lane) -> Result<&Executor>,
+        dispatches: &Range<usize>,
+    ) -> Result<()> {
         let mut encoder = self.take_encoder();
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let row = slot_of.executor.write_step(step)?;
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some("forward"),
-                timestamp_writes: self.recorder.writes(timed),
-            });
-            slot_of.executor.record_range(&mut pass, row, slot_of.executor.passes().0)?;
-        }
-        let mut outgoing = None;
-        if let Some(y) = slot_of.y {
-            let bytes = slot_of.bytes(y);
-            let staging = self.staging(bytes)?;
-            let slot_of = self.lane.slot(rows, batch, slot)?;
-            let (buffer, offset) = slot_of.executor.buffer_of(y)?;
-            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-            outgoing = Some((staging, bytes));
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some(name),
+            timestamp_writes: self.recorder.writes(timed),
+        });
+        executor(self.lane)?.record_range(&mut pass, row, dispatches.clone())?;
+        drop(pass);
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    fn copy_scalars(&mut self, at: MicroBatch) -> Result<()> {
+        let mut encoder = self.take_encoder();
+        let (slot, sums) = (self.lane.slot(at)?, self.lane.sum.scalars());
+        for (number, &scalar) in slot.scalars.iter().enumerate() {
+            let (buffer, offset) = slot.executor.buffer_of(scalar)?;
+            encoder.copy_buffer_to_buffer(buffer, offset, sums, 4 * number as u64, 4);
         }
         self.encoder = Some(encoder);
-        self.pending += 1;
-        if let Some((staging, bytes)) = outgoing {
-            self.flush()?;
-            self.post(job, Some(number + 1), Content::Activations(m), staging, bytes);
-        } else if self.recorder.is_host() {
-            self.flush()?;
-        }
         Ok(())
     }
 
-    fn backward(
-        &mut self,
-        job: &Job,
-        m: usize,
-        slot: usize,
-        first_block: usize,
-        last_of_share: bool,
-    ) -> Result<()> {
-        let number = self.lane.role.number;
-        let gpu = self.lane.gpu.clone();
-        let (rows, batch) = sizes(job, m);
-        let slot_of = self.lane.slot(rows, batch, slot)?;
-        let has_scalars = slot_of.dy.is_none();
-        if let Some(dy) = slot_of.dy {
-            let bytes = slot_of.bytes(dy) + self.lane.sum.scalars().size();
-            let payload = self.wait(job, number + 1, Content::Gradients(m), bytes)?;
-            self.flush()?;
-            let begun = Instant::now();
-            let scalar_bytes = self.lane.sum.scalars().size() as usize;
-            let (gradient, scalars) = payload.split_at(payload.len().saturating_sub(scalar_bytes));
-            let slot_of = self.lane.slot(rows, batch, slot)?;
-            gpu.write_of_step(slot_of.executor.buffer_of(dy)?.0, 0, gradient)?;
-            gpu.write_of_step(self.lane.sum.scalars(), 0, scalars)?;
-            let at = (job.number(), Some(m));
-            self.recorder.host_recorder.note(Activity::Exchange, "gradients in", at, begun, bytes);
-        }
-        let replicas = self.lane.role.replicas;
-        let buckets = self.lane.sum.buckets();
-        // Only the last micro-batch completes sums that others wait for.
-        let parts = if last_of_share && replicas > 1 { buckets } else { 1 };
-        let push = self.tree.push(Block::leaf(m));
-        let mut from = self.lane.slot(rows, batch, slot)?.executor.passes().0.end;
-        for part in 0..parts {
-            let these = if parts == 1 { 0..buckets } else { part..part + 1 };
-            let timed = self.recorder.pass(Activity::Backward, "backward", job.number(), Some(m));
-            let mut encoder = self.take_encoder();
-            let slot_of = self.lane.slot(rows, batch, slot)?;
-            let end = match parts {
-                1 => slot_of.executor.plan().dispatches().len(),
-                _ => {
-                    slot_of.ready.get(part).copied().ok_or_else(|| Error::bug("no such bucket"))?
-                }
-            };
-            let row = slot_of.executor.last_row();
-            {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some("backward"),
-                    timestamp_writes: self.recorder.writes(timed),
-                });
-                slot_of.executor.record_range(&mut pass, row, from..end)?;
-            }
-            from = end;
-            if has_scalars && part == 0 {
-                let scalars = slot_of.scalars.clone();
-                for (at, scalar) in scalars.into_iter().enumerate() {
-                    let slot_of = self.lane.slot(rows, batch, slot)?;
-                    let (buffer, offset) = slot_of.executor.buffer_of(scalar)?;
-                    let buffer = buffer.clone();
-                    let sums = self.lane.sum.scalars();
-                    encoder.copy_buffer_to_buffer(&buffer, offset, sums, 4 * at as u64, 4);
-                }
-            }
-            let outgoing = match part {
-                0 => self.stage_gradient(&mut encoder, rows, batch, slot)?,
-                _ => None,
-            };
-            self.encoder = Some(encoder);
-            self.pending += 1;
-            if let Some((staging, bytes)) = outgoing {
-                self.flush()?;
-                let to = Some(number.wrapping_sub(1));
-                self.post(job, to, Content::Gradients(m), staging, bytes);
-            }
-            // The stage before need not wait for this.
-            let mut encoder = self.take_encoder();
-            for &block in &push.adds {
-                let timed = self.recorder.pass(Activity::Backward, "sum", job.number(), Some(m));
-                let times = self.recorder.writes(timed);
-                self.lane.sum.add(&mut encoder, first_block + block, these.clone(), times)?;
-            }
-            self.lane.sum.store(&mut encoder, first_block + push.store, these)?;
-            self.encoder = Some(encoder);
-            if last_of_share && replicas > 1 {
-                self.send_sums(
-                    job,
-                    if parts == 1 { 0..buckets } else { part..part + 1 },
-                    first_block,
-                )?;
-            } else if self.recorder.is_host() || self.pending >= MOST_PENDING {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn update(
-        &mut self,
-        job: &Job,
-        blocks: &[Vec<Block>],
-        own: usize,
-        first_block: usize,
-    ) -> Result<()> {
-        if self.lane.role.replicas > 1 {
-            self.take_sums(job, blocks, own)?;
-        }
-        let mut encoder = self.take_encoder();
-        let sum = &self.lane.sum;
-        let mut add = |encoder: &mut wgpu::CommandEncoder, block: usize| {
-            let timed = self.recorder.pass(Activity::Update, "sum", job.number(), None);
-            sum.add(encoder, block, 0..sum.buckets(), self.recorder.writes(timed))
-        };
-        let all = 0..sum.buckets();
-        if self.lane.role.replicas > 1 {
-            let mut tree = Tree::default();
-            let stack = self.lane.merge_stack;
-            for (number, block) in blocks.iter().flatten().enumerate() {
-                sum.load(&mut encoder, number)?;
-                let push = tree.push(*block);
-                for above in push.adds {
-                    add(&mut encoder, stack + above)?;
-                }
-                sum.store(&mut encoder, stack + push.store, all.clone())?;
-            }
-            for above in tree.finish() {
-                add(&mut encoder, stack + above)?;
-            }
-        } else {
-            for above in self.tree.finish() {
-                add(&mut encoder, first_block + above)?;
-            }
-        }
-        let timed = self.recorder.pass(Activity::Update, "update", job.number(), None);
-        let row = self.lane.update.write_step(&job.step)?;
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some("update"),
-                timestamp_writes: self.recorder.writes(timed),
-            });
-            let dispatches = self.lane.update.plan().dispatches().len();
-            self.lane.update.record_range(&mut pass, row, 0..dispatches)?;
-        }
-        let keeps_state =
-            self.lane.role.keeps_state && (self.settings.keeps_every_state || self.last_job);
-        let kept = if keeps_state { self.lane.kept_arenas() } else { Vec::new() };
+    fn stage_report(&mut self, state: bool) -> Result<()> {
+        let kept = if state { self.lane.kept_arenas() } else { Vec::new() };
         let bytes = self.lane.report_bytes(&kept);
         let staging = self.staging(bytes)?;
+        let mut encoder = self.take_encoder();
         let status = self.lane.parameters.status();
         encoder.copy_buffer_to_buffer(status, 0, &staging, 0, STATUS_BYTES);
         let scalars = self.lane.sum.scalars();
@@ -470,17 +361,16 @@ impl Runner<'_> {
             offset += bytes;
         }
         self.encoder = Some(encoder);
+        self.staged.push_back((staging, bytes));
         self.updates += 1;
-        self.flush()?;
-        let gpu = self.lane.gpu.clone();
-        let arrival = map(&gpu, &staging, bytes, "reading a step's report");
+        Ok(())
+    }
+
+    fn read_report(&mut self, job: &Job) -> Result<()> {
+        let (staging, bytes) = self.staged()?;
+        let arrival = map(&self.lane.gpu, &staging, bytes, "reading a step's report");
         self.message_thread.await_report(Report { step: job.number() + 1, staging, arrival });
         // One step may be under way while the next is recorded.
         self.take_reports(if self.settings.serial { 0 } else { 1 })
     }
-}
-
-/// Rows of a micro-batch and of its batch.
-fn sizes(job: &Job, m: usize) -> (usize, usize) {
-    (job.micro_batches.get(m).map_or(0, Range::len), job.rows.len())
 }

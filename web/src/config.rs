@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::Unary;
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{TrainingConfig, Kernels};
+use wgrad::train::{Kernels, TrainingConfig};
 
 use crate::error::{Result, argument};
 use crate::options::{Options, choose, shown};

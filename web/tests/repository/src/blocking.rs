@@ -12,12 +12,14 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Results, Step};
 use wgrad::graph::Tensor;
 use wgrad::nn::Sequential;
 use wgrad::plan::Plan;
-use wgrad::train::{TrainingConfig, Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer};
+use wgrad::train::{
+    Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig,
+};
 use wgrad::{AdapterChoice, Gpu, Result};
 
 pub trait BlockingGpu: Sized {
     fn new_blocking() -> Result<Self>;
-    fn with_blocking(choice: &AdapterChoice) -> Result<Self>;
+    fn with_adapter_blocking(choice: &AdapterChoice) -> Result<Self>;
 }
 
 impl BlockingGpu for Gpu {
@@ -25,14 +27,14 @@ impl BlockingGpu for Gpu {
         block_on(Gpu::new())
     }
 
-    fn with_blocking(choice: &AdapterChoice) -> Result<Self> {
+    fn with_adapter_blocking(choice: &AdapterChoice) -> Result<Self> {
         block_on(Gpu::with_adapter(choice))
     }
 }
 
 pub trait BlockingExecutor: Sized {
     fn new_blocking(gpu: &Gpu, plan: Plan) -> Result<Self>;
-    fn with_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
+    fn with_options_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self>;
     fn submit_blocking(&mut self, steps: &[Step]) -> Result<()>;
     fn results_blocking(&mut self) -> Result<Option<Results>>;
     fn run_blocking(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>>;
@@ -44,7 +46,7 @@ impl BlockingExecutor for Executor {
         block_on(Executor::new(gpu, plan))
     }
 
-    fn with_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
+    fn with_options_blocking(gpu: &Gpu, plan: Plan, options: ExecutorOptions) -> Result<Self> {
         block_on(Executor::with_options(gpu, plan, options))
     }
 
