@@ -80,7 +80,7 @@ fn cases() -> Outcome<Vec<Case>> {
     });
     cases.push(Case {
         name: "softmax cross-entropy, digits",
-        net: Sequential::new(64).dense(48).relu().dense(32).leaky_relu(0.1).dense(10),
+        net: Sequential::new(64).dense(24).relu().dense(16).leaky_relu(0.1).dense(10),
         compile: TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::momentum(0.02, 0.9))
             .metric(Metric::Accuracy),
         data: Arc::new(wgrad::data::digits()?.dataset),
