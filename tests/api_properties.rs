@@ -117,15 +117,13 @@ fn count() -> impl Strategy<Value = Count> {
 }
 
 fn rule() -> impl Strategy<Value = UpdateRule> {
-    prop_oneof![
-        number().prop_map(|weight_decay| UpdateRule::Sgd { weight_decay }),
-        (number(), any::<bool>(), number()).prop_map(|(momentum, nesterov, weight_decay)| {
-            UpdateRule::Momentum { momentum, nesterov, weight_decay }
-        }),
-        (number(), number(), any::<bool>()).prop_map(|(beta1, epsilon, decoupled)| {
-            UpdateRule::Adam { beta1, beta2: 0.9, epsilon, weight_decay: 0.1, decoupled }
-        }),
-    ]
+    let figures = prop::collection::vec(number(), 4);
+    (prop::sample::select(UpdateRule::ALL), figures).prop_map(|(rule, figures)| {
+        rule.hyperparameters()
+            .into_iter()
+            .zip(figures)
+            .fold(rule, |rule, ((name, _), value)| rule.with_hyperparameter(name, value).unwrap())
+    })
 }
 
 fn call() -> impl Strategy<Value = Call> {

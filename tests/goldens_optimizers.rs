@@ -20,6 +20,8 @@ fn adam(epsilon: f32, weight_decay: f32, decoupled: bool) -> UpdateRule {
     UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon, weight_decay, decoupled }
 }
 
+const ADAGRAD: UpdateRule = UpdateRule::Adagrad { epsilon: 1e-10, weight_decay: 0.0 };
+
 fn rmsprop(weight_decay: f32) -> UpdateRule {
     UpdateRule::RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay }
 }
@@ -204,6 +206,7 @@ fn trajectories_of_the_reference() {
     for decay in [0.0, 0.1] {
         rules.push(UpdateRule::Sgd { weight_decay: decay });
         rules.push(rmsprop(decay));
+        rules.push(ADAGRAD.with_weight_decay(decay));
         rules.extend([false, true].map(|nesterov| momentum(nesterov, decay)));
         rules.extend([false, true].map(|decoupled| adam(1e-8, decay, decoupled)));
     }
@@ -270,6 +273,12 @@ fn follows_in_closed_form(rule: UpdateRule, moves: impl Fn(i32) -> f64) {
 fn rmsprop_of_equal_gradients() {
     let alpha = f64::from(0.99_f32);
     follows_in_closed_form(rmsprop(0.0), |n| 1.0 / (1.0 - alpha.powi(n)).sqrt());
+}
+
+/// The sum of squares of n equal gradients g is n·g².
+#[test]
+fn adagrad_of_equal_gradients() {
+    follows_in_closed_form(ADAGRAD, |n| 1.0 / f64::from(n).sqrt());
 }
 
 /// Zero gradients and zero states: nothing moves, nothing becomes NaN.

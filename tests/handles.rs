@@ -320,22 +320,12 @@ fn names_of_parameters_are_unique() {
 #[test]
 fn an_update_rule_out_of_range_is_refused_where_it_enters() {
     let shelf = shelf();
-    let adam = |beta1, epsilon| UpdateRule::Adam {
-        beta1,
-        beta2: 0.9,
-        epsilon,
-        weight_decay: 0.0,
-        decoupled: false,
-    };
-    for rule in [
-        UpdateRule::Sgd { weight_decay: f32::NAN },
-        UpdateRule::Momentum { momentum: 2.0, nesterov: false, weight_decay: 0.0 },
-        UpdateRule::Momentum { momentum: 0.5, nesterov: true, weight_decay: -1.0 },
-        adam(1.0, 1e-8),
-        adam(f32::NAN, 1e-8),
-        adam(0.9, f32::INFINITY),
-        adam(0.9, 0.0),
-    ] {
+    let wrong = UpdateRule::ALL.iter().flat_map(|&rule| {
+        let figures = rule.hyperparameters().into_iter();
+        let each = figures.flat_map(|(name, _)| [-1.0, f32::INFINITY, f32::NAN].map(|v| (name, v)));
+        each.map(move |(name, value)| rule.with_hyperparameter(name, value).unwrap())
+    });
+    for rule in wrong {
         let mut graph = shelf.graph.clone();
         let gradients = graph.gradients(shelf.loss, &[shelf.w]).unwrap();
         let result = graph.update(rule, None, shelf.loss, &[(shelf.w, gradients[0])]);

@@ -35,6 +35,16 @@ fn rules() -> Vec<UpdateRule> {
     for (weight_decay, alpha, epsilon) in [(0.0, 0.99, 1e-8), (0.03, 0.5, 1e-3)] {
         rules.push(UpdateRule::RmsProp { alpha, epsilon, weight_decay });
     }
+    for rule in UpdateRule::ALL {
+        let other = !rules.iter().any(|listed| listed.name() == rule.name());
+        rules.extend(
+            other
+                .then_some([0.0, 0.03])
+                .into_iter()
+                .flatten()
+                .map(|decay| rule.with_weight_decay(decay)),
+        );
+    }
     rules
 }
 

@@ -62,11 +62,12 @@ fn case(random: &mut Random) -> Case {
         (false, 1) => Loss::MeanAbsoluteError,
         (false, _) => Loss::Huber { delta: 0.5 },
     };
-    let mut optimizer = match random.below(5) {
+    let mut optimizer = match random.below(6) {
         0 => Optimizer::sgd(0.05),
         1 => Optimizer::momentum(0.05, 0.9),
         2 => Optimizer::adam(0.01),
         3 => Optimizer::rmsprop(0.01),
+        4 => Optimizer::adagrad(0.05),
         _ => Optimizer::adamw(0.01, 0.1),
     };
     let clips = random.below(5) == 0;

@@ -104,21 +104,12 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
             .prop_map(|(steps, floor)| LearningRateSchedule::cosine(steps, floor)),
         any::<u64>().prop_map(|steps| LearningRateSchedule::Constant.warm_up(steps)),
     ];
-    let rule = prop_oneof![
-        rate().prop_map(|weight_decay| UpdateRule::Sgd { weight_decay }),
-        (rate(), any::<bool>()).prop_map(|(momentum, nesterov)| UpdateRule::Momentum {
-            momentum,
-            nesterov,
-            weight_decay: 0.0
-        }),
-        (rate(), rate()).prop_map(|(beta1, epsilon)| UpdateRule::Adam {
-            beta1,
-            beta2: 0.9,
-            epsilon,
-            weight_decay: 0.0,
-            decoupled: false
-        }),
-    ];
+    // One figure may be out of range; all of them hardly ever fit.
+    let rule = (prop::sample::select(UpdateRule::ALL), any::<prop::sample::Index>(), rate());
+    let rule = rule.prop_map(|(rule, figure, value)| {
+        let figures = rule.hyperparameters();
+        rule.with_hyperparameter(figure.get(&figures).0, value).unwrap()
+    });
     let rule = prop_oneof![3 => Just(UpdateRule::Sgd { weight_decay: 0.0 }), 1 => rule];
     let clip = prop_oneof![3 => Just(None), 1 => rate().prop_map(Some)];
     (rule, rate(), schedule, clip).prop_map(|(rule, rate, schedule, clip)| {

@@ -7,9 +7,9 @@ use crate::common::gpu;
 use crate::support::{json, numbers};
 use serde_json::{Value, json};
 use wgrad::data::Dataset;
-use wgrad::graph::Unary;
+use wgrad::graph::{Unary, UpdateRule};
 use wgrad::nn::{Init, Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{FitOptions, TrainingConfig};
+use wgrad::train::{FitOptions, Kernels, TrainingConfig};
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/article.json")
@@ -77,13 +77,21 @@ fn write_article() {
 fn the_packages_types_and_readme_name_all_there_is() {
     let functions = Unary::ALL.iter().map(|function| function.name());
     let others = Loss::ALL.map(Loss::name).into_iter().chain(Metric::ALL.map(Metric::name));
-    let names: Vec<&str> = functions.chain(others).chain(Init::ALL.map(Init::name)).collect();
+    let rules = UpdateRule::ALL.iter().map(|rule| rule.name());
+    let others = others.chain(Init::ALL.map(Init::name)).chain(Kernels::ALL.map(Kernels::name));
+    let names: Vec<&str> = functions.chain(rules.clone()).chain(others).collect();
+    let text = |file: &str| {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    };
     for (file, quote) in [("web/src/types.d.ts", '\''), ("web/README.md", '`')] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = text(file);
         for name in &names {
             let said = [format!("'{name}'"), format!("{quote}{name}{quote}")];
             assert!(said.iter().any(|said| text.contains(said)), "{file} lacks {name}");
         }
+    }
+    let page = text("web/playground/state.js");
+    for name in rules {
+        assert!(page.contains(&format!("\n  {name}: '")), "the page offers no {name}");
     }
 }

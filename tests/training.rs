@@ -53,6 +53,7 @@ fn batches_of_any_size_follow_the_reference() {
             ("adam", Optimizer::adam(1e-2)),
             ("adamw", Optimizer::adamw(1e-2, 0.05)),
             ("rmsprop", Optimizer::rmsprop(1e-3).weight_decay(0.01)),
+            ("adagrad", Optimizer::adagrad(1e-2).weight_decay(0.01)),
             (
                 "schedule",
                 Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(20, 0.1).warm_up(5)),

@@ -20,6 +20,7 @@ fn optimizers() -> impl Strategy<Value = Optimizer> {
         Just(Optimizer::nesterov(0.01, 0.9)),
         Just(Optimizer::adam(0.01)),
         Just(Optimizer::rmsprop(0.01)),
+        Just(Optimizer::adagrad(0.05)),
         Just(Optimizer::adamw(0.01, 0.1).clip_norm(0.5)),
     ];
     let schedule = prop_oneof![

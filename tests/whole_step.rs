@@ -116,6 +116,7 @@ impl Task {
             Optimizer::adamw(3e-3, 0.1).schedule(LearningRateSchedule::cosine(10, 0.1).warm_up(3)),
             Optimizer::adam(3e-3).weight_decay(0.01).clip_norm(0.5),
             Optimizer::rmsprop(1e-3).weight_decay(0.01),
+            Optimizer::adagrad(1e-2).weight_decay(0.01),
         ];
         let metrics = match loss {
             _ if seed.is_multiple_of(3) => vec![],

@@ -2,7 +2,8 @@
 //! `shaders/update/rule_*.wgsl`, of which all kernels are made.
 
 use crate::Error;
-use crate::kernel::{Part, part};
+// Imported from its file, which itself imports nothing.
+use crate::kernel::source::{Part, part};
 
 /// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update/`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +47,15 @@ pub enum UpdateRule {
         /// λ, the L2 penalty.
         weight_decay: f32,
     },
+    /// `d = g + λ·w`, `v += d²`, then `w -= η·d/(√v + ε)` (Duchi et al., 2011, in the form PyTorch uses).
+    Adagrad {
+        /// ε, added to the root.
+        epsilon: f32,
+        /// λ, the L2 penalty.
+        weight_decay: f32,
+    },
 }
-use UpdateRule::{Adam, Momentum, RmsProp, Sgd};
+use UpdateRule::{Adagrad, Adam, Momentum, RmsProp, Sgd};
 
 /// What a rule is, whatever its figures.
 pub(crate) struct Row {
@@ -81,6 +89,7 @@ use Range::{NotNegative, Positive, Share};
 pub(crate) const MOST_FIGURES: usize = 4;
 
 const MEAN_SQUARE: &str = "mean square of the gradients";
+const SUM_OF_SQUARES: &str = "sum of the gradients' squares";
 
 impl UpdateRule {
     /// All rules in all forms, with the usual figures.
@@ -91,6 +100,7 @@ impl UpdateRule {
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false },
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: true },
         RmsProp { alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 },
+        Adagrad { epsilon: 1e-10, weight_decay: 0.0 },
     ];
 
     pub(crate) fn row(self) -> Row {
@@ -123,41 +133,63 @@ impl UpdateRule {
                 means: None,
                 formula: part!("update/rule_rmsprop"),
             },
+            Adagrad { .. } => Row {
+                name: "adagrad",
+                states: &[SUM_OF_SQUARES],
+                switch: None,
+                means: None,
+                formula: part!("update/rule_adagrad"),
+            },
         }
     }
 
     /// The figures that the formula is given.
-    pub(crate) fn figures(self) -> Vec<Figure> {
-        let figure = |name, value, range| Figure { name, value, range };
-        let decay = |value| figure("weight_decay", value, NotNegative);
+    pub(crate) fn figures(mut self) -> Vec<Figure> {
+        let places = self.places().into_iter();
+        places.map(|(name, value, range)| Figure { name, value: *value, range }).collect()
+    }
+
+    /// Name, place and range of each figure.
+    fn places(&mut self) -> Vec<(&'static str, &mut f32, Range)> {
         match self {
-            Sgd { weight_decay } => vec![decay(weight_decay)],
+            Sgd { weight_decay } => vec![("weight_decay", weight_decay, NotNegative)],
             Momentum { momentum, nesterov: _, weight_decay } => {
-                vec![figure("momentum", momentum, Share), decay(weight_decay)]
+                vec![("momentum", momentum, Share), ("weight_decay", weight_decay, NotNegative)]
             }
             Adam { beta1, beta2, epsilon, weight_decay, decoupled: _ } => vec![
-                figure("beta1", beta1, Share),
-                figure("beta2", beta2, Share),
-                figure("epsilon", epsilon, Positive),
-                decay(weight_decay),
+                ("beta1", beta1, Share),
+                ("beta2", beta2, Share),
+                ("epsilon", epsilon, Positive),
+                ("weight_decay", weight_decay, NotNegative),
             ],
             RmsProp { alpha, epsilon, weight_decay } => vec![
-                figure("alpha", alpha, Share),
-                figure("epsilon", epsilon, Positive),
-                decay(weight_decay),
+                ("alpha", alpha, Share),
+                ("epsilon", epsilon, Positive),
+                ("weight_decay", weight_decay, NotNegative),
             ],
+            Adagrad { epsilon, weight_decay } => {
+                vec![("epsilon", epsilon, Positive), ("weight_decay", weight_decay, NotNegative)]
+            }
         }
     }
 
+    /// Names and values of the numbers that it is chosen by, `momentum` and `weight_decay` for example.
+    pub fn hyperparameters(self) -> Vec<(&'static str, f32)> {
+        self.figures().into_iter().map(|figure| (figure.name, figure.value)).collect()
+    }
+
+    /// The same rule with another value of a number that [`UpdateRule::hyperparameters`] names; nothing if it
+    /// has none of this name. What uses the rule tells whether the value is in range.
+    pub fn with_hyperparameter(mut self, name: &str, value: f32) -> Option<Self> {
+        let place =
+            self.places().into_iter().find_map(|(own, place, _)| (own == name).then_some(place))?;
+        *place = value;
+        Some(self)
+    }
+
     /// The same rule with another λ.
-    pub fn with_weight_decay(mut self, decay: f32) -> Self {
-        match &mut self {
-            Sgd { weight_decay }
-            | Momentum { weight_decay, .. }
-            | Adam { weight_decay, .. }
-            | RmsProp { weight_decay, .. } => *weight_decay = decay,
-        }
-        self
+    pub fn with_weight_decay(self, decay: f32) -> Self {
+        self.with_hyperparameter("weight_decay", decay).unwrap_or(self)
     }
 
     /// The rule of this name, with the usual figures.
@@ -193,7 +225,7 @@ impl UpdateRule {
 
     /// Whether the optimizer state of this name is made of squares, so that it is never negative.
     pub(crate) fn is_of_squares(state: &str) -> bool {
-        state == MEAN_SQUARE
+        [MEAN_SQUARE, SUM_OF_SQUARES].contains(&state)
     }
 
     /// The name in tables.
@@ -218,17 +250,32 @@ mod tests {
             Adam { decoupled: false, .. } => 3,
             Adam { decoupled: true, .. } => 4,
             RmsProp { .. } => 5,
+            Adagrad { .. } => 6,
         };
         let places: Vec<usize> = UpdateRule::ALL.iter().map(place).collect();
-        assert_eq!(places, (0..6).collect::<Vec<_>>());
+        assert_eq!(places, (0..7).collect::<Vec<_>>());
         let names: BTreeSet<&str> = UpdateRule::ALL.iter().map(|rule| rule.name()).collect();
         assert_eq!(names.len(), UpdateRule::ALL.len());
         assert_eq!(UpdateRule::from_name("nothing"), None);
         for &rule in UpdateRule::ALL {
             assert_eq!(UpdateRule::from_name(rule.name()), Some(rule));
             assert!(rule.check().is_ok());
-            let decay = rule.with_weight_decay(-1.0).check().expect_err("a negative decay");
-            assert!(decay.to_string().contains("weight decay"), "{decay}");
+        }
+    }
+
+    #[test]
+    fn each_figure_has_a_range() {
+        for &rule in UpdateRule::ALL {
+            for (name, usual) in rule.hyperparameters() {
+                for wrong in [-1.0, f32::NAN, f32::INFINITY] {
+                    let other = rule.with_hyperparameter(name, wrong).expect("its own figure");
+                    let error = other.check().expect_err("out of range").to_string();
+                    assert!(error.contains(&name.replace('_', " ")), "{error}");
+                    assert_eq!(rule.with_hyperparameter(name, usual), Some(rule));
+                }
+            }
+            assert!(rule.hyperparameters().iter().any(|&(name, _)| name == "weight_decay"));
+            assert_eq!(rule.with_hyperparameter("nothing", 0.5), None);
         }
     }
 

@@ -20,36 +20,12 @@ mod turns;
 pub mod update;
 pub mod whole_step;
 
+pub use source::Part;
+pub(crate) use source::part;
 pub use turns::Turns;
 pub(crate) use turns::longest_share;
 
 use crate::graph::{Shape, Tensor, TensorInfo};
-
-/// One WGSL file, or what is made from a row of a table.
-#[derive(Debug)]
-pub struct Part {
-    /// The file's name under `shaders/`, without its ending; else the table and the row, `activation:relu`.
-    pub name: &'static str,
-    /// Its text.
-    pub source: &'static str,
-}
-
-impl PartialEq for Part {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-/// Names a file under `shaders/` as a [`Part`].
-macro_rules! part {
-    ($name:literal) => {
-        &$crate::kernel::Part {
-            name: $name,
-            source: $crate::kernel::source::source!(concat!($name, ".wgsl")),
-        }
-    };
-}
-pub(crate) use part;
 
 /// The prelude: the step record, workgroup numbering, the test for finite numbers.
 pub(crate) const PRELUDE: &Part = part!("shared/prelude");

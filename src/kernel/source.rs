@@ -1,4 +1,30 @@
-//! The text of the shaders in `shaders/`.
+//! The text of the shaders in `shaders/`, and the parts that kernels are put together from.
+
+/// One WGSL file, or what is made from a row of a table.
+#[derive(Debug)]
+pub struct Part {
+    /// The file's name under `shaders/`, without its ending; else the table and the row, `activation:relu`.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// Names a file under `shaders/` as a [`Part`].
+macro_rules! part {
+    ($name:literal) => {
+        &$crate::kernel::source::Part {
+            name: $name,
+            source: $crate::kernel::source::source!(concat!($name, ".wgsl")),
+        }
+    };
+}
+pub(crate) use part;
 
 /// The text of a file in `shaders/`.
 #[cfg(not(target_arch = "wasm32"))]

@@ -62,6 +62,11 @@ impl Optimizer {
         Self::new(rule, learning_rate)
     }
 
+    /// Adagrad with ε = 1e-10.
+    pub fn adagrad(learning_rate: f32) -> Self {
+        Self::new(UpdateRule::Adagrad { epsilon: 1e-10, weight_decay: 0.0 }, learning_rate)
+    }
+
     /// Adds an L2 penalty λ to the rule (for AdamW: sets its decay).
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.rule = self.rule.with_weight_decay(decay);

@@ -42,6 +42,22 @@ pub enum Kernels {
     WholeStepInMemory,
 }
 
+impl Kernels {
+    /// All choices.
+    pub const ALL: [Self; 4] =
+        [Kernels::Auto, Kernels::General, Kernels::WholeStep, Kernels::WholeStepInMemory];
+
+    /// The name in tables: `whole_step`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernels::Auto => "auto",
+            Kernels::General => "general",
+            Kernels::WholeStep => "whole_step",
+            Kernels::WholeStepInMemory => "whole_step_in_memory",
+        }
+    }
+}
+
 /// Parameters per invocation, at most. Each is a variable of the kernel's code with its gradient, and stands
 /// in some ten statements. Lavapipe takes 0.25 s for the kernel of a net with 97, 1 s for one with
 /// 385, 2.2 s for one with 610 (Mesa 22.3; 25.0 takes up to three times as long).

@@ -107,6 +107,11 @@ fn move_one(
             *state1 = exact(alpha) * *state1 + rest * d.squared();
             w - rate * d / (state1.sqrt() + exact(epsilon))
         }
+        UpdateRule::Adagrad { epsilon, weight_decay } => {
+            let d = g + exact(weight_decay) * w;
+            *state1 = *state1 + d.squared();
+            w - rate * d / (state1.sqrt() + exact(epsilon))
+        }
         other => panic!("the twin does not know {other:?}"),
     }
 }

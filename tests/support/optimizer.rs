@@ -55,6 +55,11 @@ impl Reference {
                     *v = alpha * *v + (1.0 - alpha) * d * d;
                     *p -= self.rate * d / (v.sqrt() + f64::from(epsilon));
                 }
+                UpdateRule::Adagrad { epsilon, weight_decay } => {
+                    let d = g + f64::from(weight_decay) * *p;
+                    *v += d * d;
+                    *p -= self.rate * d / (v.sqrt() + f64::from(epsilon));
+                }
                 other => panic!("the reference does not know {other:?}"),
             }
         }

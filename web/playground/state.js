@@ -22,6 +22,8 @@ export const OPTIMIZERS = {
   nesterov: 'SGD, Nesterov',
   adam: 'Adam',
   adamw: 'AdamW',
+  rmsprop: 'RMSprop',
+  adagrad: 'Adagrad',
 };
 export const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
 /** Rows per step; 0 means all. */
@@ -127,6 +129,5 @@ export function engineLayers({ layers, activation }, outputs) {
 
 /** The optimizer of an experiment, as the engine takes it. */
 export function engineOptimizer({ optimizer, rate }) {
-  const more = { momentum: { momentum: 0.9 }, nesterov: { momentum: 0.9 }, adamw: { weightDecay: 0.01 } };
-  return { name: optimizer, learningRate: rate, ...more[optimizer] };
+  return { name: optimizer, learningRate: rate };
 }

@@ -2,18 +2,12 @@
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use wgrad::graph::Unary;
+use wgrad::graph::{Unary, UpdateRule};
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Kernels, TrainingConfig};
 
 use crate::error::{Result, argument};
 use crate::options::{Options, choose, shown};
-
-const KERNELS: [(&str, Kernels); 3] = [
-    ("general", Kernels::General),
-    ("whole_step", Kernels::WholeStep),
-    ("whole_step_in_memory", Kernels::WholeStepInMemory),
-];
 
 /// What the core has, by the names that it has there.
 fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
@@ -33,23 +27,6 @@ fn kinds() -> Vec<(&'static str, Kind)> {
     let activations = activations.map(|(name, function)| (name, Kind::Activation(function)));
     [("dense", Kind::Dense), ("softmax", Kind::Softmax)].into_iter().chain(activations).collect()
 }
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Sgd,
-    Momentum,
-    Nesterov,
-    Adam,
-    AdamW,
-}
-
-const RULES: [(&str, Rule); 5] = [
-    ("sgd", Rule::Sgd),
-    ("momentum", Rule::Momentum),
-    ("nesterov", Rule::Nesterov),
-    ("adam", Rule::Adam),
-    ("adamw", Rule::AdamW),
-];
 
 /// The architecture and what it is trained for.
 pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
@@ -81,7 +58,7 @@ pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
                 compile.metric(choose(&metric, &format!("config.metrics[{index}]"), &metrics)?);
         }
     }
-    if let Some(kernels) = config.choice("kernels", &KERNELS)? {
+    if let Some(kernels) = config.choice("kernels", &named(&Kernels::ALL, Kernels::name))? {
         compile = compile.kernels(kernels);
     }
     config.finish()?;
@@ -114,28 +91,32 @@ fn layer(index: usize, value: &JsValue) -> Result<Layer> {
     Ok(layer)
 }
 
+/// Its rule's hyperparameters are fields under the names that the core calls them by, written as JavaScript's are.
 fn optimizer(value: &JsValue) -> Result<Optimizer> {
     let mut options = Options::new("config.optimizer", value)?;
-    let rule = options.need_choice("name", &RULES)?;
+    let mut rule = options.need_choice("name", &named(UpdateRule::ALL, UpdateRule::name))?;
     let rate = options.number("learningRate")?.ok_or_else(|| {
         argument("config.optimizer.learningRate", "missing", "positive and finite")
     })?;
-    let decay = options.number("weightDecay")?;
-    let optimizer = match rule {
-        Rule::Sgd => Optimizer::sgd(rate),
-        Rule::Momentum => Optimizer::momentum(rate, options.number("momentum")?.unwrap_or(0.9)),
-        Rule::Nesterov => Optimizer::nesterov(rate, options.number("momentum")?.unwrap_or(0.9)),
-        Rule::Adam => Optimizer::adam(rate),
-        Rule::AdamW => Optimizer::adamw(rate, 0.01),
-    };
-    let optimizer = match decay {
-        Some(decay) => optimizer.weight_decay(decay),
-        None => optimizer,
-    };
+    for (name, usual) in rule.hyperparameters() {
+        let value = options.number(&camel_case(name))?.unwrap_or(usual);
+        rule = rule.with_hyperparameter(name, value).unwrap_or(rule);
+    }
+    let optimizer = Optimizer::new(rule, rate);
     let optimizer = match options.number("clipNorm")? {
         Some(norm) => optimizer.clip_norm(norm),
         None => optimizer,
     };
     options.finish()?;
     Ok(optimizer)
+}
+
+/// `weightDecay` of `weight_decay`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |sum, word| {
+        let (initial, rest) = word.split_at(word.len().min(1));
+        sum + &initial.to_uppercase() + rest
+    })
 }

@@ -11,7 +11,7 @@ pub struct Options {
     /// What the object is, for messages.
     what: String,
     object: JsValue,
-    asked: Vec<&'static str>,
+    asked: Vec<String>,
 }
 
 impl Options {
@@ -29,8 +29,8 @@ impl Options {
     }
 
     /// A field; `None` if it is not there or undefined.
-    pub fn get(&mut self, name: &'static str) -> Result<Option<JsValue>> {
-        self.asked.push(name);
+    pub fn get(&mut self, name: &str) -> Result<Option<JsValue>> {
+        self.asked.push(name.into());
         let value = Reflect::get(&self.object, &name.into())?;
         Ok((!value.is_undefined()).then_some(value))
     }
@@ -42,12 +42,12 @@ impl Options {
 
     /// # Errors
     /// If the field is not there.
-    pub fn need(&mut self, name: &'static str, rule: &str) -> Result<JsValue> {
+    pub fn need(&mut self, name: &str, rule: &str) -> Result<JsValue> {
         self.get(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
     }
 
     /// A whole number, 0 or more.
-    pub fn count(&mut self, name: &'static str) -> Result<Option<usize>> {
+    pub fn count(&mut self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         count(&value, &self.path(name)).map(Some)
     }
@@ -68,7 +68,7 @@ impl Options {
     }
 
     /// A number; whether it is in range is for wgrad to say.
-    pub fn number(&mut self, name: &'static str) -> Result<Option<f32>> {
+    pub fn number(&mut self, name: &str) -> Result<Option<f32>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         match value.as_f64() {
             Some(number) => Ok(Some(number as f32)),
@@ -77,7 +77,7 @@ impl Options {
     }
 
     /// `true` or `false`.
-    pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>> {
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         match value.as_bool() {
             Some(flag) => Ok(Some(flag)),
@@ -86,18 +86,14 @@ impl Options {
     }
 
     /// One of `choices`.
-    pub fn choice<T: Copy>(
-        &mut self,
-        name: &'static str,
-        choices: &[(&str, T)],
-    ) -> Result<Option<T>> {
+    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         choose(&value, &self.path(name), choices).map(Some)
     }
 
     /// # Errors
     /// If a choice is missing or none of `choices`.
-    pub fn need_choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Result<T> {
+    pub fn need_choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<T> {
         let value = self.get(name)?.unwrap_or(JsValue::UNDEFINED);
         choose(&value, &self.path(name), choices)
     }

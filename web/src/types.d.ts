@@ -50,10 +50,18 @@ export type Layer =
 
 /** How weights move. */
 export interface OptimizerConfig {
-  name: 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw';
+  name: 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw' | 'rmsprop' | 'adagrad';
   learningRate: number;
   /** Of `momentum` and `nesterov`. Default: 0.9. */
   momentum?: number;
+  /** Of `adam` and `adamw`: decay of the mean of gradients. Default: 0.9. */
+  beta1?: number;
+  /** Of `adam` and `adamw`: decay of the mean of squared gradients. Default: 0.999. */
+  beta2?: number;
+  /** Of `rmsprop`: decay of the mean of squared gradients. Default: 0.99. */
+  alpha?: number;
+  /** Of `adam`, `adamw`, `rmsprop` and `adagrad`: added to the root. Default: 1e-8; of `adagrad` 1e-10. */
+  epsilon?: number;
   /** L2 penalty; for `adamw` its decoupled decay, 0.01 unless set. */
   weightDecay?: number;
   /** Scales the gradients of a step down to this norm when theirs is larger. */
@@ -78,11 +86,11 @@ export interface ModelConfig {
   /** Of the initial weights: the same seed gives the same weights on every machine. Default: 0. */
   seed?: number;
   /**
-   * What trains: a few dispatches per step (`general`, the default), or one for up to 1024 steps
+   * What trains: a few dispatches per step (`general`; in the browser `auto`, the default, is this), or one for up to 1024 steps
    * (`whole_step`), for small stacks of dense layers; `whole_step_in_memory` for larger ones, whose larger
    * steps take one each.
    */
-  kernels?: 'general' | 'whole_step' | 'whole_step_in_memory';
+  kernels?: 'auto' | 'general' | 'whole_step' | 'whole_step_in_memory';
 }
 
 /** How rows are drawn. */
