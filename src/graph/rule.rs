@@ -224,6 +224,7 @@ impl UpdateRule {
     }
 
     /// Whether the optimizer state of this name is made of squares, so that it is never negative.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn is_of_squares(state: &str) -> bool {
         [MEAN_SQUARE, SUM_OF_SQUARES].contains(&state)
     }

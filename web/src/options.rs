@@ -104,7 +104,7 @@ impl Options {
         let object: &Object = self.object.unchecked_ref();
         for key in Object::keys(object).iter() {
             let key = key.as_string().unwrap_or_default();
-            if !self.asked.contains(&key.as_str()) {
+            if !self.asked.contains(&key) {
                 return Err(argument(
                     format!("a field of {}", self.what),
                     format!("'{key}'"),
