@@ -231,11 +231,13 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    pub(crate) fn shape(op: &str, detail: impl Into<String>) -> Self {
+    /// An [`Error::Shape`] of an operation or a tensor; `detail` says what does not fit, and what to do.
+    pub fn shape(op: &str, detail: impl Into<String>) -> Self {
         Error::Shape { op: op.into(), detail: detail.into() }
     }
 
-    pub(crate) fn argument(name: &str, value: impl ToString, rule: &str) -> Self {
+    /// An [`Error::Argument`]; `rule` says what the value must be.
+    pub fn argument(name: &str, value: impl ToString, rule: &str) -> Self {
         Error::Argument { name: name.into(), value: value.to_string(), rule: rule.into() }
     }
 

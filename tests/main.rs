@@ -51,6 +51,7 @@ mod noop_limits;
 mod noop_plans;
 mod not_finite;
 mod onnx;
+mod own_operations;
 mod page;
 mod send;
 mod shaders;

@@ -359,7 +359,7 @@ impl Graph {
         inputs: &[Tensor],
         shape: impl Into<Shape>,
     ) -> Result<Tensor, Error> {
-        self.node_in(Pass::Forward, op, inputs, shape)
+        self.node_in(self.pass, op, inputs, shape)
     }
 
     pub(super) fn node_in(
@@ -369,7 +369,11 @@ impl Graph {
         inputs: &[Tensor],
         shape: impl Into<Shape>,
     ) -> Result<Tensor, Error> {
-        let name = format!("{op}#{}", self.nodes.len());
+        let number = self.nodes.len();
+        let name = match op {
+            Op::Custom(custom) => format!("{}#{number}", self.custom(custom)?.operation.name()),
+            op => format!("{op}#{number}"),
+        };
         let output = self.add_tensor(name, shape.into(), DType::F32, Role::Computed)?;
         self.nodes.push(Node { op, inputs: inputs.to_vec(), output, pass });
         Ok(output)

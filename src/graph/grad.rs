@@ -176,6 +176,14 @@ impl Graph {
             (Op::Loss(loss), &[predictions, targets]) => {
                 self.backward_loss(node, loss, predictions, targets, dy, wanted, adjoints)?;
             }
+            (Op::Custom(number), operands) => {
+                let gradients = self.custom_gradient(number, node, dy)?;
+                for (&operand, gradient) in operands.iter().zip(gradients) {
+                    if let Some(gradient) = gradient.filter(|_| wanted[operand.index()]) {
+                        adjoints.add(self, operand, gradient)?;
+                    }
+                }
+            }
             _ => return Err(self.no_gradient(node)),
         }
         Ok(())

@@ -22,6 +22,7 @@
 
 pub(crate) mod activation;
 mod build;
+mod custom;
 mod grad;
 mod handle;
 mod op;
@@ -29,6 +30,8 @@ pub(crate) mod rule;
 mod shape;
 
 pub use activation::Unary;
+pub(crate) use custom::Custom;
+pub use custom::{Kernel, Operation};
 pub(crate) use handle::Issuer;
 pub use handle::Tensor;
 pub use op::{Binary, Count, Layout, Loss, Op, Reduction};
@@ -51,9 +54,10 @@ pub enum Role {
 }
 
 /// A named region of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pass {
     /// From inputs to the loss.
+    #[default]
     Forward,
     /// From the loss to the gradients.
     Backward,
@@ -119,6 +123,10 @@ pub struct Graph {
     handles: Vec<Tensor>,
     issuer: Issuer,
     nodes: Vec<Node>,
+    /// The operations of the program's own, in the order in which they were added.
+    customs: Vec<custom::Custom>,
+    /// The pass that operations are added to.
+    pass: Pass,
     parameters: Vec<Tensor>,
     update: Option<Update>,
 }

@@ -215,6 +215,9 @@ pub enum Op {
     LossGrad(Loss),
     /// `(predictions, targets)`: scalar.
     Count(Count),
+    /// The operation of the program's own of this number in the graph, see
+    /// [`Operation`](super::Operation).
+    Custom(usize),
 }
 
 impl Op {
@@ -245,6 +248,7 @@ impl Op {
             Op::Loss(loss) => loss.name(),
             Op::LossGrad(_) => "loss_grad",
             Op::Count(_) => "count",
+            Op::Custom(_) => "custom",
         }
     }
 }

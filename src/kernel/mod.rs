@@ -10,6 +10,7 @@ pub mod elementwise;
 pub mod loss;
 pub mod matmul;
 pub mod needs;
+pub(crate) mod own;
 pub mod reduce;
 pub mod reflect;
 pub mod rows;
@@ -20,22 +21,16 @@ mod turns;
 pub mod update;
 pub mod whole_step;
 
-pub use source::Part;
-pub(crate) use source::part;
+pub(crate) use source::{PRELUDE, part};
+pub use source::{Part, WORKGROUP};
 pub use turns::Turns;
 pub(crate) use turns::longest_share;
 
 use crate::graph::{Shape, Tensor, TensorInfo};
 
-/// The prelude: the step record, workgroup numbering, the test for finite numbers.
-pub(crate) const PRELUDE: &Part = part!("shared/prelude");
-
 /// The sum of the gradients of two groups of micro-batches; launched by
 /// [`lanes::Parallel`](crate::lanes) outside any plan.
 pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("update/gradient_sum")];
-
-/// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
-pub const WORKGROUP: usize = 64;
 
 /// Terms of a product that are added up one after another, at most; longer sums are made of parts. Each
 /// addition may lose half a unit in the last place, so that in the worst case 2^15 of them leave 10 of 24

@@ -85,7 +85,7 @@ impl Declared {
     fn read(parts: &[&'static Part]) -> Self {
         let lines = parts.iter().flat_map(|part| part.source.lines());
         let starts =
-            ["@", "alias ", "const ", "override ", "struct ", "var<workgroup>", "    ", "}"];
+            ["@", "alias ", "const ", "override ", "struct ", "var<workgroup>", " ", "\t", "}"];
         let lines: Vec<&str> =
             lines.filter(|line| starts.iter().any(|start| line.starts_with(start))).collect();
         // Behind the words, up to the mark; what is declared otherwise has no size, which is an error.
@@ -202,16 +202,25 @@ impl With<'_> {
 
     /// Each field begins at a multiple of its size, of 16 at most, and the whole ends at one of the largest.
     fn structure(&self, name: &str) -> Option<u64> {
-        let is_head = |line: &&str| {
-            line.strip_prefix("struct ").and_then(|rest| rest.split_once(' ')) == Some((name, "{"))
-        };
-        let head = self.declared.lines.iter().position(is_head)?;
+        let lines = self.declared.lines.iter();
+        let code = lines.map(|line| line.split_once("//").map_or(*line, |(code, _)| code));
+        let mut from_head = code.skip_while(|line| {
+            let named = line.strip_prefix("struct ").and_then(|rest| rest.split_once('{'));
+            named.is_none_or(|(declared, _)| declared.trim() != name)
+        });
+        let mut text = from_head.next()?.split_once('{')?.1.to_owned();
+        for line in from_head {
+            if text.contains('}') {
+                break;
+            }
+            text += line;
+        }
         let (mut end, mut largest): (u64, u64) = (0, 1);
-        let body =
-            self.declared.lines.iter().skip(head + 1).take_while(|line| !line.starts_with('}'));
-        for field in body.filter(|line| !line.trim_start().starts_with("//")) {
-            let (_, of) = field.split_once(':')?;
-            let bytes = self.bytes(of.trim().trim_end_matches(','))?;
+        // Behind each colon is a type, and behind its last comma the next field's name.
+        let mut types = text.split_once('}')?.0.split(':').skip(1).peekable();
+        while let Some(of) = types.next() {
+            let of = if types.peek().is_some() { of.rsplit_once(',')?.0 } else { of };
+            let bytes = self.bytes(of.trim().trim_end_matches(',').trim_end())?;
             let begins_at = bytes.clamp(1, 16);
             end = end.next_multiple_of(begins_at).checked_add(bytes)?;
             largest = largest.max(begins_at);

@@ -26,6 +26,12 @@ macro_rules! part {
 }
 pub(crate) use part;
 
+/// The prelude: the step record, workgroup numbering, the test for finite numbers.
+pub(crate) const PRELUDE: &Part = part!("shared/prelude");
+
+/// Invocations per workgroup of the one-dimensional kernels; `WORKGROUP` in the prelude.
+pub const WORKGROUP: usize = 64;
+
 /// The text of a file in `shaders/`.
 #[cfg(not(target_arch = "wasm32"))]
 macro_rules! source {

@@ -13,9 +13,9 @@
 use super::{ArenaLayout, PlanOptions, PlanScope, Target, TilingChoice, launch_limits};
 use crate::Error;
 use crate::graph::{
-    DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
+    Custom, DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
-use crate::kernel::{Launch, Shapes, elementwise, loss, reduce, rows, softmax};
+use crate::kernel::{Launch, Operand, Shapes, Turns, elementwise, loss, reduce, rows, softmax};
 
 mod products;
 mod sums;
@@ -301,6 +301,21 @@ impl<'a> Lowering<'a> {
                 let [predictions, targets] = operands(node)?;
                 self.count(count, predictions, targets, out, pass);
                 return Ok(());
+            }
+            Op::Custom(number) => {
+                let Custom { operation, kernel, checked } = self.graph.custom(number)?;
+                let tensors = node.inputs.iter().chain([&out]);
+                let operands = checked.bound.iter().zip(tensors);
+                Launch {
+                    name: operation.name().into(),
+                    parts: checked.parts.to_vec(),
+                    constants: Vec::new(),
+                    dims: kernel.dims.clone(),
+                    operands: operands.map(|(&name, &t)| (name, Operand::Tensor(t))).collect(),
+                    workgroups: kernel.workgroups,
+                    turns: Turns::of_loop(kernel.loop_turns, Turns::NONE),
+                    multiply_adds: 0,
+                }
             }
         };
         self.push(launch, pass);
