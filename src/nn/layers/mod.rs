@@ -1,0 +1,10 @@
+//! The layers that there are, one in each file: what it is made of, and the method that adds it to a
+//! [`Sequential`](super::Sequential) model.
+
+mod activation;
+mod dense;
+mod softmax;
+
+pub use activation::Activation;
+pub use dense::Dense;
+pub use softmax::Softmax;
