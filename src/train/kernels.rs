@@ -18,7 +18,7 @@ use crate::exec::Figures;
 use crate::graph::{Loss, UpdateRule};
 use crate::kernel::LONGEST_SUM;
 use crate::kernel::whole_step::{self, Held, Net};
-use crate::nn::layers::{Activation, Dense};
+use crate::nn::layers::{Activation, Dense, Flatten};
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
@@ -86,6 +86,9 @@ pub(super) fn whole_step_net(
             let (weights_at, bias_at) = (weight.offset / 4, bias.offset / 4);
             layers.push(whole_step::Dense { units, activation: None, weights_at, bias_at });
             continue;
+        }
+        if layer.downcast_ref::<Flatten>().is_some() {
+            continue; // the kernels have rows as lists anyway
         }
         match (layer.downcast_ref(), layers.last_mut()) {
             (Some(&Activation(function)), Some(dense)) if dense.activation.is_none() => {

@@ -24,7 +24,13 @@ impl Layer for Dense {
         if units == 0 {
             return Err(Error::argument("units", units, "at least 1"));
         }
-        let inputs = builder.shape(x)?.columns();
+        let &[_, inputs] = builder.shape(x)?.dims() else {
+            let detail = format!(
+                "rows of one axis are needed, `x` is {}; put `flatten` before the layer",
+                builder.shape(x)?
+            );
+            return Err(Error::shape("x", detail));
+        };
         let weights = InitialValues::drawn(self.init, inputs, units);
         let weight = builder.parameter("weight", [inputs, units], weights)?;
         let bias = builder.parameter("bias", units, InitialValues::Constant(0.0))?;

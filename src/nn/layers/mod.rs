@@ -3,8 +3,10 @@
 
 mod activation;
 mod dense;
+mod flatten;
 mod softmax;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub use flatten::Flatten;
 pub use softmax::Softmax;
