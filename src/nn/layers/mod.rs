@@ -4,9 +4,11 @@
 mod activation;
 mod dense;
 mod flatten;
+mod residual;
 mod softmax;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub use flatten::Flatten;
+pub use residual::Residual;
 pub use softmax::Softmax;
