@@ -14,7 +14,8 @@ impl Layer for Softmax {
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {
-        let axis = builder.shape(x)?.rank().saturating_sub(1);
+        // The first axis is the rows, which have nothing to do with each other.
+        let axis = builder.shape(x)?.rank().saturating_sub(1).max(1);
         builder.graph().softmax(x, axis)
     }
 }
