@@ -44,6 +44,7 @@ mod lanes_random;
 mod lanes_state;
 mod lanes_threads;
 mod launch_limits;
+mod layer_norm;
 mod layer_residual;
 mod layers;
 mod model_properties;

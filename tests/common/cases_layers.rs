@@ -28,5 +28,8 @@ pub fn layers(cases: &mut Vec<Case>) -> Result<(), Error> {
     cases.push(case("residual block", Sequential::new(3).residual(block).tanh())?);
     let inner = |layers: Sequential| layers.sigmoid().residual(|layers| layers.dense(3).tanh());
     cases.push(case("residual block within another", Sequential::new(3).residual(inner))?);
+    cases.push(case("layer normalization", Sequential::new(5).layer_norm())?);
+    let net = Sequential::new([2, 7]).layer_norm().tanh();
+    cases.push(case("layer normalization of rows of two axes", net)?);
     Ok(())
 }

@@ -4,11 +4,13 @@
 mod activation;
 mod dense;
 mod flatten;
+mod layer_norm;
 mod residual;
 mod softmax;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub use flatten::Flatten;
+pub use layer_norm::LayerNorm;
 pub use residual::Residual;
 pub use softmax::Softmax;
