@@ -193,17 +193,21 @@ fn rows_of_several_axes_are_those_of_one() {
     let net = Sequential::new([3, 2]).relu();
     assert!(net.summary().to_string().contains("input                   (?, 3, 2) "));
     // Targets are lists too, and a stage hands on its rows as they are.
-    let net = Sequential::new([3, 2]).layer(Scale).tanh().layer(Scale).seed(1);
     let targets = Dataset::regression(data.features().to_vec(), 6, data.features().to_vec(), 6);
     let targets = Arc::new(targets.unwrap());
-    let of = |schedule, count| {
-        let options = ParallelOptions::new(25, 5, schedule);
-        let mut parallel = start((net.clone(), adam(), &targets), options, &lanes(count)).unwrap();
-        let losses = run_to(&mut parallel, 40).unwrap();
-        assert!(losses[39] < losses[0] / 2.0, "{losses:?}");
-        (bits(&losses), state_bits(parallel.state()))
-    };
-    assert!(of(Schedule::Serial, 1) == of(Schedule::pipeline(), 2));
+    let shaped = Sequential::new([3, 2]).layer(Scale).tanh().layer(Scale);
+    let flattened = Sequential::new([3, 2]).layer(Scale).flatten().layer(Scale);
+    for net in [shaped, flattened] {
+        let of = |schedule, count| {
+            let options = ParallelOptions::new(25, 5, schedule);
+            let task = (net.clone(), adam(), &targets);
+            let mut parallel = start(task, options, &lanes(count)).unwrap();
+            let losses = run_to(&mut parallel, 40).unwrap();
+            assert!(losses[39] < losses[0] / 2.0, "{losses:?}");
+            (bits(&losses), state_bits(parallel.state()))
+        };
+        assert!(of(Schedule::Serial, 1) == of(Schedule::pipeline(), 2), "{net:?}");
+    }
 }
 
 /// Says what is wrong and where.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgrad::data::Dataset;
 use wgrad::graph::{Shape, Unary, UpdateRule};
-use wgrad::nn::layers::{Activation, Dense, Softmax};
+use wgrad::nn::layers::{Activation, Dense, Flatten, LayerNorm, Residual, Softmax};
 use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Residency,
@@ -87,9 +87,13 @@ fn layer() -> impl Strategy<Value = Arc<dyn Layer>> {
         1 => rate().prop_map(|slope| Unary::LeakyRelu { slope }),
     ];
     prop_oneof![
-        6 => (count(), init).prop_map(|(units, init)| shared(Dense { units, init })),
-        4 => function.prop_map(|function| shared(Activation(function))),
-        1 => Just(shared(Softmax)),
+        12 => (count(), init).prop_map(|(units, init)| shared(Dense { units, init })),
+        8 => function.prop_map(|function| shared(Activation(function))),
+        2 => Just(shared(Softmax)),
+        1 => Just(shared(Flatten)),
+        1 => rate().prop_map(|epsilon| shared(LayerNorm { epsilon })),
+        1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).relu()))),
+        1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).dense(units)))),
     ]
 }
 
@@ -285,7 +289,7 @@ fn no_training_panics() {
     let [compiled, refused, fitted, looped] = [(); 4].map(|()| Cell::new(0));
     let one_more = |tally: &Cell<u32>| tally.set(tally.get() + 1);
     let gpu = NOOP.with(|gpu| *gpu);
-    runner(600)
+    runner(700)
         .run(&(model(), compile(), training()), |(net, compile, how)| {
             let summary = net.summary().to_string();
             prop_assert!(summary.lines().count() >= 3, "{}", summary);
