@@ -256,6 +256,15 @@ mod tests {
     }
 
     #[test]
+    fn costs_are_those_of_products_or_of_what_is_trained() {
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+        let net = Sequential::new(3).dense(4).layer_norm().relu();
+        let net = net.residual(|layers| layers.dense(5).dense(4)).dense(2);
+        let task = Task::new(net, compile).unwrap();
+        assert_eq!(task.costs(), [2 * 12, 3 * 8, 3 * 40, 3 * 8]);
+    }
+
+    #[test]
     fn stages_that_do_not_add_up_are_refused() {
         let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
         let task = Task::new(Sequential::new(3).dense(2).dense(2), compile).unwrap();
