@@ -45,6 +45,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/architecture.md")]
     struct Architecture;
+    #[doc = include_str!("../docs/adding.md")]
+    struct Adding;
     #[doc = include_str!("../docs/lanes.md")]
     struct Lanes;
 }

@@ -281,7 +281,7 @@ fn layers_out_of_range_are_named() {
     let mut g = Graph::new();
     let x = g.input("x", [2, 5]).unwrap();
     let result = Sequential::new(3).dense(1).build(&mut g, x);
-    shape_error("inputs of 5 for 3", result, &["matmul", "2×5", "3×1"]);
+    shape_error("inputs of 5 for 3", result, &["'x' is 2×5", "rows of 3"]);
 }
 
 #[test]

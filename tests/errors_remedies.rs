@@ -121,7 +121,11 @@ fn models() {
             softmax(Loss::SoftmaxCrossEntropy),
             Told("softmax_cross_entropy", "softmax layer", "leave"),
         ),
-        (Sequential::new(2).relu(), mse(), Told("dense layers", "is 0", "Sequential::dense")),
+        (
+            Sequential::new(2).relu(),
+            mse(),
+            Told("layers with parameters", "is 0", "Sequential::dense"),
+        ),
         (
             net(),
             mse().metric(Metric::Accuracy),

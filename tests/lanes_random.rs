@@ -23,7 +23,7 @@ struct Case {
     model: Sequential,
     compile: TrainingConfig,
     data: Arc<Dataset>,
-    dense: usize,
+    trained: usize,
     clips: bool,
     batch: usize,
     micro_batches: usize,
@@ -32,10 +32,19 @@ struct Case {
 fn case(random: &mut Random) -> Case {
     let (width, rows) = (1 + random.below(11), 8 + random.below(50));
     let (dense, outputs) = (1 + random.below(5), 2 + random.below(3));
+    let mut trained = dense;
     let mut model = Sequential::new(width);
     for layer in 1..=dense {
         model = model.dense(if layer == dense { outputs } else { 1 + random.below(19) });
         if layer < dense {
+            if random.below(4) == 0 {
+                let width = model.output_width();
+                trained += 1;
+                model = match random.below(2) {
+                    0 => model.layer_norm(),
+                    _ => model.residual(|layers| layers.tanh().dense(width)),
+                };
+            }
             model = match random.below(6) {
                 0 => model.relu(),
                 1 => model.leaky_relu(0.1),
@@ -81,7 +90,7 @@ fn case(random: &mut Random) -> Case {
     let batch = 1 + random.below(rows + 3);
     let micro_batches = 1 + random.below(batch.min(rows).min(9));
     let model = model.seed(random.next());
-    Case { model, compile, data: Arc::new(data.unwrap()), dense, clips, batch, micro_batches }
+    Case { model, compile, data: Arc::new(data.unwrap()), trained, clips, batch, micro_batches }
 }
 
 /// Every schedule on every number of lanes that the case allows, cut at random or by default.
@@ -95,9 +104,9 @@ fn schedules(random: &mut Random, case: &Case) -> Vec<(Schedule, usize)> {
         all.push((Schedule::DataParallel { shares }, lanes));
     }
     // Clipping needs all gradients on one lane.
-    for lanes in 1..=if case.clips { 1 } else { case.dense.min(4) } {
+    for lanes in 1..=if case.clips { 1 } else { case.trained.min(4) } {
         let mut stages = vec![1; lanes];
-        for _ in lanes..case.dense {
+        for _ in lanes..case.trained {
             stages[random.below(lanes)] += 1;
         }
         let by_default = random.below(2) == 0;

@@ -2,11 +2,13 @@
 //! every call answers with a result or with an error that says what is wrong.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgrad::data::Dataset;
 use wgrad::graph::{Shape, Unary, UpdateRule};
+use wgrad::nn::layers::{Activation, Dense, Flatten, LayerNorm, Residual, Softmax};
 use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Residency,
@@ -67,7 +69,10 @@ fn share() -> impl Strategy<Value = f64> {
     ]
 }
 
-fn layer() -> impl Strategy<Value = Layer> {
+fn layer() -> impl Strategy<Value = Arc<dyn Layer>> {
+    fn shared(layer: impl Layer) -> Arc<dyn Layer> {
+        Arc::new(layer)
+    }
     let init = prop_oneof![
         Just(Init::GlorotUniform),
         Just(Init::GlorotNormal),
@@ -82,16 +87,20 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => rate().prop_map(|slope| Unary::LeakyRelu { slope }),
     ];
     prop_oneof![
-        6 => (count(), init).prop_map(|(units, init)| Layer::Dense { units, init }),
-        4 => function.prop_map(Layer::Activation),
-        1 => Just(Layer::Softmax),
+        12 => (count(), init).prop_map(|(units, init)| shared(Dense { units, init })),
+        8 => function.prop_map(|function| shared(Activation(function))),
+        2 => Just(shared(Softmax)),
+        1 => Just(shared(Flatten)),
+        1 => rate().prop_map(|epsilon| shared(LayerNorm { epsilon })),
+        1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).relu()))),
+        1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).dense(units)))),
     ]
 }
 
 fn model() -> impl Strategy<Value = Sequential> {
     let layers = prop::collection::vec(layer(), 0..5);
     (count(), layers, any::<u64>()).prop_map(|(width, layers, seed)| {
-        layers.into_iter().fold(Sequential::new(width).seed(seed), Sequential::layer)
+        layers.into_iter().fold(Sequential::new(width).seed(seed), Sequential::shared_layer)
     })
 }
 
@@ -271,7 +280,7 @@ fn no_training_panics() {
     let [compiled, refused, fitted, looped] = [(); 4].map(|()| Cell::new(0));
     let one_more = |tally: &Cell<u32>| tally.set(tally.get() + 1);
     let gpu = NOOP.with(|gpu| *gpu);
-    runner(600)
+    runner(700)
         .run(&(model(), compile(), training()), |(net, compile, how)| {
             let summary = net.summary().to_string();
             prop_assert!(summary.lines().count() >= 3, "{}", summary);
@@ -319,8 +328,8 @@ fn no_training_panics() {
 #[test]
 fn no_number_is_too_large() {
     for (width, units) in [(usize::MAX, 1), (1, usize::MAX), (1 << 40, 1 << 40), (usize::MAX, 0)] {
-        let layer = Layer::Dense { units, init: Init::HeNormal };
-        assert_eq!(layer.parameters(width), width.saturating_add(1).saturating_mul(units));
+        let model = Sequential::new(width).dense_with(units, Init::HeNormal);
+        assert_eq!(model.parameter_count(), width.saturating_add(1).saturating_mul(units));
         let weights = Init::HeNormal.weights(width, units, 1);
         if units == 0 {
             assert!(weights.unwrap().is_empty());

@@ -252,6 +252,19 @@ impl Graph {
         self.node(Op::Reshape, &[x], shape)
     }
 
+    /// `x` with each row (its first axis) as one list of numbers, as data sets have them.
+    pub(crate) fn as_lists(&mut self, x: Tensor) -> Result<Tensor, Error> {
+        self.operands("reshape", &[x])?;
+        match self.known_shape(x).dims() {
+            [_, _] => Ok(x),
+            dims => {
+                let rows = dims.first().copied().unwrap_or(1);
+                let width = self.known_shape(x).elements() / rows.max(1);
+                self.reshape(x, [rows, width])
+            }
+        }
+    }
+
     /// A loss; a scalar. Predictions are `…×n`; targets have their shape, or, for
     /// [`Loss::SoftmaxCrossEntropy`], are `u32` labels with one fewer axis.
     pub fn loss(

@@ -129,12 +129,19 @@ pub struct Graph {
     pass: Pass,
     parameters: Vec<Tensor>,
     update: Option<Update>,
+    /// Whether no tensor is too large, since nothing will be computed.
+    outline: bool,
 }
 
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty graph that is only asked for shapes: they may have more elements than 32 bits count.
+    pub(crate) fn outline() -> Self {
+        Self { outline: true, ..Self::default() }
     }
 
     /// All nodes, each after those it reads.
@@ -198,26 +205,21 @@ impl Graph {
         dtype: DType,
         role: Role,
     ) -> Result<Tensor, Error> {
-        let elements = shape.dims().iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
-        match elements {
-            Some(0) => Err(Error::shape(
-                &name,
-                format!(
-                    "the tensor would be {shape}, which is empty; every extent must be at least 1"
-                ),
-            )),
-            // u32 indexing in the kernels; a buffer of this size is refused much earlier.
-            Some(n) if u32::try_from(n).is_ok() => {
-                let handle = self.issuer.handle(self.tensors.len());
-                self.tensors.push(TensorInfo { name, shape, dtype, role });
-                self.handles.push(handle);
-                Ok(handle)
-            }
-            _ => Err(Error::shape(
-                &name,
-                format!("{shape} has more elements than 32 bits count; split the tensor"),
-            )),
+        if shape.dims().contains(&0) {
+            let detail = format!(
+                "the tensor would be {shape}, which is empty; every extent must be at least 1"
+            );
+            return Err(Error::shape(&name, detail));
         }
+        // u32 indexing in the kernels; a buffer of this size is refused much earlier.
+        if !self.outline && u32::try_from(shape.elements()).is_err() {
+            let detail = format!("{shape} has more elements than 32 bits count; split the tensor");
+            return Err(Error::shape(&name, detail));
+        }
+        let handle = self.issuer.handle(self.tensors.len());
+        self.tensors.push(TensorInfo { name, shape, dtype, role });
+        self.handles.push(handle);
+        Ok(handle)
     }
 
     /// Where a graph is given handles, here they are looked at first.

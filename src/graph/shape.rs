@@ -90,6 +90,13 @@ pub struct View {
     pub inner: usize,
 }
 
+/// One axis.
+impl From<usize> for Shape {
+    fn from(extent: usize) -> Self {
+        Self(vec![extent])
+    }
+}
+
 impl<const N: usize> From<[usize; N]> for Shape {
     fn from(dims: [usize; N]) -> Self {
         Self(dims.to_vec())

@@ -198,7 +198,7 @@ impl Trainee for Trained<'_, '_> {
     async fn weights(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
         let values = self.state().values.clone();
         let shapes = self.parallel.task.architecture.parameter_shapes();
-        Ok(shapes.map(|(name, _)| name).zip(values).collect())
+        Ok(shapes.map(|(name, _)| name.clone()).zip(values).collect())
     }
 
     async fn remember(&mut self, memory: &mut Option<Vec<Vec<f32>>>) -> Result<()> {

@@ -18,7 +18,7 @@ pub enum Schedule {
     /// A lane per stage, each with some of the layers. Micro-batches follow each other through the
     /// stages, one forward, one backward (Narayanan et al., 2021).
     Pipeline {
-        /// The number of dense layers of each stage, one entry per lane; empty to cut by cost.
+        /// The number of layers with parameters of each stage, one entry per lane; empty to cut by cost.
         stages: Vec<usize>,
     },
     /// A copy of the model per lane, each with a share of the micro-batches.
@@ -139,7 +139,7 @@ pub(crate) fn shares(count: usize, weights: &[usize]) -> Vec<Range<usize>> {
 /// [`Error::Argument`] if there are more stages than layers, or none.
 pub fn cut(costs: &[u64], stages: usize) -> Result<Vec<usize>> {
     if stages == 0 || stages > costs.len() {
-        let rule = format!("1 to {}, the number of dense layers", costs.len());
+        let rule = format!("1 to {}, the number of layers with parameters", costs.len());
         return Err(Error::argument("number of pipeline stages", stages, &rule));
     }
     // A row of the table for one group more than the row before; in column n the first n layers: the cost

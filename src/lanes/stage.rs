@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::data::{Dataset, Targets};
 use crate::graph::{Graph, Shape, Tensor};
-use crate::nn::Layer;
+use crate::nn::rows_of;
 use crate::plan::{Plan, PlanOptions, PlanScope, Target};
 use crate::train::task::Task;
 use crate::{Error, Result};
@@ -54,9 +54,9 @@ impl Task {
     /// before each.
     fn trained_layers(&self) -> Vec<(usize, usize)> {
         let mut parameters = 0_usize;
-        let layers = self.architecture.widths().enumerate();
-        let trained = layers.filter_map(|(index, (layer, width))| {
-            let (before, own) = (parameters, layer.parameter_shapes(width).len());
+        let layers = self.architecture.outlines().enumerate();
+        let trained = layers.filter_map(|(index, layer)| {
+            let (before, own) = (parameters, layer.parameters.len());
             parameters = parameters.saturating_add(own);
             (own > 0).then_some((index, before))
         });
@@ -65,22 +65,25 @@ impl Task {
 
     /// How many parameters there are in all.
     pub(super) fn parameter_count(&self) -> usize {
-        let layers = self.architecture.widths();
-        layers.map(|(layer, width)| layer.parameter_shapes(width).len()).sum()
+        self.architecture.outlines().map(|layer| layer.parameters.len()).sum()
     }
 
-    /// The stages with these numbers of dense layers. A stage begins with a dense layer; activations
-    /// belong to the stage of the dense layer before them.
+    /// The stages with these numbers of layers with parameters. A stage begins with one; activations and
+    /// other layers without belong to the stage of the one before them.
     pub(super) fn stages(&self, sizes: &[usize]) -> Result<Vec<Stage>> {
         let trained = self.trained_layers();
         let sum = sizes.iter().try_fold(0_usize, |sum, &size| sum.checked_add(size));
         if sizes.contains(&0) || sum != Some(trained.len()) || sizes.is_empty() {
             let rule = format!("positive numbers that add up to {}", trained.len());
-            return Err(Error::argument("dense layers of the stages", format!("{sizes:?}"), &rule));
+            return Err(Error::argument(
+                "layers with parameters of the stages",
+                format!("{sizes:?}"),
+                &rule,
+            ));
         }
         let end = (self.architecture.layers().len(), self.parameter_count());
         let mut trained = trained.into_iter();
-        // Activations before the first dense layer are the first stage's.
+        // Layers before the first one with parameters are the first stage's.
         let mut begin = trained.next().map(|_| (0, 0)).unwrap_or(end);
         let mut stages = Vec::new();
         for (number, &size) in sizes.iter().enumerate() {
@@ -96,17 +99,19 @@ impl Task {
         Ok(stages)
     }
 
-    /// Multiply-adds per row of each dense layer, forward and backward.
+    /// Multiply-adds per row of each layer with parameters, forward and backward; one for each number
+    /// that is trained, of layers without a product.
     pub(super) fn costs(&self) -> Vec<u64> {
-        let product = |index: usize, width: usize, units: usize| {
+        let layers = self.architecture.outlines().enumerate();
+        let trained = layers.filter(|(_, layer)| !layer.parameters.is_empty());
+        let costs = trained.map(|(index, layer)| {
             // The first layer's input needs no gradient.
-            let products = if index == 0 { 2 } else { 3 };
-            (width as u64).saturating_mul(units as u64).saturating_mul(products)
-        };
-        let layers = self.architecture.widths().enumerate();
-        let costs = layers.filter_map(|(index, (layer, width))| match layer {
-            Layer::Dense { units, .. } => Some(product(index, width, units)),
-            Layer::Activation(_) | Layer::Softmax => None,
+            let passes = if index == 0 { 2 } else { 3 };
+            let forward = match layer.multiply_adds {
+                0 => layer.parameter_count() as u64,
+                products => products,
+            };
+            forward.saturating_mul(passes)
         });
         costs.collect()
     }
@@ -116,10 +121,9 @@ impl Task {
         1 + self.compile.metrics.len()
     }
 
-    /// Width of a stage's input.
-    fn input_width(&self, stage: &Stage) -> usize {
-        let mut widths = self.architecture.widths();
-        widths.nth(stage.layers.start).map_or(self.architecture.input_width(), |(_, width)| width)
+    /// The shape of `rows` rows of a stage's input.
+    fn input_shape(&self, stage: &Stage, rows: usize) -> Result<Shape> {
+        Ok(rows_of(rows, self.architecture.row_before(stage.layers.start)?))
     }
 
     /// The graph of one micro-batch.
@@ -142,8 +146,8 @@ impl Task {
                 graph.batch(all, order, rows.micro_batch)?
             }
             _ => {
-                let width = self.input_width(stage);
-                *x.insert(graph.input("activations", [rows.micro_batch, width])?)
+                let shape = self.input_shape(stage, rows.micro_batch)?;
+                *x.insert(graph.input("activations", shape)?)
             }
         };
         let drawn = match order {
@@ -168,6 +172,7 @@ impl Task {
         if let Some(drawn) = drawn {
             // The loss of a batch is the mean over its rows: a micro-batch adds its share of it.
             let share = (rows.micro_batch as f64 / rows.batch as f64) as f32;
+            let out = graph.as_lists(out)?;
             let mean = graph.loss(self.compile.loss, out, drawn)?;
             let upstream = graph.constant(share, Shape::scalar())?;
             gradients = graph.vector_jacobian(mean, upstream, &wrt)?;
@@ -195,7 +200,7 @@ impl Task {
     /// The plan of a stage's update, and its input: the batch's loss.
     pub(super) fn update_plan(&self, stage: &Stage, target: &Target) -> Result<(Plan, Tensor)> {
         let mut graph = Graph::new();
-        let x = graph.input("x", [1, self.input_width(stage)])?;
+        let x = graph.input("x", self.input_shape(stage, 1)?)?;
         let (_, parameters) =
             self.architecture.build_layers(&mut graph, x, stage.layers.clone())?;
         let loss = graph.input("loss", Shape::scalar())?;
@@ -213,7 +218,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Loss, Unary};
+    use crate::graph::Loss;
     use crate::nn::{Optimizer, Sequential};
     use crate::train::TrainingConfig;
 
@@ -221,22 +226,22 @@ mod tests {
     #[test]
     fn stages_number_the_parameters_that_they_build() {
         for bits in 0..64_u32 {
-            let layers = (0..6).map(|at| match (bits >> at) & 1 {
-                0 => Layer::Activation(Unary::Tanh),
-                _ => Layer::Dense { units: 2 + at, init: Default::default() },
+            let net = (0..6).fold(Sequential::new(3), |net, at| match (bits >> at) & 1 {
+                0 => net.tanh(),
+                _ => net.dense(2 + at),
             });
-            let net = layers.fold(Sequential::new(3), Sequential::layer).dense(2);
+            let net = net.dense(2);
             let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
             let task = Task::new(net, compile).unwrap();
             let names: Vec<_> =
-                task.architecture.parameter_shapes().map(|(name, _)| name).collect();
+                task.architecture.parameter_shapes().map(|(name, _)| name.clone()).collect();
             let dense = bits.count_ones() as usize + 1;
             for first in 1..=dense {
                 let sizes = if first == dense { vec![first] } else { vec![first, dense - first] };
                 let stages = task.stages(&sizes).unwrap();
                 for stage in &stages {
                     let mut graph = Graph::new();
-                    let x = graph.input("x", [1, task.input_width(stage)]).unwrap();
+                    let x = graph.input("x", task.input_shape(stage, 1).unwrap()).unwrap();
                     let layers = stage.layers.clone();
                     let built = task.architecture.build_layers(&mut graph, x, layers).unwrap().1;
                     let built: Vec<_> =
@@ -248,6 +253,15 @@ mod tests {
                 assert_eq!(stages.last().unwrap().parameters.end, names.len());
             }
         }
+    }
+
+    #[test]
+    fn costs_are_those_of_products_or_of_what_is_trained() {
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+        let net = Sequential::new(3).dense(4).layer_norm().relu();
+        let net = net.residual(|layers| layers.dense(5).dense(4)).dense(2);
+        let task = Task::new(net, compile).unwrap();
+        assert_eq!(task.costs(), [2 * 12, 3 * 8, 3 * 40, 3 * 8]);
     }
 
     #[test]

@@ -63,18 +63,17 @@ impl TrainingState {
         };
         let rule = task.compile.optimizer.rule();
         let names = rule.state_names();
-        let shapes: Vec<(String, Vec<usize>)> = task.architecture.parameter_shapes().collect();
+        let shapes: Vec<&(String, Shape)> = task.architecture.parameter_shapes().collect();
         exactly("number of parameters", self.values.len(), shapes.len(), "the model")?;
         let lists = self.states.len();
         exactly("number of parameters with optimizer states", lists, shapes.len(), "the model")?;
         for (((name, shape), values), states) in shapes.iter().zip(&self.values).zip(&self.states) {
-            let elements = shape.iter().fold(1_usize, |product, &n| product.saturating_mul(n));
+            let elements = shape.elements();
             let what = format!("number of optimizer states of '{name}'");
             exactly(&what, states.len(), names.len(), rule.name())?;
             let states = names.iter().zip(states).map(|(&state, numbers)| (state, numbers));
             for (what, numbers) in std::iter::once(("values", values)).chain(states) {
-                let length =
-                    format!("length of the {what} of '{name}' ({})", Shape::from(&shape[..]));
+                let length = format!("length of the {what} of '{name}' ({shape})");
                 exactly(&length, numbers.len(), elements, "the parameter")?;
                 let is_square = UpdateRule::is_of_squares(what);
                 let fits = |x: f32| x.is_finite() && (!is_square || x >= 0.0);

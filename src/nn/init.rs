@@ -1,9 +1,12 @@
 //! Initial values of weights, drawn from a named, portable generator.
 
+use std::sync::Arc;
+
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use crate::Error;
+use crate::graph::Shape;
 
 /// How the weights of a dense layer are drawn. Fan-in is the number of a unit's inputs, fan-out the
 /// number of units. Biases start at zero.
@@ -44,24 +47,79 @@ impl Init {
     /// # Errors
     /// [`Error::Argument`] if they are more than 32 bits count, which no device takes.
     pub fn weights(self, fan_in: usize, fan_out: usize, seed: u64) -> Result<Vec<f32>, Error> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let (inputs, sum) = (fan_in as f64, fan_in as f64 + fan_out as f64);
         let count = fan_in.saturating_mul(fan_out);
         if u32::try_from(count).is_err() {
             let (value, most) = (format!("{fan_in} × {fan_out}"), u32::MAX);
             let rule = format!("at most {most}, since 32 bits must count them; use fewer units");
             return Err(Error::argument("number of weights", value, &rule));
         }
+        Ok(self.draw(count, fan_in, fan_out, seed))
+    }
+
+    /// `count` numbers.
+    fn draw(self, count: usize, fan_in: usize, fan_out: usize, seed: u64) -> Vec<f32> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let (inputs, sum) = (fan_in as f64, fan_in as f64 + fan_out as f64);
         let mut uniform = |bound: f64| -> Vec<f32> {
             (0..count).map(|_| (bound * (2.0 * random.random::<f64>() - 1.0)) as f32).collect()
         };
-        Ok(match self {
+        match self {
             Init::GlorotUniform => uniform((6.0 / sum).sqrt()),
             Init::HeUniform => uniform((6.0 / inputs).sqrt()),
             Init::GlorotNormal => normal(count, (2.0 / sum).sqrt(), &mut random),
             Init::HeNormal => normal(count, (2.0 / inputs).sqrt(), &mut random),
             Init::Zeros => vec![0.0; count],
-        })
+        }
+    }
+}
+
+/// What a parameter holds before training. Nothing is drawn before its values are asked for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum InitialValues {
+    /// Drawn, from a seed that only this parameter of the model has.
+    Drawn {
+        /// How.
+        init: Init,
+        /// Inputs that each number of the layer's output is computed from.
+        fan_in: usize,
+        /// Outputs that each input of the layer has a part in.
+        fan_out: usize,
+    },
+    /// The same in every element.
+    Constant(f32),
+    /// These, row by row.
+    Given(Arc<[f32]>),
+}
+
+impl InitialValues {
+    /// [`InitialValues::Drawn`].
+    pub fn drawn(init: Init, fan_in: usize, fan_out: usize) -> Self {
+        InitialValues::Drawn { init, fan_in, fan_out }
+    }
+
+    /// [`InitialValues::Given`].
+    pub fn given(values: impl Into<Arc<[f32]>>) -> Self {
+        InitialValues::Given(values.into())
+    }
+
+    /// The values of the parameter `name`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the parameter has another number of elements than were given.
+    pub(crate) fn values(&self, name: &str, shape: &Shape, seed: u64) -> Result<Vec<f32>, Error> {
+        let count = shape.elements();
+        match self {
+            &InitialValues::Drawn { init, fan_in, fan_out } => {
+                Ok(init.draw(count, fan_in, fan_out, seed))
+            }
+            &InitialValues::Constant(value) => Ok(vec![value; count]),
+            InitialValues::Given(values) if values.len() == count => Ok(values.to_vec()),
+            InitialValues::Given(values) => {
+                let what = format!("number of initial values for '{name}' ({shape})");
+                Err(Error::argument(&what, values.len(), &count.to_string()))
+            }
+        }
     }
 }
 

@@ -1,73 +1,64 @@
-//! Layers.
+//! What a layer is.
 
-use super::Init;
+use std::any::Any;
+use std::fmt;
+
+use super::Builder;
 use crate::Error;
-use crate::graph::Unary;
+use crate::graph::Tensor;
 
-/// One layer of a [`Sequential`](super::Sequential) model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Layer {
-    /// `x·W + b`: every unit sees every input.
-    Dense {
-        /// Number of units, which is the width of the output.
-        units: usize,
-        /// How the weights start.
-        init: Init,
-    },
-    /// An element-wise function.
-    Activation(Unary),
-    /// Softmax over the features of a row: probabilities that sum to one.
-    Softmax,
-}
+/// A layer of a [`Sequential`](super::Sequential) model: a piece of a graph with its parameters. The
+/// layers that there are stand in [`layers`](super::layers); one of a program's own is used like them,
+/// whether the model is trained on one device, over lanes or in stages of a pipeline. How many
+/// parameters and outputs it has, how they are called and what they begin with is all found by building
+/// it.
+///
+/// ```
+/// use wgrad::graph::Tensor;
+/// use wgrad::nn::{Builder, InitialValues, Layer, Sequential};
+///
+/// /// Each feature times a number that is trained.
+/// #[derive(Debug)]
+/// struct Scale;
+///
+/// impl Layer for Scale {
+///     fn name(&self) -> &str {
+///         "scale"
+///     }
+///
+///     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> wgrad::Result<Tensor> {
+///         let features = builder.shape(x)?.columns();
+///         let gain = builder.parameter("gain", features, InitialValues::Constant(1.0))?;
+///         builder.graph().mul(x, gain)
+///     }
+/// }
+///
+/// let model = Sequential::new(10).layer(Scale).dense(1);
+/// assert_eq!(model.parameter_count(), 10 + 11);
+/// assert_eq!(model.parameters()?[0].name, "scale_0.gain");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+pub trait Layer: Any + fmt::Debug + Send + Sync {
+    /// What it is called in summaries and errors, and what the names of its parameters begin with.
+    fn name(&self) -> &str;
 
-impl Layer {
-    /// The width of the output for inputs of `width`.
-    pub fn output_width(self, width: usize) -> usize {
-        match self {
-            Layer::Dense { units, .. } => units,
-            Layer::Activation(_) | Layer::Softmax => width,
-        }
-    }
-
-    /// Names and shapes of its parameters for inputs of `width`; none of a layer that has nothing to
-    /// train. What numbers, names, counts or draws parameters goes by this list.
-    pub fn parameter_shapes(self, width: usize) -> Vec<(&'static str, Vec<usize>)> {
-        match self {
-            Layer::Dense { units, .. } => {
-                vec![("weight", vec![width, units]), ("bias", vec![units])]
-            }
-            Layer::Activation(_) | Layer::Softmax => Vec::new(),
-        }
-    }
-
-    /// Their values before training, drawn from `seed`.
+    /// Adds the layer to the builder's graph, applied to `x`; returns its output. The first axis of both
+    /// is the rows of a batch; the others are the layer's own affair, and no row may depend on another.
+    ///
+    /// It is called often: for graphs of any number of rows, and once when the layer is added to a
+    /// model, for one row, to see what it is like. It must do the same each time, except for the number
+    /// of rows. Of a model that is too large for any device, extents may be as large as `usize` holds:
+    /// a layer that computes with them does so with `saturating_mul` and its like.
     ///
     /// # Errors
-    /// Those of [`Init::weights`].
-    pub(crate) fn initial(self, width: usize, seed: u64) -> Result<Vec<Vec<f32>>, Error> {
-        Ok(match self {
-            Layer::Dense { units, init } => {
-                vec![init.weights(width, units, seed)?, vec![0.0; units]]
-            }
-            Layer::Activation(_) | Layer::Softmax => Vec::new(),
-        })
-    }
+    /// [`Error::Argument`] if a figure of the layer is out of its range, [`Error::Shape`] if `x` does not
+    /// fit it; the model adds which layer it is.
+    fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error>;
+}
 
-    /// How many numbers of it are trained for inputs of `width`, `usize::MAX` if there are more than
-    /// that.
-    pub fn parameters(self, width: usize) -> usize {
-        let shapes = self.parameter_shapes(width).into_iter();
-        let elements = shapes.map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
-        elements.fold(0, usize::saturating_add)
-    }
-
-    /// The name in summaries and of parameters.
-    pub fn name(self) -> &'static str {
-        match self {
-            Layer::Dense { .. } => "dense",
-            Layer::Activation(function) => function.name(),
-            Layer::Softmax => "softmax",
-        }
+impl dyn Layer {
+    /// The layer as an `L`, if it is one.
+    pub fn downcast_ref<L: Layer>(&self) -> Option<&L> {
+        (self as &dyn Any).downcast_ref()
     }
 }

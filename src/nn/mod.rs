@@ -1,14 +1,19 @@
 //! Layers, losses, optimizers, metrics and [`Sequential`], in the words that Keras made common.
 
+mod builder;
 mod init;
 mod layer;
+pub mod layers;
 mod learning_rate_schedule;
 pub(crate) mod metric;
 pub(crate) mod optimizer;
 mod sequential;
 
 pub use crate::graph::Loss;
-pub use init::Init;
+pub use builder::Builder;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use builder::rows_of;
+pub use init::{Init, InitialValues};
 pub use layer::Layer;
 pub use learning_rate_schedule::{LearningRateSchedule, WarmUp};
 pub use metric::{Direction, Metric};

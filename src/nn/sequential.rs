@@ -1,10 +1,13 @@
 //! A stack of layers.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Init, Layer};
+use super::builder::{Outline, Trial, rows_of};
+use super::{Builder, Layer};
 use crate::Error;
-use crate::graph::{Graph, Tensor, Unary};
+use crate::graph::{Graph, Shape, Tensor};
 
 /// A model whose layers follow each other; the architecture, still without a device.
 ///
@@ -14,11 +17,19 @@ use crate::graph::{Graph, Tensor, Unary};
 /// assert_eq!(model.parameter_count(), 10 * 64 + 64 + 64 + 1);
 /// println!("{}", model.summary());
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Sequential {
-    input_width: usize,
-    layers: Vec<Layer>,
+    /// The shape of a row.
+    input: Shape,
+    layers: Vec<Placed>,
     seed: u64,
+}
+
+/// A layer at its place.
+#[derive(Clone)]
+struct Placed {
+    layer: Arc<dyn Layer>,
+    outline: Arc<Outline>,
 }
 
 /// Name, shape and first values of a parameter.
@@ -26,67 +37,36 @@ pub struct Sequential {
 pub struct ParameterSpec {
     /// `dense_1.weight`, `dense_1.bias`.
     pub name: String,
-    /// Weights are fan-in × units, biases are units.
+    /// That which the layer gave it; weights of a dense layer are fan-in × units, biases are units.
     pub shape: Vec<usize>,
     /// Values before training.
     pub initial: Vec<f32>,
 }
 
 impl Sequential {
-    /// A model for rows of `input_width` features.
-    pub fn new(input_width: usize) -> Self {
-        Self { input_width, layers: Vec::new(), seed: 0 }
+    /// A model for rows of a shape: `10` features, or an image of `[28, 28, 1]` numbers. Data gives rows
+    /// as lists of as many numbers.
+    pub fn new(input: impl Into<Shape>) -> Self {
+        Self { input: input.into(), layers: Vec::new(), seed: 0 }
     }
 
-    /// Adds a layer.
-    pub fn layer(mut self, layer: Layer) -> Self {
-        self.layers.push(layer);
+    /// Adds a layer: one of [`layers`](super::layers), for which there are methods too, or one of the
+    /// program's own. It is built once for a single row, to see what it is like.
+    pub fn layer(self, layer: impl Layer) -> Self {
+        self.shared_layer(Arc::new(layer))
+    }
+
+    /// Adds a layer whose type is known only when the program runs.
+    pub fn shared_layer(mut self, layer: Arc<dyn Layer>) -> Self {
+        let outline = match self.output_shape().cloned() {
+            Some(input) => {
+                let trial = Trial::new(&*layer, self.layers.len(), &input, self.seed);
+                trial.outline(input)
+            }
+            None => Outline::default(),
+        };
+        self.layers.push(Placed { layer, outline: Arc::new(outline) });
         self
-    }
-
-    /// Adds a dense layer with Glorot's uniform initialiser.
-    pub fn dense(self, units: usize) -> Self {
-        self.dense_with(units, Init::default())
-    }
-
-    /// Adds a dense layer.
-    pub fn dense_with(self, units: usize, init: Init) -> Self {
-        self.layer(Layer::Dense { units, init })
-    }
-
-    /// Adds an activation.
-    pub fn activation(self, function: Unary) -> Self {
-        self.layer(Layer::Activation(function))
-    }
-
-    /// Adds a ReLU.
-    pub fn relu(self) -> Self {
-        self.activation(Unary::Relu)
-    }
-
-    /// Adds a leaky ReLU.
-    pub fn leaky_relu(self, slope: f32) -> Self {
-        self.activation(Unary::LeakyRelu { slope })
-    }
-
-    /// Adds a sigmoid.
-    pub fn sigmoid(self) -> Self {
-        self.activation(Unary::Sigmoid)
-    }
-
-    /// Adds a hyperbolic tangent.
-    pub fn tanh(self) -> Self {
-        self.activation(Unary::Tanh)
-    }
-
-    /// Adds a GELU.
-    pub fn gelu(self) -> Self {
-        self.activation(Unary::Gelu)
-    }
-
-    /// Adds a softmax. The cross-entropy losses take logits: train without it.
-    pub fn softmax(self) -> Self {
-        self.layer(Layer::Softmax)
     }
 
     /// The seed of the initial weights; 0 unless set.
@@ -95,74 +75,104 @@ impl Sequential {
         self
     }
 
-    /// Features per row.
-    pub fn input_width(&self) -> usize {
-        self.input_width
+    /// The shape of a row.
+    pub fn input_shape(&self) -> &Shape {
+        &self.input
     }
 
-    /// Numbers per row of the output.
+    /// Numbers per row, its features.
+    pub fn input_width(&self) -> usize {
+        self.input.elements()
+    }
+
+    /// The shape of the output for a row; `None` if a layer cannot be built, for which
+    /// [`Sequential::parameters`] gives the reason.
+    pub fn output_shape(&self) -> Option<&Shape> {
+        match self.layers.last() {
+            Some(placed) => placed.outline.output.as_ref(),
+            None => Some(&self.input),
+        }
+    }
+
+    /// Numbers per row of the output; 0 if a layer cannot be built.
     pub fn output_width(&self) -> usize {
-        self.layers.iter().fold(self.input_width, |width, layer| layer.output_width(width))
+        self.output_shape().map_or(0, Shape::elements)
     }
 
     /// The layers.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    pub fn layers(&self) -> impl DoubleEndedIterator<Item = &dyn Layer> + ExactSizeIterator {
+        self.layers.iter().map(|placed| &*placed.layer)
     }
 
-    /// Number of trained numbers, `usize::MAX` if there are more than that.
+    /// What building each layer says of it.
+    pub(crate) fn outlines(&self) -> impl ExactSizeIterator<Item = &Outline> {
+        self.layers.iter().map(|placed| &*placed.outline)
+    }
+
+    /// Number of trained numbers, `usize::MAX` if there are more than that. If a layer cannot be built,
+    /// those behind it are not counted.
     pub fn parameter_count(&self) -> usize {
-        let counts = self.widths().map(|(layer, width)| layer.parameters(width));
-        counts.fold(0, usize::saturating_add)
-    }
-
-    /// Each layer with the width of its input.
-    pub(crate) fn widths(&self) -> impl Iterator<Item = (Layer, usize)> {
-        self.layers.iter().scan(self.input_width, |width, &layer| {
-            let input = *width;
-            *width = layer.output_width(input);
-            Some((layer, input))
-        })
+        self.outlines().map(Outline::parameter_count).fold(0, usize::saturating_add)
     }
 
     /// # Errors
-    /// [`Error::Argument`] if a width is zero or more than 32 bits count, or there is no layer with
-    /// parameters.
+    /// [`Error::Argument`] if a shape is empty or more than 32 bits count, or there is no layer with
+    /// parameters; else what the first layer says that cannot be built.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let counted = |elements: usize| u32::try_from(elements).is_ok();
-        if self.input_width == 0 || !counted(self.input_width) {
-            let rule = format!("from 1 to {}", u32::MAX);
-            return Err(Error::argument("input width", self.input_width, &rule));
+        let most = u32::MAX;
+        let width = self.input_width();
+        if width == 0 || !counted(width) {
+            let rule = format!("from 1 to {most}");
+            return Err(Error::argument("input width", width, &rule));
         }
-        for (index, (layer, width)) in self.widths().enumerate() {
-            let Layer::Dense { units, .. } = layer else { continue };
-            let name = format!("units of layer {index} ({})", layer.name());
-            if units == 0 {
-                return Err(Error::argument(&name, 0, "at least 1"));
-            }
-            if !counted(layer.parameters(width)) {
-                let rule = format!(
-                    "at most {} with {width} inputs, since 32 bits must count a layer's parameters; \
-                     use fewer units or inputs",
-                    u32::MAX as usize / width.saturating_add(1)
-                );
-                return Err(Error::argument(&name, units, &rule));
+        for (place, Placed { layer, outline }) in self.layers.iter().enumerate() {
+            let which = format!("of layer {place} ({})", layer.name());
+            let Some(output) = &outline.output else {
+                return Err(match self.trial(place)?.built {
+                    Err(error) => error,
+                    Ok(_) => Error::shape(
+                        &which,
+                        "it was refused when it was added and is accepted now; a layer must be built \
+                         the same each time",
+                    ),
+                });
+            };
+            for (what, count) in
+                [("parameters", outline.parameter_count()), ("outputs", output.elements())]
+            {
+                if !counted(count) {
+                    let rule = format!("at most {most}, since 32 bits must count them");
+                    return Err(Error::argument(
+                        &format!("number of {what} {which}"),
+                        count,
+                        &rule,
+                    ));
+                }
             }
         }
         if self.parameter_count() == 0 {
             let rule = "at least 1; add one with `Sequential::dense`";
-            return Err(Error::argument("number of dense layers", 0, rule));
+            return Err(Error::argument("number of layers with parameters", 0, rule));
         }
         Ok(())
     }
 
+    /// The layer at `place`, built by itself.
+    fn trial(&self, place: usize) -> Result<Trial, Error> {
+        match self.layers.get(place) {
+            Some(Placed { layer, outline }) => match &outline.input {
+                Some(input) => Ok(Trial::new(&**layer, place, input, self.seed)),
+                None => Err(Error::bug("a layer behind one that cannot be built is tried")),
+            },
+            None => Err(Error::bug("a layer is tried that the model does not have")),
+        }
+    }
+
     /// Name and shape of every parameter, in the order in which [`Sequential::build`] adds them.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn parameter_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
-        self.widths().enumerate().flat_map(|(index, (layer, width))| {
-            let shapes = layer.parameter_shapes(width).into_iter();
-            shapes.map(move |(part, shape)| (parameter_name("", layer, index, part), shape))
-        })
+    pub(crate) fn parameter_shapes(&self) -> impl Iterator<Item = &(String, Shape)> {
+        self.outlines().flat_map(|outline| &outline.parameters)
     }
 
     /// The parameters in the order in which [`Sequential::build`] adds them, with their initial
@@ -170,44 +180,49 @@ impl Sequential {
     ///
     /// # Errors
     /// [`Error::Argument`] if a width is zero or more than 32 bits count, or there is no layer with
-    /// parameters: no graph and no device takes such a model.
+    /// parameters: no graph and no device takes such a model. The error of a layer that cannot be built.
     pub fn parameters(&self) -> Result<Vec<ParameterSpec>, Error> {
         self.check()?;
         let mut specs = Vec::new();
-        for (index, (layer, fan_in)) in self.widths().enumerate() {
-            // Every layer draws from a generator of its own, so that a layer added elsewhere does
-            // not change its weights. The constant spreads neighbouring seeds (Steele et al., 2014).
-            let seed =
-                self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let shapes = layer.parameter_shapes(fan_in).into_iter();
-            for ((part, shape), initial) in shapes.zip(layer.initial(fan_in, seed)?) {
+        for place in 0..self.layers.len() {
+            let trial = self.trial(place)?;
+            for parameter in &trial.parameters {
+                let info = trial.graph.info(parameter.tensor)?;
                 specs.push(ParameterSpec {
-                    name: parameter_name("", layer, index, part),
-                    shape,
-                    initial,
+                    name: info.name.clone(),
+                    shape: info.shape.dims().to_vec(),
+                    initial: parameter.initial.values(&info.name, &info.shape, parameter.seed)?,
                 });
             }
         }
         Ok(specs)
     }
 
-    /// Adds the model to `graph`, applied to `x` (rows × input width); returns the output
-    /// (rows × output width) and the parameters. Of several models in one graph, the names of the
-    /// second one's parameters begin with `model_2.`, of the third one's with `model_3.`, and so on.
+    /// Adds the model to `graph`, applied to `x` (rows × the shape of a row, or rows × input width);
+    /// returns the output (rows × the output's shape) and the parameters. If the graph has such names
+    /// already, those of the second model's parameters begin with `model_2.`, of the third one's with
+    /// `model_3.`, and so on.
     ///
     /// # Errors
-    /// If `x` is of another graph or its width is not the model's.
+    /// If `x` is of another graph or its shape is not the model's; the error of a layer that cannot be
+    /// built.
     pub fn build(&self, graph: &mut Graph, x: Tensor) -> Result<(Tensor, Vec<Tensor>), Error> {
         self.check()?;
         self.build_layers(graph, x, 0..self.layers.len())
     }
 
     /// What the names of the parameters begin with in `graph`: nothing, or the number of the model where
-    /// the graph has others.
-    fn scope(graph: &Graph) -> String {
+    /// the graph has others with such layers.
+    fn scope(&self, graph: &Graph) -> String {
+        let trained = self.layers.iter().filter(|placed| !placed.outline.parameters.is_empty());
+        let names: Vec<&str> = trained.map(|placed| placed.layer.name()).collect();
         let mut scopes = (2..).map(|number: usize| format!("model_{number}."));
         let mut scope = String::new();
-        while graph.has_parameter(|name| name.starts_with(&format!("{scope}{DENSE}"))) {
+        while graph.has_parameter(|parameter| {
+            let own = parameter.strip_prefix(&*scope);
+            let after = |name: &&str| own?.strip_prefix(*name)?.strip_prefix('_');
+            names.iter().any(|name| after(name).is_some())
+        }) {
             scope = scopes.next().unwrap_or_default();
         }
         scope
@@ -218,35 +233,50 @@ impl Sequential {
         &self,
         graph: &mut Graph,
         x: Tensor,
-        layers: std::ops::Range<usize>,
+        layers: Range<usize>,
     ) -> Result<(Tensor, Vec<Tensor>), Error> {
-        let scope = Self::scope(graph);
-        let mut parameters = Vec::new();
-        let mut y = x;
-        for (index, (layer, fan_in)) in self.widths().enumerate() {
-            if !layers.contains(&index) {
-                continue;
+        let mut y = self.enter(graph, x, layers.start)?;
+        let scope = self.scope(graph);
+        let mut builder = Builder::new(graph, scope, self.seed);
+        for (place, placed) in self.layers.iter().enumerate() {
+            if layers.contains(&place) {
+                y = builder.layer(place, &*placed.layer, y)?;
             }
-            let shapes = layer.parameter_shapes(fan_in).into_iter();
-            let own: Vec<Tensor> = shapes
-                .map(|(part, shape)| {
-                    graph.parameter(&parameter_name(&scope, layer, index, part), shape)
-                })
-                .collect::<Result<_, _>>()?;
-            y = match (layer, own.as_slice()) {
-                (Layer::Dense { .. }, &[weight, bias]) => {
-                    let product = graph.matmul(y, weight)?;
-                    graph.bias_add(product, bias)?
-                }
-                (Layer::Dense { .. }, _) => {
-                    return Err(Error::bug("a dense layer has other parameters than two"));
-                }
-                (Layer::Activation(function), _) => graph.unary(function, y)?,
-                (Layer::Softmax, _) => graph.softmax(y, 1)?,
-            };
-            parameters.extend(own);
         }
-        Ok((y, parameters))
+        let parameters = builder.into_parameters().into_iter();
+        Ok((y, parameters.map(|parameter| parameter.tensor).collect()))
+    }
+
+    /// `x` in the shape that the layer at `place` takes.
+    fn enter(&self, graph: &mut Graph, x: Tensor, place: usize) -> Result<Tensor, Error> {
+        graph.check_handles("Sequential::build", &[x])?;
+        let info = graph.known(x);
+        let row = self.row_before(place)?;
+        match info.shape.dims() {
+            [_, rest @ ..] if rest == row.dims() => Ok(x),
+            &[rows, width] if place == 0 && width == row.elements() => {
+                graph.reshape(x, rows_of(rows, row))
+            }
+            _ => {
+                let detail = format!(
+                    "'{}' is {}, the model takes rows of {row}; give those, or make the model with \
+                     `Sequential::new` and the shape of a row",
+                    info.name, info.shape
+                );
+                Err(Error::shape("Sequential::build", detail))
+            }
+        }
+    }
+
+    /// The shape of a row that the layer at `place` is given.
+    pub(crate) fn row_before(&self, place: usize) -> Result<&Shape, Error> {
+        match self.outlines().nth(place) {
+            Some(outline) => outline
+                .input
+                .as_ref()
+                .ok_or_else(|| Error::bug("a model is used that cannot be built")),
+            None => Ok(&self.input),
+        }
     }
 
     /// A table of the layers with output shapes and parameter counts.
@@ -255,12 +285,23 @@ impl Sequential {
     }
 }
 
-/// What the name of a dense layer begins with; its place in the model follows.
-const DENSE: &str = "dense_";
+/// The layers as they were added, whatever building them says.
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers: Vec<_> = self.layers().collect();
+        f.debug_struct("Sequential")
+            .field("input", &self.input)
+            .field("layers", &layers)
+            .field("seed", &self.seed)
+            .finish()
+    }
+}
 
-/// `dense_1.weight`: part `part` of layer `index`, behind what the names of its model begin with.
-fn parameter_name(scope: &str, layer: Layer, index: usize, part: &str) -> String {
-    format!("{scope}{}_{index}.{part}", layer.name())
+/// Layers are equal if their `Debug` texts are: types of their own can be compared no other way.
+impl PartialEq for Sequential {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
 }
 
 /// Prints a model as a table; see [`Sequential::summary`].
@@ -269,12 +310,21 @@ pub struct Summary<'a>(&'a Sequential);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |row: &Shape| {
+            let extents = row.dims().iter().map(|extent| format!(", {extent}"));
+            format!("(?{})", extents.collect::<String>())
+        };
         writeln!(f, "{:<24}{:<16}{:>12}", "layer", "output", "parameters")?;
-        writeln!(f, "{:<24}{:<16}{:>12}", "input", format!("(?, {})", self.0.input_width), 0)?;
-        for (index, (layer, width)) in self.0.widths().enumerate() {
-            let name = format!("{}_{index}", layer.name());
-            let output = format!("(?, {})", layer.output_width(width));
-            writeln!(f, "{name:<24}{output:<16}{:>12}", layer.parameters(width))?;
+        writeln!(f, "{:<24}{:<16}{:>12}", "input", shown(&self.0.input), 0)?;
+        for (place, Placed { layer, outline }) in self.0.layers.iter().enumerate() {
+            let name = format!("{}_{place}", layer.name());
+            let output = match (&outline.input, &outline.output) {
+                (_, Some(output)) => shown(output),
+                (Some(_), None) => "cannot be built".into(),
+                (None, None) => "unknown".into(),
+            };
+            let count = outline.parameter_count();
+            writeln!(f, "{name:<24}{output:<16}{count:>12}")?;
         }
         let count = self.0.parameter_count();
         write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)
@@ -284,6 +334,7 @@ impl fmt::Display for Summary<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Init;
 
     #[test]
     fn the_summary_is_a_table() {

@@ -3,7 +3,8 @@
 use crate::data::{Dataset, Targets};
 use crate::exec::Step;
 use crate::graph::{Graph, Loss, Tensor, Unary};
-use crate::nn::{Layer, Metric, Optimizer, Sequential};
+use crate::nn::layers::{Activation, Softmax};
+use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{Plan, PlanOptions, Target};
 use crate::{Error, Result};
 
@@ -19,7 +20,7 @@ pub struct TrainingGraph {
     pub targets: Tensor,
     /// Input: the order in which rows are drawn, `u32`.
     pub order: Tensor,
-    /// The model's output for the batch.
+    /// The model's output for the batch, rows × output width.
     pub predictions: Tensor,
     /// Scalars of a step: the loss, then a sum per metric.
     pub results: Vec<Tensor>,
@@ -53,6 +54,7 @@ impl TrainingGraph {
         let x = graph.batch(features, order, rows.batch)?;
         let t = graph.batch(targets, order, rows.batch)?;
         let (predictions, parameters) = model.build(&mut graph, x)?;
+        let predictions = graph.as_lists(predictions)?;
         let loss_value = graph.loss(loss, predictions, t)?;
         let mut results = vec![loss_value];
         for metric in metrics {
@@ -135,23 +137,25 @@ pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Data
 pub(crate) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
     let softmax =
         matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities);
-    match model.layers().last() {
-        Some(Layer::Softmax) if softmax || loss == Loss::BinaryCrossEntropy => {
-            let detail =
-                "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
-            Err(Error::shape(loss.name(), detail))
-        }
-        Some(Layer::Activation(Unary::Sigmoid)) if loss == Loss::BinaryCrossEntropy => {
-            let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
-            Err(Error::shape(loss.name(), detail))
-        }
-        _ if softmax && model.output_width() == 1 => {
-            let detail = "the model has 1 output, whose softmax is always 1 and its loss always 0; \
-                          use `Loss::BinaryCrossEntropy` for one output, or one output per class";
-            Err(Error::shape(loss.name(), detail))
-        }
-        _ => Ok(()),
+    let binary = loss == Loss::BinaryCrossEntropy;
+    let last = model.layers().last();
+    let ends_in_softmax = last.is_some_and(|layer| layer.downcast_ref::<Softmax>().is_some());
+    let function = last.and_then(|layer| layer.downcast_ref::<Activation>());
+    if ends_in_softmax && (softmax || binary) {
+        let detail =
+            "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
+        return Err(Error::shape(loss.name(), detail));
     }
+    if function == Some(&Activation(Unary::Sigmoid)) && binary {
+        let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
+        return Err(Error::shape(loss.name(), detail));
+    }
+    if softmax && model.output_width() == 1 {
+        let detail = "the model has 1 output, whose softmax is always 1 and its loss always 0; \
+                      use `Loss::BinaryCrossEntropy` for one output, or one output per class";
+        return Err(Error::shape(loss.name(), detail));
+    }
+    Ok(())
 }
 
 /// # Errors

@@ -18,8 +18,9 @@ use crate::exec::Figures;
 use crate::graph::Loss;
 use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::LONGEST_SUM;
-use crate::kernel::whole_step::{Dense, Held, Net};
-use crate::nn::{Layer, Metric, Optimizer, Sequential};
+use crate::kernel::whole_step::{self, Held, Net};
+use crate::nn::layers::{Activation, Dense, Flatten};
+use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
@@ -92,21 +93,25 @@ pub(super) fn whole_step_net(
     layout: &ArenaLayout,
     target: &Target,
 ) -> std::result::Result<Net, String> {
-    let mut layers: Vec<Dense> = Vec::new();
+    let mut layers: Vec<whole_step::Dense> = Vec::new();
     let mut entries = layout.entries.iter();
-    for (index, layer) in model.layers().iter().enumerate() {
-        match (*layer, layers.last_mut()) {
-            (Layer::Dense { units, .. }, _) => {
-                let (Some(weight), Some(bias)) = (entries.next(), entries.next()) else {
-                    return Err("the parameters lie otherwise".into());
-                };
-                let (weights_at, bias_at) = (weight.offset / 4, bias.offset / 4);
-                layers.push(Dense { units, activation: None, weights_at, bias_at });
-            }
-            (Layer::Activation(function), Some(dense)) if dense.activation.is_none() => {
+    for (index, layer) in model.layers().enumerate() {
+        if let Some(&Dense { units, .. }) = layer.downcast_ref() {
+            let (Some(weight), Some(bias)) = (entries.next(), entries.next()) else {
+                return Err("the parameters lie otherwise".into());
+            };
+            let (weights_at, bias_at) = (weight.offset / 4, bias.offset / 4);
+            layers.push(whole_step::Dense { units, activation: None, weights_at, bias_at });
+            continue;
+        }
+        if layer.downcast_ref::<Flatten>().is_some() {
+            continue; // the kernels have rows as lists anyway
+        }
+        match (layer.downcast_ref(), layers.last_mut()) {
+            (Some(&Activation(function)), Some(dense)) if dense.activation.is_none() => {
                 dense.activation = Some(function);
             }
-            (layer, _) => {
+            _ => {
                 return Err(format!(
                     "layer {index} ({}) is neither dense nor the one activation after a dense layer",
                     layer.name()
@@ -340,7 +345,7 @@ mod tests {
     /// What trains 32-h-h-1 in batches of `batch` rows.
     fn said(kernels: Kernels, h: usize, batch: usize, target: &Target) -> Result<String> {
         let activation = None;
-        let dense = |units| Dense { units, activation, weights_at: 0, bias_at: 0 };
+        let dense = |units| whole_step::Dense { units, activation, weights_at: 0, bias_at: 0 };
         let net = Net {
             invocations: 8,
             subgroups: true,

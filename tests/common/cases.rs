@@ -167,7 +167,7 @@ pub fn probabilities(random: &mut Random, rows: usize, classes: usize) -> Vec<f3
 /// Every case.
 pub fn all() -> Vec<Case> {
     type Group = fn(&mut Vec<Case>) -> Result<(), Error>;
-    let groups: [Group; 9] = [
+    let groups: [Group; 10] = [
         elementwise,
         broadcasting,
         matmuls,
@@ -177,6 +177,7 @@ pub fn all() -> Vec<Case> {
         rows_and_shapes,
         losses,
         networks,
+        super::cases_layers::layers,
     ];
     let mut cases = Vec::new();
     for group in groups {

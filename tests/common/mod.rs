@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod cases;
+pub mod cases_layers;
 pub mod device;
 pub mod num;
 pub mod random;

@@ -1,7 +1,8 @@
 //! Dense networks in plain f64: forward, loss, gradients, one step after another.
 
 use wgrad::data::{Dataset, Targets};
-use wgrad::nn::{Layer, Loss, Optimizer, Sequential};
+use wgrad::nn::layers::{Activation, Dense};
+use wgrad::nn::{Loss, Optimizer, Sequential};
 
 use super::optimizer::Reference;
 use super::{f32s, f64s};
@@ -34,14 +35,14 @@ impl Net {
         let mut blocks = Vec::new();
         let (mut width, mut at) = (model.input_width(), 0);
         for layer in model.layers() {
-            match *layer {
-                Layer::Dense { units, .. } => {
+            match (layer.downcast_ref::<Dense>(), layer.downcast_ref::<Activation>()) {
+                (Some(&Dense { units, .. }), _) => {
                     blocks.push(Block::Dense { inputs: width, units, at });
                     at += (width + 1) * units;
                     width = units;
                 }
-                Layer::Activation(function) => blocks.push(Block::Activation(function)),
-                other => panic!("no reference of {other:?}"),
+                (_, Some(&Activation(function))) => blocks.push(Block::Activation(function)),
+                _ => panic!("no reference of {layer:?}"),
             }
         }
         let start: Vec<f64> =

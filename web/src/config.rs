@@ -1,8 +1,11 @@
 //! `ModelConfig`: layers, loss, optimizer and metrics as wgrad's own.
 
+use std::sync::Arc;
+
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::{Unary, UpdateRule};
+use wgrad::nn::layers::{Activation, Dense, Softmax};
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Kernels, TrainingConfig};
 
@@ -40,7 +43,7 @@ pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
         return Err(argument("config.layers", shown(&layers), "an array of layers"));
     }
     for (index, value) in layers.unchecked_into::<Array>().iter().enumerate() {
-        model = model.layer(layer(index, &value)?);
+        model = model.shared_layer(layer(index, &value)?);
     }
     if let Some(seed) = config.seed()? {
         model = model.seed(seed);
@@ -65,27 +68,28 @@ pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
     Ok((model, compile))
 }
 
-fn layer(index: usize, value: &JsValue) -> Result<Layer> {
+fn layer(index: usize, value: &JsValue) -> Result<Arc<dyn Layer>> {
     let mut options = Options::new(format!("config.layers[{index}]"), value)?;
-    let layer = match options.need_choice("type", &kinds())? {
+    let layer: Arc<dyn Layer> = match options.need_choice("type", &kinds())? {
         Kind::Dense => {
             let units = options.count("units")?.ok_or_else(|| {
                 argument(options.path("units"), "missing", "the number of units, at least 1")
             })?;
             let init = options.choice("init", &named(&Init::ALL, Init::name))?.unwrap_or_default();
-            Layer::Dense { units, init }
+            Arc::new(Dense { units, init })
         }
         Kind::Activation(function) => {
             let Some((name, usual)) = function.parameter() else {
-                return options.finish().map(|()| Layer::Activation(function));
+                options.finish()?;
+                return Ok(Arc::new(Activation(function)));
             };
             let value = options.number(name)?.unwrap_or(usual);
             if !value.is_finite() {
                 return Err(argument(options.path(name), value.to_string(), "finite"));
             }
-            Layer::Activation(function.with_parameter(value))
+            Arc::new(Activation(function.with_parameter(value)))
         }
-        Kind::Softmax => Layer::Softmax,
+        Kind::Softmax => Arc::new(Softmax),
     };
     options.finish()?;
     Ok(layer)

@@ -493,7 +493,7 @@ test('errors name the thing, the value and the rule', async () => {
     noInputs: /config.inputs is missing; it must be the number of features per row/,
     zeroInputs: /input width is 0; it must be from 1 to 4294967295/,
     halfInputs: /config.inputs is 1.5; it must be a whole number/,
-    noLayers: /number of dense layers is 0; it must be at least 1/,
+    noLayers: /number of layers with parameters is 0; it must be at least 1/,
     layersNot: /config.layers is 'dense'; it must be an array of layers/,
     zeroUnits: /units of layer 0 \(dense\) is 0; it must be at least 1/,
     noUnits: /config.layers\[0\].units is missing/,
