@@ -55,8 +55,7 @@ fn run(args: &Args) -> Outcome {
         let history = parallel.fit_blocking(FitOptions::new(1).in_order())?;
         Ok(history.last().map_or(f64::NAN, |log| log.loss))
     };
-    let files = args.lanes.timeline.as_deref();
-    race(&task, (&schedule, &lanes), epochs, epoch, files, &mut report)?;
+    race(&task, (&schedule, &lanes), epochs, epoch, &args.lanes, &mut report)?;
     report.counters_of_lanes(&lanes);
     report.write()
 }

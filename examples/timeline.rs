@@ -88,6 +88,7 @@ fn run(args: &Args) -> Outcome {
         for (lane, held) in parallel.memory().iter().enumerate() {
             println!("lane {lane} holds {}", describe(held));
         }
+        args.lanes.print_commands(&parallel)?;
         let busy: Vec<f64> = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
         let seen = json!({
             "wall_s": timeline.wall(), "busy": busy, "overlap": timeline.overlap(),

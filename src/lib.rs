@@ -3,8 +3,8 @@
 //!
 //! Data flows one way: a [model](nn::Sequential) builds a [graph](graph::Graph), which is
 //! differentiated and compiled to a [plan](plan::Plan), which an [executor](exec::Executor) runs on
-//! a [device](Gpu). Nothing below calls upward: a layer knows the graph, not the device; the graph
-//! knows no WGSL; a kernel knows no layer.
+//! a [device](Gpu). Nothing below calls upward: a layer knows the graph, not the device; a kernel
+//! knows no layer.
 //!
 //! Start with [`nn::Sequential`] and [`train::FitOptions`]; go below to [`train::Trainer`] for a loop of
 //! your own, or to [`graph`], [`plan`] and [`exec`] for a training step of your own.
@@ -22,6 +22,7 @@ pub mod exec;
 mod finite;
 pub mod gpu;
 pub mod graph;
+#[doc(hidden)]
 pub mod kernel;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lanes;

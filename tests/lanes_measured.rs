@@ -217,6 +217,15 @@ fn lanes_do_what_their_commands_say() {
                 let said = [commands.submissions(), commands.dispatches()].map(|n| 4 * n as u64);
                 assert_eq!(done[..2], said, "{schedule:?}, {micro_batches}: {commands}");
             }
+            // There is room for the times of every pass.
+            parallel.record(true);
+            parallel.run(0..3).unwrap();
+            let timeline = parallel.timeline().unwrap();
+            for (lane, commands) in commands.iter().enumerate() {
+                let is_pass = |span: &&Span| span.lane == lane && span.activity.is_compute();
+                let passes = timeline.spans.iter().filter(is_pass).count();
+                assert_eq!(passes, 3 * commands.passes(), "{schedule:?}, {micro_batches}");
+            }
         }
     }
     let options = ParallelOptions::new(32, 2, Schedule::Overlapped);

@@ -38,6 +38,9 @@ pub struct LaneOptions {
     /// Write what ran when as FILE.json (for ui.perfetto.dev), FILE.svg and FILE.png
     #[arg(long, value_name = "FILE")]
     pub timeline: Option<PathBuf>,
+    /// Print what each lane does in a step, command by command
+    #[arg(long)]
+    pub commands: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,16 @@ impl LaneOptions {
         }
         Ok((schedule, gpus))
     }
+
+    /// If they are asked for.
+    pub fn print_commands(&self, parallel: &Parallel) -> Outcome {
+        if self.commands {
+            for (lane, commands) in parallel.commands()?.iter().enumerate() {
+                println!("\na step of lane {lane}:\n{commands}");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is trained.
@@ -126,13 +139,13 @@ impl Task {
 
 /// Trains serially and under `schedule`, epoch by epoch in turn, so that both meet the same machine;
 /// prints and notes what it took, whether both came to the same bits, and the timeline of some steps.
-/// `epoch` is how an epoch is trained.
+/// `epoch` is how an epoch is trained; `options` say what is printed and written besides.
 pub fn race(
     task: &Task,
     (schedule, lanes): (&Schedule, &[Gpu]),
     epochs: usize,
     epoch: impl Fn(&mut Parallel) -> Outcome<f64>,
-    files: Option<&Path>,
+    options: &LaneOptions,
     report: &mut Report,
 ) -> Outcome {
     let mut serial = task.start(&Schedule::Serial, lanes)?;
@@ -171,6 +184,7 @@ pub fn race(
     for (lane, held) in memory.iter().enumerate() {
         println!("lane {lane} holds {}", describe(held));
     }
+    options.print_commands(&other)?;
     let totals: Vec<u64> = memory.iter().map(|held| held.total()).collect();
     report.set("memory_bytes", totals);
     let barriers = other.barriers()?;
@@ -188,7 +202,7 @@ pub fn race(
     report.set("overlap", timeline.overlap());
     report.set("exchange_hidden", timeline.exchange_hidden());
     report.set("exchange_beside_compute", timeline.exchange_beside_compute());
-    if let Some(file) = files {
+    if let Some(file) = &options.timeline {
         write(&timeline, file)?;
     }
     if !same {

@@ -83,8 +83,7 @@ fn run(args: &Args) -> Outcome {
         }
         Ok(sum / article::SAMPLES as f64)
     };
-    let files = args.lanes.timeline.as_deref();
-    race(&task, (&schedule, &lanes), epochs, epoch, files, &mut report)?;
+    race(&task, (&schedule, &lanes), epochs, epoch, &args.lanes, &mut report)?;
     report.counters_of_lanes(&lanes);
     report.write()
 }

@@ -1,4 +1,6 @@
-//! The Rust side of each shader: what it binds, with which constants, over how many workgroups.
+//! The Rust side of each shader: what it binds, with which constants, over how many workgroups. Public for what
+//! launches kernels by hand, as their tests do, and not part of the promise: any release may change it. What plans
+//! show of it, [`plan`](crate::plan) exports.
 //!
 //! A shader is a list of [`Part`]s, WGSL files that are read one after another: the prelude, what
 //! the kernel needs of shared functions, and last the file with its `main`. A [`Launch`] is one

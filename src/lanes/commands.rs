@@ -81,6 +81,17 @@ impl Command {
         }
     }
 
+    /// Whether it is a pass of which a recorder notes the time.
+    fn is_pass(&self) -> bool {
+        matches!(
+            self,
+            Command::Forward { .. }
+                | Command::Backward { .. }
+                | Command::Add { .. }
+                | Command::Update { .. }
+        )
+    }
+
     /// Whether it puts something into the encoder, which a submission then takes.
     fn is_recorded(&self) -> bool {
         !matches!(
@@ -160,6 +171,11 @@ impl StepCommands {
     /// The commands, in the order in which they run.
     pub(super) fn list(&self) -> &[Command] {
         &self.list
+    }
+
+    /// Passes on the device, each a span in a timeline.
+    pub fn passes(&self) -> usize {
+        self.list.iter().filter(|command| command.is_pass()).count()
     }
 
     /// How often something is submitted to the device.

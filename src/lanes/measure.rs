@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::commands::{Command, StepCommands, StepOptions, Transfer};
 use super::lane::{Lane, MicroBatch, Slot};
-use super::work::Work;
+use super::work::{Job, Work};
 use super::{LaneMemory, Parallel};
 use crate::Result;
 use crate::gpu::Buffer;
@@ -43,11 +43,15 @@ impl Parallel {
     /// # Errors
     /// [`Error::Bug`](crate::Error::Bug) only.
     pub fn commands(&self) -> Result<Vec<StepCommands>> {
-        let job = Work::new(self).job(0, 0, None);
+        self.commands_of(&Work::new(self).job(0, 0, None))
+    }
+
+    /// What each lane does for `job`, if it is not recorded.
+    pub(super) fn commands_of(&self, job: &Job) -> Result<Vec<StepCommands>> {
         let stages = if self.options.schedule.is_pipeline() { self.lanes.len() } else { 1 };
         let commands = |lane: &Lane| {
             let state = lane.role.keeps_state;
-            StepCommands::new(lane, &job, StepOptions { stages, passes_apart: false, state })
+            StepCommands::new(lane, job, StepOptions { stages, passes_apart: false, state })
         };
         self.lanes.iter().map(commands).collect()
     }

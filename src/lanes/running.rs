@@ -1,10 +1,12 @@
 //! Lanes at work, each on a thread of its own, and their way back.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::commands::StepCommands;
 use super::exchange::{Exchange, RunId};
 use super::lane::Lane;
 use super::record::Recorder;
@@ -86,11 +88,20 @@ impl Parallel {
             let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
             return Ok((off.collect(), None));
         }
-        // A micro-batch has a forward pass, and a backward pass and sums per bucket; an update merges
-        // at most as many blocks as there are micro-batches.
-        let buckets = self.lanes.iter().map(|lane| lane.role.buckets).max().unwrap_or(1);
-        let per_step = |batch| work.job(0, batch, None).micro_batches.len() * (3 + 3 * buckets) + 2;
-        let passes = batches.map(per_step).sum();
+        let (mut passes, mut known) = (0_usize, BTreeMap::new());
+        for batch in batches {
+            let job = work.job(0, batch, None);
+            // Batches of one size have the same commands.
+            let of_batch = match known.get(&job.rows.len()) {
+                Some(&of_batch) => of_batch,
+                None => {
+                    let commands = self.commands_of(&job)?;
+                    commands.iter().map(StepCommands::passes).max().unwrap_or(0)
+                }
+            };
+            known.insert(job.rows.len(), of_batch);
+            passes = passes.saturating_add(of_batch);
+        }
         let (on, clock) = Recorder::on(&self.gpus, passes, Instant::now()).await?;
         Ok((on, Some(clock)))
     }

@@ -43,10 +43,11 @@ pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 
+#[doc(inline)]
+pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling};
+
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
-use crate::kernel::Launch;
-use crate::kernel::matmul::Tiling;
 
 /// The part of a training step that a plan holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
