@@ -7,6 +7,9 @@
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::softmax::{INVOCATIONS, LINE, joining_line, line_invocations, over_line};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Count, Loss, Tensor};
@@ -20,6 +23,7 @@ const GROUPS: usize = 256;
 
 const TREE_SUM: &Part = part!("shared/tree_sum");
 const ELEMENTS: &Part = part!("loss/items_are_elements");
+const FOUND: &Part = part!("loss/found");
 const FOUR: &Part = part!("loss/items_of_four");
 const LOG1P: &Part = part!("shared/log1p");
 const SOFTMAX_ROW: &Part = part!("softmax/row");
@@ -85,10 +89,12 @@ impl ItemKind {
     fn parts(self) -> &'static [&'static Part] {
         match self {
             ItemKind::Row => &[part!("loss/piece_1"), LINE],
-            ItemKind::Element => &[part!("loss/piece_1"), ELEMENTS, part!("loss/items_of_one")],
-            ItemKind::Four => &[part!("loss/piece_4"), ELEMENTS, FOUR],
+            ItemKind::Element => {
+                &[part!("loss/piece_1"), FOUND, ELEMENTS, part!("loss/items_of_one")]
+            }
+            ItemKind::Four => &[part!("loss/piece_4"), FOUND, ELEMENTS, FOUR],
             ItemKind::FourInWords => {
-                &[part!("shared/words"), part!("loss/piece_words"), ELEMENTS, FOUR]
+                &[part!("shared/words"), part!("loss/piece_words"), FOUND, ELEMENTS, FOUR]
             }
         }
     }
@@ -302,21 +308,22 @@ pub fn count(
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let (name, part) = match count {
-        Count::Correct => ("count_correct", part!("loss/count_correct")),
-        Count::CorrectBinary => ("count_correct_binary", part!("loss/count_correct_binary")),
-        Count::CorrectProbabilities => {
-            ("count_correct_probabilities", part!("loss/count_correct_probabilities"))
-        }
-        // The items of these losses, without the division by their number.
-        Count::AbsoluteError => ("sum_absolute_error", part!("loss/mean_absolute_error")),
-        Count::SquaredError => ("sum_squared_error", part!("loss/mean_squared_error")),
+    let name = match count {
+        Count::Correct => "count_correct",
+        Count::CorrectBinary => "count_correct_binary",
+        Count::CorrectProbabilities => "count_correct_probabilities",
+        Count::AbsoluteError => "sum_absolute_error",
+        Count::SquaredError => "sum_squared_error",
     };
+    let formula = formula_of_count(count);
+    let mut parts = [&[PRELUDE], items.kind.parts(), &[formula]].concat();
+    parts.extend((!count_of_rows(count)).then(|| element(formula)));
+    parts.extend([TREE_SUM, part!("loss/value")]);
     let columns = shapes.of(predictions).columns();
     let rows = count_of_rows(count).then(|| ("LINE_INVOCATIONS", line_invocations(columns) as f64));
     Launch {
         name: name.into(),
-        parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss/value")]].concat(),
+        parts,
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
@@ -356,17 +363,70 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
 
 /// The prelude, the files that define `item` for a loss, and the `main` ones.
 fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'static Part> {
-    let of_loss: &[&Part] = match loss {
-        Loss::MeanSquaredError => &[part!("loss/mean_squared_error")],
-        Loss::MeanAbsoluteError => &[part!("loss/mean_absolute_error")],
-        Loss::Huber { .. } => &[part!("loss/huber")],
-        Loss::BinaryCrossEntropy => &[LOG1P, part!("loss/binary_cross_entropy")],
-        Loss::SoftmaxCrossEntropy => &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy")],
+    let iteration: &[&Part] = match loss {
+        Loss::Huber { .. } => &[part!("loss/huber_delta"), element(formula(loss))],
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::BinaryCrossEntropy => {
+            &[element(formula(loss))]
+        }
+        Loss::SoftmaxCrossEntropy => &[SOFTMAX_ROW, part!("loss/items_are_labelled_rows")],
         Loss::SoftmaxCrossEntropyProbabilities => {
-            &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy_probabilities")]
+            &[SOFTMAX_ROW, part!("loss/items_are_rows_of_probabilities")]
         }
     };
-    [&[PRELUDE], kind.parts(), of_loss, main].concat()
+    [&[PRELUDE], kind.parts(), logarithm(loss), &[formula(loss)], iteration, main].concat()
+}
+
+/// What the formula of a loss calls besides functions of the prelude.
+fn logarithm(loss: Loss) -> &'static [&'static Part] {
+    match loss {
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => &[],
+        Loss::BinaryCrossEntropy
+        | Loss::SoftmaxCrossEntropy
+        | Loss::SoftmaxCrossEntropyProbabilities => &[LOG1P],
+    }
+}
+
+/// The file of a loss, of which all kernels are made: functions of an element, or of a row and of its elements.
+pub(super) fn formula(loss: Loss) -> &'static Part {
+    match loss {
+        Loss::MeanSquaredError => part!("loss/mean_squared_error"),
+        Loss::MeanAbsoluteError => part!("loss/mean_absolute_error"),
+        Loss::Huber { .. } => part!("loss/huber"),
+        Loss::BinaryCrossEntropy => part!("loss/binary_cross_entropy"),
+        Loss::SoftmaxCrossEntropy => part!("loss/softmax_cross_entropy"),
+        Loss::SoftmaxCrossEntropyProbabilities => part!("loss/softmax_cross_entropy_probabilities"),
+    }
+}
+
+/// The file of a count: a function of an element, or the items of a row.
+pub(super) fn formula_of_count(count: Count) -> &'static Part {
+    match count {
+        Count::Correct => part!("loss/count_correct"),
+        Count::CorrectBinary => part!("loss/count_correct_binary"),
+        Count::CorrectProbabilities => part!("loss/count_correct_probabilities"),
+        // The items of these losses, without the division by their number.
+        Count::AbsoluteError => part!("loss/mean_absolute_error"),
+        Count::SquaredError => part!("loss/mean_squared_error"),
+    }
+}
+
+/// The name of the function in the file of a loss or count of elements: that of the file.
+pub(super) fn function(formula: &Part) -> &'static str {
+    formula.name.rsplit_once('/').map_or(formula.name, |(_, name)| name)
+}
+
+/// Calls the function of a loss or count of elements `element`.
+pub(super) fn element(formula: &'static Part) -> &'static Part {
+    // Made once in a process, and kept: there are not many.
+    static MADE: Mutex<BTreeMap<&str, &'static Part>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry(formula.name).or_insert_with(|| {
+        let function = function(formula);
+        let source =
+            format!("fn element(p: f32, t: f32) -> Found {{\n    return {function}(p, t);\n}}\n");
+        let name = format!("element:{function}");
+        Box::leak(Box::new(Part { name: name.leak(), source: source.leak() }))
+    })
 }
 
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {
