@@ -11,7 +11,7 @@ fn loss_of_rows(layer: Layer, record: Record, first_row: u32, rows: u32, invocat
         let known = select(0u, label, label < OUTPUTS);
         let at_label = load_four(logits.first + known / 4u)[known % 4u];
         let item = softmax_cross_entropy(logits.rest, logits.top, at_label);
-        sums = with_row(sums, item, (logits.at == label) & !is_nan(logits.rest), live);
+        sums = with_row(sums, item, logits.at, label, live);
         for (var q = 0u; q < fours(layer.units); q += 1u) {
             let p = load_four(logits.first + q);
             let saved = load_four(layer.saved + before + q);

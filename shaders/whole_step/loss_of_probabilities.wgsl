@@ -23,7 +23,7 @@ fn loss_of_rows(layer: Layer, record: Record, first_row: u32, rows: u32, invocat
                 likely = max(likely, t);
             }
         }
-        sums = with_row(sums, item, (logits.at == likeliest) & !is_nan(item), live);
+        sums = with_row(sums, item, logits.at, likeliest, live);
         for (var q = 0u; q < fours(layer.units); q += 1u) {
             let p = load_four(logits.first + q);
             let saved = load_four(layer.saved + before + q);

@@ -1,6 +1,6 @@
 // Parts: elementwise/functions, shared/log1p, shared/norm, shared/prelude, shared/words, element:*, net:*,
-// rule_of_numbers:*, loss/binary_cross_entropy, loss/count_correct_binary, loss/found, loss/huber,
-// loss/mean_absolute_error, loss/mean_squared_error, loss/softmax_cross_entropy,
+// rule_of_numbers:*, loss/binary_cross_entropy, loss/count_correct, loss/count_correct_binary, loss/found,
+// loss/huber, loss/mean_absolute_error, loss/mean_squared_error, loss/softmax_cross_entropy,
 // loss/softmax_cross_entropy_probabilities, matmul/block, matmul/rows_alone, matmul/rows_subgroup_4,
 // matmul/rows_subgroup_8, update/rule_*, whole_step/clip, whole_step/features_in_fours,
 // whole_step/features_one_by_one, whole_step/fours, whole_step/fours_in_words, whole_step/huber_delta,

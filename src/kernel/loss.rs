@@ -7,9 +7,7 @@
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
+use super::formula::{self, element};
 use super::softmax::{INVOCATIONS, LINE, joining_line, line_invocations, over_line};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Count, Loss, Tensor};
@@ -315,10 +313,14 @@ pub fn count(
         Count::AbsoluteError => "sum_absolute_error",
         Count::SquaredError => "sum_squared_error",
     };
-    let formula = formula_of_count(count);
-    let mut parts = [&[PRELUDE], items.kind.parts(), &[formula]].concat();
-    parts.extend((!count_of_rows(count)).then(|| element(formula)));
-    parts.extend([TREE_SUM, part!("loss/value")]);
+    let formula = formula::of_count(count);
+    let iteration = match count {
+        Count::Correct => part!("loss/tops_of_labelled_rows"),
+        Count::CorrectProbabilities => part!("loss/tops_of_rows_of_probabilities"),
+        Count::CorrectBinary | Count::AbsoluteError | Count::SquaredError => element(formula),
+    };
+    let main = [formula, iteration, TREE_SUM, part!("loss/value")];
+    let parts = [&[PRELUDE], items.kind.parts(), &main].concat();
     let columns = shapes.of(predictions).columns();
     let rows = count_of_rows(count).then(|| ("LINE_INVOCATIONS", line_invocations(columns) as f64));
     Launch {
@@ -364,16 +366,16 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
 /// The prelude, the files that define `item` for a loss, and the `main` ones.
 fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'static Part> {
     let iteration: &[&Part] = match loss {
-        Loss::Huber { .. } => &[part!("loss/huber_delta"), element(formula(loss))],
+        Loss::Huber { .. } => &[part!("loss/huber_delta"), element(formula::of_loss(loss))],
         Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::BinaryCrossEntropy => {
-            &[element(formula(loss))]
+            &[element(formula::of_loss(loss))]
         }
         Loss::SoftmaxCrossEntropy => &[SOFTMAX_ROW, part!("loss/items_are_labelled_rows")],
         Loss::SoftmaxCrossEntropyProbabilities => {
             &[SOFTMAX_ROW, part!("loss/items_are_rows_of_probabilities")]
         }
     };
-    [&[PRELUDE], kind.parts(), logarithm(loss), &[formula(loss)], iteration, main].concat()
+    [&[PRELUDE], kind.parts(), logarithm(loss), &[formula::of_loss(loss)], iteration, main].concat()
 }
 
 /// What the formula of a loss calls besides functions of the prelude.
@@ -384,49 +386,6 @@ fn logarithm(loss: Loss) -> &'static [&'static Part] {
         | Loss::SoftmaxCrossEntropy
         | Loss::SoftmaxCrossEntropyProbabilities => &[LOG1P],
     }
-}
-
-/// The file of a loss, of which all kernels are made: functions of an element, or of a row and of its elements.
-pub(super) fn formula(loss: Loss) -> &'static Part {
-    match loss {
-        Loss::MeanSquaredError => part!("loss/mean_squared_error"),
-        Loss::MeanAbsoluteError => part!("loss/mean_absolute_error"),
-        Loss::Huber { .. } => part!("loss/huber"),
-        Loss::BinaryCrossEntropy => part!("loss/binary_cross_entropy"),
-        Loss::SoftmaxCrossEntropy => part!("loss/softmax_cross_entropy"),
-        Loss::SoftmaxCrossEntropyProbabilities => part!("loss/softmax_cross_entropy_probabilities"),
-    }
-}
-
-/// The file of a count: a function of an element, or the items of a row.
-pub(super) fn formula_of_count(count: Count) -> &'static Part {
-    match count {
-        Count::Correct => part!("loss/count_correct"),
-        Count::CorrectBinary => part!("loss/count_correct_binary"),
-        Count::CorrectProbabilities => part!("loss/count_correct_probabilities"),
-        // The items of these losses, without the division by their number.
-        Count::AbsoluteError => part!("loss/mean_absolute_error"),
-        Count::SquaredError => part!("loss/mean_squared_error"),
-    }
-}
-
-/// The name of the function in the file of a loss or count of elements: that of the file.
-pub(super) fn function(formula: &Part) -> &'static str {
-    formula.name.rsplit_once('/').map_or(formula.name, |(_, name)| name)
-}
-
-/// Calls the function of a loss or count of elements `element`.
-pub(super) fn element(formula: &'static Part) -> &'static Part {
-    // Made once in a process, and kept: there are not many.
-    static MADE: Mutex<BTreeMap<&str, &'static Part>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.entry(formula.name).or_insert_with(|| {
-        let function = function(formula);
-        let source =
-            format!("fn element(p: f32, t: f32) -> Found {{\n    return {function}(p, t);\n}}\n");
-        let name = format!("element:{function}");
-        Box::leak(Box::new(Part { name: name.leak(), source: source.leak() }))
-    })
 }
 
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {

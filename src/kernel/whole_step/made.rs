@@ -3,7 +3,7 @@
 
 use super::writer::{Writer, component, line, list};
 use super::{Net, formulas};
-use crate::kernel::loss;
+use crate::kernel::formula;
 
 /// The activations of the net: f, and its derivative from what was saved of it, its output or its input. A layer
 /// knows its own by the place in the list.
@@ -89,21 +89,22 @@ fn with_output(w: &mut Writer, net: &Net) {
     line!(w, "var sums = before;");
     line!(w, "sums.loss += select(0.0, item, live);");
     for (n, &count) in net.counts.iter().enumerate() {
-        let function = loss::function(loss::formula_of_count(count));
+        let function = formula::function(formula::of_count(count));
         line!(w, "sums.count{n} += select(0.0, {function}(p, t).value, live);");
     }
     line!(w, "return sums;");
     line!(w, "}}");
 }
 
-/// Losses of rows have one count, of the rows that are right.
+/// The counts of losses whose items are rows look at where the largest output of a row is, and should be.
 fn with_row(w: &mut Writer, net: &Net) {
     line!(w, "// The sums with those of a row, if it is live.");
-    line!(w, "fn with_row(before: Sums, item: f32, is_right: bool, live: bool) -> Sums {{");
+    line!(w, "fn with_row(before: Sums, item: f32, top: u32, label: u32, live: bool) -> Sums {{");
     line!(w, "var sums = before;");
     line!(w, "sums.loss += select(0.0, item, live);");
-    for n in 0..net.counts.len() {
-        line!(w, "sums.count{n} += select(0.0, 1.0, live & is_right);");
+    for (n, &count) in net.counts.iter().enumerate() {
+        let function = formula::function(formula::of_count(count));
+        line!(w, "sums.count{n} += select(0.0, {function}(top, label, is_nan(item)), live);");
     }
     line!(w, "return sums;");
     line!(w, "}}");

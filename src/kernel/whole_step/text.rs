@@ -4,7 +4,7 @@ use super::{Held, MOST_STEPS, Net, exchange, made, registers};
 use crate::graph::Loss;
 use crate::kernel::activation::FUNCTIONS;
 use crate::kernel::reflect::{self, Binding};
-use crate::kernel::{PRELUDE, Part, loss, part, rule};
+use crate::kernel::{PRELUDE, Part, formula, part, rule};
 use crate::{Error, Result};
 
 /// A stretch of a kernel's text.
@@ -110,14 +110,14 @@ impl Net {
     }
 
     fn files_of_loss(&self) -> Vec<&'static Part> {
-        let mut files = vec![loss::formula(self.loss)];
+        let mut files = vec![formula::of_loss(self.loss)];
         if self.loss.is_elementwise() {
             files.insert(0, part!("loss/found"));
-            for &count in &self.counts {
-                let formula = loss::formula_of_count(count);
-                if !files.contains(&formula) {
-                    files.push(formula);
-                }
+        }
+        for &count in &self.counts {
+            let file = formula::of_count(count);
+            if !files.contains(&file) {
+                files.push(file);
             }
         }
         if let Loss::Huber { .. } = self.loss {
@@ -180,9 +180,10 @@ impl Net {
             Loss::MeanSquaredError
             | Loss::MeanAbsoluteError
             | Loss::Huber { .. }
-            | Loss::BinaryCrossEntropy => {
-                &[loss::element(loss::formula(self.loss)), part!("whole_step/loss_of_elements")]
-            }
+            | Loss::BinaryCrossEntropy => &[
+                formula::element(formula::of_loss(self.loss)),
+                part!("whole_step/loss_of_elements"),
+            ],
         };
         files.extend(of_rows);
         files.push(MEMORY);
