@@ -1,7 +1,7 @@
 //! The text of a whole-step kernel: files under `shaders/` and what is made for a net, one after another.
 
 use super::{Held, MOST_STEPS, Net, exchange, made, registers};
-use crate::graph::Loss;
+use crate::graph::{Loss, Unary};
 use crate::kernel::activation::FUNCTIONS;
 use crate::kernel::reflect::{self, Binding};
 use crate::kernel::{PRELUDE, Part, formula, part, rule};
@@ -63,35 +63,25 @@ impl Net {
             let why = "a net without layers; give it at least one";
             return Err(Error::shape("whole-step kernel", why));
         }
-        let mut texts = vec![
-            Text::Made { name: "net:constants", source: self.constants() },
-            Text::Made { name: "net:exchange", source: exchange::source(self) },
-        ];
-        let mut files = self.files();
-        let last = match self.held {
-            Held::Registers => {
-                Text::Made { name: "net:registers", source: registers::source(self) }
-            }
-            Held::Memory => {
-                texts.extend([
-                    Text::Made { name: "net:activations", source: made::activations(self) },
-                    Text::Made { name: "net:sums", source: made::sums(self) },
-                    Text::Made { name: "net:arenas", source: made::arenas(self) },
-                ]);
-                Text::Part(MEMORY)
-            }
-        };
-        files.retain(|&part| part != MEMORY);
-        let mut all: Vec<Text> = files.into_iter().map(Text::Part).collect();
-        all.append(&mut texts);
-        all.push(last);
-        Ok(all)
+        let made = |name, source| Text::Made { name, source };
+        let mut texts = vec![Text::Part(PRELUDE), made("net:constants", self.constants())];
+        texts.extend(self.files().into_iter().map(Text::Part));
+        texts.push(made("net:exchange", exchange::source(self)));
+        match self.held {
+            Held::Registers => texts.push(made("net:registers", registers::source(self))),
+            Held::Memory => texts.extend([
+                made("net:activations", made::activations(self)),
+                made("net:sums", made::sums(self)),
+                made("net:arenas", made::arenas(self)),
+                Text::Part(part!("whole_step/memory")),
+            ]),
+        }
+        Ok(texts)
     }
 
-    /// The parts of the kernel.
+    /// The files between the prelude and what is made for the net: all that declare bindings.
     fn files(&self) -> Vec<&'static Part> {
-        let mut files = vec![PRELUDE];
-        files.extend(FUNCTIONS);
+        let mut files = FUNCTIONS.to_vec();
         if self.clip {
             files.push(part!("shared/norm"));
         }
@@ -127,28 +117,15 @@ impl Net {
     }
 
     fn add_files_of_memory(&self, files: &mut Vec<&'static Part>) {
-        files.push(part!("matmul/block"));
-        let (rows, strips, invocation): (&Part, &Part, &Part) = match self.invocations {
-            _ if !self.subgroups => (
-                part!("matmul/rows_alone"),
-                part!("whole_step/strips_1"),
-                part!("whole_step/invocation_of_workgroup"),
-            ),
-            invocations => (
-                match invocations {
-                    4 => part!("matmul/rows_subgroup_4"),
-                    _ => part!("matmul/rows_subgroup_8"),
-                },
-                part!("whole_step/strips_4"),
-                part!("whole_step/invocation_of_subgroup"),
-            ),
-        };
-        files.extend([rows, strips, invocation]);
+        let chosen = |is: bool, yes: &'static Part, no: &'static Part| if is { yes } else { no };
+        let by_subgroup = chosen(
+            self.invocations == 4,
+            part!("matmul/rows_subgroup_4"),
+            part!("matmul/rows_subgroup_8"),
+        );
         if self.words {
             files.push(part!("shared/words"));
         }
-        let takes_inputs = self.functions().iter().any(|function| !function.grad_from_output());
-        let chosen = |is: bool, yes: &'static Part, no: &'static Part| if is { yes } else { no };
         files.extend([
             chosen(self.words, part!("whole_step/fours_in_words"), part!("whole_step/fours")),
             chosen(
@@ -157,18 +134,26 @@ impl Net {
                 part!("whole_step/features_one_by_one"),
             ),
             chosen(
-                takes_inputs,
-                part!("whole_step/saved_inputs"),
-                part!("whole_step/saved_outputs"),
+                self.subgroups,
+                part!("whole_step/invocation_of_subgroup"),
+                part!("whole_step/invocation_of_workgroup"),
             ),
+            part!("whole_step/layers"),
+            part!("matmul/block"),
+            chosen(self.subgroups, by_subgroup, part!("matmul/rows_alone")),
+            chosen(self.strips() == 1, part!("whole_step/strips_1"), part!("whole_step/strips_4")),
+            chosen(
+                self.functions().into_iter().all(Unary::grad_from_output),
+                part!("whole_step/saved_outputs"),
+                part!("whole_step/saved_inputs"),
+            ),
+            part!("whole_step/products"),
             chosen(
                 self.workgroups > 1,
                 part!("whole_step/total_shared"),
                 part!("whole_step/total_alone"),
             ),
             chosen(self.clip, part!("whole_step/memory_clip"), part!("whole_step/memory_no_clip")),
-            part!("whole_step/layers"),
-            part!("whole_step/products"),
         ]);
         let of_rows: &[&Part] = match self.loss {
             Loss::SoftmaxCrossEntropy => {
@@ -186,7 +171,6 @@ impl Net {
             ],
         };
         files.extend(of_rows);
-        files.push(MEMORY);
     }
 
     /// The numbers that the kernel is made for.
@@ -216,5 +200,3 @@ impl Net {
         format!("alias Target = {target};\n\n") + &lines.collect::<String>()
     }
 }
-
-const MEMORY: &Part = part!("whole_step/memory");
