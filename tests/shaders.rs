@@ -13,7 +13,7 @@ use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use wgrad::kernel::reflect::{Access, Binding, bindings, source};
-use wgrad::kernel::whole_step::Held;
+use wgrad::kernel::whole_step::{Held, Net};
 use wgrad::kernel::{Launch, Part};
 
 use listed::{all_launches, whole_step_nets};
@@ -187,20 +187,17 @@ fn uniform_words_are_those_of_dims() {
 
 #[test]
 fn every_file_is_launched() {
+    let nets = whole_step_nets();
+    let texts = nets.iter().flat_map(|net| net.texts().unwrap());
     let launched: BTreeSet<String> = all_launches()
         .iter()
         .flat_map(|launch| &launch.parts)
-        .filter(|part| !part.name.contains(':'))
-        .map(|part| format!("{}.wgsl", part.name))
+        .map(|part| part.name)
+        .chain(texts.map(|text| text.name()))
+        .filter(|name| !name.contains(':'))
+        .map(|name| format!("{name}.wgsl"))
         .collect();
-    let (templates, files): (BTreeSet<String>, BTreeSet<String>) =
-        files_of_shaders().into_iter().partition(|name| name.ends_with(".jinja"));
-    assert_eq!(launched, files);
-    // Rendered by `whole_step_kernels_are_valid`.
-    let expected =
-        ["registers", "registers_loss", "memory", "memory_loss", "run", "sums", "update"]
-            .map(|name| format!("whole_step/{name}.wgsl.jinja"));
-    assert_eq!(templates, BTreeSet::from(expected));
+    assert_eq!(launched, BTreeSet::from_iter(files_of_shaders()));
 }
 
 /// The files under `shaders/`, with their folders.
@@ -221,20 +218,32 @@ fn files_of_shaders() -> Vec<String> {
 fn files_with_a_main_name_their_parts() {
     let mut parts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     // Of what is made from the rows of a table, the table is named.
-    let named = |part: &&Part| match part.name.split_once(':') {
+    let named = |name: &str| match name.split_once(':') {
         Some((table, _)) => format!("{table}:*"),
-        None if part.name.starts_with("update/rule_") => "update/rule_*".into(),
-        None => part.name.into(),
+        None if name.starts_with("update/rule_") => "update/rule_*".into(),
+        None => name.into(),
     };
     let mut texts = BTreeMap::new();
-    for launch in all_launches() {
-        let (last, before) = launch.parts.split_last().unwrap();
-        assert!(last.source.contains("\nfn main("), "{} holds no main", last.name);
-        assert!(before.iter().all(|part| !part.source.contains("\nfn main(")), "{}", launch.name);
-        parts.entry(last.name).or_default().extend(before.iter().map(named));
-        texts.insert(last.name, last.source);
+    let of_launch = |launch: &Launch| {
+        launch.parts.iter().map(|part| (part.name, part.source.to_string())).collect::<Vec<_>>()
+    };
+    let of_net = |net: &Net| {
+        let texts = net.texts().unwrap();
+        texts.iter().map(|text| (text.name(), text.source().to_string())).collect::<Vec<_>>()
+    };
+    let (launches, nets) = (all_launches(), whole_step_nets());
+    for kernel in launches.iter().map(of_launch).chain(nets.iter().map(of_net)) {
+        let ((last, text), before) = kernel.split_last().unwrap();
+        assert!(text.contains("\nfn main("), "{last} holds no main");
+        assert!(before.iter().all(|(_, text)| !text.contains("\nfn main(")), "{last}");
+        parts.entry(*last).or_default().extend(before.iter().map(|(name, _)| named(name)));
+        texts.insert(*last, text.clone());
     }
     for (name, parts) in parts {
+        // What is written for one net is no file.
+        if name.contains(':') {
+            continue;
+        }
         let lines = texts[name].lines().map_while(|line| line.strip_prefix("// "));
         let head = lines.collect::<Vec<_>>().join(" ");
         let said = head.strip_prefix("Parts: ").and_then(|rest| rest.split_once('.'));

@@ -1,27 +1,6 @@
-// Item i: 1 if the largest logit of row i is at its label, else 0; the first largest wins a tie, and a row
-// with NaN is wrong, as is one whose label is past the last class.
-// predictions are …×columns, targets one label per row.
+// 1 if the largest logit of a row is at its label, or where its largest target probability is, else 0; the first
+// largest wins a tie. A row with NaN is wrong, as is one whose label is past the last class.
 
-@group(0) @binding(2) var<storage, read> predictions: array<f32>;
-@group(0) @binding(3) var<storage, read> targets: array<u32>;
-
-fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
-    let first = i * dims.columns;
-    let columns = select(0u, dims.columns, inside);
-    let start = invocation % LINE_INVOCATIONS;
-    var mine = Place();
-    if (inside) {
-        mine.value = predictions[first];
-    }
-    for (var k = start; k < columns; k += LINE_INVOCATIONS) {
-        let z = predictions[first + k];
-        if (beats(z, mine.value)) {
-            mine = Place(z, k);
-        }
-    }
-    let top = line_top(invocation, mine);
-    if (!inside || start != 0u) {
-        return 0.0;
-    }
-    return select(0.0, 1.0, (top.index == targets[i]) & !is_nan(top.value));
+fn count_correct(top: u32, label: u32, holds_nan: bool) -> f32 {
+    return select(0.0, 1.0, (top == label) & !holds_nan);
 }

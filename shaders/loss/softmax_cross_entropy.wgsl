@@ -1,35 +1,21 @@
-// Item i of the softmax cross-entropy with class labels: -ln softmax(z)[label] of row i
-// = ln Σ exp(z - max) - (z[label] - max); gradient softmax(z), minus 1 at the label.
-// predictions are …×columns, targets one label per row. The host checks labels; one past the last
-// class, in a buffer of the app's, makes NaN of the loss and of the row's gradient.
+// The softmax cross-entropy of a row of logits z with a class label: -ln softmax(z)[label]
+// = ln Σ exp(z - top) - (z[label] - top), where top is the largest logit; gradient softmax(z), minus 1 at the
+// label. `rest` is Σ exp(z - top) over all logits but the first largest, which would add exactly 1.
 
-@group(0) @binding(2) var<storage, read> predictions: array<f32>;
-@group(0) @binding(3) var<storage, read> targets: array<u32>;
+fn softmax_cross_entropy(rest: f32, top: f32, at_label: f32) -> f32 {
+    return log1p(rest) - (at_label - top);
+}
 
-fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
-    let row = softmax_row(i, inside, invocation);
-    if (!inside) {
-        return 0.0;
-    }
-    var label = targets[i];
-    var rest = row.rest;
-    if (label >= dims.columns) {
-        label = 0u;
-        rest = not_a_number(rest);
-    }
-    if (EMITS) {
-        let sum = 1.0 + rest;
-        for (var k = invocation % LINE_INVOCATIONS; k < dims.columns; k += LINE_INVOCATIONS) {
-            let at = row.first + k;
-            var gradient = exponential(predictions[at] - row.top.value) / sum;
-            if (k == label) {
-                // 1/sum - 1 would cancel at the top.
-                gradient = select(gradient - 1.0, -rest / sum, k == row.top.index);
-            }
-            emit(at, gradient * scale);
-        }
-    }
-    // One invocation of the row's speaks for it.
-    let loss = log1p(rest) - (predictions[row.first + label] - row.top.value);
-    return select(0.0, loss, invocation % LINE_INVOCATIONS == 0u);
+// The derivative by a logit, of which `power` is exp(z - top).
+fn softmax_cross_entropy_gradient(power: f32, rest: f32, is_label: bool, is_top: bool) -> f32 {
+    let sum = 1.0 + rest;
+    let share = power / sum;
+    // At the label 1/sum - 1 would cancel if it is the top.
+    return select(share, select(share - 1.0, -rest / sum, is_top), is_label);
+}
+
+// The host checks labels; one past the last class, in a buffer of the app's, makes NaN of the loss and of
+// the row's gradient.
+fn rest_with_label(rest: f32, label: u32, classes: u32) -> f32 {
+    return select(not_a_number(rest), rest, label < classes);
 }

@@ -1,4 +1,4 @@
-//! Runs the training kernels for small nets, `whole_step/*.wgsl.jinja`: a range of batches in one submission.
+//! Runs the training kernels for small nets, `kernel::whole_step`: a range of batches in one submission.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

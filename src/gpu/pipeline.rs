@@ -28,7 +28,7 @@ impl Pipeline {
     }
 }
 
-/// What tells pipelines apart: the files (or what a template was rendered for) and the values of the
+/// What tells pipelines apart: the files (or what a whole-step kernel was made for) and the values of the
 /// constants, by their bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {

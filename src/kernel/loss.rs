@@ -7,6 +7,7 @@
 //! A sum over few items takes one dispatch of one workgroup. A sum over many takes two: `partials`
 //! workgroups write one number each to a scratch tensor, then [`sum_partials`] adds those up.
 
+use super::formula::{self, element};
 use super::softmax::{INVOCATIONS, LINE, joining_line, line_invocations, over_line};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, longest_share, part, word};
 use crate::graph::{Count, Loss, Tensor};
@@ -20,6 +21,7 @@ const GROUPS: usize = 256;
 
 const TREE_SUM: &Part = part!("shared/tree_sum");
 const ELEMENTS: &Part = part!("loss/items_are_elements");
+const FOUND: &Part = part!("loss/found");
 const FOUR: &Part = part!("loss/items_of_four");
 const LOG1P: &Part = part!("shared/log1p");
 const SOFTMAX_ROW: &Part = part!("softmax/row");
@@ -85,10 +87,12 @@ impl ItemKind {
     fn parts(self) -> &'static [&'static Part] {
         match self {
             ItemKind::Row => &[part!("loss/piece_1"), LINE],
-            ItemKind::Element => &[part!("loss/piece_1"), ELEMENTS, part!("loss/items_of_one")],
-            ItemKind::Four => &[part!("loss/piece_4"), ELEMENTS, FOUR],
+            ItemKind::Element => {
+                &[part!("loss/piece_1"), FOUND, ELEMENTS, part!("loss/items_of_one")]
+            }
+            ItemKind::Four => &[part!("loss/piece_4"), FOUND, ELEMENTS, FOUR],
             ItemKind::FourInWords => {
-                &[part!("shared/words"), part!("loss/piece_words"), ELEMENTS, FOUR]
+                &[part!("shared/words"), part!("loss/piece_words"), FOUND, ELEMENTS, FOUR]
             }
         }
     }
@@ -302,21 +306,26 @@ pub fn count(
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let (name, part) = match count {
-        Count::Correct => ("count_correct", part!("loss/count_correct")),
-        Count::CorrectBinary => ("count_correct_binary", part!("loss/count_correct_binary")),
-        Count::CorrectProbabilities => {
-            ("count_correct_probabilities", part!("loss/count_correct_probabilities"))
-        }
-        // The items of these losses, without the division by their number.
-        Count::AbsoluteError => ("sum_absolute_error", part!("loss/mean_absolute_error")),
-        Count::SquaredError => ("sum_squared_error", part!("loss/mean_squared_error")),
+    let name = match count {
+        Count::Correct => "count_correct",
+        Count::CorrectBinary => "count_correct_binary",
+        Count::CorrectProbabilities => "count_correct_probabilities",
+        Count::AbsoluteError => "sum_absolute_error",
+        Count::SquaredError => "sum_squared_error",
     };
+    let formula = formula::of_count(count);
+    let iteration = match count {
+        Count::Correct => part!("loss/tops_of_labelled_rows"),
+        Count::CorrectProbabilities => part!("loss/tops_of_rows_of_probabilities"),
+        Count::CorrectBinary | Count::AbsoluteError | Count::SquaredError => element(formula),
+    };
+    let main = [formula, iteration, TREE_SUM, part!("loss/value")];
+    let parts = [&[PRELUDE], items.kind.parts(), &main].concat();
     let columns = shapes.of(predictions).columns();
     let rows = count_of_rows(count).then(|| ("LINE_INVOCATIONS", line_invocations(columns) as f64));
     Launch {
         name: name.into(),
-        parts: [&[PRELUDE], items.kind.parts(), &[part, TREE_SUM, part!("loss/value")]].concat(),
+        parts,
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
         operands: value_operands(predictions, targets, to),
@@ -356,17 +365,27 @@ pub fn emit(scalar: Tensor, to: Destination) -> Launch {
 
 /// The prelude, the files that define `item` for a loss, and the `main` ones.
 fn parts_of_loss(loss: Loss, kind: ItemKind, main: &[&'static Part]) -> Vec<&'static Part> {
-    let of_loss: &[&Part] = match loss {
-        Loss::MeanSquaredError => &[part!("loss/mean_squared_error")],
-        Loss::MeanAbsoluteError => &[part!("loss/mean_absolute_error")],
-        Loss::Huber { .. } => &[part!("loss/huber")],
-        Loss::BinaryCrossEntropy => &[LOG1P, part!("loss/binary_cross_entropy")],
-        Loss::SoftmaxCrossEntropy => &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy")],
+    let iteration: &[&Part] = match loss {
+        Loss::Huber { .. } => &[part!("loss/huber_delta"), element(formula::of_loss(loss))],
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::BinaryCrossEntropy => {
+            &[element(formula::of_loss(loss))]
+        }
+        Loss::SoftmaxCrossEntropy => &[SOFTMAX_ROW, part!("loss/items_are_labelled_rows")],
         Loss::SoftmaxCrossEntropyProbabilities => {
-            &[LOG1P, SOFTMAX_ROW, part!("loss/softmax_cross_entropy_probabilities")]
+            &[SOFTMAX_ROW, part!("loss/items_are_rows_of_probabilities")]
         }
     };
-    [&[PRELUDE], kind.parts(), of_loss, main].concat()
+    [&[PRELUDE], kind.parts(), logarithm(loss), &[formula::of_loss(loss)], iteration, main].concat()
+}
+
+/// What the formula of a loss calls besides functions of the prelude.
+fn logarithm(loss: Loss) -> &'static [&'static Part] {
+    match loss {
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => &[],
+        Loss::BinaryCrossEntropy
+        | Loss::SoftmaxCrossEntropy
+        | Loss::SoftmaxCrossEntropyProbabilities => &[LOG1P],
+    }
 }
 
 fn constants_of(loss: Loss, columns: usize) -> Vec<(&'static str, f64)> {

@@ -9,6 +9,7 @@
 
 mod activation;
 pub mod elementwise;
+mod formula;
 pub mod loss;
 pub mod matmul;
 pub mod needs;

@@ -38,15 +38,32 @@ pub(super) fn of_pieces(rule: UpdateRule) -> &'static Part {
     })
 }
 
-/// What `whole_step/update.wgsl.jinja` and the formula need of a rule, for single numbers. The switch is a
-/// literal here; as a constant to be overridden it would have the whole module validated twice.
+/// What the whole-step kernels and the formula need of a rule, for single numbers: `update_of` and `update`. The
+/// switch is a literal here; as a constant to be overridden it would have the whole module validated twice.
 pub(super) fn of_numbers(rule: UpdateRule) -> &'static Part {
-    made("rule_of_numbers", rule, |_| {
+    made("rule_of_numbers", rule, |states| {
         let switch = rule.row().switch;
         let switch = switch.map_or(String::new(), |(name, on)| format!("const {name} = {on};\n\n"));
+        let figures: String =
+            (1..=rule.figures().len()).map(|number| format!(", run.figure{number}")).collect();
+        let numbers: Vec<usize> = (1..=states.len()).collect();
+        let pointers = lines(&numbers, |n| format!(", s{n}: ptr<function, f32>"));
+        let given = lines(&numbers, |n| format!(", *s{n}"));
+        let kept = lines(&numbers, |n| {
+            format!("    *s{n} = select(*s{n}, after.state{n}, after.sound & by.moves);\n")
+        });
         format!(
             "alias Piece = f32;\nalias Truths = bool;\n\n{switch}\
-             fn finite(x: f32) -> bool {{\n    return is_finite(x);\n}}\n"
+             fn finite(x: f32) -> bool {{\n    return is_finite(x);\n}}\n\n\
+             // The update of a step by the figures of the rule.\n\
+             fn update_of(record: Record, moves: bool, factors: vec2<f32>) -> Update {{\n\
+             \x20   let rule = Rule(record.learning_rate, record.correction1, record.correction2{figures});\n\
+             \x20   return Update(moves, factors, rule);\n}}\n\n\
+             // Moves w and its states s1, s2 …. Returns whether it could not, since a new value would not be finite.\n\
+             fn update(by: Update, w: ptr<function, f32>, g: f32{pointers}) -> bool {{\n\
+             \x20   let after = moved(by.rule, *w, clipped(by, g){given});\n\
+             \x20   *w = select(*w, after.w, after.sound & by.moves);\n{kept}\
+             \x20   return !after.sound;\n}}\n"
         )
     })
 }

@@ -1,16 +1,20 @@
 //! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
-//! gradients and the optimizer's state stay in the registers of its invocations (`whole_step/registers.wgsl.jinja`), or
-//! in memory if they are too many (`whole_step/memory.wgsl.jinja`), where several workgroups may share the
-//! rows of a mini-batch and take a dispatch for each. Both are templates that are rendered for a [`Net`];
-//! in the former every weight is a variable with a name of its own.
+//! gradients and the optimizer's state stay in the registers of its invocations ([`registers`]), or in memory if
+//! they are too many (`whole_step/memory.wgsl`), where several workgroups may share the rows of a mini-batch and
+//! take a dispatch for each. Both are put together for a [`Net`] from files under `shaders/` and from what is made
+//! for it ([`Text`]); in registers every weight is a variable with a name of its own, so the `main` is made too.
 
-mod jinja;
+mod exchange;
+mod made;
 mod memory;
-mod template;
+mod registers;
 #[cfg(test)]
 mod tests;
+mod text;
+mod writer;
 
 pub use memory::{LayerOffsets, Memory};
+pub use text::Text;
 
 use super::needs::Needs;
 use crate::graph::{Count, Loss, Unary, UpdateRule};
@@ -27,7 +31,7 @@ pub enum Held {
     Memory,
 }
 
-/// What the kernel is rendered for.
+/// What the kernel is made for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Net {
     /// Invocations of a workgroup; a power of two from 4 to 64.
@@ -170,7 +174,7 @@ impl Net {
         1 + self.counts.len()
     }
 
-    /// What tells kernels apart, without rendering them.
+    /// What tells kernels apart, without their text.
     pub(crate) fn key(&self) -> String {
         let rule = self.rule.name();
         let rule_of_any_figures = UpdateRule::Sgd { weight_decay: 0.0 };
@@ -190,4 +194,15 @@ impl Net {
             false => (inputs, self.slots(layer.units)),
         }
     }
+}
+
+/// A function of `x` and its derivative from `saved`. Its parameter is a literal here; as a constant to be
+/// overridden it would have the whole module validated twice.
+fn formulas(function: Unary) -> (String, String) {
+    let row = function.row();
+    let with_parameter = |formula: &str| match function.parameter() {
+        Some((_, value)) => formula.replace("PARAMETER", &format!("{value:?}")),
+        None => formula.into(),
+    };
+    (with_parameter(row.value), with_parameter(row.slope()))
 }

@@ -1,4 +1,4 @@
-//! Where the numbers of a net lie that trains from memory, `whole_step/memory.wgsl.jinja`.
+//! Where the numbers of a net lie that trains from memory, `whole_step/memory.wgsl`.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -8,7 +8,6 @@ mod nets;
 use std::collections::BTreeMap;
 
 use wgrad::graph::{Loss, Unary};
-use wgrad::kernel::Part;
 use wgrad::kernel::reflect::source;
 
 pub use launches::all_launches;
@@ -23,22 +22,19 @@ pub struct Kernel {
     pub text: String,
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
-    /// The files that it is put together from, if it is not rendered from a template.
-    pub parts: Vec<&'static Part>,
+    /// What it is put together from: the name of each file, or of what is made, and its text.
+    pub parts: Vec<(&'static str, String)>,
 }
 
 impl Kernel {
     /// Its WGSL, with a line before each file's that names it.
     pub fn with_marks(&self) -> String {
-        if self.parts.is_empty() {
-            return self.text.clone();
-        }
-        let marked = |part: &&Part| {
-            let from = match part.name.contains(':') {
-                true => format!("{}, made from its row", part.name),
-                false => format!("shaders/{}.wgsl", part.name),
+        let marked = |(name, text): &(&str, String)| {
+            let from = match name.contains(':') {
+                true => format!("{name}, made"),
+                false => format!("shaders/{name}.wgsl"),
             };
-            format!("// ==== {from}\n\n{}", part.source.trim_start())
+            format!("// ==== {from}\n\n{}", text.trim_start())
         };
         self.parts.iter().map(marked).collect::<Vec<_>>().join("\n")
     }
@@ -50,7 +46,7 @@ pub fn kernels() -> Vec<Kernel> {
         name: file_name(&launch.name),
         text: source(&launch.parts),
         constants: launch.constants,
-        parts: launch.parts,
+        parts: launch.parts.iter().map(|part| (part.name, part.source.to_string())).collect(),
     });
     let nets = whole_step_nets().into_iter().map(|net| {
         let exchange = if net.subgroups { "subgroups" } else { "workgroup memory" };
@@ -63,7 +59,12 @@ pub fn kernels() -> Vec<Kernel> {
             )),
             text: net.source().unwrap(),
             constants: Vec::new(),
-            parts: Vec::new(),
+            parts: net
+                .texts()
+                .unwrap()
+                .iter()
+                .map(|text| (text.name(), text.source().to_string()))
+                .collect(),
         }
     });
     let mut kernels: Vec<Kernel> = Vec::new();

@@ -1,4 +1,4 @@
-//! Nets to render the whole-step kernels for.
+//! Nets to make the whole-step kernels for.
 
 use wgrad::graph::{Count, Loss, Unary, UpdateRule};
 use wgrad::kernel::whole_step::{Dense, Held, Net};
@@ -38,7 +38,7 @@ pub fn whole_step_nets() -> Vec<Net> {
                     words: false,
                     samples: 1 + at % 2,
                     workgroups: 1,
-                    inputs: [1, 10, 13][at % 3],
+                    inputs: [1, 10, 13, 12, 8][at % 5],
                     layers: layers.collect(),
                     loss,
                     counts,

@@ -1,5 +1,5 @@
-// Item i: 1 if the largest logit of row i is where its largest target probability is, else 0; the
-// first largest wins a tie, and a row with NaN is wrong. predictions and targets are …×columns.
+// Item i counts row i: its largest logit and its largest target probability. predictions and targets are
+// …×columns.
 
 @group(0) @binding(2) var<storage, read> predictions: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<f32>;
@@ -26,6 +26,6 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     }
     let top = line_top(invocation, logit);
     let label = line_top(invocation, probability);
-    let hit = (top.index == label.index) & !is_nan(top.value) & !is_nan(label.value);
-    return select(0.0, 1.0, inside && start == 0u && hit);
+    let correct = count_correct(top.index, label.index, is_nan(top.value) | is_nan(label.value));
+    return select(0.0, correct, inside & (start == 0u));
 }

@@ -1,5 +1,5 @@
-{# Included by both whole-step kernels: the steps to run, and what is bound. #}
-const INVOCATIONS: u32 = {{ invocations }}u;
+// The steps that a whole-step kernel runs, and what it binds, wherever the numbers are. INVOCATIONS,
+// MOST_STEPS and Target are made for the net.
 
 // A step.
 struct Record {
@@ -21,13 +21,11 @@ struct Record {
 
 struct Run {
     steps: u32,
-    // Those of the rule.
-    {% for figure in figures %}
-    {{ figure }}: f32,
-    {% endfor %}
-    {% for figure in range(figures | length, most_figures) %}
-    unused_{{ figure }}: f32,
-    {% endfor %}
+    // Those of the rule, in its order.
+    figure1: f32,
+    figure2: f32,
+    figure3: f32,
+    figure4: f32,
     clip_norm: f32,
     // Huber's δ.
     delta: f32,
@@ -38,24 +36,14 @@ struct Run {
     serial_high: u32,
     unused_a: u32,
     unused_b: u32,
-    records: array<Record, {{ most_steps }}>,
+    records: array<Record, MOST_STEPS>,
 }
 
 @group(0) @binding(0) var<uniform> run: Run;
-{% if not in_memory %}
-@group(0) @binding(1) var<storage, read> features: array<f32>;
-{% endif %}
-{% if classes %}
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
-{% else %}
-@group(0) @binding(2) var<storage, read> targets: array<f32>;
-{% endif %}
+// A class per row, or the wanted outputs of each.
+@group(0) @binding(2) var<storage, read> targets: array<Target>;
 @group(0) @binding(3) var<storage, read> order: array<u32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
-{% if not in_memory %}
-// A row per step: the loss, then a sum per metric.
-@group(0) @binding(5) var<storage, read_write> results: array<f32>;
-{% endif %}
 // See update/guard.wgsl.
 @group(0) @binding(6) var<storage, read_write> status: array<u32>;
 

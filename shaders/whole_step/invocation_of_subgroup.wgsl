@@ -1,0 +1,4 @@
+// The workgroup is one subgroup.
+struct Invocation {
+    @builtin(subgroup_invocation_id) number: u32,
+}
