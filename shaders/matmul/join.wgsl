@@ -1,7 +1,7 @@
-// Parts: shared/log1p, shared/prelude, elementwise/functions, activation:*, pieces:*, matmul/activation_1,
-// matmul/activation_4, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
-// matmul/epilogue_mask, matmul/epilogue_none, matmul/join_columns, matmul/join_columns_none, matmul/piece_1,
-// matmul/piece_4, matmul/saved, matmul/saved_none.
+// Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
+// matmul/activation_1, matmul/activation_4, matmul/epilogue_activation, matmul/epilogue_bias,
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/join_columns,
+// matmul/piece_1, matmul/piece_4, matmul/saved.
 //
 // Adds up the parts of a product whose sum over k was split: C = epilogue(Σ parts). Parts are added
 // in their order. One invocation per piece of C, and one per column sum behind them.

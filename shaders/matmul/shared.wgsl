@@ -1,8 +1,8 @@
-// Parts: shared/log1p, shared/prelude, elementwise/functions, activation:*, pieces:*, matmul/a_scalar,
-// matmul/a_vector, matmul/activation_1, matmul/activation_4, matmul/b_scalar, matmul/b_vector, matmul/block,
-// matmul/columns, matmul/columns_none, matmul/dims, matmul/epilogue_activation, matmul/epilogue_bias,
-// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_none, matmul/nn, matmul/nt,
-// matmul/piece_1, matmul/piece_4, matmul/rows_alone, matmul/saved, matmul/saved_none, matmul/tn.
+// Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
+// matmul/a_scalar, matmul/a_vector, matmul/activation_1, matmul/activation_4, matmul/b_scalar, matmul/b_vector,
+// matmul/block, matmul/columns, matmul/dims, matmul/epilogue_activation, matmul/epilogue_bias,
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn, matmul/nt,
+// matmul/piece_1, matmul/piece_4, matmul/rows_alone, matmul/saved, matmul/tn.
 //
 // A matrix product through workgroup memory, the textbook's: a workgroup of DOWN × ACROSS invocations
 // computes a tile of 8·DOWN rows × 4·ACROSS columns of C. It walks along k in slabs of 16; of each

@@ -1,7 +1,7 @@
-// Parts: shared/prelude, rows/batch_x_1, rows/batch_x_4, rows/batch_x_8.
+// Parts: shared/prelude, words:*.
 //
 // out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
-// pieces; width is counted in pieces too. A piece, `X`, is a word or four (`batch_x_*.wgsl`). Copies
+// pieces; width is counted in pieces too. A piece, `X`, is a word or four. Copies
 // bits, whatever they mean. The host checks places and rows; past an end lie rows of NaN.
 
 struct Dims {

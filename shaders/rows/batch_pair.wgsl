@@ -1,9 +1,9 @@
-// Parts: shared/prelude, rows/batch_t_1, rows/batch_t_4, rows/batch_t_8, rows/batch_x_1.
+// Parts: shared/prelude, words:*.
 //
 // rows/batch.wgsl for inputs and targets in one dispatch: x_out[r, c] = x[order[batch_start + r], c] and
 // t_out[r, c] = t[order[batch_start + r], c]. x is rows×x_width, t is rows×t_width, order is n;
 // x_count and t_count are the pieces of x_out and t_out, in which widths are counted too. The pieces
-// `X` and `T` are words or four of them (`batch_x_*.wgsl`, `batch_t_*.wgsl`).
+// `X` and `T` are words or four of them.
 
 struct Dims {
     x_count: u32,

@@ -1,14 +1,14 @@
-// Parts: elementwise/functions, shared/log1p, shared/norm, shared/prelude, shared/words, element:*, net:*,
-// rule_of_numbers:*, loss/binary_cross_entropy, loss/count_correct, loss/count_correct_binary, loss/found,
-// loss/huber, loss/mean_absolute_error, loss/mean_squared_error, loss/softmax_cross_entropy,
+// Parts: without:*, elementwise/functions, shared/log1p, shared/norm, shared/prelude, shared/words, element:*,
+// net:*, rule_of_numbers:*, loss/binary_cross_entropy, loss/count_correct, loss/count_correct_binary,
+// loss/found, loss/huber, loss/mean_absolute_error, loss/mean_squared_error, loss/softmax_cross_entropy,
 // loss/softmax_cross_entropy_probabilities, matmul/block, matmul/rows_alone, matmul/rows_subgroup_4,
 // matmul/rows_subgroup_8, update/rule_*, whole_step/clip, whole_step/features_in_fours,
 // whole_step/features_one_by_one, whole_step/fours, whole_step/fours_in_words, whole_step/huber_delta,
 // whole_step/invocation_of_subgroup, whole_step/invocation_of_workgroup, whole_step/layers,
 // whole_step/loss_of_elements, whole_step/loss_of_labels, whole_step/loss_of_probabilities,
 // whole_step/memory_clip, whole_step/memory_no_clip, whole_step/no_clip, whole_step/products,
-// whole_step/row_of_logits, whole_step/run, whole_step/saved_inputs, whole_step/saved_outputs,
-// whole_step/strips_1, whole_step/strips_4, whole_step/total_alone, whole_step/total_shared, whole_step/update.
+// whole_step/row_of_logits, whole_step/run, whole_step/saved_inputs, whole_step/strips_1, whole_step/strips_4,
+// whole_step/total_alone, whole_step/total_shared, whole_step/update.
 //
 // The training kernel for nets whose numbers do not fit registers. Weights, gradients, the optimizer's
 // state and what the layers compute lie in memory that a workgroup has for itself, and that stays in the

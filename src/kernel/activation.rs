@@ -1,8 +1,6 @@
 //! The WGSL of an activation, made from its row in [`graph::activation`](crate::graph::Unary).
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
+use super::source::made;
 use super::{Part, part};
 use crate::graph::Unary;
 use crate::graph::activation::{Derivative, Row};
@@ -22,13 +20,19 @@ impl Row {
 /// `activate` and `activation_grad` of one number. [`FUNCTIONS`] go before, and [`constants`] with it.
 pub(super) fn of_numbers(function: Unary) -> &'static Part {
     let row = function.row();
-    made("activation", function, ["activate", "activation_grad"], "f32", [row.value, row.slope()])
+    functions(
+        "activation",
+        function,
+        ["activate", "activation_grad"],
+        "f32",
+        [row.value, row.slope()],
+    )
 }
 
 /// `activate_piece` and `activation_grad_piece` in the row's short form, if it has one.
 pub(super) fn of_pieces(function: Unary) -> Option<&'static Part> {
     let names = ["activate_piece", "activation_grad_piece"];
-    Some(made("pieces", function, names, "Piece", function.row().pieces?))
+    Some(functions("pieces", function, names, "Piece", function.row().pieces?))
 }
 
 /// What a shader with a part of these must be given.
@@ -36,25 +40,18 @@ pub(super) fn constants(function: Unary) -> Vec<(&'static str, f64)> {
     function.parameter().map(|(_, value)| ("PARAMETER", value.into())).into_iter().collect()
 }
 
-/// A part is made once in a process, and kept: there are not many.
-fn made(
+fn functions(
     kind: &str,
     function: Unary,
     [value, slope]: [&str; 2],
     number: &str,
     [of_x, of_saved]: [&str; 2],
 ) -> &'static Part {
-    static MADE: Mutex<BTreeMap<String, &'static Part>> = Mutex::new(BTreeMap::new());
-    let name = format!("{kind}:{}", function.name());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(part) = made.get(&name) {
-        return part;
-    }
-    let parameter = function.parameter().map_or("", |_| "override PARAMETER: f32;\n\n");
-    let source = format!(
-        "{parameter}fn {value}(x: {number}) -> {number} {{\n    return {of_x};\n}}\n\n\
-         fn {slope}(saved: {number}) -> {number} {{\n    return {of_saved};\n}}\n"
-    );
-    let part = Part { name: name.clone().leak(), source: source.leak() };
-    made.entry(name).or_insert(Box::leak(Box::new(part)))
+    made(&format!("{kind}:{}", function.name()), || {
+        let parameter = function.parameter().map_or("", |_| "override PARAMETER: f32;\n\n");
+        format!(
+            "{parameter}fn {value}(x: {number}) -> {number} {{\n    return {of_x};\n}}\n\n\
+             fn {slope}(saved: {number}) -> {number} {{\n    return {of_saved};\n}}\n"
+        )
+    })
 }

@@ -1,8 +1,6 @@
 //! The formulas of losses and counts: files under `shaders/loss/`, a file for each, of which all kernels are made.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
+use super::source::made;
 use super::{Part, part};
 use crate::graph::{Count, Loss};
 
@@ -36,14 +34,8 @@ pub(super) fn function(formula: &Part) -> &'static str {
 
 /// Calls the function of a loss or count of elements `element`.
 pub(super) fn element(formula: &'static Part) -> &'static Part {
-    // Made once in a process, and kept: there are not many.
-    static MADE: Mutex<BTreeMap<&str, &'static Part>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.entry(formula.name).or_insert_with(|| {
-        let function = function(formula);
-        let source =
-            format!("fn element(p: f32, t: f32) -> Found {{\n    return {function}(p, t);\n}}\n");
-        let name = format!("element:{function}");
-        Box::leak(Box::new(Part { name: name.leak(), source: source.leak() }))
+    let function = function(formula);
+    made(&format!("element:{function}"), || {
+        format!("fn element(p: f32, t: f32) -> Found {{\n    return {function}(p, t);\n}}\n")
     })
 }

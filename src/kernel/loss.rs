@@ -22,6 +22,8 @@ const GROUPS: usize = 256;
 const TREE_SUM: &Part = part!("shared/tree_sum");
 const ELEMENTS: &Part = part!("loss/items_are_elements");
 const FOUND: &Part = part!("loss/found");
+/// Gradients, and where items are elements predictions and targets, are accessed one by one.
+const PIECE_OF_ONE: &Part = &Part { name: "piece:of_1", source: "alias Piece = f32;\n" };
 const FOUR: &Part = part!("loss/items_of_four");
 const LOG1P: &Part = part!("shared/log1p");
 const SOFTMAX_ROW: &Part = part!("softmax/row");
@@ -86,10 +88,8 @@ impl ItemKind {
     /// The files that define `Piece` and, except for rows, `item`.
     fn parts(self) -> &'static [&'static Part] {
         match self {
-            ItemKind::Row => &[part!("loss/piece_1"), LINE],
-            ItemKind::Element => {
-                &[part!("loss/piece_1"), FOUND, ELEMENTS, part!("loss/items_of_one")]
-            }
+            ItemKind::Row => &[PIECE_OF_ONE, LINE],
+            ItemKind::Element => &[PIECE_OF_ONE, FOUND, ELEMENTS, part!("loss/items_of_one")],
             ItemKind::Four => &[part!("loss/piece_4"), FOUND, ELEMENTS, FOUR],
             ItemKind::FourInWords => {
                 &[part!("shared/words"), part!("loss/piece_words"), FOUND, ELEMENTS, FOUR]

@@ -184,6 +184,24 @@ pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize
     }
 }
 
+/// For epilogues that read nothing beside C.
+const NO_SAVED: &Part = &Part {
+    name: "without:saved",
+    source: "fn saved_piece(i: u32) -> Piece {\n    return Piece();\n}\n",
+};
+const NO_SAVED_PAIR: &Part = &Part {
+    name: "without:saved_pair",
+    source: "fn saved_pair(i: u32) -> Pair {\n    return Pair();\n}\n",
+};
+/// Where no column sums are wanted.
+const NO_COLUMNS: &Part = &Part {
+    name: "without:columns",
+    source: "fn add_columns(sums: vec4<f32>, b: Block) -> vec4<f32> {\n    return sums;\n}\n\n\
+             fn store_column_sums(part: u32, row: u32, column: u32, sums: vec4<f32>) {}\n",
+};
+const NOTHING_JOINED: &Part =
+    &Part { name: "without:join_columns", source: "fn join_columns(column: u32) {}\n" };
+
 /// `out = epilogue(a·b)` in `layout`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
@@ -263,7 +281,7 @@ pub fn matmul_in_parts(
             join.turns = join.turns + joining_turns(parts);
             invocations += n;
         }
-        None => join.parts.push(part!("matmul/join_columns_none")),
+        None => join.parts.push(NOTHING_JOINED),
     }
     join.parts.push(part!("matmul/join"));
     join.workgroups = invocations.div_ceil(WORKGROUP);
@@ -311,7 +329,7 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
             launch.parts.push(part!("matmul/columns"));
             launch.operands.push(("column_sums", Operand::Tensor(sums)));
         }
-        None => launch.parts.push(part!("matmul/columns_none")),
+        None => launch.parts.push(NO_COLUMNS),
     }
     launch.parts.extend(rows);
     launch.parts.extend([of_layout, main]);
@@ -398,7 +416,7 @@ fn access(
 /// Adds the epilogue to a product that is written in `pieces`.
 fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     let (part, function): (&Part, _) = match epilogue {
-        Epilogue::None => (part!("matmul/epilogue_none"), None),
+        Epilogue::None => (part!("matmul/epilogue_plain"), None),
         Epilogue::Activation(function) => (part!("matmul/epilogue_activation"), Some(function)),
         Epilogue::Bias(_, None) => (part!("matmul/epilogue_bias"), None),
         Epilogue::Bias(_, Some(function)) => {
@@ -409,9 +427,9 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
     let masked = matches!(epilogue, Epilogue::Mask(..));
     launch.parts.push(match pieces {
         Pieces::Eights if masked => part!("matmul/saved_words"),
-        Pieces::Eights => part!("matmul/saved_words_none"),
+        Pieces::Eights => NO_SAVED_PAIR,
         _ if masked => part!("matmul/saved"),
-        _ => part!("matmul/saved_none"),
+        _ => NO_SAVED,
     });
     match epilogue {
         Epilogue::Bias(bias, _) => {

@@ -2,6 +2,7 @@
 //! `rows/gather_grad.wgsl`, `rows/batch.wgsl`, `rows/batch_pair.wgsl`.
 
 use super::elementwise::workgroups;
+use super::source::made;
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, longest_share, part, word};
 use crate::graph::Tensor;
 
@@ -87,7 +88,7 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bo
     let count = shapes.elements(out) / piece;
     Launch {
         name: "batch".into(),
-        parts: vec![PRELUDE, x_part(piece), part!("rows/batch")],
+        parts: vec![PRELUDE, words("X", piece), part!("rows/batch")],
         constants: vec![],
         dims: vec![count, width / piece, rows, shapes.elements(order)],
         operands: vec![
@@ -110,20 +111,17 @@ fn words_per_piece(width: u32, long: bool) -> u32 {
     }
 }
 
-fn x_part(piece: u32) -> &'static Part {
-    match piece {
-        8 => part!("rows/batch_x_8"),
-        4 => part!("rows/batch_x_4"),
-        _ => part!("rows/batch_x_1"),
-    }
-}
-
-fn t_part(piece: u32) -> &'static Part {
-    match piece {
-        8 => part!("rows/batch_t_8"),
-        4 => part!("rows/batch_t_4"),
-        _ => part!("rows/batch_t_1"),
-    }
+/// The type of so many words, under the name `of`, and as `<of>_NO_ROW` what stands where there is no row:
+/// NaN in every word.
+fn words(of: &str, count: u32) -> &'static Part {
+    let (ty, nan) = match count {
+        8 => ("vec4<u64>", "vec4(0x7fc000007fc00000lu)"),
+        4 => ("vec4<u32>", "vec4(0x7fc00000u)"),
+        _ => ("u32", "0x7fc00000u"),
+    };
+    made(&format!("words:{of}_{count}"), || {
+        format!("alias {of} = {ty};\nconst {of}_NO_ROW = {nan};\n")
+    })
 }
 
 /// [`batch`] of `x` into `x_out` and of `t` into `t_out`, by the same `order`, in one dispatch.
@@ -144,7 +142,7 @@ pub fn batch_pair(
     let n = shapes.elements(order);
     Launch {
         name: "batch_pair".into(),
-        parts: vec![PRELUDE, x_part(x_piece), t_part(t_piece), part!("rows/batch_pair")],
+        parts: vec![PRELUDE, words("X", x_piece), words("T", t_piece), part!("rows/batch_pair")],
         constants: vec![],
         dims: vec![x_count, x_width, x_rows, t_count, t_width, t_rows, n],
         operands: vec![

@@ -4,10 +4,8 @@
 //! and its states, one argument each, it makes a new value, new states and whether they are sound. A `Piece` is
 //! a number, or four of them.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use super::Part;
+use super::source;
 use crate::graph::UpdateRule;
 
 /// The number of the first state's binding; the others follow it.
@@ -68,14 +66,12 @@ pub(super) fn of_numbers(rule: UpdateRule) -> &'static Part {
     })
 }
 
-/// A part is made once in a process, and kept: there are not many. `around` is given the names of the states.
+/// `around` is given the names of the states.
 fn made(kind: &str, rule: UpdateRule, around: impl FnOnce(&[String]) -> String) -> &'static Part {
-    static MADE: Mutex<BTreeMap<String, &'static Part>> = Mutex::new(BTreeMap::new());
-    let name = format!("{kind}:{}", rule.name());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(part) = made.get(&name) {
-        return part;
-    }
+    source::made(&format!("{kind}:{}", rule.name()), || written(rule, around))
+}
+
+fn written(rule: UpdateRule, around: impl FnOnce(&[String]) -> String) -> String {
     let states: Vec<String> = (1..=rule.states()).map(|number| format!("state{number}")).collect();
     let figures = lines(&rule.figures(), |figure| format!("    {}: f32,\n", figure.name));
     let fields = lines(&states, |state| format!("    {state}: Piece,\n"));
@@ -86,14 +82,12 @@ fn made(kind: &str, rule: UpdateRule, around: impl FnOnce(&[String]) -> String) 
         })
         .collect();
     let around = around(&states);
-    let source = format!(
+    format!(
         "// A rule's figures and those of the step.\n\
          struct Rule {{\n    learning_rate: f32,\n    correction1: f32,\n    correction2: f32,\n{figures}}}\n\n\
          // What a rule makes of a parameter, and whether all of it is finite.\n\
          struct Moved {{\n    w: Piece,\n{fields}    sound: Truths,\n}}\n\n{bindings}\n{around}"
-    );
-    let part = Part { name: name.clone().leak(), source: source.leak() };
-    made.entry(name).or_insert(Box::leak(Box::new(part)))
+    )
 }
 
 fn lines<T>(of: &[T], line: impl Fn(&T) -> String) -> String {

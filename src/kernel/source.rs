@@ -1,5 +1,8 @@
 //! The text of the shaders in `shaders/`, and the parts that kernels are put together from.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 /// One WGSL file, or what is made from a row of a table.
 #[derive(Debug)]
 pub struct Part {
@@ -25,6 +28,18 @@ macro_rules! part {
     };
 }
 pub(crate) use part;
+
+/// The part of this name, a table and a row of it, that is made rather than read from a file: once in a process, and
+/// kept, since there are not many.
+pub(crate) fn made(name: &str, text: impl FnOnce() -> String) -> &'static Part {
+    static MADE: Mutex<BTreeMap<&str, &'static Part>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(part) = made.get(name) {
+        return part;
+    }
+    let part = Part { name: name.to_owned().leak(), source: text().leak() };
+    made.entry(part.name).or_insert(Box::leak(Box::new(part)))
+}
 
 /// The prelude: the step record, workgroup numbering, the test for finite numbers.
 pub(crate) const PRELUDE: &Part = part!("shared/prelude");

@@ -7,6 +7,12 @@ use crate::kernel::reflect::{self, Binding};
 use crate::kernel::{PRELUDE, Part, formula, part, rule};
 use crate::{Error, Result};
 
+/// Where the derivatives of all activations are computed from their outputs.
+const NO_INPUT_SAVED: &Part = &Part {
+    name: "without:saved_inputs",
+    source: "fn save_input(to: Outputs, at: u32, z: vec4<f32>) {}\n",
+};
+
 /// A stretch of a kernel's text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {
@@ -144,7 +150,7 @@ impl Net {
             chosen(self.strips() == 1, part!("whole_step/strips_1"), part!("whole_step/strips_4")),
             chosen(
                 self.functions().into_iter().all(Unary::grad_from_output),
-                part!("whole_step/saved_outputs"),
+                NO_INPUT_SAVED,
                 part!("whole_step/saved_inputs"),
             ),
             part!("whole_step/products"),

@@ -1,4 +1,0 @@
-// For epilogues that read nothing beside C.
-fn saved_pair(i: u32) -> Pair {
-    return Pair();
-}
