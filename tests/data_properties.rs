@@ -1,6 +1,7 @@
 //! Datasets and their readers under random and damaged input.
 
 use crate::support::memory::most_held;
+use approx::abs_diff_eq;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgrad::data::{Dataset, Standardizer, Targets, permutation, read_idx, write_idx};
@@ -193,7 +194,7 @@ proptest! {
             // Below the normal numbers, each of the two roundings moves its number by up to 2⁻¹⁵⁰.
             let tolerance = f64::exp2(-24.0) * ((value - mean).abs() + value.abs()) * 1.001
                 + f64::exp2(-150.0) * (deviation + 1.0);
-            prop_assert!((back - value).abs() <= tolerance, "{value} came back as {back}");
+            prop_assert!(abs_diff_eq!(back, value, epsilon = tolerance), "{value} came back as {back}");
         }
     }
 }

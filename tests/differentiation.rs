@@ -5,6 +5,7 @@ use crate::common;
 use crate::common::cases::{self, Case, Net};
 use crate::common::num::{Num, erfc};
 use crate::common::twin::{self, Value};
+use approx::abs_diff_eq;
 use wgrad::Error;
 use wgrad::graph::{Count, Graph, Loss, Reduction, Tensor, Unary};
 
@@ -43,7 +44,7 @@ fn rules_agree_with_finite_differences() {
             for (i, (&rule, &difference)) in rule.iter().zip(&differences).enumerate() {
                 let tolerance = 1e-6 * rule.abs().max(0.01 * scale);
                 assert!(
-                    (rule - difference).abs() <= tolerance,
+                    abs_diff_eq!(rule, difference, epsilon = tolerance),
                     "{name}, element {i}: the rule says {rule}, finite differences {difference}"
                 );
             }

@@ -6,6 +6,7 @@
 use crate::common::gpu;
 use crate::support::optimizer::Reference;
 use crate::support::{ROUNDOFF, bits, f32s, golden, json, numbers};
+use approx::{abs_diff_eq, relative_eq};
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Graph, Tensor, UpdateRule};
 use wgrad::plan::Plan;
@@ -243,13 +244,13 @@ fn epsilon_is_added_to_the_corrected_root() {
         let found = descent.values();
         for (found, expected) in found.iter().zip(&reference.p) {
             assert!(
-                (f64::from(*found) - expected).abs() < 1e-5,
+                abs_diff_eq!(f64::from(*found), expected, epsilon = 1e-5),
                 "step {number}: {found}, not {expected}"
             );
         }
         if number == 0 {
             // m̂ = g and v̂ = g², so the first element moves by η·g / (g + ε) = η / 2.
-            assert!((found[0] - 0.25).abs() < 1e-5, "{}", found[0]);
+            assert!(abs_diff_eq!(found[0], 0.25, epsilon = 1e-5), "{}", found[0]);
         }
     }
 }
@@ -264,7 +265,10 @@ fn follows_in_closed_form(rule: UpdateRule, moves: impl Fn(i32) -> f64) {
         descent.executor.run_blocking(&[step]).unwrap();
         expected -= 0.125 * moves(number);
         let found = f64::from(descent.values()[0]);
-        assert!((found - expected).abs() < 1e-6 * expected.abs(), "{found}, not {expected}");
+        assert!(
+            relative_eq!(found, expected, epsilon = 0.0, max_relative = 1e-6),
+            "{found}, not {expected}"
+        );
     }
 }
 

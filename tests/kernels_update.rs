@@ -6,6 +6,7 @@ use crate::common::cases::Net;
 use crate::common::num::Num;
 use crate::common::twin::{self, Trained, Value};
 use crate::common::{compare, gpu, narrowest, within_bounds, write, write_raw};
+use approx::abs_diff_eq;
 use wgrad::exec::{Executor, Results, Step};
 use wgrad::graph::{Reduction, Tensor, Unary, UpdateRule};
 use wgrad::plan::{Plan, PlanOptions, Target};
@@ -438,7 +439,10 @@ fn a_norm_at_the_limit() {
         executor.run_blocking(&[Step::training(rule, 0, 0, 1.0)]).unwrap();
         let found = read(&executor, 0);
         for (found, expected) in found.iter().zip(moved) {
-            assert!((found - expected).abs() < 1e-5, "limit {limit}: {found}, not {expected}");
+            assert!(
+                abs_diff_eq!(*found, expected, epsilon = 1e-5),
+                "limit {limit}: {found}, not {expected}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Training over lanes: every schedule gives the bits of the serial one.
 
+use approx::{abs_diff_eq, relative_eq};
 use std::sync::Arc;
 
 use crate::common::{gpu, lanes};
@@ -158,11 +159,17 @@ fn several_micro_batches_are_one_batch() {
         let (others, other) = of(micro_batches);
         assert_ne!(bits(&losses), bits(&others), "{micro_batches} micro-batches were one");
         for (a, b) in losses.iter().zip(&others) {
-            assert!((a - b).abs() <= 1e-5 * a.abs(), "loss {a} of one, {b} of {micro_batches}");
+            assert!(
+                relative_eq!(a, b, epsilon = 0.0, max_relative = 1e-5),
+                "loss {a} of one, {b} of {micro_batches}"
+            );
         }
         let pairs = state.values.iter().flatten().zip(other.values.iter().flatten());
         for (a, b) in pairs {
-            assert!((a - b).abs() <= 1e-5, "weight {a} of one, {b} of {micro_batches}");
+            assert!(
+                abs_diff_eq!(a, b, epsilon = 1e-5),
+                "weight {a} of one, {b} of {micro_batches}"
+            );
         }
     }
 }
@@ -180,7 +187,10 @@ fn metrics_are_those_of_fit() {
             let (ours, theirs) = (history.values(name).unwrap(), fitted.values(name).unwrap());
             assert_eq!(ours.len(), 3);
             for (a, b) in ours.iter().zip(&theirs) {
-                assert!((a - b).abs() <= 1e-5 * b.abs(), "{name}: {ours:?}, not {theirs:?}");
+                assert!(
+                    relative_eq!(a, b, epsilon = 0.0, max_relative = 1e-5),
+                    "{name}: {ours:?}, not {theirs:?}"
+                );
             }
         }
         // And back to a model on one device, which goes on where the lanes stopped.

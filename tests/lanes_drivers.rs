@@ -1,5 +1,6 @@
 //! Replicas and stages on two different drivers. `scripts/test` runs this with two Vulkan drivers enabled.
 
+use approx::abs_diff_eq;
 use std::sync::Arc;
 
 use crate::support::parallel::start;
@@ -53,7 +54,11 @@ fn lanes_on_two_drivers_learn_what_one_learns() {
     for (state, accuracy) in &alone {
         // Drivers round alike but for the order of some sums and a few functions: after 230 steps some
         // ten roundings of a weight, and one prediction or two that were a toss-up.
-        assert!((accuracy - together.1).abs() <= 2.0 / 359.0, "{accuracy}, {}", together.1);
+        assert!(
+            abs_diff_eq!(*accuracy, together.1, epsilon = 2.0 / 359.0),
+            "{accuracy}, {}",
+            together.1
+        );
         let pairs = state.values.iter().flatten().zip(together.0.values.iter().flatten());
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         eprintln!("a weight is off by {worst} at most");
@@ -64,7 +69,12 @@ fn lanes_on_two_drivers_learn_what_one_learns() {
     for order in [[0, 1], [1, 0]] {
         let order = order.map(|lane| lanes[lane].clone());
         let piped = learn(Schedule::pipeline(), &order);
-        assert!((piped.1 - together.1).abs() <= 2.0 / 359.0, "{}, {}", piped.1, together.1);
+        assert!(
+            abs_diff_eq!(piped.1, together.1, epsilon = 2.0 / 359.0),
+            "{}, {}",
+            piped.1,
+            together.1
+        );
         for (state, _) in &alone {
             let pairs = state.values.iter().flatten().zip(piped.0.values.iter().flatten());
             let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -6,6 +6,7 @@ use crate::common::num::Num;
 use crate::common::random::Random;
 use crate::common::twin::{self, Value, Values};
 use crate::common::{Run, f32s, write_raw};
+use approx::abs_diff_eq;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Count, Graph, Loss, Reduction, Tensor};
@@ -23,7 +24,7 @@ fn agree(name: &str, found: &[f32], expected: &[Num]) {
         let (found, value) = (f64::from(found), expected.value);
         let right = if value.is_finite() {
             // A bound that knows nothing still rules NaN and infinities out.
-            let near = (found - value).abs() <= expected.error;
+            let near = abs_diff_eq!(found, value, epsilon = expected.error);
             found.is_finite() && (near || expected.error.is_nan())
         } else {
             found == value || found.is_nan() && value.is_nan()

@@ -1,5 +1,6 @@
 //! Operations of a program's own: the sine of the example, one with operands of two shapes, and what is refused.
 
+use approx::assert_abs_diff_eq;
 use std::collections::HashMap;
 
 use crate::common::random::Random;
@@ -88,8 +89,8 @@ fn gradients_of_gradients() {
     let values = HashMap::from([(input, Value::exact(&x))]);
     let found = Run::default().run(&graph, &[first, second], &values);
     for (i, x) in x.into_iter().enumerate() {
-        assert!((found[0][i] - x.cos()).abs() < WAVE_ERROR as f32);
-        assert!((found[1][i] + x.sin()).abs() < WAVE_ERROR as f32);
+        assert_abs_diff_eq!(found[0][i], x.cos(), epsilon = WAVE_ERROR as f32);
+        assert_abs_diff_eq!(found[1][i], -x.sin(), epsilon = WAVE_ERROR as f32);
     }
 }
 

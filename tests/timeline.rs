@@ -3,6 +3,7 @@
 #[cfg(feature = "timeline")]
 mod export;
 
+use approx::abs_diff_eq;
 use proptest::prelude::*;
 use wgrad::lanes::timeline::{Activity, ClockSource, Span, Timeline};
 
@@ -39,7 +40,7 @@ fn example() -> Timeline {
 }
 
 fn assert_close(actual: f64, expected: f64) {
-    assert!((actual - expected).abs() < 1e-12, "{actual} instead of {expected}");
+    assert!(abs_diff_eq!(actual, expected, epsilon = 1e-12), "{actual} instead of {expected}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The device's timestamps and its clock.
 
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use std::time::Instant;
 
 use crate::common;
@@ -240,9 +241,9 @@ fn times_that_cannot_be_are_none() {
     let bracket = Bracket { before: 2.0, begin: base, end: base + 1000, after: 2.000_001 };
     let clock = DeviceClock::fit(Instant::now(), 1e-9, &[bracket]).expect("a clock");
     let (start, end) = clock.times((base + 1_000_000, base + 1_000_001), 3.0).expect("times");
-    assert!((start - 2.001).abs() < 1e-8, "{start}");
-    assert!((end - start - 1e-9).abs() < 1e-15, "{}", end - start);
-    assert!((clock.at(base - 1_000_000_000) - 1.0).abs() < 1e-8);
+    assert!(abs_diff_eq!(start, 2.001, epsilon = 1e-8), "{start}");
+    assert_abs_diff_eq!(end - start, 1e-9, epsilon = 1e-15);
+    assert_abs_diff_eq!(clock.at(base - 1_000_000_000), 1.0, epsilon = 1e-8);
     assert_eq!(clock.times((base, base), 3.0).map(|(start, end)| end - start), Some(0.0));
     for (ticks, why) in [
         ((0, 0), "never written"),

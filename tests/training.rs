@@ -8,6 +8,7 @@ use crate::common::training::{
 use crate::support;
 use crate::support::net::Net;
 use crate::support::{bits, close};
+use approx::abs_diff_eq;
 use wgrad::graph::UpdateRule;
 use wgrad::nn::{Init, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{FitOptions, Residency, TrainingConfig};
@@ -35,7 +36,12 @@ fn every_loss_of_320_steps_is_that_of_the_reference() {
             let (full, last) = (&losses[..31], losses[31]);
             let sum: f64 =
                 full.iter().map(|&l| 32.0 * f64::from(l)).sum::<f64>() + 8.0 * f64::from(last);
-            assert!((log.loss - sum / 1000.0).abs() <= 1e-12, "epoch {}: {}", epoch + 1, log.loss);
+            assert!(
+                abs_diff_eq!(log.loss, sum / 1000.0, epsilon = 1e-12),
+                "epoch {}: {}",
+                epoch + 1,
+                log.loss
+            );
             assert_eq!((log.epoch, log.epochs, log.learning_rate), (epoch + 1, 10, 0.05));
         }
         assert!(history.values("loss").unwrap().windows(2).all(|pair| pair[1] < pair[0]));
@@ -184,7 +190,7 @@ fn the_same_seed_gives_the_same_bits() {
             model.fit_blocking(&data, FitOptions::new(2).batch_size(50).shuffle(1)).unwrap();
         assert_ne!(losses.batch_losses[..10], losses.batch_losses[10..]);
         let [first, second] = [0, 1].map(|epoch| losses.epochs[epoch].loss);
-        assert!((first - second).abs() < 1e-6, "each epoch sees every row once");
+        assert!(abs_diff_eq!(first, second, epsilon = 1e-6), "each epoch sees every row once");
     }
 }
 

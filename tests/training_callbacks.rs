@@ -4,6 +4,7 @@ use crate::common::gpu;
 use crate::common::training::{
     article, article_data, article_net, best_epoch, kinds, passing_by, run, weight_bits,
 };
+use approx::assert_abs_diff_eq;
 use wgrad::Error;
 use wgrad::nn::{Loss, Metric, Optimizer};
 use wgrad::train::{
@@ -77,7 +78,7 @@ fn callbacks_are_called_in_order() {
             (2.0 * losses[0] + 2.0 * losses[1] + losses[2]) / 5.0,
         ];
         for (log, expected) in recorder.batches.iter().zip(so_far) {
-            assert!((log.epoch_loss - expected).abs() < 1e-12);
+            assert_abs_diff_eq!(log.epoch_loss, expected, epsilon = 1e-12);
         }
         assert_eq!(recorder.epochs, history.epochs);
         // Watching changes nothing of the result.

@@ -7,6 +7,7 @@ use crate::common::training::{
 use crate::support;
 use crate::support::net::Net;
 use crate::support::{bits, close};
+use approx::abs_diff_eq;
 use wgrad::Error;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
@@ -108,7 +109,7 @@ fn regression_metrics_are_those_of_the_predictions() {
         let residual: f64 = errors.iter().map(|e| e * e).sum();
         let near = |name: &str, found: f64, expected: f64| {
             assert!(
-                (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                abs_diff_eq!(found, expected, epsilon = 1e-5 * expected.abs().max(1.0)),
                 "{loss:?}, {name}: {found}, not {expected}"
             );
         };

@@ -7,6 +7,7 @@ use crate::common::random::Random;
 use crate::common::training::{article_data, article_net, compile_on, weights, without_subgroups};
 use crate::support::net::{Net, Unary};
 use crate::support::{bits, close};
+use approx::assert_relative_eq;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
@@ -376,7 +377,7 @@ fn calls_of_fit_and_of_the_general_kernels_take_turns() {
         }
         assert_eq!(bits(&weights(&parts)), bits(&weights(&whole)));
         let evaluation = parts.evaluate_blocking(&data).unwrap();
-        assert!((evaluation.loss - expected).abs() <= 1e-5 * expected);
+        assert_relative_eq!(evaluation.loss, expected, epsilon = 0.0, max_relative = 1e-5);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::common::random::Random;
 use crate::common::training::{weights, without_subgroups};
 use crate::support::net::{Net, Unary};
 use crate::support::{bits, close};
+use approx::relative_eq;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Callback, FitOptions, Kernels, Model, Residency, TrainingConfig};
@@ -93,7 +94,10 @@ fn shared_rows_follow_the_reference() {
         }
         for other in &metric[1..] {
             for (found, alone) in other.iter().zip(&metric[0]) {
-                assert!((found - alone).abs() <= 1e-5 * alone.abs(), "{loss:?}: {metric:?}");
+                assert!(
+                    relative_eq!(found, alone, epsilon = 0.0, max_relative = 1e-5),
+                    "{loss:?}: {metric:?}"
+                );
             }
         }
     }

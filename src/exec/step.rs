@@ -117,6 +117,7 @@ pub(super) fn words(number: u64) -> [u32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     const ADAM: UpdateRule = UpdateRule::Adam {
         beta1: 0.9,
@@ -130,7 +131,11 @@ mod tests {
     #[test]
     fn corrections_hold_for_all_numbers() {
         let first = corrections(ADAM, 0);
-        assert!((first.0 - 10.0).abs() < 1e-4 && (first.1 - 1000.0).abs() < 0.1, "{first:?}");
+        assert!(
+            abs_diff_eq!(first.0, 10.0, epsilon = 1e-4)
+                && abs_diff_eq!(first.1, 1000.0, epsilon = 0.1),
+            "{first:?}"
+        );
         let numbers = [1, 100, 1 << 16, 1 << 24, (1 << 32) - 2, 1 << 32, 1 << 53, u64::MAX];
         let mut before = first;
         for number in numbers {

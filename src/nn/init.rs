@@ -137,6 +137,7 @@ fn normal(count: usize, deviation: f64, random: &mut Xoshiro256PlusPlus) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::abs_diff_eq;
 
     fn moments(values: &[f32]) -> (f64, f64) {
         let n = values.len() as f64;
@@ -157,7 +158,7 @@ mod tests {
             let (mean, measured) = moments(&init.weights(fan_in, fan_out, 7).unwrap());
             // 20,000 draws: the variance is known within about 1 %, the mean within 0.0006.
             assert!(
-                (measured / variance - 1.0).abs() < 0.04,
+                abs_diff_eq!(measured / variance, 1.0, epsilon = 0.04),
                 "{init:?}: {measured} for {variance}"
             );
             assert!(mean.abs() < 0.003, "{init:?}: mean {mean}");

@@ -114,6 +114,7 @@ impl LearningRateSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::{abs_diff_eq, assert_abs_diff_eq};
 
     #[test]
     fn schedules_take_their_corner_values() {
@@ -121,13 +122,14 @@ mod tests {
         assert_eq!([0, 9, 10, 20].map(|s| step.factor(s)), [1.0, 1.0, 0.5, 0.25]);
         let cosine = LearningRateSchedule::cosine(100, 0.1);
         assert_eq!(cosine.factor(0), 1.0);
-        assert!((cosine.factor(50) - 0.55).abs() < 1e-12);
+        assert_abs_diff_eq!(cosine.factor(50), 0.55, epsilon = 1e-12);
         assert!(
-            (cosine.factor(100) - 0.1).abs() < 1e-12 && (cosine.factor(9_999) - 0.1).abs() < 1e-12
+            abs_diff_eq!(cosine.factor(100), 0.1, epsilon = 1e-12)
+                && abs_diff_eq!(cosine.factor(9_999), 0.1, epsilon = 1e-12)
         );
         let warm = LearningRateSchedule::cosine(100, 0.0).warm_up(4);
         assert_eq!([0, 1, 3, 4].map(|s| warm.factor(s)), [0.25, 0.5, 1.0, 1.0]);
-        assert!((warm.factor(54) - 0.5).abs() < 1e-12);
+        assert_abs_diff_eq!(warm.factor(54), 0.5, epsilon = 1e-12);
         // The last to be asked for comes first.
         let twice = LearningRateSchedule::step(1, 0.5).warm_up(2).warm_up(4);
         let factors = [0.25, 0.5, 0.75, 1.0, 0.5, 1.0, 1.0, 0.5, 0.25];

@@ -7,6 +7,7 @@
 //!
 //! The allowed errors are those of the WGSL specification, section 15.7.4 "Floating point accuracy".
 
+use approx::abs_diff_eq;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// One unit in the last place, relative. WGSL lets `+`, `-` and `*` round up or down, so this and
@@ -64,7 +65,7 @@ impl Num {
 
     /// Whether an f32 computation may find this number on the other side of `of`, or at it.
     pub fn unsure_about(self, of: f64) -> bool {
-        self.error > 0.0 && (self.value - of).abs() <= self.error
+        self.error > 0.0 && abs_diff_eq!(self.value, of, epsilon = self.error)
     }
 
     /// `self` or `other` as `condition` says; if the condition is `unsure`, either may come out.

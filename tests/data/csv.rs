@@ -1,5 +1,6 @@
 //! Reading CSV files.
 
+use approx::abs_diff_eq;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read};
@@ -299,7 +300,7 @@ fn the_concrete_table_is_read_whole() {
     assert_eq!(table.feature_names[7], "age");
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
     // Each value is off by at most half a unit of f32 in its last place, 2⁻²⁴ of itself.
-    let near = |sum: f64, exact: f64| (sum - exact).abs() <= exact * f64::exp2(-24.0);
+    let near = |sum: f64, exact: f64| abs_diff_eq!(sum, exact, epsilon = exact * f64::exp2(-24.0));
     assert!(near(sum(table.dataset.features()), 2_460_861.1));
     assert!(near(sum(targets(&table)), 36_892.5));
 }

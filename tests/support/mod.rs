@@ -10,6 +10,7 @@ pub mod optimizer;
 pub mod parallel;
 pub mod safetensors;
 
+use approx::abs_diff_eq;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
@@ -109,10 +110,10 @@ pub fn close(name: &str, found: &[f32], expected: &[f64], relative: f64, absolut
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let found = f64::from(found);
         let same = found == expected || found.is_nan() && expected.is_nan();
-        let off = (found - expected).abs();
+        let bound = relative * expected.abs() + absolute;
         assert!(
-            same || off <= relative * expected.abs() + absolute,
-            "{name}, element {i}: {found:e}, not {expected:e}: off by {off:.2e}"
+            same || abs_diff_eq!(found, expected, epsilon = bound),
+            "{name}, element {i}: {found:e}, not {expected:e} ± {bound:.2e}"
         );
     }
 }

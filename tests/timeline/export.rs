@@ -1,5 +1,6 @@
 //! Traces and pictures of timelines.
 
+use approx::abs_diff_eq;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -103,8 +104,8 @@ fn traces_have_what_perfetto_needs() {
         let is_it = |span: &&Span| {
             span.lane as u64 + 1 == process
                 && span.activity.name() == activity
-                && (1e6 * span.start - start).abs() < 1e-2
-                && (1e6 * span.seconds() - length).abs() < 1e-2
+                && abs_diff_eq!(1e6 * span.start, start, epsilon = 1e-2)
+                && abs_diff_eq!(1e6 * span.seconds(), length, epsilon = 1e-2)
         };
         let span = timeline.spans.iter().find(is_it).expect("the event's span");
         let args = &event["args"];
@@ -266,8 +267,11 @@ fn boxes_lie_where_the_axis_says() {
     let row = boxes.iter().find(|(_, fill)| fill == "#F5F5F5").expect("a row").0;
     let backward = boxes.iter().rfind(|(_, fill)| fill == "#D55E00").expect("a box").0;
     let place = |x: f64| (x - row[0]) / row[2];
-    assert!((place(backward[0]) - 0.6).abs() < 2e-3, "{backward:?} in {row:?}");
-    assert!((place(backward[0] + backward[2]) - 0.8).abs() < 2e-3, "{backward:?} in {row:?}");
+    assert!(abs_diff_eq!(place(backward[0]), 0.6, epsilon = 2e-3), "{backward:?} in {row:?}");
+    assert!(
+        abs_diff_eq!(place(backward[0] + backward[2]), 0.8, epsilon = 2e-3),
+        "{backward:?} in {row:?}"
+    );
 }
 
 #[test]
