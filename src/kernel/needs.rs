@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::reflect;
 use super::reflect::{Access, Binding};
-use super::{Part, reflect};
+use super::source::Part;
 use crate::{Error, Result};
 
 /// What one dispatch of a shader takes, as WebGPU's limits count it.
