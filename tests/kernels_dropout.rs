@@ -27,7 +27,7 @@ fn the_twin_draws_the_published_words() {
 struct Words;
 
 const MAIN: &str = "
-@group(0) @binding(1) var<storage, read> of: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> asked: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -37,8 +37,8 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
-    if (i < arrayLength(&of)) {
-        let words = threefry(of[i].xy, of[i].zw);
+    if (i < arrayLength(&asked)) {
+        let words = threefry(asked[i].xy, asked[i].zw);
         out[i] = vec4<f32>(vec4<u32>(words >> vec2<u32>(16u), words & vec2<u32>(0xffffu)));
     }
 }
@@ -176,8 +176,8 @@ fn of_ones(shape: [usize; 2], (rate, seed): (f32, u64), number: u64) -> Vec<bool
     found.into_iter().map(|y| y == kept).collect()
 }
 
-/// Fails unless `hits` of `of` is what chance gives for probability `p`, within six standard deviations: of
-/// a thousand such comparisons one fails in two million.
+/// Fails unless `hits` of `of` is what chance gives for probability `p`, within six standard deviations,
+/// which chance leaves about twice in a thousand million times.
 fn as_chance_has_it(what: &str, hits: impl Iterator<Item = bool>, of: usize, p: f64) {
     let (hits, n) = (hits.filter(|&hit| hit).count() as f64, of as f64);
     let bound = 6.0 * (n * p * (1.0 - p)).sqrt();
