@@ -170,7 +170,7 @@ fn nets_learn_with_it() {
     let after = model.evaluate_blocking(&data).unwrap().loss;
     assert!(after < before / 3.0, "{after} after {before}");
     let trained = history.values("loss").unwrap()[59];
-    assert!(trained > f64::from(after), "{trained} in training, {after} in evaluation");
+    assert!(trained > after, "{trained} in training, {after} in evaluation");
 }
 
 #[test]
