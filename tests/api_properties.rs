@@ -329,8 +329,8 @@ impl Grown {
         let rank = dims.len();
         let g = &mut self.graph;
         let made = match op {
-            0 => g.unary(Unary::Tanh, x),
-            1 => g.unary(Unary::Sigmoid, x),
+            0 => g.unary(if axis % 2 == 0 { Unary::Tanh } else { Unary::Sigmoid }, x),
+            1 => g.dropout(x, 0.25, axis as u64),
             2 => g.unary(Unary::LeakyRelu { slope: 0.25 }, x),
             3 => g.scale(x, 0.75),
             4 | 5 if rank == 2 => {

@@ -53,6 +53,9 @@ fn case(random: &mut Random) -> Case {
                 4 => model.gelu(),
                 _ => model,
             };
+            if random.below(4) == 0 {
+                model = model.dropout(0.3);
+            }
         }
     }
     let mut numbers =

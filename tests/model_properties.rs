@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgrad::data::Dataset;
 use wgrad::graph::{Shape, Unary, UpdateRule};
-use wgrad::nn::layers::{Activation, Dense, Flatten, LayerNorm, Residual, Softmax};
+use wgrad::nn::layers::{Activation, Dense, Dropout, Flatten, LayerNorm, Residual, Softmax};
 use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Residency,
@@ -92,6 +92,7 @@ fn layer() -> impl Strategy<Value = Arc<dyn Layer>> {
         2 => Just(shared(Softmax)),
         1 => Just(shared(Flatten)),
         1 => rate().prop_map(|epsilon| shared(LayerNorm { epsilon })),
+        1 => rate().prop_map(|rate| shared(Dropout { rate })),
         1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).relu()))),
         1 => count().prop_map(|units| shared(Residual::new(Sequential::new(units).dense(units)))),
     ]

@@ -44,7 +44,7 @@ impl Learner {
         let order = graph.index_input("order", [PIXELS])?;
         let x = graph.batch(features, order, BATCH)?;
         let t = graph.batch(targets, order, BATCH)?;
-        let (y, parameters) = net.build(&mut graph, x)?;
+        let (y, parameters) = net.build_training(&mut graph, x)?;
         let loss = graph.loss(Loss::MeanSquaredError, y, t)?;
         let gradients = graph.gradients(loss, &parameters)?;
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();

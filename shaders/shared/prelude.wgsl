@@ -11,6 +11,8 @@ struct Step {
     number_high: u32,
     // First entry of the batch in the epoch's order of rows.
     batch_start: u32,
+    // Which row of the whole batch is the first here: a micro-batch begins further down.
+    first_row: u32,
     // Row of the results table that this step writes.
     result_row: u32,
     // η.

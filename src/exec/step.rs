@@ -10,10 +10,14 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Steps completed before this one, over the life of the parameters: what Adam's corrections depend
-    /// on, and what a report names the step by. Numbers may repeat.
+    /// on, what [dropout](crate::graph::Graph::dropout) draws by, and what a report names the step by.
+    /// Numbers may repeat.
     pub number: u64,
     /// First entry of the batch in the epoch's order of rows.
     pub batch_start: u32,
+    /// Which row of the whole batch is the first one here: 0, unless a batch is computed in parts. Dropout
+    /// draws by it, so that parts drop what the whole would.
+    pub first_row: u32,
     /// The rule and η, of a step that trains.
     update: Option<(UpdateRule, f32)>,
 }
@@ -21,13 +25,13 @@ pub struct Step {
 impl Step {
     /// A step that only computes, drawing its batch from `batch_start`: for plans without an update.
     pub fn forward(batch_start: u32) -> Self {
-        Self { number: 0, batch_start, update: None }
+        Self { number: 0, batch_start, first_row: 0, update: None }
     }
 
     /// A step of training by the plan's `rule`: number `number` (from 0) with learning rate η, drawing its
     /// batch from `batch_start`. A plan without an update computes the same as by [`Step::forward`].
     pub fn training(rule: UpdateRule, number: u64, batch_start: u32, learning_rate: f32) -> Self {
-        Self { number, batch_start, update: Some((rule, learning_rate)) }
+        Self { number, batch_start, first_row: 0, update: Some((rule, learning_rate)) }
     }
 
     /// η, if it trains.
@@ -83,6 +87,7 @@ pub(super) struct StepRecord {
     serial: [u32; 2],
     number: [u32; 2],
     batch_start: u32,
+    first_row: u32,
     result_row: u32,
     figures: StepFigures,
 }
@@ -103,6 +108,7 @@ impl StepRecord {
             serial: serial.words(),
             number: words(step.number),
             batch_start: step.batch_start,
+            first_row: step.first_row,
             result_row,
             figures: step.figures(trains)?,
         })

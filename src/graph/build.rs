@@ -111,6 +111,25 @@ impl Graph {
         self.node(Op::Scale(factor), &[x], shape)
     }
 
+    /// Dropout (Srivastava et al., 2014): each element of `x` is 0 with probability `rate`, else
+    /// `x / (1 - rate)`, so that the mean stays. Of the gradient the same elements are 0. One that is not
+    /// finite never becomes 0, but NaN.
+    ///
+    /// Which elements those are depends on `seed`, on the step's
+    /// [`number`](crate::exec::Step::number), on the row (the place along the first axis, counted from the
+    /// step's [`first_row`](crate::exec::Step::first_row)) and on the place within the row: on no device, no
+    /// driver and no order of work. Two operations with one seed drop the same; of graphs for evaluation it is
+    /// left out.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] unless `rate` is at least 0 and below 1.
+    pub fn dropout(&mut self, x: Tensor, rate: f32, seed: u64) -> Result<Tensor, Error> {
+        self.operands("dropout", &[x])?;
+        check_dropout_rate("dropout rate", rate)?;
+        let shape = self.known_shape(x).clone();
+        self.node(Op::Dropout { rate, seed }, &[x], shape)
+    }
+
     /// An element-wise function; see [`Unary`].
     pub fn unary(&mut self, unary: Unary, x: Tensor) -> Result<Tensor, Error> {
         self.operands(unary.name(), &[x])?;
@@ -462,4 +481,13 @@ impl Graph {
             .collect();
         Error::shape(op, format!("{} do not fit; needed: {rule}", have.join(" and ")))
     }
+}
+
+/// # Errors
+/// [`Error::Argument`] with `name` unless `rate` is one that [`Graph::dropout`] takes.
+pub(crate) fn check_dropout_rate(name: &str, rate: f32) -> Result<(), Error> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::argument(name, rate, "at least 0 and below 1: it is the share that is dropped"))
 }

@@ -132,6 +132,11 @@ impl Graph {
                 let dx = self.back(Op::Scale(factor), &[dy], x)?;
                 adjoints.add(self, x, dx)?;
             }
+            (Op::Dropout { rate, seed }, &[x]) => {
+                // The same seed in the same step: the same elements are dropped.
+                let dx = self.back(Op::Dropout { rate, seed }, &[dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
             (Op::Unary(unary), &[x]) => {
                 let saved = if unary.grad_from_output() { y } else { x };
                 let dx = self.back(Op::UnaryGrad(unary), &[saved, dy], x)?;

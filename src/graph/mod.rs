@@ -30,6 +30,7 @@ pub(crate) mod rule;
 mod shape;
 
 pub use activation::Unary;
+pub(crate) use build::check_dropout_rate;
 pub(crate) use custom::Custom;
 pub use custom::{Kernel, Operation};
 pub(crate) use handle::Issuer;

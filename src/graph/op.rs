@@ -149,6 +149,14 @@ pub enum Op {
     Binary(Binary),
     /// `(x)`: times a constant.
     Scale(f32),
+    /// `(x)`: sets elements to 0 at random and multiplies the others by `1 / (1 - rate)`; see
+    /// [`Graph::dropout`](super::Graph::dropout).
+    Dropout {
+        /// The probability of 0.
+        rate: f32,
+        /// Of the random numbers.
+        seed: u64,
+    },
     /// `(x)`.
     Unary(Unary),
     /// `(saved, dy)`: `dy` times the derivative. `saved` is the function's output or its input,
@@ -230,6 +238,7 @@ impl Op {
             Op::Binary(Binary::Sub) => "sub",
             Op::Binary(Binary::Mul) => "mul",
             Op::Scale(_) => "scale",
+            Op::Dropout { .. } => "dropout",
             Op::Unary(unary) => unary.name(),
             Op::UnaryGrad(_) => "unary_grad",
             Op::Softmax { .. } => "softmax",

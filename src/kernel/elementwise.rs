@@ -1,6 +1,7 @@
 //! Element-wise operations: the shaders of `shaders/elementwise/`.
 
 use super::activation::{self, FUNCTIONS};
+use super::rows::rows_and_width;
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
@@ -60,6 +61,28 @@ pub fn scale(shapes: Shapes<'_>, factor: f32, x: Tensor, out: Tensor) -> Launch 
         parts: vec![PRELUDE, part!("elementwise/scale")],
         constants: vec![],
         dims: vec![count, factor.to_bits()],
+        operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
+        workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
+    }
+}
+
+/// `out` = dropout of `x`: elements are 0 with probability `rate`, which is at least 0 and below 1, and others
+/// `x / (1 - rate)`, by random numbers of `seed`.
+pub fn dropout(shapes: Shapes<'_>, rate: f32, seed: u64, x: Tensor, out: Tensor) -> Launch {
+    let (rows, width) = rows_and_width(shapes, x);
+    let pairs = width.div_ceil(2);
+    let count = rows.saturating_mul(pairs);
+    // The f32 between 0 and 1 is at most 1 - 2⁻²⁴, so that neither is too large.
+    let threshold = (f64::from(rate) * 2f64.powi(32)).round() as u32;
+    let factor = (1.0 / (1.0 - f64::from(rate))) as f32;
+    let [low, high] = [seed as u32, (seed >> 32) as u32];
+    Launch {
+        name: "dropout".into(),
+        parts: vec![PRELUDE, part!("shared/threefry"), part!("elementwise/dropout")],
+        constants: vec![],
+        dims: vec![count, pairs, width, low, high, threshold, factor.to_bits()],
         operands: vec![("x", Operand::Tensor(x)), ("out", Operand::Tensor(out))],
         workgroups: workgroups(count),
         turns: Turns::NONE,

@@ -7,7 +7,7 @@ use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, longest_sh
 use crate::graph::Tensor;
 
 /// Number of rows of a tensor and words per row; rows lie along the first axis.
-fn rows_and_width(shapes: Shapes<'_>, tensor: Tensor) -> (u32, u32) {
+pub(super) fn rows_and_width(shapes: Shapes<'_>, tensor: Tensor) -> (u32, u32) {
     let shape = shapes.of(tensor);
     let rows = shape.dims().first().copied().unwrap_or(1);
     (word(rows), word(shape.elements() / rows.max(1)))

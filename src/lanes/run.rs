@@ -236,6 +236,8 @@ impl Runner<'_> {
             Command::Forward { at, row, dispatches } => {
                 let mut step = job.step;
                 step.batch_start = crate::kernel::word(self.on_device + row);
+                let rows = job.micro_batches.get(at.number);
+                step.first_row = crate::kernel::word(rows.map_or(0, |rows| rows.start));
                 let timed = self.pass(Activity::Forward, "forward", Some(at.number));
                 let row = self.lane.slot_mut(*at)?.executor.write_step(&step)?;
                 self.dispatch(

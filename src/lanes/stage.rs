@@ -164,7 +164,7 @@ impl Task {
             _ => None,
         };
         let (out, parameters) =
-            self.architecture.build_layers(&mut graph, input, stage.layers.clone())?;
+            self.architecture.build_layers(&mut graph, input, stage.layers.clone(), true)?;
         let mut wrt = parameters.clone();
         wrt.extend(x);
         let (mut y, mut dy, mut scalars) = (None, None, Vec::new());
@@ -202,7 +202,7 @@ impl Task {
         let mut graph = Graph::new();
         let x = graph.input("x", self.input_shape(stage, 1)?)?;
         let (_, parameters) =
-            self.architecture.build_layers(&mut graph, x, stage.layers.clone())?;
+            self.architecture.build_layers(&mut graph, x, stage.layers.clone(), true)?;
         let loss = graph.input("loss", Shape::scalar())?;
         let mut pairs = Vec::new();
         for parameter in parameters {
@@ -243,7 +243,8 @@ mod tests {
                     let mut graph = Graph::new();
                     let x = graph.input("x", task.input_shape(stage, 1).unwrap()).unwrap();
                     let layers = stage.layers.clone();
-                    let built = task.architecture.build_layers(&mut graph, x, layers).unwrap().1;
+                    let built =
+                        task.architecture.build_layers(&mut graph, x, layers, true).unwrap().1;
                     let built: Vec<_> =
                         built.iter().map(|&t| graph.info(t).unwrap().name.clone()).collect();
                     assert_eq!(built, names[stage.parameters.clone()], "{sizes:?} of {bits:b}");

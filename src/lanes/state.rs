@@ -9,7 +9,8 @@ use crate::kernel::Arena;
 use crate::train::task::Task;
 use crate::{Error, Result};
 
-/// Everything that training needs to go on, on any lanes, in this process or in another.
+/// Everything that training needs to go on, on any lanes, in this process or in another, beside the model with
+/// its seed: that is what dropout draws by.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

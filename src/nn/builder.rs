@@ -8,6 +8,7 @@ use crate::graph::{Graph, Layout, Op, Shape, Tensor};
 #[derive(Debug)]
 pub struct Builder<'a> {
     graph: &'a mut Graph,
+    training: bool,
     scope: Scope,
     parameters: Vec<Registered>,
 }
@@ -21,6 +22,8 @@ struct Scope {
     seed: u64,
     /// Parameters that were drawn so far.
     drawn: u64,
+    /// Seeds that were given to operations so far.
+    given: u64,
     /// What the seeds of its layers are counted from.
     of_layers: u64,
 }
@@ -34,15 +37,32 @@ pub(super) struct Registered {
 }
 
 impl<'a> Builder<'a> {
-    /// For a model whose names begin with `prefix` and whose weights are drawn from `seed`.
-    pub(super) fn new(graph: &'a mut Graph, prefix: String, seed: u64) -> Self {
-        let scope = Scope { prefix, seed, drawn: 0, of_layers: seed };
-        Self { graph, scope, parameters: Vec::new() }
+    /// For a model whose names begin with `prefix` and whose weights are drawn from `seed`, in a graph for
+    /// training or for what it is used for afterwards.
+    pub(super) fn new(graph: &'a mut Graph, prefix: String, seed: u64, training: bool) -> Self {
+        let scope = Scope { prefix, seed, drawn: 0, given: 0, of_layers: seed };
+        Self { graph, training, scope, parameters: Vec::new() }
     }
 
     /// The graph, to add operations to.
     pub fn graph(&mut self) -> &mut Graph {
         self.graph
+    }
+
+    /// Whether the graph is one for training. What a layer does then only, as
+    /// [`Dropout`](super::layers::Dropout) does, it leaves out of graphs for evaluation and prediction; its
+    /// parameters and the shape of its output are the same in both.
+    pub fn training(&self) -> bool {
+        self.training
+    }
+
+    /// A seed for an operation of the layer that draws random numbers, such as
+    /// [`Graph::dropout`]: another one at each call and in each layer of the model, and the same ones
+    /// whenever a model of this seed is built.
+    pub fn seed(&mut self) -> u64 {
+        // Counted by themselves: the weights of a layer do not depend on what it does in training only.
+        self.scope.given = self.scope.given.saturating_add(1);
+        mixed(nth_seed(mixed(self.scope.seed), self.scope.given))
     }
 
     /// The shape of `x`.
@@ -87,7 +107,7 @@ impl<'a> Builder<'a> {
         // change its weights.
         let seed = nth_seed(self.scope.of_layers, (place as u64).wrapping_add(1));
         let prefix = format!("{}{name}_{place}.", self.scope.prefix);
-        let scope = Scope { prefix, seed, drawn: 0, of_layers: mixed(!seed) };
+        let scope = Scope { prefix, seed, drawn: 0, given: 0, of_layers: mixed(!seed) };
         let outer = std::mem::replace(&mut self.scope, scope);
         let built = layer.build(self, x).and_then(|y| self.check_rows(x, y));
         self.scope = outer;
@@ -168,11 +188,12 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Builds the layer for a row of the shape `input`, in a model of this seed.
+    /// Builds the layer for a row of the shape `input`, in a model of this seed, as it is in training:
+    /// what it does then only may be refused too.
     pub(super) fn new(layer: &dyn Layer, place: usize, input: &Shape, seed: u64) -> Self {
         let mut graph = Graph::outline();
         let x = graph.input("x", rows_of(1, input));
-        let mut builder = Builder::new(&mut graph, String::new(), seed);
+        let mut builder = Builder::new(&mut graph, String::new(), seed, true);
         let built = x.and_then(|x| builder.layer(place, layer, x));
         let parameters = builder.into_parameters();
         Self { graph, parameters, built }

@@ -47,7 +47,7 @@ pub trait Layer: Any + fmt::Debug + Send + Sync {
     ///
     /// It is called often: for graphs of any number of rows, and once when the layer is added to a
     /// model, for one row, to see what it is like. It must do the same each time, except for the number
-    /// of rows. Of a model that is too large for any device, extents may be as large as `usize` holds:
+    /// of rows and for what [`Builder::training`] says. Of a model that is too large for any device, extents may be as large as `usize` holds:
     /// a layer that computes with them does so with `saturating_mul` and its like.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ impl Sequential {
         self
     }
 
-    /// The seed of the initial weights; 0 unless set.
+    /// The seed of the initial weights and of what dropout draws; 0 unless set.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -198,8 +198,9 @@ impl Sequential {
         Ok(specs)
     }
 
-    /// Adds the model to `graph`, applied to `x` (rows × the shape of a row, or rows × input width);
-    /// returns the output (rows × the output's shape) and the parameters. If the graph has such names
+    /// Adds the model to `graph` as it evaluates and predicts, without dropout, applied to `x` (rows × the
+    /// shape of a row, or rows × input width); returns the output (rows × the output's shape) and the
+    /// parameters. [`Sequential::build_training`] adds it as it trains. If the graph has such names
     /// already, those of the second model's parameters begin with `model_2.`, of the third one's with
     /// `model_3.`, and so on.
     ///
@@ -208,7 +209,21 @@ impl Sequential {
     /// built.
     pub fn build(&self, graph: &mut Graph, x: Tensor) -> Result<(Tensor, Vec<Tensor>), Error> {
         self.check()?;
-        self.build_layers(graph, x, 0..self.layers.len())
+        self.build_layers(graph, x, 0..self.layers.len(), false)
+    }
+
+    /// Adds the model to `graph` as it trains: as [`Sequential::build`], but with what layers do in training
+    /// only, such as dropout. Models of one seed drop the same.
+    ///
+    /// # Errors
+    /// Those of [`Sequential::build`].
+    pub fn build_training(
+        &self,
+        graph: &mut Graph,
+        x: Tensor,
+    ) -> Result<(Tensor, Vec<Tensor>), Error> {
+        self.check()?;
+        self.build_layers(graph, x, 0..self.layers.len(), true)
     }
 
     /// What the names of the parameters begin with in `graph`: nothing, or the number of the model where
@@ -228,16 +243,17 @@ impl Sequential {
         scope
     }
 
-    /// Adds some of the layers to `graph`; a stage of a pipeline.
+    /// Adds some of the layers to `graph`, as they train or as they do otherwise; a stage of a pipeline.
     pub(crate) fn build_layers(
         &self,
         graph: &mut Graph,
         x: Tensor,
         layers: Range<usize>,
+        training: bool,
     ) -> Result<(Tensor, Vec<Tensor>), Error> {
         let mut y = self.enter(graph, x, layers.start)?;
         let scope = self.scope(graph);
-        let mut builder = Builder::new(graph, scope, self.seed);
+        let mut builder = Builder::new(graph, scope, self.seed, training);
         for (place, placed) in self.layers.iter().enumerate() {
             if layers.contains(&place) {
                 y = builder.layer(place, &*placed.layer, y)?;

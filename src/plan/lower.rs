@@ -232,6 +232,10 @@ impl<'a> Lowering<'a> {
                 let [x] = operands(node)?;
                 elementwise::scale(self.shapes(), factor, x, out)
             }
+            Op::Dropout { rate, seed } => {
+                let [x] = operands(node)?;
+                elementwise::dropout(self.shapes(), rate, seed, x, out)
+            }
             Op::Unary(f) => {
                 let [x] = operands(node)?;
                 elementwise::unary(self.shapes(), f, x, out)

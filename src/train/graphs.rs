@@ -53,7 +53,10 @@ impl TrainingGraph {
         let order = graph.index_input("order", [rows.resident])?;
         let x = graph.batch(features, order, rows.batch)?;
         let t = graph.batch(targets, order, rows.batch)?;
-        let (predictions, parameters) = model.build(&mut graph, x)?;
+        let (predictions, parameters) = match optimizer {
+            Some(_) => model.build_training(&mut graph, x)?,
+            None => model.build(&mut graph, x)?,
+        };
         let predictions = graph.as_lists(predictions)?;
         let loss_value = graph.loss(loss, predictions, t)?;
         let mut results = vec![loss_value];

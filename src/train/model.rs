@@ -218,7 +218,8 @@ impl Model {
 
     /// Goes back to the start: weights drawn anew from `seed`, no gradients, moments, steps, epochs or
     /// learning rate set by hand, no memory of a step that was not finite. From here it trains to the
-    /// bits of a model that was just compiled with this seed.
+    /// bits of a model that was just compiled with this seed. (Make [trainers](Model::trainer) anew if it has
+    /// dropout: theirs draws by the seed that the model had.)
     ///
     /// # Errors
     /// The errors of the device.

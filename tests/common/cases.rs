@@ -201,6 +201,13 @@ fn elementwise(cases: &mut Vec<Case>) -> Result<(), Error> {
     let x = net.before([2, 3]);
     let y = net.graph.scale(x, -2.5)?;
     cases.push(net.after("scale", y));
+    for (seed, shape) in [&[7][..], &[1, 9], &[4, 6], &[2, 3, 5]].into_iter().enumerate() {
+        let mut net = Net::new(160 + seed as u64);
+        let x = net.before(shape);
+        let y = net.graph.dropout(x, 0.375, u64::MAX - seed as u64)?;
+        net.wrt.push(y);
+        cases.push(net.after(format!("dropout {shape:?}"), y));
+    }
     Ok(())
 }
 

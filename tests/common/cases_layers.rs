@@ -12,7 +12,7 @@ fn case(name: &str, model: Sequential) -> Result<Case, Error> {
     let mut shape = vec![4];
     shape.extend(model.input_shape().dims());
     let x = net.before(shape);
-    let (y, parameters) = model.build(&mut net.graph, x)?;
+    let (y, parameters) = model.build_training(&mut net.graph, x)?;
     for &parameter in &parameters {
         let elements = net.graph.shape(parameter)?.elements();
         let values = net.random.many(elements, Random::off_zero);
@@ -31,5 +31,9 @@ pub fn layers(cases: &mut Vec<Case>) -> Result<(), Error> {
     cases.push(case("layer normalization", Sequential::new(5).layer_norm())?);
     let net = Sequential::new([2, 7]).layer_norm().tanh();
     cases.push(case("layer normalization of rows of two axes", net)?);
+    cases.push(case(
+        "dropout layer",
+        Sequential::new(9).dropout(0.25).dense(7).tanh().dropout(0.4),
+    )?);
     Ok(())
 }

@@ -7,6 +7,7 @@ pub mod cases_layers;
 pub mod device;
 pub mod num;
 pub mod random;
+pub mod threefry;
 pub mod training;
 pub mod twin;
 pub mod twin_losses;

@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 
+use wgrad::exec::Step;
 use wgrad::graph::{
     Binary, Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, View,
 };
 
 use super::num::Num;
+use super::threefry::{factor, is_kept, word};
 use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound};
 pub use super::twin_update::{Trained, update};
 
@@ -54,6 +56,11 @@ pub type Values = HashMap<Tensor, Value>;
 /// constants that nodes read, and what the nodes computed. What `values` holds is not computed
 /// again, so the result of a node can be overridden.
 pub fn evaluate(graph: &Graph, values: &Values, batch_start: usize) -> Values {
+    evaluate_step(graph, values, &Step::forward(batch_start as u32))
+}
+
+/// [`evaluate`], in a step that is not the first.
+pub fn evaluate_step(graph: &Graph, values: &Values, step: &Step) -> Values {
     let mut all = values.clone();
     for node in graph.nodes() {
         for &input in &node.inputs {
@@ -62,7 +69,7 @@ pub fn evaluate(graph: &Graph, values: &Values, batch_start: usize) -> Values {
             }
         }
         if !all.contains_key(&node.output) {
-            let value = evaluate_node(graph, node, &all, batch_start);
+            let value = evaluate_node(graph, node, &all, step);
             assert_eq!(
                 value.len(),
                 graph.shape(node.output).unwrap().elements(),
@@ -89,7 +96,7 @@ fn constant(graph: &Graph, tensor: Tensor) -> Option<Value> {
     }
 }
 
-fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -> Value {
+fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value {
     let value = |operand: usize| &all[&node.inputs[operand]];
     let floats = |operand: usize| value(operand).floats();
     let shape = |operand: usize| graph.shape(node.inputs[operand]).unwrap();
@@ -110,6 +117,15 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             (0..a.len()).map(|i| apply(binary, a[i], b[i % b.len()])).collect()
         }
         Op::Scale(factor) => floats(0).iter().map(|&x| x * Num::exact(f64::from(factor))).collect(),
+        Op::Dropout { rate, seed } => {
+            let width = out.elements() / out.dims().first().copied().unwrap_or(1);
+            let kept = |i: usize| {
+                let row = step.first_row.wrapping_add((i / width) as u32);
+                is_kept(word(seed, step.number, row, i % width), rate)
+            };
+            let times = |i: usize| if kept(i) { Num::exact(factor(rate).into()) } else { ZERO };
+            floats(0).iter().enumerate().map(|(i, &x)| x * times(i)).collect()
+        }
         Op::Unary(function) => floats(0).iter().map(|&x| unary(function, x)).collect(),
         Op::UnaryGrad(function) => {
             let (saved, dy) = (floats(0), floats(1));
@@ -162,7 +178,7 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, batch_start: usize) -
             let rows = out.dims()[0];
             let width = out.elements() / rows;
             let from = |row: usize| match node.op {
-                Op::Batch => value(1).indices()[batch_start + row] as usize,
+                Op::Batch => value(1).indices()[step.batch_start as usize + row] as usize,
                 _ => value(1).indices()[row] as usize,
             };
             match value(0) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::{Unary, UpdateRule};
-use wgrad::nn::layers::{Activation, Dense, Softmax};
+use wgrad::nn::layers::{Activation, Dense, Dropout, LayerNorm, Softmax};
 use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Kernels, TrainingConfig};
 
@@ -20,15 +20,23 @@ fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, 
 #[derive(Clone, Copy)]
 enum Kind {
     Dense,
-    Activation(Unary),
+    Dropout,
+    LayerNorm,
     Softmax,
+    Activation(Unary),
 }
 
 /// All layers; the activations are those of the core.
 fn kinds() -> Vec<(&'static str, Kind)> {
     let activations = named(Unary::ALL, Unary::name).into_iter();
     let activations = activations.map(|(name, function)| (name, Kind::Activation(function)));
-    [("dense", Kind::Dense), ("softmax", Kind::Softmax)].into_iter().chain(activations).collect()
+    let others = [
+        ("dense", Kind::Dense),
+        ("dropout", Kind::Dropout),
+        ("layer_norm", Kind::LayerNorm),
+        ("softmax", Kind::Softmax),
+    ];
+    others.into_iter().chain(activations).collect()
 }
 
 /// The architecture and what it is trained for.
@@ -88,6 +96,16 @@ fn layer(index: usize, value: &JsValue) -> Result<Arc<dyn Layer>> {
                 return Err(argument(options.path(name), value.to_string(), "finite"));
             }
             Arc::new(Activation(function.with_parameter(value)))
+        }
+        Kind::Dropout => {
+            let rate = options.number("rate")?.ok_or_else(|| {
+                argument(options.path("rate"), "missing", "the share that is dropped, below 1")
+            })?;
+            Arc::new(Dropout { rate })
+        }
+        Kind::LayerNorm => {
+            let usual = LayerNorm::default();
+            Arc::new(LayerNorm { epsilon: options.number("epsilon")?.unwrap_or(usual.epsilon) })
         }
         Kind::Softmax => Arc::new(Softmax),
     };

@@ -44,6 +44,18 @@ export type Layer =
       slope?: number;
     }
   | {
+      /** Each number of a row is 0 with probability `rate` while the model trains, else times 1 / (1 - rate). */
+      type: 'dropout';
+      /** The share that is dropped: at least 0 and below 1. */
+      rate: number;
+    }
+  | {
+      /** Each row less its mean, over its deviation; times a trained gain, plus a trained bias. */
+      type: 'layer_norm';
+      /** Added to the variance. Default: 1e-5. */
+      epsilon?: number;
+    }
+  | {
       /** Softmax over a row. The cross-entropy losses take logits: train without it. */
       type: 'softmax';
     };
@@ -83,7 +95,7 @@ export interface ModelConfig {
     | 'binary_cross_entropy';
   optimizer: OptimizerConfig;
   metrics?: ('accuracy' | 'mean_absolute_error' | 'r_squared')[];
-  /** Of the initial weights: the same seed gives the same weights on every machine. Default: 0. */
+  /** Of the initial weights and of what dropout drops: the same on every machine. Default: 0. */
   seed?: number;
   /**
    * What trains: a few dispatches per step (`general`; in the browser `auto`, the default, is this), or one for up to 1024 steps

@@ -362,12 +362,15 @@ test('every loss, optimizer, layer and initialiser trains', async () => {
     for (const type of ['relu', 'leaky_relu', 'sigmoid', 'tanh', 'gelu', 'silu', 'softplus', 'elu', 'hard_swish', 'softmax']) {
       await train(type, { layers: [{ type: 'dense', units: 8 }, { type }, { type: 'dense', units: 1 }] });
     }
+    for (const layer of [{ type: 'layer_norm' }, { type: 'layer_norm', epsilon: 1e-3 }, { type: 'dropout', rate: 0.125 }]) {
+      await train(JSON.stringify(layer), { layers: [{ type: 'dense', units: 8 }, layer, { type: 'tanh' }, { type: 'dense', units: 1 }] });
+    }
     for (const init of ['glorot_uniform', 'glorot_normal', 'he_uniform', 'he_normal']) {
       await train(init, { layers: [{ type: 'dense', units: 8, init }, { type: 'relu' }, { type: 'dense', units: 1, init: 'zeros' }] });
     }
     return results;
   });
-  assert.equal(results.length, 25);
+  assert.equal(results.length, 28);
   for (const [name, first, last] of results) assert.ok(last < first, `${name}: ${first} → ${last}`);
 });
 
@@ -450,10 +453,13 @@ test('errors name the thing, the value and the rule', async () => {
       layersNot: config({ layers: 'dense' }),
       zeroUnits: config({ layers: [{ type: 'dense', units: 0 }] }),
       noUnits: config({ layers: [{ type: 'dense' }] }),
+      noDropoutRate: config({ layers: [{ type: 'dropout' }] }),
+      dropoutRate: config({ layers: [{ type: 'dropout', rate: 1 }, { type: 'dense', units: 1 }] }),
+      epsilon: config({ layers: [{ type: 'layer_norm', epsilon: 0 }] }),
       layer: config({ layers: [{ type: 'conv' }] }),
       layerField: config({ layers: [{ type: 'dense', unit: 3 }] }),
       loss: config({ loss: 'mse' }),
-      optimizer: config({ optimizer: { name: 'rmsprop', learningRate: 1 } }),
+      optimizer: config({ optimizer: { name: 'lion', learningRate: 1 } }),
       noRate: config({ optimizer: { name: 'sgd' } }),
       rate: config({ optimizer: { name: 'sgd', learningRate: -1 } }),
       momentum: config({ optimizer: { name: 'sgd', learningRate: 1, momentum: 0.9 } }),
@@ -497,10 +503,13 @@ test('errors name the thing, the value and the rule', async () => {
     layersNot: /config.layers is 'dense'; it must be an array of layers/,
     zeroUnits: /units of layer 0 \(dense\) is 0; it must be at least 1/,
     noUnits: /config.layers\[0\].units is missing/,
-    layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'softmax', 'relu'/,
+    noDropoutRate: /config.layers\[0\].rate is missing; it must be the share that is dropped/,
+    dropoutRate: /rate of layer 0 \(dropout\) is 1; it must be at least 0 and below 1/,
+    epsilon: /epsilon of layer 0 \(layer_norm\) is 0/,
+    layer: /config.layers\[0\].type is 'conv'; it must be one of 'dense', 'dropout', 'layer_norm', 'softmax', 'relu'/,
     layerField: /config.layers\[0\].units is missing/,
     loss: /config.loss is 'mse'; it must be one of 'mean_squared_error'/,
-    optimizer: /config.optimizer.name is 'rmsprop'; it must be one of 'sgd'/,
+    optimizer: /config.optimizer.name is 'lion'; it must be one of 'sgd'/,
     noRate: /config.optimizer.learningRate is missing/,
     rate: /learning rate is -1; it must be positive and finite/,
     momentum: /a field of config.optimizer is 'momentum'; it must be one of name, learningRate/,

@@ -12,7 +12,9 @@ const counters: Record<string, number> = gpu.counters();
 const layers: Layer[] = [
   { type: 'dense', units: 8, init: 'he_uniform' },
   { type: 'leaky_relu', slope: 0.1 },
+  { type: 'layer_norm' },
   { type: 'relu' },
+  { type: 'dropout', rate: 0.5 },
   { type: 'dense', units: 2 },
 ];
 const config: ModelConfig = {

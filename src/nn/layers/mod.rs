@@ -3,6 +3,7 @@
 
 mod activation;
 mod dense;
+mod dropout;
 mod flatten;
 mod layer_norm;
 mod residual;
@@ -10,6 +11,7 @@ mod softmax;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use layer_norm::LayerNorm;
 pub use residual::Residual;

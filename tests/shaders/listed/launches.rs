@@ -87,6 +87,7 @@ fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
     }
     launches.push(elementwise::bias_add(shapes, a, row, out));
     launches.push(elementwise::scale(shapes, -2.5, a, out));
+    launches.push(elementwise::dropout(shapes, 0.5, 1, a, out));
     launches.extend(Unary::ALL.iter().map(|&f| elementwise::unary(shapes, f, a, out)));
     launches.extend(Unary::ALL.iter().map(|&f| elementwise::unary_grad(shapes, f, a, b, out)));
     launches
