@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::common::{gpu, lanes};
+use crate::own_operations::wave::Wave;
 use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::graph::{Graph, Shape, Tensor, Unary};
+use wgrad::graph::{Graph, Shape, Tensor};
 use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::layers::Dense;
 use wgrad::nn::{Builder, Init, InitialValues, Layer, Loss, Optimizer, Sequential};
@@ -29,7 +30,7 @@ impl Layer for Scale {
     }
 }
 
-/// `(x·W) ⊙ σ(dense(x))`: a product and a layer that it is made of.
+/// `(x·W) ⊙ sin(dense(x))`: a product, a layer that it is made of, and an operation of the program's own.
 #[derive(Debug)]
 struct Gated {
     units: usize,
@@ -51,7 +52,7 @@ impl Layer for Gated {
         let dense = Dense { units: self.units, init: Init::GlorotUniform };
         let gate = builder.layer(0, &dense, x)?;
         let graph = builder.graph();
-        let gate = graph.unary(Unary::Sigmoid, gate)?;
+        let gate = graph.operation(Wave::Sine, &[gate])?;
         let (y, z) = (graph.matmul(x, weight)?, graph.matmul(x, other)?);
         let y = graph.add(y, z)?;
         let y = graph.bias_add(y, shift)?;

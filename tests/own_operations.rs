@@ -11,7 +11,7 @@ use wgrad::plan::Plan;
 use wgrad::{Error, Result};
 
 #[path = "../examples/own_operation/wave.rs"]
-mod wave;
+pub mod wave;
 use wave::Wave;
 
 /// WGSL's sine and cosine may be as far off (for angles from -π to π).

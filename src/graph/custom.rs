@@ -47,7 +47,7 @@ pub trait Operation: fmt::Debug + Send + Sync {
 
 /// WGSL that computes an operation.
 ///
-/// The text declares a binding per operand in their order, `var<storage, read>`, then that of the result,
+/// It writes every element of the result, whose memory holds what was there before. The text declares a binding per operand in their order, `var<storage, read>`, then that of the result,
 /// `var<storage, read_write>`, all in group 0; if it wants numbers, a struct of them as `var<uniform> dims`. Each
 /// declaration begins its line, as in
 /// `@group(0) @binding(1) var<storage, read_write> out: array<f32>;`. The entry point is `main`. What stands in

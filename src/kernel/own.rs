@@ -27,9 +27,27 @@ pub(crate) fn check(
     operands: usize,
     dims: usize,
 ) -> Result<Checked, Error> {
-    let refused = |detail: String| Err(Error::shape(name, detail));
+    // A model builds its graphs again and again.
+    static SOUND: Mutex<BTreeMap<(&str, usize, usize), Checked>> = Mutex::new(BTreeMap::new());
     // The prelude comes last, so that the lines that an error names are the program's.
     let parts = [kept(name, text), PRELUDE];
+    let key = (parts[0].name, operands, dims);
+    let sound = || SOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(checked) = sound().get(&key) {
+        return Ok(checked.clone());
+    }
+    let checked = looked_at(name, parts, operands, dims)?;
+    sound().insert(key, checked.clone());
+    Ok(checked)
+}
+
+fn looked_at(
+    name: &str,
+    parts: [&'static Part; 2],
+    operands: usize,
+    dims: usize,
+) -> Result<Checked, Error> {
+    let refused = |detail: String| Err(Error::shape(name, detail));
     #[cfg(not(target_arch = "wasm32"))]
     let module = match validated(&reflect::source(&parts)) {
         Ok(module) => module,
