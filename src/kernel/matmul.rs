@@ -187,7 +187,7 @@ pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize
 /// For epilogues that read nothing beside C.
 const NO_SAVED: &Part = &Part {
     name: "without:saved",
-    source: "fn saved_piece(i: u32) -> Piece {\n    return Piece();\n}\n",
+    source: "fn saved_piece(i: u32) -> Piece {\n    return Piece(0.0);\n}\n",
 };
 const NO_SAVED_PAIR: &Part = &Part {
     name: "without:saved_pair",

@@ -38,7 +38,7 @@ pub fn bindings(parts: &[&'static Part]) -> Vec<Binding> {
     for part in parts {
         bindings.extend(known(part).iter());
     }
-    bindings.sort_by_key(|binding| binding.index);
+    bindings.sort_by_cached_key(|binding| binding.index as usize);
     bindings
 }
 

@@ -102,7 +102,7 @@ impl Plan {
         let mut dispatches: Vec<&Dispatch> =
             self.dispatches.get(range).unwrap_or_default().iter().collect();
         if order == Order::Naive {
-            dispatches.sort_by_key(|dispatch| dispatch.position);
+            dispatches.sort_by_cached_key(|dispatch| dispatch.position);
         }
         for dispatch in dispatches {
             let (reads, writes) = self.touched(dispatch);
