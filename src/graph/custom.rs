@@ -47,11 +47,12 @@ pub trait Operation: fmt::Debug + Send + Sync {
 
 /// WGSL that computes an operation.
 ///
-/// It writes every element of the result, whose memory holds what was there before. The text declares a binding per operand in their order, `var<storage, read>`, then that of the result,
+/// The text declares a binding per operand in their order, `var<storage, read>`, then that of the result,
 /// `var<storage, read_write>`, all in group 0; if it wants numbers, a struct of them as `var<uniform> dims`. Each
 /// declaration begins its line, as in
-/// `@group(0) @binding(1) var<storage, read_write> out: array<f32>;`. The entry point is `main`. What stands in
-/// `shaders/shared/prelude.wgsl` is at hand: `WORKGROUP`, `flat_workgroup`, `is_finite`.
+/// `@group(0) @binding(1) var<storage, read_write> out: array<f32>;`. The entry point is `main`; it writes every
+/// element of the result, whose memory holds what was there before. What stands in `shaders/shared/prelude.wgsl` is
+/// at hand: `WORKGROUP`, `flat_workgroup`, `is_finite`.
 ///
 /// Texts are kept as long as the process runs, compiled once per device. So a text should not be made anew for
 /// every shape: numbers go into `dims`.
@@ -64,8 +65,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// A kernel that runs `workgroups` workgroups, at least 1. They are spread over x and y, those beyond the last
-    /// one too: `flat_workgroup` numbers them, and invocations without an element return.
+    /// A kernel that runs `workgroups` workgroups, at least 1. They are spread over x and y, some more than asked for
+    /// if they are many: `flat_workgroup` numbers them, and invocations without an element return.
     pub fn new(text: impl Into<Cow<'static, str>>, workgroups: usize) -> Self {
         Self { text: text.into(), dims: Vec::new(), workgroups, loop_turns: 0 }
     }
