@@ -1,5 +1,5 @@
-//! Trains nets of every kind of kernel, schedule and optimizer and prints a hash of each one's losses and
-//! weights. Two versions of wgrad that print the same lines compute the same bits; `scripts/same-bits` compares.
+//! Trains nets with every kind of kernel and schedule and with the older optimizers, losses and activations, which
+//! all versions have, and prints a hash of each one's losses and weights. Two versions of wgrad that print the same lines compute the same bits; `scripts/same-bits` compares.
 //!
 //! ```sh
 //! cargo run --release --features digits --example weight_hashes
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use common::{Options, Outcome, article};
+use common::{Outcome, article};
 use wgrad::data::Dataset;
 use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
 use wgrad::prelude::*;
@@ -22,8 +22,17 @@ use wgrad::train::Kernels;
 /// Hashes of weights and losses after training
 #[derive(Parser)]
 struct Args {
-    #[command(flatten)]
-    options: Options,
+    /// Adapter, by part of its name [default: the best]
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+}
+
+impl Args {
+    fn device(&self) -> Outcome<Gpu> {
+        let choice =
+            self.adapter.as_deref().map_or_else(AdapterChoice::default, AdapterChoice::named);
+        Ok(Gpu::with_adapter_blocking(&choice)?)
+    }
 }
 
 struct Case {
@@ -93,7 +102,7 @@ fn cases() -> Outcome<Vec<Case>> {
 }
 
 fn run(args: &Args) -> Outcome {
-    let gpu = args.options.device()?;
+    let gpu = args.device()?;
     for case in cases()? {
         let print = |how: &str, outcome: wgrad::Result<String>| {
             let said = outcome.unwrap_or_else(|error| format!("refused: {error}"));
@@ -111,7 +120,7 @@ fn run(args: &Args) -> Outcome {
             (lanes, Schedule::Pipeline { stages })
         }));
         for (lanes, schedule) in schedules {
-            let lanes = (0..lanes).map(|_| args.options.device()).collect::<Outcome<Vec<_>>>()?;
+            let lanes = (0..lanes).map(|_| args.device()).collect::<Outcome<Vec<_>>>()?;
             let how = format!("{schedule:?} on {}", lanes.len());
             print(&how, run_lanes(&lanes, &case, schedule));
         }

@@ -3,8 +3,7 @@
 //!
 //! Data flows one way: a [model](nn::Sequential) builds a [graph](graph::Graph), which is
 //! differentiated and compiled to a [plan](plan::Plan), which an [executor](exec::Executor) runs on
-//! a [device](Gpu). Nothing below calls upward: a layer knows the graph, not the device; a kernel
-//! knows no layer.
+//! a [device](Gpu). A layer knows the graph, not the device; a kernel knows no layer.
 //!
 //! Start with [`nn::Sequential`] and [`train::FitOptions`]; go below to [`train::Trainer`] for a loop of
 //! your own, or to [`graph`], [`plan`] and [`exec`] for a training step of your own.

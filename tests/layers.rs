@@ -7,7 +7,7 @@ use crate::own_operations::wave::Wave;
 use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
-use wgrad::graph::{Graph, Shape, Tensor};
+use wgrad::graph::{Graph, Shape, Tensor, Unary};
 use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::layers::Dense;
 use wgrad::nn::{Builder, Init, InitialValues, Layer, Loss, Optimizer, Sequential};
@@ -286,5 +286,84 @@ fn models_take_rows_of_their_shape_or_lists() {
         let error = net.build(&mut graph, x).expect_err("another shape");
         assert!(matches!(error, Error::Shape { .. }), "{error:?}");
         assert!(error.to_string().contains("rows of 3×2"), "{error}");
+    }
+}
+
+/// x·(2x) by way of the slope of x², a gradient within the forward pass.
+#[derive(Debug)]
+struct TimesSlope;
+
+impl Layer for TimesSlope {
+    fn name(&self) -> &str {
+        "times_slope"
+    }
+
+    fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor> {
+        let shape = builder.shape(x)?.clone();
+        let graph = builder.graph();
+        let square = graph.unary(Unary::Square, x)?;
+        let ones = graph.constant(1.0, shape)?;
+        let slope = graph.vector_jacobian(square, ones, &[x])?[0];
+        graph.mul(x, slope)
+    }
+}
+
+/// Lanes run the forward pass first: what it reads comes before it, whatever it is called.
+#[test]
+fn gradients_within_a_forward_pass_come_before_what_reads_them() {
+    let data = Arc::new(data());
+    let net = Sequential::new(6).layer(TimesSlope).dense(5).tanh().dense(2);
+    let mut model = net.clone().compile_blocking(&gpu(), adam()).unwrap();
+    let fit = FitOptions::new(2).batch_size(25).in_order();
+    let losses = bits(&model.fit_blocking(&data, fit).unwrap().batch_losses);
+    for (schedule, count) in
+        [(Schedule::Serial, 1), (Schedule::data_parallel(), 2), (Schedule::pipeline(), 2)]
+    {
+        let options = ParallelOptions::new(25, 1, schedule.clone());
+        let mut parallel = start((net.clone(), adam(), &data), options, &lanes(count)).unwrap();
+        assert_eq!(bits(&run_to(&mut parallel, 10).unwrap()), losses, "{schedule:?}");
+    }
+}
+
+/// A layer that goes past the builder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Past {
+    Parameter,
+    Input,
+    Place,
+}
+
+impl Layer for Past {
+    fn name(&self) -> &str {
+        "past"
+    }
+
+    fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor> {
+        let features = builder.shape(x)?.columns();
+        match self {
+            Past::Parameter => {
+                let shift = builder.graph().parameter("shift", features)?;
+                builder.graph().bias_add(x, shift)
+            }
+            Past::Input => {
+                let shift = builder.graph().input("shift", features)?;
+                builder.graph().bias_add(x, shift)
+            }
+            Past::Place => {
+                let y = builder.layer(0, &Scale, x)?;
+                builder.layer(0, &Scale, y)
+            }
+        }
+    }
+}
+
+#[test]
+fn what_goes_past_the_builder_is_refused() {
+    for (past, words) in [
+        (Past::Parameter, "add it by `Builder::parameter`"),
+        (Past::Input, "an input that nobody writes"),
+        (Past::Place, "place of scale"),
+    ] {
+        refused(&Sequential::new(6).layer(past).dense(2), &["layer 0 (past)", words]);
     }
 }

@@ -203,6 +203,36 @@ impl Operation for Odd {
     }
 }
 
+/// A copy whose gradient is said to be a tensor of the graph.
+#[derive(Debug)]
+struct Copied {
+    gradient: Tensor,
+}
+
+impl Operation for Copied {
+    fn name(&self) -> &str {
+        "copied"
+    }
+
+    fn shape(&self, operands: &[&Shape]) -> Result<Shape> {
+        Ok(operands[0].clone())
+    }
+
+    fn kernel(&self, _operands: &[&Shape], _result: &Shape) -> Result<Kernel> {
+        Ok(Kernel::new(COPY, 1))
+    }
+
+    fn gradient(
+        &self,
+        _graph: &mut Graph,
+        _operands: &[Tensor],
+        _y: Tensor,
+        _dy: Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![Some(self.gradient)])
+    }
+}
+
 const COPY: &str = "@group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @compute @workgroup_size(4)
@@ -266,6 +296,11 @@ fn what_does_not_fit_is_refused() {
     let sum = graph.sum(out.unwrap(), 0).unwrap();
     let error = graph.gradients(sum, &[x]).unwrap_err().to_string();
     assert!(error.contains("the gradient of 'x' is 2, which itself is 4"), "{error}");
+    let labels = graph.index_input("labels", [4]).unwrap();
+    let copied = graph.operation(Copied { gradient: labels }, &[x]).unwrap();
+    let sum = graph.sum(copied, 0).unwrap();
+    let error = graph.gradients(sum, &[x]).unwrap_err().to_string();
+    assert!(error.contains("'labels' holds U32"), "{error}");
     let odd = |gradients| Odd { kernel: Kernel::new(COPY, 1), gradients };
     let two = graph.operation(odd(vec![vec![4], vec![4]]), &[x]).unwrap();
     let sum = graph.sum(two, 0).unwrap();
@@ -279,6 +314,29 @@ fn what_does_not_fit_is_refused() {
     let none = Odd { kernel: Kernel::new(COPY, 0), gradients: vec![] };
     let error = graph.operation(none, &[x]).unwrap_err().to_string();
     assert!(error.contains("workgroups of odd is 0"), "{error}");
+}
+
+/// The step's record is a uniform; a program may call its own buffers so.
+#[test]
+fn an_operand_may_be_called_step() {
+    let text = COPY.replace("x: array", "step: array").replace("x[id.x]", "step[id.x]");
+    let (graph, x, out) = added(&text, |kernel| kernel);
+    let values = HashMap::from([(x, Value::exact(&[1.0, 2.0, 3.0, 4.0]))]);
+    assert_eq!(Run::default().run(&graph, &[out.unwrap()], &values)[0], [1.0, 2.0, 3.0, 4.0]);
+}
+
+/// More workgroups than a dimension holds lie in rows.
+#[test]
+fn many_workgroups_lie_in_rows() {
+    let x: Vec<f32> = (0..64 * 11 + 3).map(|i| i as f32 / 100.0).collect();
+    let mut graph = Graph::new();
+    let input = graph.input("x", [x.len()]).unwrap();
+    let sine = graph.operation(Wave::Sine, &[input]).unwrap();
+    let values = HashMap::from([(input, Value::exact(&x))]);
+    let whole = Run::default().run(&graph, &[sine], &values);
+    let rows = Run { max_workgroups: Some(5), ..Run::default() }.run(&graph, &[sine], &values);
+    assert_eq!(rows, whole);
+    assert_abs_diff_eq!(rows[0][700], x[700].sin(), epsilon = WAVE_ERROR as f32);
 }
 
 /// What a device does not grant is refused when the plan is made.

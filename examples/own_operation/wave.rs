@@ -27,7 +27,7 @@ impl Operation for Wave {
     fn kernel(&self, _operands: &[&Shape], result: &Shape) -> Result<Kernel> {
         let text = include_str!("wave.wgsl").replace("FUNCTION", self.name());
         let count = result.elements();
-        Ok(Kernel::per_element(text, count).dims([count as u32]))
+        Ok(Kernel::per_element(text, count).dims([u32::try_from(count).unwrap_or(u32::MAX)]))
     }
 
     fn gradient(

@@ -24,7 +24,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Whether `binding` is the step record.
     pub(crate) fn is_step(binding: &Binding) -> bool {
-        binding.name == STEP
+        binding.name == STEP && binding.access == Access::Uniform
     }
 }
 
@@ -63,7 +63,9 @@ impl Pipelines {
         if let Some(pipeline) = self.known(&key) {
             return Ok(pipeline);
         }
-        let name = parts.last().map_or("", |part| part.name);
+        // A program's own kernel stands before the prelude.
+        let main = parts.iter().rfind(|part| part.source.contains("fn main("));
+        let name = main.map_or("", |part| part.name);
         gpu.target.launch.check(name, &Needs::of(parts, constants)?)?;
         let code = Code { name, text: reflect::source(parts), bindings: reflect::bindings(parts) };
         self.compile(gpu, key, code, constants).await

@@ -118,8 +118,9 @@ impl Graph {
     /// Which elements those are depends on `seed`, on the step's
     /// [`number`](crate::exec::Step::number), on the row (the place along the first axis, counted from the
     /// step's [`first_row`](crate::exec::Step::first_row)) and on the place within the row: on no device, no
-    /// driver and no order of work. Two operations with one seed drop the same; of graphs for evaluation it is
-    /// left out.
+    /// driver and no order of work. Two operations with one seed drop the same. It
+    /// drops in every graph that it is in: leave it out of those for evaluation, as the layer does. If the first axis
+    /// is not the rows of the batch, what is dropped depends on how the batch is cut into micro-batches.
     ///
     /// # Errors
     /// [`Error::Argument`] unless `rate` is at least 0 and below 1.
@@ -257,7 +258,7 @@ impl Graph {
         let name = format!("{}#{}", op.name(), self.nodes.len());
         let dtype = self.known(x).dtype;
         let output = self.add_tensor(name, dims.into(), dtype, Role::Computed)?;
-        self.nodes.push(Node { op, inputs: vec![x, indices], output, pass: Pass::Forward });
+        self.nodes.push(Node { op, inputs: vec![x, indices], output, pass: self.pass });
         Ok(output)
     }
 
@@ -435,7 +436,7 @@ impl Graph {
     }
 
     /// All operands exist and are `f32`.
-    fn operands(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
+    pub(super) fn operands(&self, op: &str, tensors: &[Tensor]) -> Result<(), Error> {
         self.check_handles(op, tensors)?;
         tensors.iter().try_for_each(|&t| self.expect_dtype(op, t, DType::F32))
     }

@@ -10,7 +10,11 @@ use crate::kernel::own::{self, Checked};
 use crate::kernel::source::WORKGROUP;
 
 /// An operation: the rule of its shapes, its kernel and, if it is trained through, its gradient.
-/// `examples/own_operation.rs` has one. [`Graph::operation`] adds it to a graph.
+/// `examples/own_operation/wave.rs` has one. [`Graph::operation`] adds it to a graph.
+///
+/// In a layer it is asked for shapes of models that are too large for any device, whose extents are as large as
+/// `usize` holds: what computes with them does so with `saturating_mul` and its like. What it reads by an index input
+/// it checks itself: only of wgrad's own operations the host knows how far indices may go.
 pub trait Operation: fmt::Debug + Send + Sync {
     /// The name in tables, errors and timelines.
     fn name(&self) -> &str;
@@ -52,7 +56,8 @@ pub trait Operation: fmt::Debug + Send + Sync {
 /// declaration begins its line, as in
 /// `@group(0) @binding(1) var<storage, read_write> out: array<f32>;`. The entry point is `main`; it writes every
 /// element of the result, whose memory holds what was there before. What stands in `shaders/shared/prelude.wgsl` is
-/// at hand: `WORKGROUP`, `flat_workgroup`, `is_finite`.
+/// at hand: `WORKGROUP`, `flat_workgroup`, `is_finite`. Optional features of devices are not: no 16-bit floats, no
+/// subgroup operations.
 ///
 /// Texts are kept as long as the process runs, compiled once per device. So a text should not be made anew for
 /// every shape: numbers go into `dims`.
@@ -158,7 +163,7 @@ impl Graph {
         }
         for (&operand, &gradient) in node.inputs.iter().zip(&gradients) {
             let Some(gradient) = gradient else { continue };
-            self.check_handles(name, &[gradient])?;
+            self.operands(name, &[gradient])?;
             if self.known_shape(gradient) != self.known_shape(operand) {
                 let detail = format!(
                     "the gradient of '{}' is {}, which itself is {}; they must be equal",

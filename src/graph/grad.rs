@@ -54,7 +54,11 @@ impl Graph {
         let mut adjoints = Adjoints { of: vec![None; self.tensors.len()] };
         adjoints.of[of.index()] = Some(upstream);
         for index in (0..self.nodes.len()).rev() {
-            let node = self.nodes[index].clone();
+            let Some(node) = self.nodes.get(index).cloned() else {
+                let detail =
+                    "an operation's gradient took nodes out of the graph; it may only add some";
+                return Err(Error::shape("gradients", detail));
+            };
             let Some(dy) = adjoints.of[node.output.index()] else { continue };
             if node.inputs.iter().any(|t| wanted[t.index()]) {
                 self.backward(&node, dy, &wanted, &mut adjoints)?;

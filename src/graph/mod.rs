@@ -2,7 +2,8 @@
 //!
 //! A [`Graph`] is a list of nodes in the order in which they were added, so every node comes after
 //! the nodes it reads. [`Graph::gradients`] appends the backward pass of a scalar to it, and
-//! [`Graph::update`] the update pass. Nothing here knows how an operation is computed.
+//! [`Graph::update`] the update pass. How an operation is computed is not decided here, but for a
+//! program's own, which brings its kernel.
 //!
 //! ```
 //! use wgrad::graph::{Graph, Loss, Unary};

@@ -203,7 +203,11 @@ impl UpdateRule {
         for Figure { name, value, range } in self.figures() {
             let (fits, words) = match range {
                 Share => ((0.0..1.0).contains(&value), "at least 0 and below 1"),
-                Positive => (value > 0.0 && value.is_finite(), "positive and finite"),
+                // Devices may take what is smaller for 0.
+                Positive => (
+                    value >= f32::MIN_POSITIVE && value.is_finite(),
+                    "at least 1.2e-38, and finite",
+                ),
                 NotNegative => (value >= 0.0 && value.is_finite(), "0 or more, and finite"),
             };
             if !fits {

@@ -80,7 +80,7 @@ impl Arena {
 pub struct Launch {
     /// What it does, for tables: `matmul_nn + bias + relu`.
     pub name: String,
-    /// The WGSL files, in order; the last holds `main`.
+    /// The WGSL files, in order; the last holds `main`, or the first if it is a program's own.
     pub parts: Vec<&'static Part>,
     /// Values of `override` constants.
     pub constants: Vec<(&'static str, f64)>,

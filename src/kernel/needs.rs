@@ -36,7 +36,7 @@ impl Needs {
         if let Some(needs) = known.get(&sizes) {
             return Ok(*needs);
         }
-        let name = parts.last().map_or("", |part| part.name);
+        let name = parts.iter().map(|part| part.name).collect::<Vec<_>>().join(" + ");
         let needs = With { declared: &declared, constants }.needs();
         let needs =
             needs.ok_or_else(|| Error::bug(format!("what {name}.wgsl needs is not told")))?;

@@ -32,7 +32,8 @@ pub struct TrainingState {
     pub step: u64,
     /// Values of each parameter.
     pub values: Vec<Vec<f32>>,
-    /// For each parameter its values of optimizer state: none, velocity, or mean and mean square.
+    /// For each parameter its values of optimizer state: those that
+    /// [`UpdateRule::state_names`](crate::graph::UpdateRule::state_names) lists.
     pub states: Vec<Vec<Vec<f32>>>,
 }
 

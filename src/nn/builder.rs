@@ -2,7 +2,7 @@
 
 use super::{InitialValues, Layer};
 use crate::Error;
-use crate::graph::{Graph, Layout, Op, Shape, Tensor};
+use crate::graph::{Graph, Layout, Op, Role, Shape, Tensor};
 
 /// What a [`Layer`] is built with: the graph, and what remembers the layer's parameters.
 #[derive(Debug)]
@@ -26,6 +26,14 @@ struct Scope {
     given: u64,
     /// What the seeds of its layers are counted from.
     of_layers: u64,
+    /// Places of its layers so far.
+    places: Vec<usize>,
+}
+
+impl Scope {
+    fn new(prefix: String, seed: u64, of_layers: u64) -> Self {
+        Self { prefix, seed, drawn: 0, given: 0, of_layers, places: Vec::new() }
+    }
 }
 
 /// A parameter, with what it begins with.
@@ -40,7 +48,7 @@ impl<'a> Builder<'a> {
     /// For a model whose names begin with `prefix` and whose weights are drawn from `seed`, in a graph for
     /// training or for what it is used for afterwards.
     pub(super) fn new(graph: &'a mut Graph, prefix: String, seed: u64, training: bool) -> Self {
-        let scope = Scope { prefix, seed, drawn: 0, given: 0, of_layers: seed };
+        let scope = Scope::new(prefix, seed, seed);
         Self { graph, training, scope, parameters: Vec::new() }
     }
 
@@ -103,15 +111,43 @@ impl<'a> Builder<'a> {
     /// Those of the layer, with its place and name.
     pub fn layer(&mut self, place: usize, layer: &dyn Layer, x: Tensor) -> Result<Tensor, Error> {
         let name = layer.name();
+        if self.scope.places.contains(&place) {
+            let rule =
+                "another number than the layers before it have, since seeds are counted by it";
+            return Err(Error::argument(&format!("place of {name}"), place, rule));
+        }
+        self.scope.places.push(place);
+        let before = self.unknown();
         // Every layer draws from a generator of its own, so that a layer added elsewhere does not
         // change its weights.
         let seed = nth_seed(self.scope.of_layers, (place as u64).wrapping_add(1));
         let prefix = format!("{}{name}_{place}.", self.scope.prefix);
-        let scope = Scope { prefix, seed, drawn: 0, given: 0, of_layers: mixed(!seed) };
+        let scope = Scope::new(prefix, seed, mixed(!seed));
         let outer = std::mem::replace(&mut self.scope, scope);
         let built = layer.build(self, x).and_then(|y| self.check_rows(x, y));
+        let built = built.and_then(|y| self.check_unknown(before).map(|()| y));
         self.scope = outer;
         built.map_err(|error| of_layer(error, place, name))
+    }
+
+    /// Parameters that were not added through the builder, and inputs: nobody would give them values.
+    fn unknown(&self) -> [usize; 2] {
+        let inputs = self.graph.tensors().iter().filter(|tensor| tensor.role == Role::Input);
+        [self.graph.parameters().len().abs_diff(self.parameters.len()), inputs.count()]
+    }
+
+    fn check_unknown(&self, before: [usize; 2]) -> Result<(), Error> {
+        let [parameters, inputs] = self.unknown();
+        let detail = match before {
+            [known, _] if known != parameters => {
+                "it added a parameter that nobody gives a value; add it by `Builder::parameter`"
+            }
+            [_, known] if known != inputs => {
+                "it added an input that nobody writes; make it a parameter, a constant or a part of `x`"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::shape("graph", detail))
     }
 
     /// `y`, if it has the rows of `x`.
@@ -201,9 +237,10 @@ impl Trial {
 
     pub(super) fn outline(&self, input: Shape) -> Outline {
         let parameters = self.parameters.iter().map(|parameter| {
-            let info = self.graph.known(parameter.tensor);
-            (info.name.clone(), info.shape.clone())
+            let info = self.graph.info(parameter.tensor).ok();
+            info.map(|info| (info.name.clone(), info.shape.clone()))
         });
+        let parameters = parameters.flatten();
         let output = self.built.as_ref().ok();
         let output = output.map(|&y| self.graph.known_shape(y).without(0, 1));
         let products =

@@ -26,6 +26,7 @@ pub(super) fn order(
         dispatch.position = position;
     }
     let before = dependencies(&dispatches, roots.len(), gradients);
+    put_forward(&mut dispatches, &before);
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); dispatches.len()];
     let mut waiting: Vec<usize> = before.iter().map(Vec::len).collect();
     for (index, earlier) in before.iter().enumerate() {
@@ -51,6 +52,22 @@ pub(super) fn order(
     // By keys apart: code that sorts whole dispatches is large, and pages download it.
     dispatches.sort_by_cached_key(|dispatch| dispatch.level);
     Ok(dispatches)
+}
+
+/// A forward pass may hold gradients, those of a layer that computes with the slope of a function. What it reads
+/// belongs to it.
+fn put_forward(dispatches: &mut [Dispatch], before: &[Vec<usize>]) {
+    let is_forward = |dispatch: &Dispatch| dispatch.pass == Pass::Forward;
+    let mut reached: Vec<usize> =
+        (0..dispatches.len()).filter(|&i| is_forward(&dispatches[i])).collect();
+    while let Some(index) = reached.pop() {
+        for &other in &before[index] {
+            if !is_forward(&dispatches[other]) {
+                dispatches[other].pass = Pass::Forward;
+                reached.push(other);
+            }
+        }
+    }
 }
 
 /// Moves the backward pass behind the forward pass.

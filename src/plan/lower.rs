@@ -293,7 +293,7 @@ impl<'a> Lowering<'a> {
             }
             Op::Loss(kind) => {
                 let [predictions, targets] = operands(node)?;
-                self.loss(kind, predictions, targets, out);
+                self.loss(kind, predictions, targets, out, pass);
                 return Ok(());
             }
             Op::LossGrad(kind) => {

@@ -11,7 +11,7 @@
 //!
 //! On two cores, all nets that fit registers stay there; others are one core's up to a million
 //! multiply-adds a step, then both cores' up to some twenty million. Both costs were fitted on two
-//! cores, for more of them they are taken to hold. TrainingConfig time is bounded for registers, below; the
+//! cores, for more of them they are taken to hold. Time to compile is bounded for registers, below; the
 //! kernel in memory takes 0.4 s, as long as the general ones of a net do together (Mesa 22.3).
 
 use crate::exec::Figures;

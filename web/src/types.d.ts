@@ -98,8 +98,8 @@ export interface ModelConfig {
   /** Of the initial weights and of what dropout drops: the same on every machine. Default: 0. */
   seed?: number;
   /**
-   * What trains: a few dispatches per step (`general`; in the browser `auto`, the default, is this), or one for up to 1024 steps
-   * (`whole_step`), for small stacks of dense layers; `whole_step_in_memory` for larger ones, whose larger
+   * What trains: a few dispatches per step (`general`, which the default, `auto`, chooses in the browser), or one
+   * for up to 1024 steps (`whole_step`), for small stacks of dense layers; `whole_step_in_memory` for larger ones, whose larger
    * steps take one each.
    */
   kernels?: 'auto' | 'general' | 'whole_step' | 'whole_step_in_memory';

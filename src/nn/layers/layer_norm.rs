@@ -8,7 +8,7 @@ use crate::nn::{Builder, InitialValues, Layer, Sequential};
 /// by itself (Ba et al., 2016). `gain` and `bias` are as long as that axis and start at one and zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerNorm {
-    /// ε, which keeps rows of equal numbers finite. Positive.
+    /// ε, which keeps rows of equal numbers finite. At least 1e-20.
     pub epsilon: f32,
 }
 
@@ -25,8 +25,9 @@ impl Layer for LayerNorm {
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {
-        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
-            return Err(Error::argument("epsilon", self.epsilon, "a positive, finite number"));
+        // The gradient has ε to the power of minus three halves, which must be finite.
+        if !(self.epsilon >= 1e-20 && self.epsilon.is_finite()) {
+            return Err(Error::argument("epsilon", self.epsilon, "at least 1e-20, and finite"));
         }
         let shape = builder.shape(x)?.clone();
         // The first axis is the rows: it is never the one to take a mean over.

@@ -43,7 +43,14 @@ impl Lowering<'_> {
         self.reduce(Reduction::Sum, 0, 1, scratch, out, pass);
     }
 
-    pub(super) fn loss(&mut self, kind: Loss, predictions: Tensor, targets: Tensor, out: Tensor) {
+    pub(super) fn loss(
+        &mut self,
+        kind: Loss,
+        predictions: Tensor,
+        targets: Tensor,
+        out: Tensor,
+        pass: Pass,
+    ) {
         let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
         let gradient = self.companion(predictions, |node| {
             node.op == Op::LossGrad(kind)
@@ -73,7 +80,7 @@ impl Lowering<'_> {
         };
         let groups =
             loss::loss_groups(self.shapes(), kind, predictions, items, self.target.most_turns);
-        self.in_groups(out, groups, Pass::Forward, make);
+        self.in_groups(out, groups, pass, make);
     }
 
     pub(super) fn count(
@@ -154,7 +161,9 @@ impl Lowering<'_> {
             let stride = word(self.options.results.len());
             let to = Destination { operand: Operand::Results, stride, column: word(column) };
             let launch = loss::emit(scalar, to);
-            self.push(launch, Pass::Forward);
+            let root = self.root(scalar);
+            let writer = self.graph.nodes().iter().find(|node| self.root(node.output) == root);
+            self.push(launch, writer.map_or(Pass::Forward, |node| node.pass));
         }
     }
 }
