@@ -3,46 +3,22 @@
 use super::{Dense, Held, Net};
 use crate::graph::{Count, Loss, Unary, UpdateRule};
 
-fn net(invocations: usize, subgroups: bool, widths: &[usize], loss: Loss) -> Net {
-    let (inputs, units) = widths.split_first().unwrap();
-    let functions = [Some(Unary::Tanh), None, Some(Unary::LeakyRelu { slope: 0.1 })];
-    let layer = |(l, &units): (usize, &usize)| Dense {
-        units,
-        activation: functions[(l + units) % 3],
-        weights_at: 64 * l as u64,
-        bias_at: 64 * l as u64 + 32,
-    };
-    let counts = match loss {
-        Loss::SoftmaxCrossEntropy => vec![Count::Correct],
-        Loss::SoftmaxCrossEntropyProbabilities => vec![Count::CorrectProbabilities],
-        Loss::BinaryCrossEntropy => vec![Count::CorrectBinary],
-        _ => vec![Count::AbsoluteError, Count::SquaredError],
-    };
-    let rules = [
-        UpdateRule::Sgd { weight_decay: 0.0 },
-        UpdateRule::Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.0 },
-        UpdateRule::Momentum { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
-        UpdateRule::Adam {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            decoupled: widths.len() > 2,
-        },
-    ];
+fn net(widths: &[usize], clip: bool) -> Net {
+    let (&inputs, units) = widths.split_first().unwrap();
+    let layer = |&units| Dense { units, activation: Some(Unary::Tanh), weights_at: 0, bias_at: 32 };
     Net {
-        invocations,
-        subgroups,
-        held: Held::Registers,
-        words: subgroups,
-        samples: 1 + widths.len() % 2,
+        invocations: 8,
+        subgroups: true,
+        held: Held::Memory,
+        words: true,
+        samples: 1,
         workgroups: 1,
-        inputs: *inputs,
-        layers: units.iter().enumerate().map(layer).collect(),
-        loss,
-        counts,
-        rule: rules[(invocations + widths.len() + *inputs) % 4],
-        clip: inputs % 2 == 0,
+        inputs,
+        layers: units.iter().map(layer).collect(),
+        loss: Loss::MeanSquaredError,
+        counts: vec![Count::AbsoluteError, Count::SquaredError],
+        rule: UpdateRule::Sgd { weight_decay: 0.0 },
+        clip,
     }
 }
 
@@ -65,9 +41,8 @@ fn turns_are_those_that_the_driver_counts() {
         (&[64, 64, 64, 1], 32, [73, 56]),
     ];
     for (widths, rows, steps) in seen {
-        let net = net(8, true, widths, Loss::MeanSquaredError);
         for (clip, steps) in [false, true].into_iter().zip(steps) {
-            let net = Net { held: Held::Memory, clip, ..net.clone() };
+            let net = net(widths, clip);
             let (moving, turns) = (net.turns_of_dispatch() / 2, net.turns_of_step(rows));
             let (before, after) = (moving + (steps - 1) * turns, moving + (steps + 1) * turns);
             let label = format!("{widths:?}, {rows} rows, clipped: {clip}");
