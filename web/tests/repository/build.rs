@@ -14,6 +14,9 @@ const WHOLE_STEP: &str = "a page's models train with these kernels only when ask
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
 
+const LANES_TOO: &str =
+    "trains over lanes too, which have threads; the kernels that it is made of are tested here";
+
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("data", "reads and writes files; no device"),
@@ -42,6 +45,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_state", "bytes; no device"),
     ("lanes_threads", "lanes have threads, and a page no processes"),
     ("launch_limits", NOOP),
+    ("layer_norm", LANES_TOO),
+    ("layer_residual", LANES_TOO),
+    ("layers", LANES_TOO),
     ("main", "lists the others"),
     ("model_properties", NOOP),
     ("noop", NOOP),
@@ -53,6 +59,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
+    ("training_dropout", LANES_TOO),
 ];
 
 /// Tests left out of those files that do run, and why.
@@ -72,6 +79,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ("dispatches_are_bounded", NOOP),
     ("turns_of_loops_in_memory_are_bounded", NOOP),
     ("the_choice_is_said_and_refused_with_reasons", NOOP),
+    ("texts_are_looked_at_when_they_are_added", "a browser looks at WGSL when it is compiled"),
 ];
 
 fn main() {
@@ -128,7 +136,11 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 fn adapt(text: &str) -> String {
+    // Files beside the folder of tests.
+    let beside = format!("\"{}/../../../", env::var("CARGO_MANIFEST_DIR").unwrap());
     let mut text = text
+        .replace("include_str!(\"../", &format!("include_str!({beside}"))
+        .replace("#[path = \"../", &format!("#[path = {beside}"))
         .replace("std::fs::", "crate::files::")
         .replace("env!(\"CARGO_MANIFEST_DIR\")", "\"/\"")
         .replace(".recv_timeout(", ".recv_within(")
