@@ -1,5 +1,5 @@
 //! The training kernels for small nets: many mini-batches in one dispatch of one workgroup. Weights,
-//! gradients and the optimizer's state stay in the registers of its invocations ([`registers`]), or in memory if
+//! gradients and the optimizer's state stay in the registers of its invocations (`whole_step/registers.rs`), or in memory if
 //! they are too many (`whole_step/memory.wgsl`), where several workgroups may share the rows of a mini-batch and
 //! take a dispatch for each. Both are put together for a [`Net`] from files under `shaders/` and from what is made
 //! for it ([`Text`]); in registers every weight is a variable with a name of its own, so the `main` is made too.
