@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::common::{gpu, lanes};
-use crate::support::parallel::{run_to, start, state_bits};
-use crate::support::{bits, close, f64s};
+use crate::common::gpu;
+use crate::support::parallel::trains_the_same_everywhere;
+use crate::support::{close, f64s};
 use wgrad::data::Dataset;
 use wgrad::graph::Shape;
-use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::layers::LayerNorm;
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::train::{FitOptions, TrainingConfig};
+use wgrad::train::TrainingConfig;
 
 fn adam() -> TrainingConfig {
     TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01))
@@ -59,28 +58,8 @@ fn outputs_are_those_of_the_formula() {
 
 #[test]
 fn they_train_to_the_same_bits_everywhere() {
-    let net = || Sequential::new(6).layer_norm().dense(9).layer_norm().tanh().dense(1).seed(5);
-    let data = Arc::new(data());
-    let of = |schedule, count, micro_batches| {
-        let options = ParallelOptions::new(25, micro_batches, schedule);
-        let mut parallel = start((net(), adam(), &data), options, &lanes(count)).unwrap();
-        let losses = run_to(&mut parallel, 40).unwrap();
-        (bits(&losses), state_bits(parallel.state()), losses)
-    };
-    let serial = of(Schedule::Serial, 1, 5);
-    assert!(serial.2[39] < serial.2[0] / 2.0, "{:?}", serial.2);
-    for (schedule, count) in [
-        (Schedule::data_parallel(), 2),
-        (Schedule::pipeline(), 2),
-        (Schedule::Pipeline { stages: vec![1, 1, 1, 1] }, 4),
-    ] {
-        assert!(of(schedule.clone(), count, 5) == serial, "{schedule:?}");
-    }
-    let mut model = net().compile_blocking(&gpu(), adam()).unwrap();
-    assert!(model.kernels(25).unwrap().contains("layer 0 (layer_norm)"));
-    let fit = FitOptions::new(10).batch_size(25).in_order();
-    let history = model.fit_blocking(&data, fit).unwrap();
-    assert_eq!(bits(&history.batch_losses), of(Schedule::Serial, 1, 1).0);
+    let net = Sequential::new(6).layer_norm().dense(9).layer_norm().tanh().dense(1).seed(5);
+    trains_the_same_everywhere(&net, &adam(), &Arc::new(data()), "layer 0 (layer_norm)");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Element-wise operations: the shaders of `shaders/elementwise/`.
 
 use super::activation::{self, FUNCTIONS};
-use super::rows::rows_and_width;
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
 use crate::graph::{Binary, Tensor, Unary};
 
@@ -71,7 +70,7 @@ pub fn scale(shapes: Shapes<'_>, factor: f32, x: Tensor, out: Tensor) -> Launch 
 /// `out` = dropout of `x`: elements are 0 with probability `rate`, which is at least 0 and below 1, and others
 /// `x / (1 - rate)`, by random numbers of `seed`.
 pub fn dropout(shapes: Shapes<'_>, rate: f32, seed: u64, x: Tensor, out: Tensor) -> Launch {
-    let (rows, width) = rows_and_width(shapes, x);
+    let (rows, width) = shapes.rows_and_width(x);
     let pairs = width.div_ceil(2);
     let count = rows.saturating_mul(pairs);
     // The f32 between 0 and 1 is at most 1 - 2⁻²⁴, so that neither is too large.

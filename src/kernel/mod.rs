@@ -129,6 +129,13 @@ impl<'a> Shapes<'a> {
         &self.0[tensor.index()].shape
     }
 
+    /// Number of rows of `tensor`, which lie along its first axis, and words per row.
+    pub(crate) fn rows_and_width(self, tensor: Tensor) -> (u32, u32) {
+        let shape = self.of(tensor);
+        let rows = shape.dims().first().copied().unwrap_or(1);
+        (word(rows), word(shape.elements() / rows.max(1)))
+    }
+
     /// Number of elements of `tensor`, as kernels count them.
     pub fn elements(self, tensor: Tensor) -> u32 {
         word(self.of(tensor).elements())

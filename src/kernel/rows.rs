@@ -6,16 +6,9 @@ use super::source::made;
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, longest_share, part, word};
 use crate::graph::Tensor;
 
-/// Number of rows of a tensor and words per row; rows lie along the first axis.
-pub(super) fn rows_and_width(shapes: Shapes<'_>, tensor: Tensor) -> (u32, u32) {
-    let shape = shapes.of(tensor);
-    let rows = shape.dims().first().copied().unwrap_or(1);
-    (word(rows), word(shape.elements() / rows.max(1)))
-}
-
 /// `out` = the rows of `x` that `indices` name.
 pub fn gather(shapes: Shapes<'_>, x: Tensor, indices: Tensor, out: Tensor) -> Launch {
-    let (rows, width) = rows_and_width(shapes, x);
+    let (rows, width) = shapes.rows_and_width(x);
     let count = shapes.elements(out);
     Launch {
         name: "gather".into(),
@@ -59,7 +52,7 @@ pub fn gather_grad(
     out: Tensor,
     parts: usize,
 ) -> Launch {
-    let (_, width) = rows_and_width(shapes, like);
+    let (_, width) = shapes.rows_and_width(like);
     let count = shapes.elements(like);
     let n = shapes.of(indices).elements();
     let parts = parts.max(1);
@@ -83,7 +76,7 @@ pub fn gather_grad(
 /// `out` = the rows of `x` that `order` names, from the step's batch start on. With `long`, in
 /// integers of 64 bits where rows are made of them.
 pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bool) -> Launch {
-    let (rows, width) = rows_and_width(shapes, x);
+    let (rows, width) = shapes.rows_and_width(x);
     let piece = words_per_piece(width, long);
     let count = shapes.elements(out) / piece;
     Launch {
@@ -134,8 +127,8 @@ pub fn batch_pair(
     order: Tensor,
     long: bool,
 ) -> Launch {
-    let (x_rows, x_width) = rows_and_width(shapes, x);
-    let (t_rows, t_width) = rows_and_width(shapes, t);
+    let (x_rows, x_width) = shapes.rows_and_width(x);
+    let (t_rows, t_width) = shapes.rows_and_width(t);
     let (x_piece, t_piece) = (words_per_piece(x_width, long), words_per_piece(t_width, long));
     let (x_count, t_count) = (shapes.elements(x_out) / x_piece, shapes.elements(t_out) / t_piece);
     let (x_width, t_width) = (x_width / x_piece, t_width / t_piece);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wgrad::data::Dataset;
-use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
 use wgrad::nn::Sequential;
-use wgrad::train::TrainingConfig;
+use wgrad::train::{FitOptions, TrainingConfig};
 use wgrad::{Gpu, Result};
 
 use super::bits;
+use crate::common::{gpu, lanes};
 
 /// What is trained, on what.
 pub type Task<'a> = (Sequential, TrainingConfig, &'a Arc<Dataset>);
@@ -43,4 +44,35 @@ pub fn run_to(parallel: &mut Parallel, steps: u64) -> Result<Vec<f32>> {
 pub fn state_bits(state: &TrainingState) -> Vec<u32> {
     let states = state.states.iter().flatten();
     state.values.iter().chain(states).flat_map(|values| bits(values)).collect()
+}
+
+/// A net trains to the same bits over lanes and in stages as on one device, and with one micro-batch to what `fit`
+/// comes to; `layer` is what whole-step kernels refuse of it.
+pub fn trains_the_same_everywhere(
+    net: &Sequential,
+    config: &TrainingConfig,
+    data: &Arc<Dataset>,
+    layer: &str,
+) {
+    let of = |schedule, count, micro_batches| {
+        let options = ParallelOptions::new(25, micro_batches, schedule);
+        let task = (net.clone(), config.clone(), data);
+        let mut parallel = start(task, options, &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, 40).unwrap();
+        (bits(&losses), state_bits(parallel.state()), losses)
+    };
+    let serial = of(Schedule::Serial, 1, 5);
+    assert!(serial.2[39] < serial.2[0] / 2.0, "{:?}", serial.2);
+    for (schedule, count) in [
+        (Schedule::data_parallel(), 2),
+        (Schedule::pipeline(), 2),
+        (Schedule::Pipeline { stages: vec![1, 1, 1, 1] }, 4),
+    ] {
+        assert!(of(schedule.clone(), count, 5) == serial, "{schedule:?}");
+    }
+    let mut model = net.clone().compile_blocking(&gpu(), config.clone()).unwrap();
+    assert!(model.kernels(25).unwrap().contains(layer));
+    let fit = FitOptions::new(10).batch_size(25).in_order();
+    let history = model.fit_blocking(data, fit).unwrap();
+    assert_eq!(bits(&history.batch_losses), of(Schedule::Serial, 1, 1).0);
 }
