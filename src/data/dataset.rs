@@ -1,6 +1,6 @@
 //! Rows of features, each with what should be learned from it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
 
 use super::error::DataError;
 use super::origin::Origin;
@@ -8,6 +8,7 @@ use super::part::Part;
 use super::rows::{check_count, checked_rows};
 use super::shuffle::permutation;
 use super::standardize::Standardizer;
+use crate::checksum::Checksum;
 
 /// What a model should learn, one item for each row of a [`Dataset`].
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +49,8 @@ pub struct Dataset {
     features: Vec<f32>,
     width: usize,
     targets: Targets,
-    id: DatasetId,
+    /// Once somebody has asked for it.
+    checksum: OnceLock<u64>,
 }
 
 /// Two are equal if their rows are, wherever they come from.
@@ -58,18 +60,6 @@ impl PartialEq for Dataset {
         parts(self) == parts(other)
             && self.features == other.features
             && self.targets == other.targets
-    }
-}
-
-/// Tells a dataset from all others of this process. Clones share it, since they hold the same rows, and
-/// nothing changes the rows of a dataset that is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DatasetId(u64);
-
-impl DatasetId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -90,7 +80,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets, id: DatasetId::next() })
+        Ok(Self { features, width, targets, checksum: OnceLock::new() })
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -124,12 +114,25 @@ impl Dataset {
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
         let targets = Targets::Classes { labels, classes };
-        Ok(Self { features, width, targets, id: DatasetId::next() })
+        Ok(Self { features, width, targets, checksum: OnceLock::new() })
     }
 
     /// How many rows there are: at least 1, at most `u32::MAX`.
     pub fn rows(&self) -> usize {
         self.features.len() / self.width
+    }
+
+    /// A number for the rows: the same for the same rows in every process, another one for others (except for
+    /// one in 2⁶⁴). By it a training that was broken off knows its data again.
+    pub fn checksum(&self) -> u64 {
+        *self.checksum.get_or_init(|| {
+            let sum = Checksum::new().count(self.width).numbers(&self.features);
+            match &self.targets {
+                Targets::Values { data, width } => sum.count(*width).numbers(data),
+                Targets::Classes { labels, classes } => sum.count(*classes).words(labels),
+            }
+            .value()
+        })
     }
 
     /// Features per row, at least 1.
@@ -161,11 +164,6 @@ impl Dataset {
         }
     }
 
-    /// Which dataset it is.
-    pub(crate) fn id(&self) -> DatasetId {
-        self.id
-    }
-
     /// The features, their width and the targets, to be changed and made into a dataset again.
     pub fn into_parts(self) -> (Vec<f32>, usize, Targets) {
         (self.features, self.width, self.targets)
@@ -185,7 +183,7 @@ impl Dataset {
                 dataset: self.width,
             });
         }
-        let mut dataset = Self { id: DatasetId::next(), ..self.clone() };
+        let mut dataset = Self { checksum: OnceLock::new(), ..self.clone() };
         standardizer.apply(&mut dataset.features)?;
         Ok(dataset)
     }
@@ -247,7 +245,7 @@ impl Dataset {
                 Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
             }
         };
-        Self { features, width: self.width, targets, id: DatasetId::next() }
+        Self { features, width: self.width, targets, checksum: OnceLock::new() }
     }
 }
 

@@ -51,7 +51,6 @@ pub use self::csv::{
 };
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
-pub(crate) use dataset::DatasetId;
 pub use dataset::{Dataset, Targets};
 pub use error::DataError;
 pub use idx::{IdxArray, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx};
