@@ -73,6 +73,8 @@ mod training_dropout;
 mod training_evaluate;
 mod training_not_finite;
 mod training_reset;
+#[cfg(feature = "files")]
+mod training_resumed;
 mod training_trainers;
 mod whole_step;
 mod whole_step_dispatches;

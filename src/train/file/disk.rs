@@ -59,12 +59,12 @@ impl Model {
     }
 }
 
-fn unusable(path: &Path, source: io::Error) -> Error {
+pub(super) fn unusable(path: &Path, source: io::Error) -> Error {
     Error::File { path: path.display().to_string(), source }
 }
 
 /// The error of a file, with its path.
-fn at(path: &Path, error: Error) -> Error {
+pub(super) fn at(path: &Path, error: Error) -> Error {
     match error {
         Error::ModelFile { path: None, reason } => {
             Error::ModelFile { path: Some(path.display().to_string()), reason }

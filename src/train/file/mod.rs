@@ -3,8 +3,15 @@
 mod container;
 #[cfg(not(target_arch = "wasm32"))]
 mod disk;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 mod header;
+pub(crate) mod number;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use folder::{last_moment, make_folder, write_moment};
+
+use super::fit::FitState;
 use super::model::Model;
 use super::progress::Progress;
 use super::state::TrainingState;
@@ -43,6 +50,8 @@ pub struct ModelFile {
     progress: Progress,
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
+    /// The call of `fit` that it is a checkpoint of.
+    fit: Option<Box<FitState>>,
 }
 
 impl ModelFile {
@@ -53,7 +62,7 @@ impl ModelFile {
     pub fn new(model: Sequential, config: TrainingConfig) -> Result<Self> {
         let task = Task::new(model, config)?;
         let state = TrainingState::initial(&task)?;
-        Ok(Self { task, state, progress: Progress::default(), learning_rate: None })
+        Ok(Self { task, state, progress: Progress::default(), learning_rate: None, fit: None })
     }
 
     /// Of something that trains, after the steps of `state`.
@@ -63,7 +72,7 @@ impl ModelFile {
         progress: Progress,
         learning_rate: Option<f32>,
     ) -> Self {
-        Self { task: task.clone(), state, progress, learning_rate }
+        Self { task: task.clone(), state, progress, learning_rate, fit: None }
     }
 
     /// The same model with other parameters, optimizer state and step, such as those of lanes

@@ -60,6 +60,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
     ("training_dropout", LANES_TOO),
+    ("training_resumed", "reads and writes files, has processes and lanes"),
 ];
 
 /// Tests left out of those files that do run, and why.
