@@ -213,7 +213,7 @@ fn too_many_steps_or_untaken_results_are_refused() {
 #[test]
 fn predictors_are_kept() {
     let gpu = noop();
-    let mut model = article(&gpu);
+    let model = article(&gpu);
     let rows = |n: usize| vec![0.5; n * 10];
     let mut random = proptest::test_runner::TestRng::deterministic_rng(Default::default());
     let mut rounds = [Counters::default(); 2];

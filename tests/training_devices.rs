@@ -126,7 +126,7 @@ fn too_large_is_an_error() {
     let units = 1 << 16;
     let inputs = usize::try_from(allowed / 4 / units + 1).unwrap();
     let net = Sequential::new(4).dense(1);
-    let mut small =
+    let small =
         compile_on(Kernels::Auto, &gpu, net, Loss::MeanSquaredError, Optimizer::sgd(0.05));
     if inputs < 1 << 14 {
         // The initial weights alone are drawn on the host: only where they fit it.
