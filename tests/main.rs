@@ -56,6 +56,8 @@ mod noop_limits;
 mod noop_plans;
 mod not_finite;
 mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_models;
 mod own_operations;
 mod page;
 mod predictor;

@@ -126,8 +126,7 @@ fn too_large_is_an_error() {
     let units = 1 << 16;
     let inputs = usize::try_from(allowed / 4 / units + 1).unwrap();
     let net = Sequential::new(4).dense(1);
-    let small =
-        compile_on(Kernels::Auto, &gpu, net, Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let small = compile_on(Kernels::Auto, &gpu, net, Loss::MeanSquaredError, Optimizer::sgd(0.05));
     if inputs < 1 << 14 {
         // The initial weights alone are drawn on the host: only where they fit it.
         let net = Sequential::new(inputs).dense_with(units as usize, Init::Zeros);

@@ -7,6 +7,8 @@ mod disk;
 mod folder;
 mod header;
 pub(crate) mod number;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use folder::{last_moment, make_folder, write_moment};
