@@ -74,6 +74,7 @@ mod training_classes;
 mod training_devices;
 mod training_dropout;
 mod training_evaluate;
+mod training_logged;
 mod training_not_finite;
 mod training_reset;
 #[cfg(feature = "files")]

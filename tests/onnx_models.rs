@@ -38,8 +38,8 @@ fn nets_that_others_wrote_compute_the_same() {
     let outputs = fs::read_to_string(folder().join("outputs.json")).unwrap();
     let outputs: Json = serde_json::from_str(&outputs).unwrap();
     let cases = outputs.as_object().unwrap();
-    assert!(cases.len() >= 11);
-    for (name, case) in cases {
+    assert!(cases.len() >= 12);
+    for (name, case) in cases.iter().filter(|(name, _)| *name != PYTORCH) {
         let path = folder().join(format!("{name}.onnx"));
         let file = ModelFile::read_onnx(&path, config(Loss::MeanSquaredError)).unwrap();
         let predictor = file.predictor_blocking(&gpu()).unwrap();
@@ -56,6 +56,45 @@ fn nets_that_others_wrote_compute_the_same() {
         let again = again.predictor_blocking(&gpu()).unwrap();
         assert_eq!(bits(&again.predict_blocking(&numbers(&case["input"])).unwrap()), bits(&found));
     }
+}
+
+/// Weights alone, of eleven dense layers and a layer normalization: `2` comes before `10`.
+const PYTORCH: &str = "pytorch.safetensors";
+
+#[test]
+fn weights_of_pytorch_are_turned() {
+    let bytes = fs::read(folder().join(PYTORCH)).unwrap();
+    let net = (0..11).fold(Sequential::new(6), |net, _| net.dense(3)).layer_norm();
+    let mse = || config(Loss::MeanSquaredError);
+    let file = ModelFile::from_pytorch(&bytes, net.clone(), mse(), None).unwrap();
+    let outputs = fs::read_to_string(folder().join("outputs.json")).unwrap();
+    let case = &serde_json::from_str::<Json>(&outputs).unwrap()[PYTORCH];
+    let predictor = file.predictor_blocking(&gpu()).unwrap();
+    let found = predictor.predict_blocking(&numbers(&case["input"])).unwrap();
+    assert_near(&found, &numbers(&case["output"]), PYTORCH);
+    let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    let mut order: Vec<&str> = names.iter().map(String::as_str).collect();
+    let named = ModelFile::from_pytorch(&bytes, net.clone(), mse(), Some(&order)).unwrap();
+    assert_eq!(named.state(), file.state());
+    order.swap(0, 1);
+    let fails = |net: Sequential, order: Option<&[&str]>, said: &str| {
+        let error = ModelFile::from_pytorch(&bytes, net, mse(), order).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    };
+    fails(
+        net.clone(),
+        Some(&order),
+        "weight of module '1' is [3, 3], and 'dense_0.weight' is [6, 3]",
+    );
+    fails(
+        net.clone().dense(3),
+        None,
+        "12 modules have tensors (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)",
+    );
+    order[0] = "fc";
+    fails(net, Some(&order), "there is no module 'fc'; there are 0, 1, 10");
+    let cut = ModelFile::from_pytorch(&bytes[..99], Sequential::new(6).dense(1), mse(), None);
+    assert!(cut.unwrap_err().to_string().contains("cut off or changed"));
 }
 
 /// With the loss of a classifier the net has logits, and the probabilities are those of the file.

@@ -9,6 +9,7 @@ mod header;
 pub(crate) mod number;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod pytorch;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use folder::{last_moment, make_folder, write_moment};

@@ -64,6 +64,17 @@ pytorch("pytorch_silu_elu", nn.Sequential(
 pytorch("pytorch_tanh_hard_swish", nn.Sequential(
     nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Hardswish(), nn.Linear(4, 4), nn.Softplus(), nn.Linear(4, 2)))
 
+from safetensors.torch import save_file
+
+torch.manual_seed(1)
+net = nn.Sequential()
+for place, units in enumerate([(6, 3)] + [(3, 3)] * 10):
+    net.append(nn.Linear(*units))
+net.append(nn.LayerNorm(3))
+save_file(net.state_dict(), HERE / "pytorch.safetensors")
+outputs["pytorch.safetensors"] = {
+    "input": X[:5].ravel().tolist(), "output": net(torch.tensor(X[:5])).ravel().tolist()}
+
 import keras
 
 keras.utils.set_random_seed(0)
