@@ -1,5 +1,6 @@
 //! Rows of features, each with what should be learned from it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::DataError;
@@ -48,10 +49,23 @@ pub struct Dataset {
     features: Vec<f32>,
     width: usize,
     targets: Targets,
+    names: Arc<Names>,
     id: DatasetId,
 }
 
-/// Two are equal if their rows are, wherever they come from.
+/// What the columns and classes of a [`Dataset`] are called. Each list may be empty: then nothing of its
+/// kind has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// A name per feature.
+    pub features: Vec<String>,
+    /// A name per number of the targets; one for classes.
+    pub targets: Vec<String>,
+    /// A name per class, in the order of the labels.
+    pub classes: Vec<String>,
+}
+
+/// Two are equal if their rows are, wherever they come from and whatever they are called.
 impl PartialEq for Dataset {
     fn eq(&self, other: &Self) -> bool {
         let parts = |data: &Self| (data.width, data.features.len());
@@ -90,7 +104,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets, id: DatasetId::next() })
+        Ok(Self { features, width, targets, names: Arc::default(), id: DatasetId::next() })
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -124,7 +138,35 @@ impl Dataset {
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
         let targets = Targets::Classes { labels, classes };
-        Ok(Self { features, width, targets, id: DatasetId::next() })
+        Ok(Self { features, width, targets, names: Arc::default(), id: DatasetId::next() })
+    }
+
+    /// These rows with names, which parts of them keep, and errors and predictions can say.
+    ///
+    /// # Errors
+    /// If a list of names is neither empty nor as long as there are features, numbers per row of the
+    /// targets, or classes.
+    pub fn named(mut self, names: Names) -> Result<Self, DataError> {
+        let classes = match &self.targets {
+            Targets::Values { .. } => 0,
+            Targets::Classes { classes, .. } => *classes,
+        };
+        for (what, names, expected) in [
+            ("features", &names.features, self.width),
+            ("targets", &names.targets, self.target_width()),
+            ("classes", &names.classes, classes),
+        ] {
+            if !names.is_empty() && names.len() != expected {
+                return Err(DataError::NameCount { what, names: names.len(), expected });
+            }
+        }
+        self.names = Arc::new(names);
+        Ok(self)
+    }
+
+    /// What columns and classes are called.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// How many rows there are: at least 1, at most `u32::MAX`.
@@ -186,7 +228,13 @@ impl Dataset {
             });
         }
         let mut dataset = Self { id: DatasetId::next(), ..self.clone() };
-        standardizer.apply(&mut dataset.features)?;
+        standardizer.apply(&mut dataset.features).map_err(|error| match error {
+            DataError::NotFinite { part, row, column, value, name: None } => {
+                let name = self.names.features.get(column).cloned();
+                DataError::NotFinite { part, row, column, value, name }
+            }
+            other => other,
+        })?;
         Ok(dataset)
     }
 
@@ -247,7 +295,8 @@ impl Dataset {
                 Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
             }
         };
-        Self { features, width: self.width, targets, id: DatasetId::next() }
+        let names = Arc::clone(&self.names);
+        Self { features, width: self.width, targets, names, id: DatasetId::next() }
     }
 }
 
