@@ -3,6 +3,8 @@
 
 use std::borrow::Borrow;
 use std::ops::Range;
+#[cfg(feature = "files")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +13,14 @@ use crate::data::Dataset;
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
 use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
 use crate::graph::Tensor;
-use crate::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
+use crate::lanes::{Parallel, ParallelOptions, Schedule};
 use crate::nn::Sequential;
 use crate::plan::{ArenaLayout, Plan};
+#[cfg(feature = "files")]
+use crate::train::ModelFile;
 use crate::train::{
     Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig,
+    TrainingState,
 };
 
 /// Within an `impl`: for each `twin: call(…) -> …;` a method that takes what the call takes and waits for it.
@@ -126,6 +131,24 @@ impl Model {
         trainer_blocking: trainer<D: Borrow<Dataset>>(
             &mut self, data: D, batch: usize, residency: Residency
         ) -> Result<Trainer<D>>;
+    }
+}
+
+#[cfg(feature = "files")]
+impl Model {
+    blocking! {
+        file_blocking: file(&self) -> Result<ModelFile>;
+        to_bytes_blocking: to_bytes(&self) -> Result<Vec<u8>>;
+        from_bytes_blocking: from_bytes(gpu: &Gpu, bytes: &[u8]) -> Result<Self>;
+        save_blocking: save(&self, path: impl AsRef<Path>) -> Result<()>;
+        load_blocking: load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self>;
+    }
+}
+
+#[cfg(feature = "files")]
+impl ModelFile {
+    blocking! {
+        model_blocking: model(self, gpu: &Gpu) -> Result<Model>;
     }
 }
 

@@ -214,6 +214,15 @@ pub enum Error {
     /// A data set or file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A model's file is not one, or the model cannot be saved.
+    #[cfg(feature = "files")]
+    #[error("model file{}: {reason}", .path.as_ref().map(|path| format!(" {path}")).unwrap_or_default())]
+    ModelFile {
+        /// The file, if it is one.
+        path: Option<String>,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error(
         "{path}: cannot be read or written: {source}; check that its place is there, has room and \

@@ -14,6 +14,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
+mod checksum;
 mod clock;
 pub mod data;
 mod error;

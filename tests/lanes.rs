@@ -9,9 +9,9 @@ use crate::support::parallel::{Task, run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
 use wgrad::lanes::timeline::{Activity, Span};
-use wgrad::lanes::{ParallelOptions, TrainingState, advise};
+use wgrad::lanes::{ParallelOptions, advise};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{FitOptions, Kernels, TrainingConfig};
+use wgrad::train::{FitOptions, Kernels, TrainingConfig, TrainingState};
 use wgrad::{Error, Gpu, Result};
 
 /// Rows of 6 features, and two numbers to learn of each.

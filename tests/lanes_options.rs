@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{fresh, gpu, lanes};
+use crate::support::memory::most_held;
 use crate::support::parallel::{run_to, start, state_bits};
 use proptest::prelude::*;
 use wgrad::data::Dataset;
 use wgrad::lanes::Schedule;
-use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::{Kernels, TrainingConfig};
+use wgrad::train::{Kernels, TrainingConfig, TrainingState};
 use wgrad::{Error, Gpu, Result};
 
 fn data() -> Arc<Dataset> {
@@ -301,4 +302,24 @@ fn lanes_on_one_device_are_counted_apart() {
     assert_eq!(lanes[0][1], lanes[1][1]);
     assert!(lanes[0][1].1 > 0);
     assert_eq!(parallel.lanes()[0].counters(), gpu.counters());
+}
+
+/// A model of 3.6 GB, on a device that has no buffer of that size.
+#[test]
+fn limits_come_before_the_first_weights() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let gpu = wgrad::Gpu::from_device(&device, &queue);
+    let data =
+        wgrad::data::Dataset::regression(vec![0.5; 60_000], 30_000, vec![0.0; 60_000], 30_000);
+    let data = std::sync::Arc::new(data.unwrap());
+    for schedule in [Schedule::Serial, Schedule::pipeline(), Schedule::data_parallel()] {
+        let compile = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.1));
+        let options = ParallelOptions::new(2, 1, schedule);
+        let net = Sequential::new(30_000).dense(30_000);
+        let (data, gpus) = (data.clone(), std::slice::from_ref(&gpu));
+        let (made, most) = most_held(|| Parallel::new_blocking(net, compile, data, options, gpus));
+        let Err(Error::Lane { source, .. }) = made else { panic!("{made:?}") };
+        assert!(matches!(*source, Error::Limit { .. }), "{source}");
+        assert!(most < 1 << 20, "{most} bytes");
+    }
 }

@@ -42,12 +42,13 @@ mod lanes_given_up;
 mod lanes_measured;
 mod lanes_options;
 mod lanes_random;
-mod lanes_state;
 mod lanes_threads;
 mod launch_limits;
 mod layer_norm;
 mod layer_residual;
 mod layers;
+#[cfg(feature = "files")]
+mod model_file;
 mod model_properties;
 mod nist;
 mod noop;

@@ -9,10 +9,12 @@ use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
 use wgrad::gpu::{AdapterChoice, DeviceClock, Timestamps, adapters};
 use wgrad::graph::Tensor;
 use wgrad::lanes::Schedule;
-use wgrad::lanes::{Parallel, ParallelOptions, TrainingState};
+use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::Sequential;
 use wgrad::plan::{ArenaLayout, Plan};
-use wgrad::train::{Callback, EarlyStopping, FitOptions, Model, Trainer, TrainingConfig};
+use wgrad::train::{
+    Callback, EarlyStopping, FitOptions, Model, Trainer, TrainingConfig, TrainingState,
+};
 
 fn is_send<T: Send>(_: T) {}
 

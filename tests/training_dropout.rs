@@ -8,7 +8,7 @@ use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::data::Dataset;
 use wgrad::graph::{Graph, Op, Tensor};
-use wgrad::lanes::{ParallelOptions, Schedule, TrainingState};
+use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::{Builder, Init, InitialValues, Layer, Loss, Optimizer, Sequential};
 use wgrad::train::{FitOptions, Kernels, Residency, TrainingConfig};
 
@@ -112,9 +112,9 @@ fn training_goes_on_as_if_it_had_not_stopped() {
 
     let mut first = begin(Schedule::Serial, 1).unwrap();
     run_to(&mut first, 5).unwrap();
-    let saved = first.state().to_bytes();
+    let saved = first.state().clone();
     let mut second = begin(Schedule::data_parallel(), 2).unwrap();
-    second.set_state_blocking(TrainingState::from_bytes(&saved).unwrap()).unwrap();
+    second.set_state_blocking(saved).unwrap();
     assert_eq!(bits(&run_to(&mut second, 9).unwrap()), losses[5..]);
     assert_eq!(state_bits(second.state()), state_bits(whole.state()));
 

@@ -1,7 +1,6 @@
 //! Rows of features, each with what should be learned from it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::error::DataError;
 use super::origin::Origin;
@@ -9,6 +8,7 @@ use super::part::Part;
 use super::rows::{check_count, checked_rows};
 use super::shuffle::permutation;
 use super::standardize::Standardizer;
+use crate::checksum::Checksum;
 
 /// What a model should learn, one item for each row of a [`Dataset`].
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +50,8 @@ pub struct Dataset {
     width: usize,
     targets: Targets,
     names: Arc<Names>,
-    id: DatasetId,
+    /// Once somebody has asked for it.
+    checksum: OnceLock<u64>,
 }
 
 /// What the columns and classes of a [`Dataset`] are called. Each list may be empty: then nothing of its
@@ -75,18 +76,6 @@ impl PartialEq for Dataset {
     }
 }
 
-/// Tells a dataset from all others of this process. Clones share it, since they hold the same rows, and
-/// nothing changes the rows of a dataset that is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DatasetId(u64);
-
-impl DatasetId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 impl Dataset {
     /// Rows with numbers to predict: `features` is `[rows, width]` and `targets` is
     /// `[rows, target_width]`, both row by row.
@@ -104,7 +93,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets, names: Arc::default(), id: DatasetId::next() })
+        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -138,7 +127,7 @@ impl Dataset {
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
         let targets = Targets::Classes { labels, classes };
-        Ok(Self { features, width, targets, names: Arc::default(), id: DatasetId::next() })
+        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
     }
 
     /// These rows with names, which parts of them keep, and errors and predictions can say.
@@ -174,6 +163,19 @@ impl Dataset {
         self.features.len() / self.width
     }
 
+    /// A number for the rows: the same for the same rows in every process, another one for others (except for
+    /// one in 2⁶⁴). By it a training that was broken off knows its data again.
+    pub fn checksum(&self) -> u64 {
+        *self.checksum.get_or_init(|| {
+            let sum = Checksum::new().count(self.width).numbers(&self.features);
+            match &self.targets {
+                Targets::Values { data, width } => sum.count(*width).numbers(data),
+                Targets::Classes { labels, classes } => sum.count(*classes).words(labels),
+            }
+            .value()
+        })
+    }
+
     /// Features per row, at least 1.
     pub fn width(&self) -> usize {
         self.width
@@ -203,11 +205,6 @@ impl Dataset {
         }
     }
 
-    /// Which dataset it is.
-    pub(crate) fn id(&self) -> DatasetId {
-        self.id
-    }
-
     /// The features, their width and the targets, to be changed and made into a dataset again.
     pub fn into_parts(self) -> (Vec<f32>, usize, Targets) {
         (self.features, self.width, self.targets)
@@ -227,7 +224,7 @@ impl Dataset {
                 dataset: self.width,
             });
         }
-        let mut dataset = Self { id: DatasetId::next(), ..self.clone() };
+        let mut dataset = Self { checksum: OnceLock::new(), ..self.clone() };
         standardizer.apply(&mut dataset.features).map_err(|error| match error {
             DataError::NotFinite { part, row, column, value, name: None } => {
                 let name = self.names.features.get(column).cloned();
@@ -296,7 +293,7 @@ impl Dataset {
             }
         };
         let names = Arc::clone(&self.names);
-        Self { features, width: self.width, targets, names, id: DatasetId::next() }
+        Self { features, width: self.width, targets, names, checksum: OnceLock::new() }
     }
 }
 

@@ -56,7 +56,6 @@ pub use self::csv::{
 };
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
-pub(crate) use dataset::DatasetId;
 pub use dataset::{Dataset, Names, Targets};
 pub use encoder::{
     ColumnEncoding, ColumnReport, ColumnType, Encoded, Encoder, EncoderOptions, Encoding,

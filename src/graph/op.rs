@@ -42,6 +42,11 @@ pub enum Reduction {
 }
 
 /// Losses. Each is a mean and yields a scalar; `predictions` come first, targets second.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Loss {

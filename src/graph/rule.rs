@@ -6,6 +6,11 @@ use crate::Error;
 use crate::kernel::source::{Part, part};
 
 /// Rules that turn a gradient into a new parameter value. Formulas stand in `shaders/update/`.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum UpdateRule {
@@ -39,6 +44,7 @@ pub enum UpdateRule {
     },
     /// `d = g + λ·w`, `v = α·v + (1-α)·d²`, then `w -= η·d/(√v + ε)` (Hinton, lecture 6e, 2012, in the form
     /// PyTorch uses).
+    #[cfg_attr(feature = "files", serde(rename = "rmsprop"))]
     RmsProp {
         /// α, decay of the mean of squared gradients.
         alpha: f32,
@@ -228,7 +234,6 @@ impl UpdateRule {
     }
 
     /// Whether the optimizer state of this name is made of squares, so that it is never negative.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn is_of_squares(state: &str) -> bool {
         [MEAN_SQUARE, SUM_OF_SQUARES].contains(&state)
     }

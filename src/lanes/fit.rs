@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use super::{Parallel, TrainingState};
+use super::Parallel;
 use crate::data::Dataset;
 use crate::gpu::Gpu;
+#[cfg(feature = "files")]
+use crate::train::ModelFile;
 use crate::train::fit::{BatchSize, Completed, Run, Start, Trainee, Validation, Validator};
 use crate::train::model::Model;
 use crate::train::progress::{Course, Progress};
 use crate::train::sums::Sums;
 use crate::train::task::Task;
-use crate::train::{Evaluation, FitOptions, History};
+use crate::train::{Evaluation, FitOptions, History, TrainingState};
 use crate::{Error, Result};
 
 impl Parallel {
@@ -116,6 +118,12 @@ impl Parallel {
         let residency = self.options.residency;
         let validator = Validator::new(&model, data, self.options.batch, residency).await?;
         Ok((model, validator))
+    }
+
+    /// The model with the parameters and the optimizer's state of [`Parallel::state`], as a file holds it.
+    #[cfg(feature = "files")]
+    pub fn file(&self) -> ModelFile {
+        ModelFile::of(&self.task, self.state.clone(), self.progress(), self.learning_rate)
     }
 
     /// The model on one device, with the parameters and optimizer state of [`Parallel::state`]: to

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::lane::{Lane, Role};
 use super::room::Room;
 use super::schedule::{self, Schedule};
-use super::state::TrainingState;
 use super::{ParallelOptions, named};
 use crate::data::Dataset;
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
 use crate::plan::{Plan, Target};
+use crate::train::TrainingState;
 use crate::train::task::Task;
 use crate::{Error, Result};
 

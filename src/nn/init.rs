@@ -42,6 +42,11 @@ impl Init {
         }
     }
 
+    /// The way of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|init| init.name() == name)
+    }
+
     /// `fan_in × fan_out` weights. The same seed gives the same weights on every machine.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use super::Builder;
+use super::{Builder, Settings};
 use crate::Error;
 use crate::graph::Tensor;
 
@@ -41,6 +41,13 @@ use crate::graph::Tensor;
 pub trait Layer: Any + fmt::Debug + Send + Sync {
     /// What it is called in summaries and errors, and what the names of its parameters begin with.
     fn name(&self) -> &str;
+
+    /// What the layer is made from again when a model is loaded: [`Loaders`](super::Loaders) is told how, for
+    /// a layer of a program's own. Unless a layer says otherwise it has none, and a model with it cannot be
+    /// saved.
+    fn settings(&self) -> Option<Settings> {
+        None
+    }
 
     /// Adds the layer to the builder's graph, applied to `x`; returns its output. The first axis of both
     /// is the rows of a batch; the others are the layer's own affair, and no row may depend on another.

@@ -4,6 +4,11 @@
 use crate::Error;
 
 /// How the learning rate changes. All lengths are in steps (updates), not epochs.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum LearningRateSchedule {
@@ -30,6 +35,7 @@ pub enum LearningRateSchedule {
 
 /// Rises from zero, and what follows them. They are a list, not one in another: however many there
 /// are, nothing that walks along them needs a stack for it.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct WarmUp {
     /// Lengths, the last one first.
@@ -105,6 +111,11 @@ impl LearningRateSchedule {
             }
             LearningRateSchedule::WarmUp(WarmUp { rises, then }) => {
                 rises.iter().try_for_each(|&rise| positive("warm-up's `steps`", rise))?;
+                // Only a file could say so.
+                if matches!(**then, LearningRateSchedule::WarmUp(_)) {
+                    let rule = "another schedule than a warm-up, of which there is one list";
+                    return Err(Error::argument("what follows a warm-up", "a warm-up", rule));
+                }
                 then.check()
             }
         }

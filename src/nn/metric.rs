@@ -5,6 +5,11 @@ use crate::data::Targets;
 use crate::graph::{Count, Loss};
 
 /// A figure of merit. Each is computed on the device from a sum over every batch.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {

@@ -13,6 +13,7 @@ use crate::graph::UpdateRule;
 ///     .schedule(LearningRateSchedule::cosine(1_000, 0.0).warm_up(100));
 /// assert!(optimizer.learning_rate_at(50) < 1e-3);
 /// ```
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     rule: UpdateRule,

@@ -75,6 +75,12 @@ impl Sequential {
         self
     }
 
+    /// The seed that was set.
+    #[cfg(feature = "files")]
+    pub(crate) fn own_seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The shape of a row.
     pub fn input_shape(&self) -> &Shape {
         &self.input
@@ -170,7 +176,6 @@ impl Sequential {
     }
 
     /// Name and shape of every parameter, in the order in which [`Sequential::build`] adds them.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn parameter_shapes(&self) -> impl Iterator<Item = &(String, Shape)> {
         self.outlines().flat_map(|outline| &outline.parameters)
     }

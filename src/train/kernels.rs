@@ -25,6 +25,11 @@ use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
 /// Which kernels train a model. The results differ by rounding.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kernels {

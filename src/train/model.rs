@@ -3,6 +3,7 @@
 use super::feed::fitting;
 use super::kernels::{KernelChoice, choose, whole_step_net};
 use super::progress::Progress;
+use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
 use crate::exec::{Executor, Parameters, Step};
 use crate::gpu::{Buffer, Gpu};
@@ -16,7 +17,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Model {
     gpu: Gpu,
-    task: Task,
+    pub(super) task: Task,
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(crate) steps: u64,
@@ -51,6 +52,18 @@ impl Sequential {
     /// optimizer are out of range or do not fit each other; the errors of the device.
     pub async fn compile(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         let task = Task::new(self, compile)?;
+        let state = TrainingState::initial(&task)?;
+        let model = Model::new(gpu, task).await?;
+        for (number, values) in state.values.iter().enumerate() {
+            model.parameters.write(number, values)?;
+        }
+        Ok(model)
+    }
+}
+
+impl Model {
+    /// A model before its first step, whose parameters are yet to be written.
+    pub(super) async fn new(gpu: &Gpu, task: Task) -> Result<Self> {
         let architecture = &task.architecture;
         let mut graph = Graph::new();
         let x = graph.input("x", [1, architecture.input_width()])?;
@@ -60,9 +73,6 @@ impl Sequential {
         let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
         let states = task.compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
-        for (number, spec) in architecture.parameters()?.iter().enumerate() {
-            parameters.write(number, &spec.initial)?;
-        }
         let model = Model {
             gpu: gpu.clone(),
             task,
@@ -78,9 +88,7 @@ impl Sequential {
         model.choose_kernels(1)?;
         Ok(model)
     }
-}
 
-impl Model {
     /// The layers.
     pub fn architecture(&self) -> &Sequential {
         &self.task.architecture
@@ -162,14 +170,20 @@ impl Model {
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
     /// submitted was not finite, training stands there.
     pub(super) async fn make_sure_of_steps(&mut self) -> Result<()> {
-        if self.in_doubt {
-            if let Some(halt) = self.parameters.halt().await? {
-                let behind = self.steps.saturating_sub(halt.number);
-                (self.steps, self.progress) = (halt.number, self.progress.minus(behind));
-            }
-            self.in_doubt = false;
-        }
+        (self.steps, self.progress) = self.standing().await?;
+        self.in_doubt = false;
         Ok(())
+    }
+
+    /// Steps and epochs that are done for certain.
+    pub(super) async fn standing(&self) -> Result<(u64, Progress)> {
+        if self.in_doubt
+            && let Some(halt) = self.parameters.halt().await?
+        {
+            let behind = self.steps.saturating_sub(halt.number);
+            return Ok((halt.number, self.progress.minus(behind)));
+        }
+        Ok((self.steps, self.progress))
     }
 
     /// What trains in batches of `batch` rows.

@@ -1,12 +1,14 @@
 //! Where a training stands among its epochs.
 #![deny(clippy::arithmetic_side_effects)]
 
-use crate::data::{Dataset, DatasetId};
+use crate::data::Dataset;
 
 /// What an epoch is over: rows of a data set, in batches.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Course {
-    data: DatasetId,
+    /// Checksum of the data set.
+    data: u64,
     rows: usize,
     batch: usize,
 }
@@ -14,7 +16,7 @@ pub(crate) struct Course {
 impl Course {
     /// Over the first `rows` rows of `data`, in batches of `batch`.
     pub(crate) fn new(data: &Dataset, rows: usize, batch: usize) -> Self {
-        Self { data: data.id(), rows, batch: batch.min(rows) }
+        Self { data: data.checksum(), rows, batch: batch.min(rows) }
     }
 
     /// Batches of an epoch.
@@ -26,6 +28,7 @@ impl Course {
 /// Epochs that are over, and the one that was begun. An epoch that is broken off, by an error, a
 /// callback or a dropped future, goes on in the next training over the same course; over another one,
 /// what is left of it is left out.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Epochs that are over.
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_epoch_goes_on_over_its_own_course_alone() {
-        let (mine, other) = (course(10, 4), course(10, 4));
+        let (mine, other) = (course(10, 4), course(10, 5));
         let begun = Progress::default().entering(mine).plus(5);
         assert_eq!(of(begun), (1, 2));
         assert_eq!(of(begun.entering(mine)), (1, 2));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wgrad::data::Dataset;
-use wgrad::lanes::{Parallel, ParallelOptions, Schedule, TrainingState};
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
 use wgrad::nn::Sequential;
-use wgrad::train::{FitOptions, TrainingConfig};
+use wgrad::train::{FitOptions, TrainingConfig, TrainingState};
 use wgrad::{Gpu, Result};
 
 use super::bits;

@@ -2,16 +2,35 @@
 
 use crate::Error;
 use crate::graph::{Tensor, Unary};
-use crate::nn::{Builder, Layer, Sequential};
+use crate::nn::{Builder, Layer, Sequential, Settings};
 
 /// An element-wise function, of rows of any shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Activation(pub Unary);
 
+impl Activation {
+    /// As [`Layer::settings`] describes it; `None` if no function has this name.
+    pub(super) fn from_settings(name: &str, settings: &Settings) -> Option<Result<Self, Error>> {
+        let usual = Unary::from_name(name)?;
+        let chosen = match usual.parameter() {
+            Some((parameter, _)) => {
+                settings.get_number(parameter).map(|value| usual.with_parameter(value))
+            }
+            None => Ok(usual),
+        };
+        Some(chosen.map(Self))
+    }
+}
+
 impl Layer for Activation {
     /// That of the function.
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        let none = Settings::new();
+        Some(self.0.parameter().map_or(none.clone(), |(name, value)| none.number(name, value)))
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

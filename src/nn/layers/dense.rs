@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::Tensor;
-use crate::nn::{Builder, Init, InitialValues, Layer, Sequential};
+use crate::nn::{Builder, Init, InitialValues, Layer, Sequential, Settings};
 
 /// `x·W + b`: every unit sees every input. Rows of n numbers become rows of `units`; W (`weight`) is
 /// n × units, b (`bias`) is units and starts at zero.
@@ -14,9 +14,25 @@ pub struct Dense {
     pub init: Init,
 }
 
+impl Dense {
+    /// As [`Layer::settings`] describes it.
+    pub(super) fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let name = settings.get_text("init")?;
+        let init = Init::from_name(name).ok_or_else(|| {
+            let names: Vec<&str> = Init::ALL.iter().map(|init| init.name()).collect();
+            Error::argument("init", name, &format!("one of {}", names.join(", ")))
+        })?;
+        Ok(Self { units: settings.get_count("units")?, init })
+    }
+}
+
 impl Layer for Dense {
     fn name(&self) -> &str {
         "dense"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::new().integer("units", self.units as u64).text("init", self.init.name()))
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

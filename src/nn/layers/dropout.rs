@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::{Tensor, check_dropout_rate};
-use crate::nn::{Builder, Layer, Sequential};
+use crate::nn::{Builder, Layer, Sequential, Settings};
 
 /// Dropout (Srivastava et al., 2014): while the model trains, each number of a row is 0 with probability
 /// `rate`, else times `1 / (1 - rate)`; anew in every step, with a seed of the layer's own that the model's
@@ -13,9 +13,20 @@ pub struct Dropout {
     pub rate: f32,
 }
 
+impl Dropout {
+    /// As [`Layer::settings`] describes it.
+    pub(super) fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { rate: settings.get_number("rate")? })
+    }
+}
+
 impl Layer for Dropout {
     fn name(&self) -> &str {
         "dropout"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::new().number("rate", self.rate))
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

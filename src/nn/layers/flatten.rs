@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::Tensor;
-use crate::nn::{Builder, Layer, Sequential};
+use crate::nn::{Builder, Layer, Sequential, Settings};
 
 /// Rows of any shape as rows of one axis, with the numbers in the same order. Nothing is computed or
 /// copied.
@@ -12,6 +12,10 @@ pub struct Flatten;
 impl Layer for Flatten {
     fn name(&self) -> &str {
         "flatten"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::new())
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

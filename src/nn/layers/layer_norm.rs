@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::{Shape, Tensor, Unary};
-use crate::nn::{Builder, InitialValues, Layer, Sequential};
+use crate::nn::{Builder, InitialValues, Layer, Sequential, Settings};
 
 /// `gain · (x - mean) / √(variance + ε) + bias`, mean and variance taken over the last axis of each row
 /// by itself (Ba et al., 2016). `gain` and `bias` are as long as that axis and start at one and zero.
@@ -19,9 +19,20 @@ impl Default for LayerNorm {
     }
 }
 
+impl LayerNorm {
+    /// As [`Layer::settings`] describes it.
+    pub(super) fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { epsilon: settings.get_number("epsilon")? })
+    }
+}
+
 impl Layer for LayerNorm {
     fn name(&self) -> &str {
         "layer_norm"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::new().number("epsilon", self.epsilon))
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::Tensor;
-use crate::nn::{Builder, Layer, Sequential};
+use crate::nn::{Builder, Layer, Loaders, Sequential, Settings};
 
 /// `x + f(x)`, f a stack of layers whose output has the shape of its input (He et al., 2016). The names
 /// of the stack's parameters follow the block's: `residual_2.dense_0.weight`.
@@ -14,13 +14,24 @@ pub struct Residual {
 impl Residual {
     /// A block around the layers of `layers`. Of its seed there is no use: the model's is taken.
     pub fn new(layers: Sequential) -> Self {
-        Self { layers }
+        Self { layers: layers.seed(0) }
+    }
+}
+
+impl Residual {
+    /// As [`Layer::settings`] describes it.
+    pub(super) fn from_settings(settings: &Settings, loaders: &Loaders) -> Result<Self, Error> {
+        Ok(Self::new(loaders.stack(settings.get_stack("layers")?)?))
     }
 }
 
 impl Layer for Residual {
     fn name(&self) -> &str {
         "residual"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::new().stack("layers", &self.layers)
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

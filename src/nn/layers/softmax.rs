@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::graph::Tensor;
-use crate::nn::{Builder, Layer, Sequential};
+use crate::nn::{Builder, Layer, Sequential, Settings};
 
 /// Softmax over the last axis: of rows of n numbers, probabilities that sum to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub struct Softmax;
 impl Layer for Softmax {
     fn name(&self) -> &str {
         "softmax"
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::new())
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {

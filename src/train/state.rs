@@ -11,21 +11,6 @@ use crate::{Error, Result};
 
 /// Everything that training needs to go on, on any lanes, in this process or in another, beside the model with
 /// its seed: that is what dropout draws by.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let path = std::env::temp_dir().join(format!("wgrad-state-{}", std::process::id()));
-/// use wgrad::lanes::TrainingState;
-///
-/// // What `Parallel::state` gives, also after a lane was lost.
-/// let state = TrainingState { step: 7, values: vec![vec![0.5; 3]], states: vec![vec![vec![0.1; 3]]] };
-/// std::fs::write(&path, state.to_bytes())?;
-/// // Later, for `Parallel::set_state`:
-/// assert_eq!(TrainingState::from_bytes(&std::fs::read(&path)?)?, state);
-/// # std::fs::remove_file(&path)?;
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingState {
     /// Steps completed.
@@ -42,7 +27,7 @@ impl TrainingState {
     ///
     /// # Errors
     /// Those of [`Sequential::parameters`](crate::nn::Sequential::parameters).
-    pub(super) fn initial(task: &Task) -> Result<Self> {
+    pub(crate) fn initial(task: &Task) -> Result<Self> {
         let specs = task.architecture.parameters()?.into_iter();
         let values: Vec<Vec<f32>> = specs.map(|spec| spec.initial).collect();
         let states = task.compile.optimizer.rule().state_names().len();
@@ -50,10 +35,20 @@ impl TrainingState {
         Ok(Self { step: 0, values, states })
     }
 
+    /// That of a whole model after `step` steps, from the bytes of its arenas.
+    #[cfg(feature = "files")]
+    pub(crate) fn read(parameters: &Parameters, step: u64, bytes: &[u8]) -> Result<Self> {
+        let count = parameters.layout().entries.len();
+        let mut state =
+            Self { step, values: vec![Vec::new(); count], states: vec![Vec::new(); count] };
+        state.read_from(parameters, 0..count, bytes)?;
+        Ok(state)
+    }
+
     /// # Errors
     /// [`Error::Argument`] naming the first thing in which it is not of `task`, or the first number
     /// that training never comes to.
-    pub(super) fn check(&self, task: &Task) -> Result<()> {
+    pub(crate) fn check(&self, task: &Task) -> Result<()> {
         let exactly = |what: &str, value: usize, wanted: usize, whose: &str| match value == wanted {
             true => Ok(()),
             false => {
@@ -92,7 +87,7 @@ impl TrainingState {
     }
 
     /// Writes the parameters `numbers` of the model to those of a lane.
-    pub(super) fn write_to(&self, parameters: &Parameters, numbers: Range<usize>) -> Result<()> {
+    pub(crate) fn write_to(&self, parameters: &Parameters, numbers: Range<usize>) -> Result<()> {
         let (Some(values), Some(states)) =
             (self.values.get(numbers.clone()), self.states.get(numbers.clone()))
         else {
@@ -113,7 +108,7 @@ impl TrainingState {
 
     /// Takes the parameters `numbers` from a lane's arenas: the chunks of the values, then those of
     /// each state.
-    pub(super) fn read_from(
+    pub(crate) fn read_from(
         &mut self,
         parameters: &Parameters,
         numbers: Range<usize>,
