@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::container::NamedTensor;
 use super::{ModelFile, refused};
+use crate::data::Encoder;
 use crate::graph::Loss;
 use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, StackSettings};
 use crate::train::kernels::Kernels;
@@ -37,6 +38,8 @@ pub(super) struct Header {
     step: u64,
     progress: Progress,
     learning_rate: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder: Option<Encoder>,
 }
 
 impl Header {
@@ -61,8 +64,8 @@ impl Header {
     }
 
     pub(super) fn of(file: &ModelFile) -> Result<(Self, BTreeMap<String, NamedTensor>)> {
-        let ModelFile { task: Task { architecture, compile }, state, progress, learning_rate } =
-            file;
+        let ModelFile { task, state, progress, learning_rate } = file;
+        let Task { architecture, compile, encoder } = task;
         let stack = StackSettings::of(architecture).map_err(|place| {
             let name = architecture.layers().nth(place).map_or("", |layer| layer.name());
             refused(format!(
@@ -82,6 +85,7 @@ impl Header {
             step: state.step,
             progress: *progress,
             learning_rate: *learning_rate,
+            encoder: encoder.as_deref().cloned(),
         };
         let names = state_names(compile);
         let mut tensors = BTreeMap::new();
@@ -112,7 +116,10 @@ impl Header {
         if let Some(rate) = self.learning_rate {
             crate::nn::optimizer::check_learning_rate(rate)?;
         }
-        let task = Task::new(architecture, compile)?;
+        let mut task = Task::new(architecture, compile)?;
+        if let Some(encoder) = self.encoder {
+            task = task.with_encoder(encoder)?;
+        }
         let mut take = |name: String, shape: &[usize]| match tensors.remove(&name) {
             Some(tensor) if tensor.shape == shape => Ok(tensor.values),
             Some(tensor) => Err(refused(format!(
