@@ -58,6 +58,7 @@ mod not_finite;
 mod onnx;
 mod own_operations;
 mod page;
+mod predictor;
 mod send;
 mod shaders;
 mod step_numbers;

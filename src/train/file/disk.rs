@@ -8,6 +8,7 @@ use super::ModelFile;
 use crate::gpu::Gpu;
 use crate::nn::Loaders;
 use crate::train::model::Model;
+use crate::train::predictor::Predictor;
 use crate::{Error, Result};
 
 impl ModelFile {
@@ -56,6 +57,16 @@ impl Model {
     /// Those of [`ModelFile::read`] and [`ModelFile::model`].
     pub async fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
         ModelFile::read(path)?.model(gpu).await
+    }
+}
+
+impl Predictor {
+    /// What predicts with a model that was saved, on a device.
+    ///
+    /// # Errors
+    /// Those of [`ModelFile::read`] and [`ModelFile::predictor`].
+    pub async fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
+        ModelFile::read(path)?.predictor(gpu).await
     }
 }
 

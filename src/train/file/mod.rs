@@ -13,11 +13,14 @@ pub(crate) use folder::{last_moment, make_folder, write_moment};
 
 use super::fit::FitState;
 use super::model::Model;
+use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
+use crate::exec::Parameters;
 use crate::gpu::Gpu;
 use crate::nn::{Loaders, Sequential};
+use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 use container::Container;
 
@@ -141,6 +144,23 @@ impl ModelFile {
         model.progress = self.progress;
         model.learning_rate = self.learning_rate;
         Ok(model)
+    }
+}
+
+impl ModelFile {
+    /// What predicts with it on a device, and has nothing for training.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn predictor(&self, gpu: &Gpu) -> Result<Predictor> {
+        let (architecture, loss) = (&self.task.architecture, self.task.compile.loss);
+        let (graph, ..) = predictor::graph(architecture, 1)?;
+        let layout = ArenaLayout::new(&graph, &gpu.target())?;
+        let parameters = Parameters::new(gpu, &layout, None).await?;
+        for (number, values) in self.state.values.iter().enumerate() {
+            parameters.write(number, values)?;
+        }
+        Ok(Predictor::new(gpu, architecture, loss, &parameters, &graph))
     }
 }
 

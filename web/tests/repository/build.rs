@@ -54,6 +54,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("noop_limits", NOOP),
     ("noop_plans", NOOP),
     ("page", "makes the native run that the page is compared with"),
+    ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
     ("threads", "a browser's page has one thread"),
