@@ -19,8 +19,8 @@ use crate::plan::{ArenaLayout, Plan};
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::{
-    Evaluation, FitOptions, History, Model, Residency, StepResult, Trainer, TrainingConfig,
-    TrainingState,
+    Evaluation, FitOptions, History, Model, Predictor, Residency, StepResult, Trainer,
+    TrainingConfig, TrainingState,
 };
 
 /// Within an `impl`: for each `twin: call(…) -> …;` a method that takes what the call takes and waits for it.
@@ -124,9 +124,9 @@ impl Model {
     blocking! {
         fit_blocking: fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
         evaluate_blocking: evaluate(&self, data: &Dataset) -> Result<Evaluation>;
-        predict_blocking: predict(&mut self, features: &[f32]) -> Result<Vec<f32>>;
-        predict_classes_blocking: predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>>;
-        predict_probabilities_blocking: predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
+        predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
         trainer_blocking: trainer<D: Borrow<Dataset>>(
             &mut self, data: D, batch: usize, residency: Residency
@@ -149,6 +149,25 @@ impl Model {
 impl ModelFile {
     blocking! {
         model_blocking: model(self, gpu: &Gpu) -> Result<Model>;
+        predictor_blocking: predictor(&self, gpu: &Gpu) -> Result<Predictor>;
+    }
+}
+
+impl Predictor {
+    blocking! {
+        predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
+        predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
+        record_blocking: record(
+            &self, encoder: &mut wgpu::CommandEncoder, input: &wgpu::Buffer, output: &wgpu::Buffer, rows: usize
+        ) -> Result<()>;
+    }
+}
+
+#[cfg(feature = "files")]
+impl Predictor {
+    blocking! {
+        load_blocking: load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self>;
     }
 }
 

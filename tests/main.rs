@@ -60,6 +60,7 @@ mod not_finite;
 mod onnx;
 mod own_operations;
 mod page;
+mod predictor;
 mod send;
 mod shaders;
 mod step_numbers;
@@ -75,6 +76,8 @@ mod training_dropout;
 mod training_evaluate;
 mod training_not_finite;
 mod training_reset;
+#[cfg(feature = "files")]
+mod training_resumed;
 mod training_trainers;
 mod whole_step;
 mod whole_step_dispatches;

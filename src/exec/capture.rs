@@ -53,7 +53,6 @@ impl Parameters {
 
 impl Capture {
     /// Whether awaiting it would return at once. Lets the device make progress where it needs that.
-    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
     pub(crate) fn is_ready(&self) -> bool {
         self.parts.iter().all(|(_, arrival)| arrival.is_ready())
     }

@@ -1,7 +1,6 @@
 //! Runs a plan on a device: owns what exists per device, records many steps into one submission,
 //! and after the first step creates nothing.
 
-#[cfg(feature = "files")]
 mod capture;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,7 +13,6 @@ mod status;
 mod step;
 mod whole_step;
 
-#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 pub(crate) use capture::{Capture, Staging};
 pub use parameters::Parameters;
 pub(crate) use record::submit_all;

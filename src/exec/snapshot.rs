@@ -15,6 +15,38 @@ pub struct Snapshot {
     values: Vec<Buffer>,
 }
 
+impl Snapshot {
+    /// The values on the host.
+    pub(crate) async fn read(&self) -> Result<Vec<Vec<f32>>> {
+        let mut all = Vec::new();
+        for entry in &self.layout.entries {
+            let chunk =
+                self.values.get(entry.chunk).ok_or_else(|| Error::bug("a chunk is missing"))?;
+            let bytes = self.gpu.read(chunk, entry.offset, entry.shape.bytes() as u64).await?;
+            all.push(bytemuck::pod_collect_to_vec(&bytes));
+        }
+        Ok(all)
+    }
+
+    /// Other values of the same parameters.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if they are of other lengths; the errors of the device.
+    pub(crate) fn write(&self, all: &[Vec<f32>]) -> Result<()> {
+        for (entry, values) in self.layout.entries.iter().zip(all) {
+            let chunk =
+                self.values.get(entry.chunk).ok_or_else(|| Error::bug("a chunk is missing"))?;
+            if values.len() != entry.shape.elements() {
+                let name = format!("number of remembered values of '{}'", entry.name);
+                let rule = entry.shape.elements().to_string();
+                return Err(Error::argument(&name, values.len(), &rule));
+            }
+            self.gpu.write(chunk, entry.offset, bytemuck::cast_slice(values))?;
+        }
+        Ok(())
+    }
+}
+
 impl Parameters {
     /// A copy of the present values.
     ///

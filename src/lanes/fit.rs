@@ -7,7 +7,9 @@ use crate::data::Dataset;
 use crate::gpu::Gpu;
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
-use crate::train::fit::{BatchSize, Completed, Run, Start, Trainee, Validation, Validator};
+use crate::train::fit::{
+    BatchSize, Call, Completed, Moment, Run, Start, Trainee, Validation, Validator,
+};
 use crate::train::model::Model;
 use crate::train::progress::{Course, Progress};
 use crate::train::sums::Sums;
@@ -42,7 +44,7 @@ impl Parallel {
     /// If its future is dropped, or a callback panics, the lanes complete the steps that they have begun,
     /// which is waited for, and the state is that after them. Callbacks then do not hear of the end, and
     /// weights that they remembered are not put back.
-    pub async fn fit(&mut self, fit: FitOptions<'_>) -> Result<History> {
+    pub async fn fit(&mut self, mut fit: FitOptions<'_>) -> Result<History> {
         self.call_back();
         let rows = self.data.rows();
         self.check_batch(fit.batch)?;
@@ -55,6 +57,16 @@ impl Parallel {
             return Err(Error::argument("residency", format!("{residency:?}"), &rule));
         }
         let figures = fit.figures(&self.task.compile.metrics)?;
+        if fit.survive.is_some() {
+            let rule = "left out: lanes tell which of them was lost, and `Parallel::relay` goes on with others";
+            return Err(Error::argument("survive", "given to lanes", rule));
+        }
+        let (keeper, resumed) = fit.kept(&self.task)?;
+        let validation = match &fit.validation {
+            Some(Validation::Data(data)) => Some(*data),
+            _ => None,
+        };
+        let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation);
         let validator = match fit.validation {
             None => None,
             Some(Validation::Data(data)) => Some(self.validator(data).await?),
@@ -66,11 +78,22 @@ impl Parallel {
                 return Err(Error::argument("validation split", fraction, &rule));
             }
         };
+        let resumed = match resumed {
+            Some(Moment { state, learning_rate, fit: broken_off, .. }) => {
+                broken_off.check(&call, fit.callbacks.len())?;
+                call = broken_off.call;
+                self.set_state(state).await?;
+                if let Some(rate) = learning_rate {
+                    self.set_learning_rate(rate)?;
+                }
+                Some(broken_off)
+            }
+            None => None,
+        };
         let start = Start {
             epochs: fit.epochs,
-            shuffle: fit.shuffle,
             rows,
-            progress: self.progress(),
+            call,
             steps: self.state.step,
             learning_rate: self.learning_rate_at(self.state.step),
             figures,
@@ -82,7 +105,7 @@ impl Parallel {
             ),
         };
         let trained = Trained { parallel: self, validator };
-        Run::new(trained, start, fit.callbacks).run().await
+        Run::new(trained, start, fit.callbacks, keeper).run(resumed, |_| false).await
     }
 
     /// Whether batches of `batch`, if it is given, are those of the lanes.
@@ -217,6 +240,35 @@ impl Trainee for Trained<'_, '_> {
     async fn put_back(&mut self, memory: &Vec<Vec<f32>>) -> Result<()> {
         let state = TrainingState { values: memory.clone(), ..self.state().clone() };
         self.parallel.set_state(state).await
+    }
+
+    async fn remembered(&mut self, memory: &Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>> {
+        Ok(memory.clone())
+    }
+
+    async fn remember_values(&mut self, values: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+        Ok(values.to_vec())
+    }
+
+    fn own_learning_rate(&self) -> Option<f32> {
+        self.parallel.learning_rate
+    }
+
+    /// Nothing is under way, so that the state is here.
+    async fn capture(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_captured(&self) -> bool {
+        true
+    }
+
+    async fn captured(&mut self, step: u64) -> Result<TrainingState> {
+        let state = self.state().clone();
+        match state.step == step {
+            true => Ok(state),
+            false => Err(Error::bug(format!("lanes are at step {}, not {step}", state.step))),
+        }
     }
 
     async fn validate(&mut self) -> Result<Option<Evaluation>> {

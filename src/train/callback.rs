@@ -139,6 +139,25 @@ pub trait Callback: MaybeSend {
         Signal::Continue
     }
 
+    /// What it needs to go on in the middle of this training, later or in another process: figures as text.
+    /// Weights that it [remembers](Signal::Remember) are kept besides.
+    fn state(&self) -> String {
+        String::new()
+    }
+
+    /// Goes on from what [`Callback::state`] said, after [`Callback::on_train_begin`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) if it never says such a thing.
+    fn resume(&mut self, _state: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the device was lost, before the training goes on on another; see
+    /// [`FitOptions::survive`](super::FitOptions::survive). The batches since `step` steps were completed are
+    /// reported again.
+    fn on_device_lost(&mut self, _error: &Error, _step: u64) {}
+
     /// When training has ended, however it did: after the last epoch, by a callback, or by an error.
     /// The present weights are still those of the last step: remembered ones are put back afterwards.
     fn on_train_end(&mut self) -> Signal {
@@ -168,6 +187,16 @@ impl Watch {
         self.name.parse::<Figure>().map(drop)
     }
 
+    fn state(&self) -> String {
+        self.best.map_or(NO_BEST.into(), |best| best.to_string())
+    }
+
+    fn resume(&mut self, state: &str) -> Result<()> {
+        let number = || state.parse().map_err(|_| unknown_state(state));
+        self.best = if state == NO_BEST { None } else { Some(number()?) };
+        Ok(())
+    }
+
     /// Whether the epoch is the best so far. It is not if the figure is NaN or as bad as can be
     /// (an infinite loss), or if it is unknown.
     fn improves(&mut self, log: &EpochLog) -> bool {
@@ -184,6 +213,14 @@ impl Watch {
         }
         better
     }
+}
+
+/// What stands for a best figure that is not there yet.
+const NO_BEST: &str = "none";
+
+fn unknown_state(state: &str) -> Error {
+    let rule = "what it said of itself; give the callbacks that the training began with";
+    Error::argument("a callback's state", format!("'{state}'"), rule)
 }
 
 /// Ends training when a figure has not improved for some epochs, and leaves the model with the weights
@@ -238,6 +275,18 @@ impl Callback for EarlyStopping {
         if self.waited >= self.patience { Signal::RestoreAndStop } else { Signal::Continue }
     }
 
+    fn state(&self) -> String {
+        format!("{} {}", self.waited, self.watch.state())
+    }
+
+    fn resume(&mut self, state: &str) -> Result<()> {
+        let parts =
+            state.split_once(' ').and_then(|(waited, best)| Some((waited.parse().ok()?, best)));
+        let (waited, best) = parts.ok_or_else(|| unknown_state(state))?;
+        self.waited = waited;
+        self.watch.resume(best)
+    }
+
     fn on_train_end(&mut self) -> Signal {
         Signal::RestoreAndStop
     }
@@ -273,6 +322,14 @@ impl Callback for KeepBest {
 
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
         if self.watch.improves(log) { Signal::Remember } else { Signal::Continue }
+    }
+
+    fn state(&self) -> String {
+        self.watch.state()
+    }
+
+    fn resume(&mut self, state: &str) -> Result<()> {
+        self.watch.resume(state)
     }
 
     fn on_train_end(&mut self) -> Signal {

@@ -1,6 +1,7 @@
 //! What a classifier's outputs say: classes and probabilities.
 
 use super::model::Model;
+use super::predictor::Predictor;
 use crate::graph::Loss;
 use crate::{Error, Result};
 
@@ -24,15 +25,15 @@ impl Outputs {
     }
 }
 
-impl Model {
-    /// As [`Model::predict`], with a softmax over each row (for binary cross-entropy: a sigmoid of
+impl Predictor {
+    /// As [`Predictor::predict`], with a softmax over each row (for binary cross-entropy: a sigmoid of
     /// each output): the probabilities that belong to the logits.
     ///
     /// # Errors
-    /// As for [`Model::predict`]; [`Error::Shape`] if the model was trained with a regression's loss;
+    /// As for [`Predictor::predict`]; [`Error::Shape`] if the model was trained with a regression's loss;
     /// [`Error::Argument`] naming the first row whose outputs have no probabilities, since one is NaN or
     /// infinite.
-    pub async fn predict_probabilities(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+    pub async fn predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>> {
         const CALL: &str = "predict_probabilities";
         let width = self.architecture().output_width().max(1);
         let of_row = match Outputs::of(self.loss()) {
@@ -55,10 +56,10 @@ impl Model {
     /// cross-entropy with one output: 1 if that is positive, a probability above ½, else 0.
     ///
     /// # Errors
-    /// As for [`Model::predict`]; [`Error::Shape`] if the model was trained with a regression's loss, or
+    /// As for [`Predictor::predict`]; [`Error::Shape`] if the model was trained with a regression's loss, or
     /// with binary cross-entropy and several outputs, which answer a question each; [`Error::Argument`]
     /// naming the first row that has NaN among its outputs.
-    pub async fn predict_classes(&mut self, features: &[f32]) -> Result<Vec<u32>> {
+    pub async fn predict_classes(&self, features: &[f32]) -> Result<Vec<u32>> {
         const CALL: &str = "predict_classes";
         let width = self.architecture().output_width().max(1);
         let of_row = match Outputs::of(self.loss()) {
@@ -79,6 +80,38 @@ impl Model {
             None => Ok(of_row(row)),
         };
         outputs.chunks(width).enumerate().map(class).collect()
+    }
+}
+
+impl Model {
+    /// What predicts with the parameters of this model, as training moves them; for other threads, and for
+    /// [encoders](Predictor::record) of the app.
+    pub fn predictor(&self) -> Predictor {
+        self.predictor.clone()
+    }
+
+    /// [`Predictor::predict`].
+    ///
+    /// # Errors
+    /// Its errors.
+    pub async fn predict(&self, features: &[f32]) -> Result<Vec<f32>> {
+        self.predictor.predict(features).await
+    }
+
+    /// [`Predictor::predict_probabilities`].
+    ///
+    /// # Errors
+    /// Its errors.
+    pub async fn predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>> {
+        self.predictor.predict_probabilities(features).await
+    }
+
+    /// [`Predictor::predict_classes`].
+    ///
+    /// # Errors
+    /// Its errors.
+    pub async fn predict_classes(&self, features: &[f32]) -> Result<Vec<u32>> {
+        self.predictor.predict_classes(features).await
     }
 }
 

@@ -6,6 +6,7 @@ use crate::nn::Metric;
 use crate::{Error, Result};
 
 /// One epoch.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochLog {
     /// Number of the epoch, from 1.
@@ -13,8 +14,10 @@ pub struct EpochLog {
     /// Epochs asked for.
     pub epochs: usize,
     /// Mean loss over the epoch's rows, each as the model was when its batch ran.
+    #[cfg_attr(feature = "files", serde(with = "super::file::number"))]
     pub loss: f64,
     /// Metrics over the epoch's rows.
+    #[cfg_attr(feature = "files", serde(with = "super::file::number::named"))]
     pub metrics: Vec<(Metric, f64)>,
     /// Loss and metrics on the validation data after the epoch.
     pub validation: Option<Evaluation>,

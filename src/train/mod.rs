@@ -8,12 +8,13 @@ mod evaluate;
 pub(crate) mod feed;
 mod figure;
 #[cfg(feature = "files")]
-mod file;
+pub(crate) mod file;
 pub(crate) mod fit;
 pub(crate) mod graphs;
 mod history;
 mod kernels;
 pub(crate) mod model;
+mod predictor;
 pub(crate) mod progress;
 mod state;
 pub(crate) mod sums;
@@ -25,11 +26,14 @@ pub use feed::Residency;
 pub use figure::Figure;
 #[cfg(feature = "files")]
 pub use file::ModelFile;
-pub use fit::{BatchSize, FitOptions, epoch_order};
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+pub use fit::Checkpoint;
+pub use fit::{BatchSize, Every, FitOptions, Survive, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use kernels::Kernels;
 pub use model::Model;
+pub use predictor::Predictor;
 pub use state::TrainingState;
 pub use sums::{Evaluation, Sums};
 pub use task::TrainingConfig;

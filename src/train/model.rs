@@ -1,17 +1,17 @@
 //! A model on a device.
 
-use super::feed::fitting;
 use super::kernels::{KernelChoice, choose, whole_step_net};
+use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
 use crate::data::Encoder;
-use crate::exec::{Executor, Parameters, Step};
-use crate::gpu::{Buffer, Gpu};
-use crate::graph::{Graph, Loss, Role, Tensor};
+use crate::exec::{Parameters, Step};
+use crate::gpu::Gpu;
+use crate::graph::Loss;
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, Sequential};
-use crate::plan::{ArenaLayout, Plan};
+use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 
 /// A model on a device, ready to train, evaluate and predict.
@@ -28,21 +28,8 @@ pub struct Model {
     pub(crate) progress: Progress,
     /// η of every step to come, if it was set by hand.
     pub(crate) learning_rate: Option<f32>,
-    /// Bytes of the widest tensor for each row.
-    row_bytes: u64,
-    /// One for each number of rows so far: powers of two up to that of a block, so never many.
-    predictors: Vec<Predictor>,
-}
-
-/// A plan that predicts so many rows.
-#[derive(Debug)]
-struct Predictor {
-    rows: usize,
-    executor: Executor,
-    x: Tensor,
-    y: Tensor,
-    /// By way of which outputs are read.
-    staging: Option<Buffer>,
+    /// Shares the parameters.
+    pub(super) predictor: Predictor,
 }
 
 impl Sequential {
@@ -65,15 +52,12 @@ impl Sequential {
 impl Model {
     /// A model before its first step, whose parameters are yet to be written.
     pub(super) async fn new(gpu: &Gpu, task: Task) -> Result<Self> {
-        let architecture = &task.architecture;
-        let mut graph = Graph::new();
-        let x = graph.input("x", [1, architecture.input_width()])?;
-        architecture.build(&mut graph, x)?;
+        let (graph, ..) = predictor::graph(&task.architecture, 1)?;
         let layout = ArenaLayout::new(&graph, &gpu.target())?;
-        let of_rows = graph.tensors().iter().filter(|t| !matches!(t.role, Role::Parameter(_)));
-        let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
         let states = task.compile.optimizer.rule().states();
         let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
+        let (architecture, loss) = (&task.architecture, task.compile.loss);
+        let predictor = Predictor::new(gpu, architecture, loss, &parameters, &graph);
         let model = Model {
             gpu: gpu.clone(),
             task,
@@ -82,8 +66,7 @@ impl Model {
             in_doubt: false,
             progress: Progress::default(),
             learning_rate: None,
-            row_bytes,
-            predictors: Vec::new(),
+            predictor,
         };
         // Says early that a whole-step kernel cannot be, if it is asked for.
         model.choose_kernels(1)?;
@@ -265,62 +248,8 @@ impl Model {
         Ok(())
     }
 
-    /// Rows of a block that is evaluated or predicted: up to `most`, as long as the widest tensor fits the
-    /// device.
+    /// Rows of a block that is evaluated: up to `most`, as long as the widest tensor fits the device.
     pub(super) fn block_rows(&self, most: usize) -> usize {
-        fitting(self.row_bytes, &self.gpu.target()).min(most)
-    }
-
-    /// The outputs of `rows` rows of `features`. They are filled up to a power of two, for which there is a
-    /// plan already unless this is the first such prediction.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] if the plan for so many rows takes more than the device has; those of the device.
-    pub(super) async fn predict_block(
-        &mut self,
-        features: &[f32],
-        rows: usize,
-    ) -> Result<Vec<f32>> {
-        let planned = rows.next_power_of_two();
-        let known = self.predictors.iter().position(|predictor| predictor.rows == planned);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let predictor = self.predictor(planned).await?;
-                self.predictors.push(predictor);
-                self.predictors.len() - 1
-            }
-        };
-        let Some(predictor) = self.predictors.get_mut(index) else {
-            return Err(Error::bug("a predictor that was just made is not there"));
-        };
-        let Predictor { executor, x, y, staging, .. } = predictor;
-        match planned == rows {
-            true => executor.write(*x, features)?,
-            false => {
-                let mut filled = features.to_vec();
-                filled.resize(features.len() / rows * planned, 0.0);
-                executor.write(*x, &filled)?;
-            }
-        }
-        executor.run(&[Step::forward(0)]).await?;
-        // What predictions left that were given up.
-        while executor.arrived().is_some() {}
-        let mut outputs = executor.read_by_way_of(staging, *y).await?;
-        outputs.truncate(rows * self.architecture().output_width());
-        Ok(outputs)
-    }
-
-    async fn predictor(&self, rows: usize) -> Result<Predictor> {
-        let mut graph = Graph::new();
-        let x = graph.input("features", [rows, self.architecture().input_width()])?;
-        let (y, _) = self.architecture().build(&mut graph, x)?;
-        let plan = Plan::new(&graph, &[y], &self.gpu.target())?;
-        let options = crate::exec::ExecutorOptions {
-            parameters: Some(self.parameters.clone()),
-            ..Default::default()
-        };
-        let executor = Executor::with_options(&self.gpu, plan, options).await?;
-        Ok(Predictor { rows, executor, x, y, staging: None })
+        self.predictor.block_rows(most)
     }
 }

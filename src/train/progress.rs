@@ -54,6 +54,11 @@ impl Progress {
         Self { epochs: self.epochs.saturating_add(begun), batches, course: Some(course) }
     }
 
+    /// Whether both are over the same rows in the same batches.
+    pub(crate) fn is_over_course_of(&self, other: &Self) -> bool {
+        self.course == other.course
+    }
+
     /// `steps` steps later.
     pub(crate) fn plus(self, steps: u64) -> Self {
         self.moved(|place| place.saturating_add(u128::from(steps)))

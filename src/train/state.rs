@@ -36,7 +36,6 @@ impl TrainingState {
     }
 
     /// That of a whole model after `step` steps, from the bytes of its arenas.
-    #[cfg(feature = "files")]
     pub(crate) fn read(parameters: &Parameters, step: u64, bytes: &[u8]) -> Result<Self> {
         let count = parameters.layout().entries.len();
         let mut state =

@@ -1,5 +1,6 @@
 //! Loss and metrics, from the results of steps.
 
+use super::fit::SumsSoFar;
 use super::model::Model;
 use super::trainer::StepResult;
 use crate::data::{Dataset, Targets};
@@ -9,13 +10,16 @@ use crate::nn::metric::TargetFacts;
 use crate::{Error, Result};
 
 /// Loss and metrics of a model on a data set.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Rows looked at.
     pub rows: usize,
     /// Mean loss.
+    #[cfg_attr(feature = "files", serde(with = "super::file::number"))]
     pub loss: f64,
     /// The model's metrics.
+    #[cfg_attr(feature = "files", serde(with = "super::file::number::named"))]
     pub metrics: Vec<(Metric, f64)>,
 }
 
@@ -80,6 +84,26 @@ impl Sums {
             loss: self.loss / rows as f64,
             metrics: self.counts.iter().filter_map(value).collect(),
         }
+    }
+
+    /// What they are, without what the data says.
+    pub(crate) fn so_far(&self) -> SumsSoFar {
+        let counts = self.counts.iter().map(|&(_, sum)| sum).collect();
+        SumsSoFar { rows: self.rows, loss: self.loss, counts }
+    }
+
+    /// Goes on from such sums.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if they are of other metrics.
+    pub(crate) fn go_on(&mut self, from: &SumsSoFar) -> Result<()> {
+        if from.counts.len() != self.counts.len() {
+            let rule = format!("{}, one for each of the model's metrics", self.counts.len());
+            return Err(Error::argument("number of an epoch's sums", from.counts.len(), &rule));
+        }
+        (self.rows, self.loss) = (from.rows, from.loss);
+        self.counts.iter_mut().zip(&from.counts).for_each(|((_, own), &sum)| *own = sum);
+        Ok(())
     }
 
     /// Forgets all rows.

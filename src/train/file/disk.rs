@@ -8,6 +8,7 @@ use super::ModelFile;
 use crate::gpu::Gpu;
 use crate::nn::Loaders;
 use crate::train::model::Model;
+use crate::train::predictor::Predictor;
 use crate::{Error, Result};
 
 impl ModelFile {
@@ -59,12 +60,22 @@ impl Model {
     }
 }
 
-fn unusable(path: &Path, source: io::Error) -> Error {
+impl Predictor {
+    /// What predicts with a model that was saved, on a device.
+    ///
+    /// # Errors
+    /// Those of [`ModelFile::read`] and [`ModelFile::predictor`].
+    pub async fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
+        ModelFile::read(path)?.predictor(gpu).await
+    }
+}
+
+pub(super) fn unusable(path: &Path, source: io::Error) -> Error {
     Error::File { path: path.display().to_string(), source }
 }
 
 /// The error of a file, with its path.
-fn at(path: &Path, error: Error) -> Error {
+pub(super) fn at(path: &Path, error: Error) -> Error {
     match error {
         Error::ModelFile { path: None, reason } => {
             Error::ModelFile { path: Some(path.display().to_string()), reason }

@@ -8,8 +8,12 @@ use serde_json::{Map, Value};
 use super::container::NamedTensor;
 use super::{ModelFile, refused};
 use crate::data::Encoder;
-use crate::graph::Loss;
+use crate::graph::{Loss, Shape};
+use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, StackSettings};
+use crate::train::fit::FitState;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::train::fit::Moment;
 use crate::train::kernels::Kernels;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;
@@ -40,6 +44,10 @@ pub(super) struct Header {
     learning_rate: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoder: Option<Encoder>,
+    /// The call of `fit` that it is a checkpoint of.
+    fit: Option<FitState>,
+    /// Which of its callbacks remember weights.
+    remembers: Vec<bool>,
 }
 
 impl Header {
@@ -64,7 +72,7 @@ impl Header {
     }
 
     pub(super) fn of(file: &ModelFile) -> Result<(Self, BTreeMap<String, NamedTensor>)> {
-        let ModelFile { task, state, progress, learning_rate } = file;
+        let ModelFile { task, state, progress, learning_rate, fit } = file;
         let Task { architecture, compile, encoder } = task;
         let stack = StackSettings::of(architecture).map_err(|place| {
             let name = architecture.layers().nth(place).map_or("", |layer| layer.name());
@@ -86,6 +94,8 @@ impl Header {
             progress: *progress,
             learning_rate: *learning_rate,
             encoder: encoder.as_deref().cloned(),
+            fit: fit.as_deref().cloned(),
+            remembers: fit.iter().flat_map(|fit| &fit.remembered).map(Option::is_some).collect(),
         };
         let names = state_names(compile);
         let mut tensors = BTreeMap::new();
@@ -100,25 +110,81 @@ impl Header {
                 tensors.insert(format!("{OPTIMIZER}{state}.{name}"), tensor(values));
             }
         }
+        if let Some(fit) = fit {
+            let losses = &fit.batch_losses;
+            let losses = NamedTensor { shape: vec![losses.len()], values: losses.clone() };
+            tensors.insert(LOSSES.into(), losses);
+            for (callback, remembered) in fit.remembered.iter().enumerate() {
+                let remembered = remembered.iter().flatten();
+                for ((name, shape), values) in architecture.parameter_shapes().zip(remembered) {
+                    let tensor =
+                        NamedTensor { shape: shape.dims().to_vec(), values: values.clone() };
+                    tensors.insert(remembered_name(callback, name), tensor);
+                }
+            }
+        }
         Ok((header, tensors))
     }
 
     /// The model of this header and these tensors.
     pub(super) fn model(
         self,
-        mut tensors: BTreeMap<String, NamedTensor>,
+        tensors: BTreeMap<String, NamedTensor>,
         loaders: &Loaders,
     ) -> Result<ModelFile> {
         let stack = stack_from_json(&self.layers)?;
         let architecture = loaders.stack(&stack)?.seed(self.seed);
-        let mut compile = TrainingConfig::new(self.loss, self.optimizer).kernels(self.kernels);
-        compile = self.metrics.into_iter().fold(compile, TrainingConfig::metric);
-        if let Some(rate) = self.learning_rate {
-            crate::nn::optimizer::check_learning_rate(rate)?;
-        }
-        let mut task = Task::new(architecture, compile)?;
-        if let Some(encoder) = self.encoder {
+        let config = TrainingConfig::new(self.loss, self.optimizer.clone()).kernels(self.kernels);
+        let config = self.metrics.iter().copied().fold(config, TrainingConfig::metric);
+        let mut task = Task::new(architecture, config)?;
+        if let Some(encoder) = self.encoder.clone() {
             task = task.with_encoder(encoder)?;
+        }
+        self.with_tensors(task, tensors)
+    }
+
+    /// The moment of a training of `task` that it is of; `None` if it is of none.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the first thing in which it is of another task.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn moment(
+        self,
+        tensors: BTreeMap<String, NamedTensor>,
+        task: &Task,
+    ) -> Result<Option<Moment>> {
+        let own = ModelFile::of(task, TrainingState::default(), Progress::default(), None);
+        let (own, _) = Self::of(&own)?;
+        let same = |what: &str, found: String, wanted: String| match found == wanted {
+            true => Ok(()),
+            false => {
+                let name = format!("{what} of the training that is resumed");
+                let rule = format!(
+                    "{wanted}, as the model at hand has; give the model that it began with, or begin anew in \
+                     another folder"
+                );
+                Err(Error::argument(&name, found, &rule))
+            }
+        };
+        same("layers", self.layers.to_string(), own.layers.to_string())?;
+        same("seed", self.seed.to_string(), own.seed.to_string())?;
+        same("loss", format!("{:?}", self.loss), format!("{:?}", own.loss))?;
+        same("optimizer", format!("{:?}", self.optimizer), format!("{:?}", own.optimizer))?;
+        same("metrics", format!("{:?}", self.metrics), format!("{:?}", own.metrics))?;
+        same("kernels", format!("{:?}", self.kernels), format!("{:?}", own.kernels))?;
+        let ModelFile { state, progress, learning_rate, fit, .. } =
+            self.with_tensors(task.clone(), tensors)?;
+        Ok(fit.map(|fit| Moment { state, progress, learning_rate, fit: *fit }))
+    }
+
+    /// The tensors at their places.
+    fn with_tensors(
+        self,
+        task: Task,
+        mut tensors: BTreeMap<String, NamedTensor>,
+    ) -> Result<ModelFile> {
+        if let Some(rate) = self.learning_rate {
+            check_learning_rate(rate)?;
         }
         let mut take = |name: String, shape: &[usize]| match tensors.remove(&name) {
             Some(tensor) if tensor.shape == shape => Ok(tensor.values),
@@ -129,19 +195,43 @@ impl Header {
             None => Err(refused(format!("tensor '{name}' of {shape:?} is missing"))),
         };
         let names = state_names(&task.compile);
+        let shapes = || task.architecture.parameter_shapes();
         let mut state = TrainingState { step: self.step, ..TrainingState::default() };
-        for (name, shape) in task.architecture.parameter_shapes() {
+        for (name, shape) in shapes() {
             state.values.push(take(name.clone(), shape.dims())?);
             let states = names.iter().map(|state| format!("{OPTIMIZER}{state}.{name}"));
             let states = states.map(|name| take(name, shape.dims())).collect::<Result<_>>()?;
             state.states.push(states);
         }
+        state.check(&task)?;
+        let mut fit = self.fit;
+        if let Some(fit) = &mut fit {
+            for (callback, &remembers) in self.remembers.iter().enumerate() {
+                let mut tensor = |(name, shape): &(String, Shape)| {
+                    take(remembered_name(callback, name), shape.dims())
+                };
+                let remembered =
+                    remembers.then(|| shapes().map(&mut tensor).collect::<Result<_>>());
+                fit.remembered.push(remembered.transpose()?);
+            }
+            let losses = tensors.remove(LOSSES);
+            let missing = || refused(format!("tensor '{LOSSES}' is missing"));
+            fit.batch_losses = losses.ok_or_else(missing)?.values;
+        }
         if let Some(name) = tensors.keys().next() {
             return Err(refused(format!("tensor '{name}' is of no layer of the model")));
         }
-        state.check(&task)?;
-        Ok(ModelFile { task, state, progress: self.progress, learning_rate: self.learning_rate })
+        let (progress, learning_rate) = (self.progress, self.learning_rate);
+        Ok(ModelFile { task, state, progress, learning_rate, fit: fit.map(Box::new) })
     }
+}
+
+/// The loss of every step of a call of `fit`.
+const LOSSES: &str = "history.batch_losses";
+
+/// The name of a parameter's values that a callback remembers.
+fn remembered_name(callback: usize, parameter: &str) -> String {
+    format!("remembered.{callback}.{parameter}")
 }
 
 /// Names of the optimizer's states, as they stand in names of tensors: `mean_square_of_the_gradients`.

@@ -3,15 +3,25 @@
 mod container;
 #[cfg(not(target_arch = "wasm32"))]
 mod disk;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 mod header;
+pub(crate) mod number;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use folder::{last_moment, make_folder, write_moment};
+
+use super::fit::FitState;
 use super::model::Model;
+use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
 use crate::data::Encoder;
+use crate::exec::Parameters;
 use crate::gpu::Gpu;
 use crate::nn::{Loaders, Sequential};
+use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 use container::Container;
 
@@ -44,6 +54,8 @@ pub struct ModelFile {
     progress: Progress,
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
+    /// The call of `fit` that it is a checkpoint of.
+    fit: Option<Box<FitState>>,
 }
 
 impl ModelFile {
@@ -54,7 +66,7 @@ impl ModelFile {
     pub fn new(model: Sequential, config: TrainingConfig) -> Result<Self> {
         let task = Task::new(model, config)?;
         let state = TrainingState::initial(&task)?;
-        Ok(Self { task, state, progress: Progress::default(), learning_rate: None })
+        Ok(Self { task, state, progress: Progress::default(), learning_rate: None, fit: None })
     }
 
     /// Of something that trains, after the steps of `state`.
@@ -64,7 +76,7 @@ impl ModelFile {
         progress: Progress,
         learning_rate: Option<f32>,
     ) -> Self {
-        Self { task: task.clone(), state, progress, learning_rate }
+        Self { task: task.clone(), state, progress, learning_rate, fit: None }
     }
 
     /// The same model with other parameters, optimizer state and step, such as those of lanes
@@ -146,6 +158,23 @@ impl ModelFile {
         model.progress = self.progress;
         model.learning_rate = self.learning_rate;
         Ok(model)
+    }
+}
+
+impl ModelFile {
+    /// What predicts with it on a device, and has nothing for training.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn predictor(&self, gpu: &Gpu) -> Result<Predictor> {
+        let (architecture, loss) = (&self.task.architecture, self.task.compile.loss);
+        let (graph, ..) = predictor::graph(architecture, 1)?;
+        let layout = ArenaLayout::new(&graph, &gpu.target())?;
+        let parameters = Parameters::new(gpu, &layout, None).await?;
+        for (number, values) in self.state.values.iter().enumerate() {
+            parameters.write(number, values)?;
+        }
+        Ok(Predictor::new(gpu, architecture, loss, &parameters, &graph))
     }
 }
 

@@ -1,14 +1,31 @@
 //! The training loop that most people need.
 
+mod checkpoint;
+mod keeper;
 mod model;
+mod moments;
 mod run;
+mod state;
+mod survive;
 
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+pub use checkpoint::Checkpoint;
+pub use checkpoint::Every;
+pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee, Validator};
+pub(crate) use state::{Call, FitState, Moment, SumsSoFar};
+pub use survive::Survive;
+
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+use std::path::PathBuf;
 
 use super::callback::Callback;
 use super::feed::Residency;
 use super::figure::Figure;
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+use super::file::last_moment;
+use super::task::Task;
 use crate::data::{Dataset, permutation};
 use crate::nn::Metric;
 use crate::{Error, Result};
@@ -32,6 +49,11 @@ pub struct FitOptions<'a> {
     /// Nothing where it was not said.
     pub(crate) residency: Option<Residency>,
     pub(crate) callbacks: Vec<&'a mut dyn Callback>,
+    pub(crate) survive: Option<Survive<'a>>,
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub(crate) checkpoint: Option<Checkpoint>,
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub(crate) resume: Option<PathBuf>,
 }
 
 pub(crate) enum Validation<'a> {
@@ -50,6 +72,11 @@ impl<'a> FitOptions<'a> {
             validation: None,
             residency: None,
             callbacks: Vec::new(),
+            survive: None,
+            #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+            checkpoint: None,
+            #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+            resume: None,
         }
     }
 
@@ -102,6 +129,66 @@ impl<'a> FitOptions<'a> {
     pub fn callback(mut self, callback: &'a mut dyn Callback) -> Self {
         self.callbacks.push(callback);
         self
+    }
+
+    /// Goes on on a new device after the device was lost. Lanes go on by
+    /// [`Parallel::relay`](crate::lanes::Parallel::relay) instead.
+    pub fn survive(mut self, survive: Survive<'a>) -> Self {
+        self.survive = Some(survive);
+        self
+    }
+
+    /// Writes files from which the training can be [resumed](FitOptions::resume) after the process has ended.
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub fn checkpoint(mut self, checkpoint: Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
+    /// Goes on from the newest [checkpoint](FitOptions::checkpoint) in this folder as if the training had
+    /// never stopped: to the same bits, with the same history. Model, data and options must be those that it
+    /// began with, except for the number of epochs and for how many lanes train under which schedule.
+    /// Callbacks go on from what they say of themselves ([`Callback::state`]). Where there is no checkpoint yet,
+    /// the training begins.
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.resume = Some(folder.into());
+        self
+    }
+
+    /// What keeps moments of a training of `task`, and that from which it goes on.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if nothing would ever be kept, or another training lies in the folder;
+    /// [`Error::File`] and [`Error::ModelFile`].
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub(crate) fn kept(&mut self, task: &Task) -> Result<(Keeper, Option<Moment>)> {
+        let resumed = match self.resume.take() {
+            Some(folder) => last_moment(task, &folder)?,
+            None => None,
+        };
+        let keeper = self.keeper()?;
+        Ok(match self.checkpoint.take().map(Checkpoint::open).transpose()? {
+            Some((every, folder)) => (keeper.writing(every, folder, task.clone()), resumed),
+            None => (keeper, resumed),
+        })
+    }
+
+    /// Without files a moment is kept in memory at most.
+    #[cfg(not(all(feature = "files", not(target_arch = "wasm32"))))]
+    pub(crate) fn kept(&mut self, _task: &Task) -> Result<(Keeper, Option<Moment>)> {
+        Ok((self.keeper()?, None))
+    }
+
+    /// What keeps moments in memory.
+    fn keeper(&self) -> Result<Keeper> {
+        Ok(match &self.survive {
+            Some(survive) => {
+                survive.every.check("copies to the host")?;
+                Keeper::default().remembering(survive.every)
+            }
+            None => Keeper::default(),
+        })
     }
 
     /// The figures that every epoch will have, of a task with these metrics.

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::run::{Completed, Run, Start, Trainee, Validator};
-use super::{BatchSize, FitOptions, Validation};
+use super::state::{Call, FitState, Moment};
+use super::{BatchSize, FitOptions, Survive, Validation};
 use crate::data::Dataset;
-use crate::exec::Snapshot;
+use crate::exec::{Capture, Snapshot, Staging};
+use crate::gpu::Gpu;
 use crate::train::history::History;
 use crate::train::model::Model;
 use crate::train::progress::{Course, Progress};
+use crate::train::state::TrainingState;
 use crate::train::sums::Evaluation;
 use crate::train::trainer::{StepResult, Trainer};
 use crate::{Error, Result};
@@ -35,7 +38,7 @@ impl Model {
     /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
     /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they
     /// remembered are not put back.
-    pub async fn fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History> {
+    pub async fn fit(&mut self, data: &Dataset, mut fit: FitOptions<'_>) -> Result<History> {
         let held_out;
         let whole = data;
         let (data, validation) = match fit.validation {
@@ -53,34 +56,100 @@ impl Model {
             BatchSize::Full => data.rows(),
         };
         let residency = fit.residency.unwrap_or_default();
-        let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
-        let validator = match validation {
-            None => None,
-            Some(data) => Some(Validator::new(self, data, batch, residency).await?),
-        };
         self.make_sure_of_steps().await?;
-        self.parameters().clear_status()?;
         let progress = self.progress.entering(Course::new(whole, data.rows(), batch));
-        let start = Start {
-            epochs: fit.epochs,
-            shuffle: fit.shuffle,
-            rows: data.rows(),
-            progress,
-            steps: self.steps(),
-            learning_rate: self.learning_rate_at(self.steps()),
-            figures,
-            validates: validator.is_some(),
-            sums: self.sums(data),
+        let mut call = Call::new(self.steps(), progress, fit.shuffle, validation);
+        let (mut keeper, resumed) = fit.kept(&self.task)?;
+        let mut survive = fit.survive.take();
+        let mut resumed = match resumed {
+            Some(moment) => {
+                moment.fit.check(&call, fit.callbacks.len())?;
+                call = moment.fit.call;
+                Some(moment)
+            }
+            None => None,
         };
-        let trained = Trained {
-            before: (self.steps(), progress),
-            failed: false,
-            model: self,
-            trainer,
-            validator,
-            expected: VecDeque::new(),
-        };
-        Run::new(trained, start, fit.callbacks).run().await
+        loop {
+            let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
+            let validator = match validation {
+                None => None,
+                Some(data) => Some(Validator::new(self, data, batch, residency).await?),
+            };
+            self.parameters().clear_status()?;
+            let mut before = (self.steps(), progress);
+            let resumed_fit = match resumed.take() {
+                Some(moment) => {
+                    let fit = self.go_on(moment)?;
+                    before = (self.steps(), self.progress);
+                    Some(fit)
+                }
+                None => None,
+            };
+            let start = Start {
+                epochs: fit.epochs,
+                rows: data.rows(),
+                call,
+                steps: self.steps(),
+                learning_rate: self.learning_rate_at(self.steps()),
+                figures: figures.clone(),
+                validates: validator.is_some(),
+                sums: self.sums(data),
+            };
+            let trained = Trained {
+                before,
+                failed: false,
+                model: self,
+                trainer,
+                validator,
+                expected: VecDeque::new(),
+                capture: None,
+                staging: Vec::new(),
+            };
+            let callbacks = fit.callbacks.iter_mut().map(|callback| &mut **callback as _).collect();
+            let mut run = Run::new(trained, start, callbacks, keeper);
+            let more = survive.as_ref().is_some_and(Survive::survives_more);
+            let survives = |error: &Error| more && matches!(error, Error::DeviceLost { .. });
+            let outcome = run.run(resumed_fit, survives).await;
+            keeper = std::mem::take(&mut run.keeper);
+            drop(run);
+            let (Some(survive), Some(moment)) = (&mut survive, &keeper.last) else {
+                return outcome;
+            };
+            let error = match outcome {
+                Err(error) if survives(&error) => error,
+                outcome => return outcome,
+            };
+            for callback in &mut fit.callbacks {
+                callback.on_device_lost(&error, moment.state.step);
+            }
+            let moved = match survive.device().await {
+                Ok(gpu) => self.move_to(&gpu).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = moved {
+                // Nobody is there any more that could put remembered weights back.
+                for callback in &mut fit.callbacks {
+                    callback.on_train_end();
+                }
+                return Err(error);
+            }
+            resumed = Some(moment.clone());
+        }
+    }
+
+    /// Goes to another device, without the numbers that were on the one before.
+    async fn move_to(&mut self, gpu: &Gpu) -> Result<()> {
+        *self = Self::new(gpu, self.task.clone()).await?;
+        Ok(())
+    }
+
+    /// Goes to a moment of a training; what `fit` knows of it.
+    fn go_on(&mut self, moment: Moment) -> Result<FitState> {
+        let Moment { state, progress, learning_rate, fit } = moment;
+        state.write_to(self.parameters(), 0..state.values.len())?;
+        (self.steps, self.progress) = (state.step, progress);
+        self.learning_rate = learning_rate;
+        Ok(fit)
     }
 }
 
@@ -95,6 +164,9 @@ struct Trained<'m, 'd> {
     validator: Option<Validator<'d>>,
     /// Batch and learning rate of the steps whose results are yet to come.
     expected: VecDeque<(usize, f32)>,
+    /// Parameters and optimizer state on their way to the host, and what an earlier way left for them.
+    capture: Option<Capture>,
+    staging: Staging,
 }
 
 /// However a training ends, also where its future is dropped or a callback panics: every step that was
@@ -204,6 +276,40 @@ impl Trainee for Trained<'_, '_> {
 
     async fn put_back(&mut self, memory: &Snapshot) -> Result<()> {
         self.model.parameters().restore(memory).await
+    }
+
+    async fn remembered(&mut self, memory: &Snapshot) -> Result<Vec<Vec<f32>>> {
+        memory.read().await
+    }
+
+    async fn remember_values(&mut self, values: &[Vec<f32>]) -> Result<Snapshot> {
+        let snapshot = self.model.parameters().snapshot().await?;
+        snapshot.write(values)?;
+        Ok(snapshot)
+    }
+
+    fn own_learning_rate(&self) -> Option<f32> {
+        self.model.learning_rate
+    }
+
+    async fn capture(&mut self) -> Result<()> {
+        self.trainer.flush().await?;
+        let staging = std::mem::take(&mut self.staging);
+        self.capture = Some(self.model.parameters().capture(staging).await?);
+        Ok(())
+    }
+
+    fn is_captured(&self) -> bool {
+        self.capture.as_ref().is_some_and(Capture::is_ready)
+    }
+
+    async fn captured(&mut self, step: u64) -> Result<TrainingState> {
+        let nothing = || Error::bug("nothing was captured");
+        let parameters = self.model.parameters();
+        let capture = self.capture.take().ok_or_else(nothing)?;
+        let (bytes, staging) = capture.bytes(parameters).await?;
+        self.staging = staging;
+        TrainingState::read(parameters, step, &bytes)
     }
 
     async fn validate(&mut self) -> Result<Option<Evaluation>> {

@@ -10,9 +10,11 @@ use crate::train::evaluate::evaluate_with;
 use crate::train::feed::Residency;
 use crate::train::figure::Figure;
 use crate::train::fit::epoch_order;
+use crate::train::fit::keeper::{Keeper, Pending};
+use crate::train::fit::state::{Call, FitState};
 use crate::train::history::{EpochLog, History};
 use crate::train::model::Model;
-use crate::train::progress::Progress;
+use crate::train::state::TrainingState;
 use crate::train::sums::{Evaluation, Sums};
 use crate::train::trainer::{StepResult, Trainer};
 use crate::{Error, Result};
@@ -58,6 +60,26 @@ pub(crate) trait Trainee {
 
     /// Puts remembered weights back.
     async fn put_back(&mut self, memory: &Self::Snapshot) -> Result<()>;
+
+    /// Remembered weights on the host.
+    async fn remembered(&mut self, memory: &Self::Snapshot) -> Result<Vec<Vec<f32>>>;
+
+    /// Remembers these weights.
+    async fn remember_values(&mut self, values: &[Vec<f32>]) -> Result<Self::Snapshot>;
+
+    /// η of every step to come, if it was set by hand.
+    fn own_learning_rate(&self) -> Option<f32>;
+
+    /// Has parameters and optimizer state copied to the host, as they are after all that was submitted.
+    /// Nothing waits for it, unless the trainee does not [run ahead](Trainee::runs_ahead): then nothing may be
+    /// under way.
+    async fn capture(&mut self) -> Result<()>;
+
+    /// Whether what was captured is here.
+    fn is_captured(&self) -> bool;
+
+    /// What was captured, after `step` steps.
+    async fn captured(&mut self, step: u64) -> Result<TrainingState>;
 
     /// Loss and metrics of the present weights on the validation's rows, if there is a validation.
     async fn validate(&mut self) -> Result<Option<Evaluation>>;
@@ -105,12 +127,11 @@ impl<'d> Validator<'d> {
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) epochs: usize,
-    pub(crate) shuffle: Option<u64>,
     /// Rows of an epoch.
     pub(crate) rows: usize,
-    /// Where it goes on.
-    pub(crate) progress: Progress,
-    /// Steps completed before.
+    /// Where it begins, and over what.
+    pub(crate) call: Call,
+    /// Steps completed by now: more than when it began if it goes on.
     pub(crate) steps: u64,
     /// η of the first step.
     pub(crate) learning_rate: f32,
@@ -123,26 +144,37 @@ pub(crate) struct Start {
 
 /// One call of `fit`.
 pub(crate) struct Run<'c, T: Trainee> {
-    trainee: T,
-    start: Start,
-    callbacks: Vec<&'c mut dyn Callback>,
+    pub(super) trainee: T,
+    pub(super) start: Start,
+    pub(super) callbacks: Vec<&'c mut dyn Callback>,
     /// What each callback that has begun remembers.
-    snapshots: Vec<Option<T::Snapshot>>,
+    pub(super) snapshots: Vec<Option<T::Snapshot>>,
     /// The callback whose remembered weights are put back at the end.
-    restore: Option<usize>,
+    pub(super) restore: Option<usize>,
     /// Steps completed, those before included.
-    steps: u64,
+    pub(super) steps: u64,
+    /// Steps submitted, those before included.
+    pub(super) submitted: u64,
     /// The epoch of the steps whose results are yet to come, from 1.
-    epoch: usize,
-    sums: Sums,
-    history: History,
-    clock: Clock,
-    stop: bool,
+    pub(super) epoch: usize,
+    /// Where the next submission is: the epoch, from 1, and the batch in it.
+    pub(super) place: (usize, usize),
+    pub(super) sums: Sums,
+    pub(super) history: History,
+    pub(super) clock: Clock,
+    /// Seconds of this training before it was broken off.
+    pub(super) seconds: f64,
+    pub(super) stop: bool,
+    pub(super) keeper: Keeper,
+    /// The moment that is on its way to the keeper.
+    pub(super) pending: Option<Pending>,
+    /// Weights that callbacks remember, where they are on the host.
+    pub(super) on_host: Vec<Option<Vec<Vec<f32>>>>,
 }
 
 /// When a callback is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+enum Occasion {
     /// After a batch: the device is ahead of the host.
     Batch,
     /// After an epoch or at the end: the device has done what was submitted.
@@ -150,31 +182,61 @@ enum Moment {
 }
 
 impl<'c, T: Trainee> Run<'c, T> {
-    pub(crate) fn new(trainee: T, start: Start, callbacks: Vec<&'c mut dyn Callback>) -> Self {
+    pub(crate) fn new(
+        trainee: T,
+        start: Start,
+        callbacks: Vec<&'c mut dyn Callback>,
+        keeper: Keeper,
+    ) -> Self {
         Self {
             trainee,
             callbacks,
             snapshots: Vec::new(),
             restore: None,
-            steps: start.steps,
+            steps: start.call.steps,
+            submitted: start.call.steps,
             epoch: 1,
+            place: (1, start.call.progress.batches as usize),
             sums: start.sums.clone(),
             history: History::default(),
             clock: Clock::now(),
+            seconds: 0.0,
             stop: false,
+            keeper,
+            pending: None,
+            on_host: Vec::new(),
             start,
         }
     }
 
-    /// Trains. Callbacks hear of every end, also of one by an error; the first error is returned.
-    pub(crate) async fn run(mut self) -> Result<History> {
-        let trained = match self.begin_callbacks() {
+    /// Trains, from where it was broken off if it was. Callbacks hear of every end, also of one by an error,
+    /// unless `survives` says that training goes on after it; the first error is returned.
+    pub(crate) async fn run(
+        &mut self,
+        resumed: Option<FitState>,
+        survives: impl Fn(&Error) -> bool,
+    ) -> Result<History> {
+        let trained = match self.begin(resumed).await {
             Ok(()) => self.train().await,
             Err(error) => Err(error),
         };
+        if let Err(error) = &trained
+            && self.keeper.last.is_some()
+            && survives(error)
+        {
+            return trained.map(|()| History::default());
+        }
         let ended = self.end_callbacks().await;
-        trained.and(ended)?;
-        Ok(self.history)
+        trained.and(ended).and(self.keeper.finish())?;
+        Ok(std::mem::take(&mut self.history))
+    }
+
+    async fn begin(&mut self, resumed: Option<FitState>) -> Result<()> {
+        self.begin_callbacks()?;
+        match resumed {
+            Some(state) => self.go_on(state).await,
+            None => Ok(()),
+        }
     }
 
     /// Tells every callback that training begins, up to one that refuses to.
@@ -182,43 +244,55 @@ impl<'c, T: Trainee> Run<'c, T> {
         let log = TrainLog {
             epochs: self.start.epochs,
             batches: self.trainee.batches(),
-            step: self.start.steps,
+            step: self.start.call.steps,
             learning_rate: self.start.learning_rate,
             figures: std::mem::take(&mut self.start.figures),
         };
         for callback in &mut self.callbacks {
             callback.on_train_begin(&log)?;
             self.snapshots.push(None);
+            self.on_host.push(None);
         }
         Ok(())
     }
 
     async fn train(&mut self) -> Result<()> {
-        let Start { epochs, shuffle, rows, progress, .. } = self.start;
-        if shuffle.is_none() {
+        let Start { epochs, rows, call, .. } = self.start;
+        if call.shuffle.is_none() {
             self.trainee.set_order((0..crate::kernel::word(rows)).collect()).await?;
         }
         // Only a callback or a validation needs an epoch's end to be an end on the device too.
+        if self.keeper.remembers() && self.keeper.last.is_none() {
+            self.capture().await?;
+            self.finish_capture().await?;
+        }
         let waits_at_epochs =
             !self.trainee.runs_ahead() || !self.callbacks.is_empty() || self.start.validates;
-        for epoch in 1..=epochs {
-            if let Some(seed) = shuffle {
-                // Counted from 0 over all calls.
-                let number = progress.epochs.saturating_add(epoch as u64 - 1);
+        for epoch in self.place.0..=epochs {
+            if self.stop {
+                break;
+            }
+            // Counted from 0 over all calls.
+            let number = call.progress.epochs.saturating_add(epoch as u64 - 1);
+            if let Some(seed) = call.shuffle {
                 self.trainee.set_order(epoch_order(rows, seed, number)).await?;
             }
-            // An epoch that was broken off goes on where it was.
-            let first = if epoch == 1 { progress.batches as usize } else { 0 };
-            self.submit_epoch(first).await?;
+            self.submit_epoch(epoch).await?;
             if waits_at_epochs {
                 self.drain().await?;
                 self.finish_epoch(epoch).await?;
             }
-            if self.stop {
-                break;
+            let is_over = self.place.0 > epoch && !self.stop;
+            if is_over && self.keeper.is_due_after_epoch(number.saturating_add(1), self.submitted) {
+                self.capture().await?;
             }
         }
-        self.drain().await
+        self.drain().await?;
+        if self.keeper.keeps() {
+            self.capture().await?;
+            self.finish_capture().await?;
+        }
+        Ok(())
     }
 
     /// Tells every callback that has begun that training has ended, then puts remembered weights back if one asks
@@ -229,7 +303,7 @@ impl<'c, T: Trainee> Run<'c, T> {
         let mut outcome = Ok(());
         for index in 0..self.snapshots.len() {
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_train_end());
-            let obeyed = self.obey(index, signal.unwrap_or_default(), Moment::Rest).await;
+            let obeyed = self.obey(index, signal.unwrap_or_default(), Occasion::Rest).await;
             outcome = outcome.and(obeyed);
         }
         self.history.stopped_early = stopped_early;
@@ -240,12 +314,17 @@ impl<'c, T: Trainee> Run<'c, T> {
         }
     }
 
-    /// Submits the batches of an epoch from `first` on.
-    async fn submit_epoch(&mut self, first: usize) -> Result<()> {
+    /// Submits the batches of an epoch. One that was broken off goes on where it was.
+    async fn submit_epoch(&mut self, epoch: usize) -> Result<()> {
         let (batches, most) = (self.trainee.batches(), self.trainee.batches_at_once());
-        for first in (first..batches).step_by(most) {
-            let range = first..first.saturating_add(most).min(batches);
-            self.trainee.submit(range).await?;
+        while self.place == (epoch, self.place.1) && !self.stop {
+            let first = self.place.1;
+            let next = self.keeper.steps_to_next(self.submitted).unwrap_or(u64::MAX);
+            let most = usize::try_from(next).unwrap_or(usize::MAX).min(most);
+            let end = first.saturating_add(most).min(batches);
+            self.trainee.submit(first..end).await?;
+            self.submitted = self.submitted.saturating_add((end - first) as u64);
+            self.place = if end < batches { (epoch, end) } else { (epoch + 1, 0) };
             loop {
                 let completed = self.trainee.completed().await;
                 let completed = completed.map_err(|error| self.locate(error))?;
@@ -254,15 +333,19 @@ impl<'c, T: Trainee> Run<'c, T> {
                 }
                 self.receive(completed).await?;
             }
-            if self.stop {
-                break;
+            let within = self.place.0 == epoch && !self.stop;
+            if within && self.keeper.is_due(self.submitted) {
+                self.capture().await?;
+            }
+            if self.trainee.is_captured() {
+                self.hand_over().await?;
             }
         }
         Ok(())
     }
 
     /// Waits for all that was submitted.
-    async fn drain(&mut self) -> Result<()> {
+    pub(super) async fn drain(&mut self) -> Result<()> {
         loop {
             let completed = self.trainee.wait().await.map_err(|error| self.locate(error))?;
             if completed.is_empty() {
@@ -273,10 +356,10 @@ impl<'c, T: Trainee> Run<'c, T> {
     }
 
     /// Adds the epoch to an error.
-    fn locate(&self, error: Error) -> Error {
+    pub(super) fn locate(&self, error: Error) -> Error {
         match error {
             Error::NotFinite { step, loss, .. } => {
-                let Start { steps, progress, .. } = self.start;
+                let Call { steps, progress, .. } = self.start.call;
                 let before = progress.batches.saturating_add(step.saturating_sub(steps));
                 let epochs = before / (self.trainee.batches().max(1) as u64);
                 let epoch = usize::try_from(epochs).unwrap_or(usize::MAX).saturating_add(1);
@@ -286,8 +369,12 @@ impl<'c, T: Trainee> Run<'c, T> {
         }
     }
 
-    async fn receive(&mut self, completed: Vec<Completed>) -> Result<()> {
+    pub(super) async fn receive(&mut self, completed: Vec<Completed>) -> Result<()> {
         for Completed { batch, learning_rate, result } in completed {
+            // Nobody hears of a step before the moment ahead of it is safe: so never more than the steps of
+            // one interval are lost. The device has other work meanwhile.
+            self.hand_over().await?;
+            self.keeper.finish()?;
             self.steps = self.steps.saturating_add(1);
             self.sums.add(&result)?;
             self.history.batch_losses.push(result.loss);
@@ -295,6 +382,7 @@ impl<'c, T: Trainee> Run<'c, T> {
             if batch + 1 == self.trainee.batches() {
                 self.log_epoch(learning_rate);
             }
+            self.note_moment().await?;
         }
         Ok(())
     }
@@ -315,7 +403,7 @@ impl<'c, T: Trainee> Run<'c, T> {
         };
         for index in 0..self.callbacks.len() {
             let signal = self.callbacks.get_mut(index).map(|callback| callback.on_batch_end(&log));
-            self.obey(index, signal.unwrap_or_default(), Moment::Batch).await?;
+            self.obey(index, signal.unwrap_or_default(), Occasion::Batch).await?;
         }
         Ok(())
     }
@@ -330,7 +418,7 @@ impl<'c, T: Trainee> Run<'c, T> {
             metrics: evaluation.metrics,
             validation: None,
             learning_rate,
-            seconds: self.clock.seconds(),
+            seconds: self.seconds(),
         });
         self.epoch = self.epoch.saturating_add(1);
     }
@@ -340,11 +428,13 @@ impl<'c, T: Trainee> Run<'c, T> {
         if self.history.last().is_none_or(|log| log.epoch != epoch) {
             return Ok(());
         }
-        if let Some(evaluation) = self.trainee.validate().await?
+        let evaluation = self.trainee.validate().await?;
+        let seconds = self.seconds();
+        if let Some(evaluation) = evaluation
             && let Some(log) = self.history.epochs.last_mut()
         {
             log.validation = Some(evaluation);
-            log.seconds = self.clock.seconds();
+            log.seconds = seconds;
         }
         for index in 0..self.callbacks.len() {
             let (Some(callback), Some(log)) =
@@ -353,7 +443,7 @@ impl<'c, T: Trainee> Run<'c, T> {
                 continue;
             };
             let signal = callback.on_epoch_end(log);
-            self.obey(index, signal, Moment::Rest).await?;
+            self.obey(index, signal, Occasion::Rest).await?;
         }
         Ok(())
     }
@@ -362,13 +452,13 @@ impl<'c, T: Trainee> Run<'c, T> {
     ///
     /// # Errors
     /// [`Error::Argument`] if that cannot be at this moment; the errors of the device.
-    async fn obey(&mut self, index: usize, signal: Signal, moment: Moment) -> Result<()> {
+    async fn obey(&mut self, index: usize, signal: Signal, moment: Occasion) -> Result<()> {
         let signal = match (signal, moment) {
-            (Signal::Remember | Signal::ShowWeights, Moment::Batch) => {
+            (Signal::Remember | Signal::ShowWeights, Occasion::Batch) => {
                 let rule = "given after an epoch, not after a batch: the device is ahead of it";
                 return Err(Error::argument("a callback's signal", format!("{signal:?}"), rule));
             }
-            (Signal::ShowWeights, Moment::Rest) => {
+            (Signal::ShowWeights, Occasion::Rest) => {
                 let weights = self.trainee.weights().await?;
                 let callback = self.callbacks.get_mut(index);
                 callback.map_or(Signal::Continue, |callback| callback.on_weights(&weights))
@@ -378,7 +468,12 @@ impl<'c, T: Trainee> Run<'c, T> {
         let Some(snapshot) = self.snapshots.get_mut(index) else { return Ok(()) };
         match signal {
             Signal::Continue => {}
-            Signal::Remember => self.trainee.remember(snapshot).await?,
+            Signal::Remember => {
+                self.trainee.remember(snapshot).await?;
+                if let Some(copy) = self.on_host.get_mut(index) {
+                    *copy = None;
+                }
+            }
             Signal::ShowWeights => {
                 let rule = "another than this after `on_weights`, which has just been shown them";
                 return Err(Error::argument("a callback's signal", "ShowWeights", rule));

@@ -54,12 +54,14 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("noop_limits", NOOP),
     ("noop_plans", NOOP),
     ("page", "makes the native run that the page is compared with"),
+    ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
     ("training_dropout", LANES_TOO),
+    ("training_resumed", "reads and writes files, has processes and lanes"),
 ];
 
 /// Tests left out of those files that do run, and why.

@@ -1,0 +1,258 @@
+//! Prediction: the outputs of a model for rows, from any number of threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::feed::fitting;
+use crate::exec::{Executor, ExecutorOptions, Parameters, Step};
+use crate::gpu::{Buffer, Gpu};
+use crate::graph::{Graph, Loss, Role, Tensor};
+use crate::nn::Sequential;
+use crate::plan::Plan;
+use crate::{Error, Result};
+
+/// Rows of a block that is predicted, at most; bounds the memory, not the result.
+pub(super) const MOST_ROWS: usize = 1024;
+
+/// Plans of one size that are kept for the next calls: as many calls at once need nothing new.
+const IDLE_OF_A_SIZE: usize = 4;
+
+/// A model that predicts, and nothing else: it has no gradients and no optimizer's state. Any number of threads
+/// may call it at once; clones share everything.
+///
+/// From a file it is loaded by [`Predictor::load`] or [`ModelFile::predictor`](super::ModelFile::predictor) (with
+/// the feature `files`); [`Model::predictor`](super::Model::predictor) gives one that follows the model's
+/// training.
+#[derive(Clone, Debug)]
+pub struct Predictor {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    gpu: Gpu,
+    architecture: Sequential,
+    /// What the outputs mean.
+    loss: Loss,
+    parameters: Parameters,
+    /// Bytes of the widest tensor for each row.
+    row_bytes: u64,
+    /// Of powers of two up to the rows of a block, and of each size a few.
+    idle: Mutex<Vec<Planned>>,
+}
+
+/// A plan that predicts so many rows.
+#[derive(Debug)]
+struct Planned {
+    rows: usize,
+    executor: Executor,
+    x: Tensor,
+    y: Tensor,
+    /// By way of which outputs are read.
+    staging: Option<Buffer>,
+}
+
+/// A graph of the model for so many rows: its input and output.
+pub(super) fn graph(architecture: &Sequential, rows: usize) -> Result<(Graph, Tensor, Tensor)> {
+    let mut graph = Graph::new();
+    let x = graph.input("features", [rows, architecture.input_width()])?;
+    let (y, _) = architecture.build(&mut graph, x)?;
+    Ok((graph, x, y))
+}
+
+impl Predictor {
+    /// Of a model whose tensors for one row are those of `graph`.
+    pub(super) fn new(
+        gpu: &Gpu,
+        architecture: &Sequential,
+        loss: Loss,
+        parameters: &Parameters,
+        graph: &Graph,
+    ) -> Self {
+        let of_rows = graph.tensors().iter().filter(|t| !matches!(t.role, Role::Parameter(_)));
+        let row_bytes = of_rows.map(|tensor| tensor.shape.bytes() as u64).max().unwrap_or(0);
+        let shared = Shared {
+            gpu: gpu.clone(),
+            architecture: architecture.clone(),
+            loss,
+            parameters: parameters.clone(),
+            row_bytes,
+            idle: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The layers.
+    pub fn architecture(&self) -> &Sequential {
+        &self.shared.architecture
+    }
+
+    /// What it was trained to minimise, which says what the outputs mean.
+    pub fn loss(&self) -> Loss {
+        self.shared.loss
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.shared.gpu
+    }
+
+    /// Rows of a block that is evaluated or predicted: up to `most`, as long as the widest tensor fits the
+    /// device.
+    pub(super) fn block_rows(&self, most: usize) -> usize {
+        fitting(self.shared.row_bytes, &self.gpu().target()).min(most)
+    }
+
+    /// The model's output for each row of `features` (rows × input width): rows × output width. Rows are
+    /// computed in blocks, so that the device's memory is bounded.
+    ///
+    /// # Errors
+    /// If the number of features is no multiple of the input width, or zero, or one is not finite;
+    /// the errors of the device.
+    pub async fn predict(&self, features: &[f32]) -> Result<Vec<f32>> {
+        let width = self.architecture().input_width();
+        if features.is_empty() || !features.len().is_multiple_of(width) {
+            let rule = format!("a positive multiple of the {width} features per row");
+            return Err(Error::argument("number of features", features.len(), &rule));
+        }
+        if let Some((at, value)) = crate::finite::first_not_finite(features) {
+            let name = format!("feature {} of row {}", at % width, at / width);
+            let rule = "finite; replace it by a finite number or leave its row out";
+            return Err(Error::argument(&name, value, rule));
+        }
+        let rows = features.len() / width;
+        let mut outputs = room_for(rows, self.architecture().output_width())?;
+        let (mut rest, mut most) = (features, 1 << self.block_rows(MOST_ROWS).ilog2());
+        while !rest.is_empty() {
+            let rows = (rest.len() / width).min(most);
+            let (block, later) = rest.split_at(rows * width);
+            match self.predict_block(block, rows).await {
+                Ok(some) => {
+                    outputs.extend(some);
+                    rest = later;
+                }
+                // What a plan adds to the tensors of its graph may take more.
+                Err(Error::Limit { .. }) if rows > 1 => most = rows.next_power_of_two() / 2,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Records the prediction of `rows` rows into the app's encoder: `input` holds rows × input width numbers,
+    /// and rows × output width are written to `output`, both from their beginning. Nothing waits, nothing goes
+    /// to the host, and numbers that are not finite are computed with as they are. The encoder is submitted by
+    /// the app, whenever it likes; for other numbers of rows than were recorded or predicted before, the first
+    /// call makes a plan.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a buffer is too small or lacks a usage (`COPY_SRC` of the input, `COPY_DST` of the
+    /// output), if the encoder is of another device and wgpu can tell, or if there are no rows;
+    /// [`Error::Limit`] if they are too many for one plan; the errors of the device.
+    pub async fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        input: &wgpu::Buffer,
+        output: &wgpu::Buffer,
+        rows: usize,
+    ) -> Result<()> {
+        use wgpu::BufferUsages as Usage;
+        if rows == 0 {
+            return Err(Error::argument("number of rows", rows, "at least 1"));
+        }
+        let architecture = self.architecture();
+        let bytes = |width: usize| (rows as u64).saturating_mul(width as u64).saturating_mul(4);
+        let (taken, given) =
+            (bytes(architecture.input_width()), bytes(architecture.output_width()));
+        for (what, buffer, bytes, usage) in
+            [("input", input, taken, Usage::COPY_SRC), ("output", output, given, Usage::COPY_DST)]
+        {
+            if buffer.size() < bytes {
+                let rule = format!("at least {bytes}, for {rows} rows");
+                return Err(Error::argument(&format!("bytes of the {what}"), buffer.size(), &rule));
+            }
+            if !buffer.usage().contains(usage) {
+                let rule = format!("with {usage:?} too");
+                let found = format!("{:?}", buffer.usage());
+                return Err(Error::argument(&format!("usages of the {what}"), found, &rule));
+            }
+        }
+        let mut planned = self.planned(rows).await?;
+        let Planned { executor, x, y, .. } = &mut planned;
+        let (from, offset) = executor.buffer_of(*x)?;
+        encoder.copy_buffer_to_buffer(input, 0, from, offset, taken);
+        executor.record(encoder, &[Step::forward(0)])?;
+        let (to, offset) = executor.buffer_of(*y)?;
+        encoder.copy_buffer_to_buffer(to, offset, output, 0, given);
+        // Its commands bring all that they read, so that others may be recorded or run before they are.
+        self.put_back(planned);
+        Ok(())
+    }
+
+    /// The outputs of `rows` rows of `features`. They are filled up to a power of two, for which there is a
+    /// plan already unless this is the first such prediction. If it is given up its plan goes with it.
+    async fn predict_block(&self, features: &[f32], rows: usize) -> Result<Vec<f32>> {
+        let mut planned = self.planned(rows).await?;
+        let Planned { rows: whole, executor, x, y, staging } = &mut planned;
+        match *whole == rows {
+            true => executor.write(*x, features)?,
+            false => {
+                let mut filled = features.to_vec();
+                filled.resize(features.len() / rows * *whole, 0.0);
+                executor.write(*x, &filled)?;
+            }
+        }
+        executor.run(&[Step::forward(0)]).await?;
+        let mut outputs = executor.read_by_way_of(staging, *y).await?;
+        self.put_back(planned);
+        outputs.truncate(rows * self.architecture().output_width());
+        Ok(outputs)
+    }
+
+    /// A plan for `rows` rows or more, for one call alone.
+    async fn planned(&self, rows: usize) -> Result<Planned> {
+        let rows = rows.next_power_of_two();
+        let known = {
+            let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = idle.iter().position(|planned| planned.rows == rows);
+            place.map(|place| idle.swap_remove(place))
+        };
+        match known {
+            Some(planned) => Ok(planned),
+            None => self.plan(rows).await,
+        }
+    }
+
+    async fn plan(&self, rows: usize) -> Result<Planned> {
+        let (graph, x, y) = graph(self.architecture(), rows)?;
+        let plan = Plan::new(&graph, &[y], &self.gpu().target())?;
+        let parameters = Some(self.shared.parameters.clone());
+        let options = ExecutorOptions { parameters, ..ExecutorOptions::default() };
+        let executor = Executor::with_options(self.gpu(), plan, options).await?;
+        Ok(Planned { rows, executor, x, y, staging: None })
+    }
+
+    /// Keeps a plan for the next call.
+    fn put_back(&self, planned: Planned) {
+        let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = idle.iter().filter(|other| other.rows == planned.rows).count();
+        if same < IDLE_OF_A_SIZE {
+            idle.push(planned);
+        }
+    }
+}
+
+/// An empty vector with room for `rows` × `width` numbers.
+///
+/// # Errors
+/// If no memory holds so many: a browser's holds 4 GB, whatever the machine has.
+fn room_for(rows: usize, width: usize) -> Result<Vec<f32>> {
+    let mut outputs = Vec::new();
+    match rows.checked_mul(width).map(|numbers| outputs.try_reserve_exact(numbers)) {
+        Some(Ok(())) => Ok(outputs),
+        _ => {
+            let value = format!("{rows} rows of {width}");
+            let rule = "what the memory holds at once; predict fewer rows at a time";
+            Err(Error::argument("number of outputs", value, rule))
+        }
+    }
+}
