@@ -62,6 +62,15 @@ impl Encoder {
         Ok((data.named(self.names())?, report))
     }
 
+    /// The rows of a table that [`Encoder::dataset`] keeps: those that have a target, and lack no value whose
+    /// row is to be dropped.
+    ///
+    /// # Errors
+    /// If the table lacks columns; a value is missing where that is refused; or no row is left.
+    pub fn complete_rows(&self, table: &Table) -> Result<Vec<usize>, DataError> {
+        self.rows(table, &Words::new(&self.missing_words), true)
+    }
+
     /// Where columns of these names stand in `table`.
     fn sources<'a>(
         &self,
