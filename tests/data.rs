@@ -3,9 +3,15 @@
 #[cfg(feature = "csv")]
 mod csv;
 mod dataset;
+mod encoder;
+#[cfg(feature = "files")]
+mod encoder_files;
+mod encoder_properties;
 mod idx;
 mod idx_set;
 mod standardize;
+#[cfg(feature = "csv")]
+mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -213,7 +213,7 @@ mod gzip {
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use proptest::prelude::*;
-    use wgrad::data::{CsvOptions, DataError, DataOptions, read_csv, read_idx_with};
+    use wgrad::data::{CsvError, CsvOptions, DataError, DataOptions, read_csv, read_idx_with};
 
     use super::{BUFFERS, config, damage, damaged};
     use crate::support::memory::most_held;
@@ -261,7 +261,8 @@ mod gzip {
             let csv = csv.expect("too much");
             let bounded = matches!(
                 csv,
-                DataError::TooManyBytes { most: MOST, .. } | DataError::CsvTooManyColumns { .. }
+                DataError::TooManyBytes { most: MOST, .. }
+                    | DataError::Csv(CsvError::TooManyColumns { .. })
             );
             assert!(bounded, "{csv}");
         }

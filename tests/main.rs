@@ -48,6 +48,8 @@ mod layer_norm;
 mod layer_residual;
 mod layers;
 #[cfg(feature = "files")]
+mod model_encoder;
+#[cfg(feature = "files")]
 mod model_file;
 mod model_properties;
 mod nist;

@@ -1,8 +1,7 @@
 //! Tables in CSV files, as regression datasets.
 
 mod column;
-mod lines;
-mod number;
+pub(super) mod lines;
 mod options;
 mod select;
 
@@ -14,11 +13,11 @@ pub use options::{CsvColumn, CsvOptions, Missing};
 
 use column::{Column, Feature};
 use lines::{Row, Rows};
-use number::odd_number;
 use select::Selection;
 
-use super::dataset::Dataset;
-use super::error::DataError;
+use super::dataset::{Dataset, Names};
+use super::error::{CsvError, DataError};
+use super::number::odd_number;
 use super::origin::{Origin, excerpt};
 use super::source;
 
@@ -75,11 +74,11 @@ fn read_from(
 ) -> Result<CsvTable, DataError> {
     let delimiter = options.delimiter;
     if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r') {
-        return Err(DataError::CsvDelimiter { delimiter });
+        return Err(DataError::Csv(CsvError::Delimiter { delimiter }));
     }
     let bounds = &options.bounds;
     let text = source::unpacked(reader, bounds, origin)?;
-    let mut rows = Rows::new(text, delimiter, bounds.max_columns, origin)?;
+    let mut rows = Rows::new(text, delimiter, bounds, origin)?;
     let Some(first) = rows.next()? else {
         return Err(DataError::Empty { origin: origin.clone() });
     };
@@ -132,7 +131,7 @@ impl<'a> Table<'a> {
         let (line, expected, found) = (row.line, self.names.len(), row.fields.len());
         if found != expected {
             let origin = self.origin.clone();
-            return Err(DataError::CsvRagged { origin, line, expected, found });
+            return Err(DataError::Csv(CsvError::Ragged { origin, line, expected, found }));
         }
         // Every selected column is one of the row's: they are as many as names.
         let field = |at: usize| row.fields.get(at).copied().unwrap_or_default();
@@ -143,12 +142,12 @@ impl<'a> Table<'a> {
                     self.dropped_rows += 1;
                     Ok(())
                 }
-                Missing::Error => Err(DataError::CsvMissing {
+                Missing::Error => Err(DataError::Csv(CsvError::Missing {
                     origin: self.origin.clone(),
                     line,
                     column: self.name(at),
                     value: field(at).to_owned(),
-                }),
+                })),
             };
         }
         self.check_size(self.rows + 1, features.len() + targets.len())?;
@@ -170,11 +169,11 @@ impl<'a> Table<'a> {
         let (origin, column, value) = (self.origin.clone(), self.name(at), excerpt(text));
         match (text.parse::<f32>(), odd_number(text)) {
             (Ok(number), _) if number.is_finite() => Ok(number),
-            (Ok(_), _) => Err(DataError::CsvNotFinite { origin, line, column, value }),
+            (Ok(_), _) => Err(DataError::Csv(CsvError::NotFinite { origin, line, column, value })),
             (Err(_), Some(why)) => {
-                Err(DataError::CsvOddNumber { origin, line, column, value, why })
+                Err(DataError::Csv(CsvError::OddNumber { origin, line, column, value, why }))
             }
-            (Err(_), None) => Err(DataError::CsvTarget { origin, line, column, value }),
+            (Err(_), None) => Err(DataError::Csv(CsvError::Target { origin, line, column, value })),
         }
     }
 
@@ -183,7 +182,7 @@ impl<'a> Table<'a> {
         if rows.checked_mul(width).is_some_and(|numbers| numbers <= most) {
             return Ok(());
         }
-        Err(DataError::CsvTooLarge { origin: self.origin.clone(), rows, width, most })
+        Err(DataError::Csv(CsvError::TooLarge { origin: self.origin.clone(), rows, width, most }))
     }
 
     fn finish(mut self) -> Result<CsvTable, DataError> {
@@ -191,7 +190,7 @@ impl<'a> Table<'a> {
         if self.rows == 0 {
             return Err(match dropped_rows {
                 0 => DataError::Empty { origin },
-                dropped => DataError::CsvAllDropped { origin, dropped },
+                dropped => DataError::Csv(CsvError::AllDropped { origin, dropped }),
             });
         }
         let columns = std::mem::take(&mut self.columns).into_iter();
@@ -203,16 +202,19 @@ impl<'a> Table<'a> {
         let (features, feature_names) = assemble(&columns, self.rows, width, &origin)?;
         let targets = std::mem::take(&mut self.targets);
         let target_width = self.selection.targets.len();
+        let named = self.selection.targets.iter().filter_map(|&at| self.names.get(at));
+        let target_names: Vec<String> = named.cloned().collect();
+        let names = Names {
+            features: feature_names.clone(),
+            targets: target_names.clone(),
+            classes: Vec::new(),
+        };
+        let dataset = Dataset::regression(features, width, targets, target_width)?;
         Ok(CsvTable {
-            dataset: Dataset::regression(features, width, targets, target_width)?,
+            dataset: dataset.named(names)?,
             feature_names,
             feature_columns: columns.into_iter().map(Feature::describe).collect(),
-            target_names: self
-                .selection
-                .targets
-                .iter()
-                .filter_map(|&at| self.names.get(at).cloned())
-                .collect(),
+            target_names,
             dropped_rows,
         })
     }

@@ -1,6 +1,6 @@
 //! Rows of features, each with what should be learned from it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::error::DataError;
 use super::origin::Origin;
@@ -49,11 +49,24 @@ pub struct Dataset {
     features: Vec<f32>,
     width: usize,
     targets: Targets,
+    names: Arc<Names>,
     /// Once somebody has asked for it.
     checksum: OnceLock<u64>,
 }
 
-/// Two are equal if their rows are, wherever they come from.
+/// What the columns and classes of a [`Dataset`] are called. Each list may be empty: then nothing of its
+/// kind has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// A name per feature.
+    pub features: Vec<String>,
+    /// A name per number of the targets; one for classes.
+    pub targets: Vec<String>,
+    /// A name per class, in the order of the labels.
+    pub classes: Vec<String>,
+}
+
+/// Two are equal if their rows are, wherever they come from and whatever they are called.
 impl PartialEq for Dataset {
     fn eq(&self, other: &Self) -> bool {
         let parts = |data: &Self| (data.width, data.features.len());
@@ -80,7 +93,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets, checksum: OnceLock::new() })
+        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -114,7 +127,35 @@ impl Dataset {
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
         let targets = Targets::Classes { labels, classes };
-        Ok(Self { features, width, targets, checksum: OnceLock::new() })
+        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
+    }
+
+    /// These rows with names, which parts of them keep, and errors and predictions can say.
+    ///
+    /// # Errors
+    /// If a list of names is neither empty nor as long as there are features, numbers per row of the
+    /// targets, or classes.
+    pub fn named(mut self, names: Names) -> Result<Self, DataError> {
+        let classes = match &self.targets {
+            Targets::Values { .. } => 0,
+            Targets::Classes { classes, .. } => *classes,
+        };
+        for (what, names, expected) in [
+            ("features", &names.features, self.width),
+            ("targets", &names.targets, self.target_width()),
+            ("classes", &names.classes, classes),
+        ] {
+            if !names.is_empty() && names.len() != expected {
+                return Err(DataError::NameCount { what, names: names.len(), expected });
+            }
+        }
+        self.names = Arc::new(names);
+        Ok(self)
+    }
+
+    /// What columns and classes are called.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// How many rows there are: at least 1, at most `u32::MAX`.
@@ -184,7 +225,13 @@ impl Dataset {
             });
         }
         let mut dataset = Self { checksum: OnceLock::new(), ..self.clone() };
-        standardizer.apply(&mut dataset.features)?;
+        standardizer.apply(&mut dataset.features).map_err(|error| match error {
+            DataError::NotFinite { part, row, column, value, name: None } => {
+                let name = self.names.features.get(column).cloned();
+                DataError::NotFinite { part, row, column, value, name }
+            }
+            other => other,
+        })?;
         Ok(dataset)
     }
 
@@ -245,7 +292,8 @@ impl Dataset {
                 Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
             }
         };
-        Self { features, width: self.width, targets, checksum: OnceLock::new() }
+        let names = Arc::clone(&self.names);
+        Self { features, width: self.width, targets, names, checksum: OnceLock::new() }
     }
 }
 

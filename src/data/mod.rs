@@ -3,7 +3,8 @@
 //! Everything comes down to a [`Dataset`]: rows of features, each with its [`Targets`]. It is made
 //! from slices, from IDX files such as MNIST's ([`load_idx_folder`]), from CSV files (`read_csv`,
 //! with the feature `csv`), or comes with the crate (`digits`, with the feature `digits`). What has
-//! become a dataset has been checked, so training need not check it again.
+//! become a dataset has been checked, so training need not check it again. A [`Table`] of text, with
+//! words, dates and missing values in it, an [`Encoder`] makes a dataset of.
 //!
 //! ```
 //! use wgrad::data::{Dataset, Standardizer};
@@ -23,6 +24,7 @@
 //!
 //! # Features
 //! - `csv`: reading CSV files.
+//! - `files`: encoders are serialised by `serde`.
 //! - `gzip`: unpacking gzipped files; they are known by their first bytes, not by name.
 //! - `digits`: 1797 handwritten digits built into the crate (115 KiB).
 
@@ -31,12 +33,14 @@ mod csv;
 mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
+mod encoder;
 mod error;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod idx;
 mod idx_element;
 mod idx_set;
+mod number;
 mod options;
 mod origin;
 mod part;
@@ -44,6 +48,7 @@ mod rows;
 mod shuffle;
 mod source;
 mod standardize;
+mod table;
 
 #[cfg(feature = "csv")]
 pub use self::csv::{
@@ -51,8 +56,13 @@ pub use self::csv::{
 };
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
-pub use dataset::{Dataset, Targets};
-pub use error::DataError;
+pub use dataset::{Dataset, Names, Targets};
+pub use encoder::{
+    ColumnEncoding, ColumnReport, ColumnType, Encoded, Encoder, EncoderOptions, Encoding,
+    EncodingReport, LeftOut, LeftOutReason, MissingValues, Scaling, TargetEncoding, TargetType,
+    UnknownCategories, missing_words,
+};
+pub use error::{CsvError, DataError, TableError};
 pub use idx::{IdxArray, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx};
 pub use idx_element::IdxElement;
 pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
@@ -61,3 +71,6 @@ pub use origin::Origin;
 pub use part::Part;
 pub use shuffle::permutation;
 pub use standardize::Standardizer;
+pub use table::{Place, Table};
+#[cfg(feature = "csv")]
+pub use table::{TableOptions, TableReader, read_table, read_table_file};

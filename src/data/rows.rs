@@ -10,7 +10,8 @@ pub(super) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<u
     check_count(rows)?;
     match crate::finite::first_not_finite(values) {
         Some((index, value)) => {
-            Err(DataError::NotFinite { part, row: index / width, column: index % width, value })
+            let (row, column) = (index / width, index % width);
+            Err(DataError::NotFinite { part, row, column, value, name: None })
         }
         None => Ok(rows),
     }

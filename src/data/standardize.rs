@@ -137,7 +137,8 @@ impl Standardizer {
             {
                 let value = mapped(value, mean, deviation);
                 if !value.is_finite() {
-                    return Err(DataError::NotFinite { part: Part::Values, row, column, value });
+                    let part = Part::Values;
+                    return Err(DataError::NotFinite { part, row, column, value, name: None });
                 }
             }
         }

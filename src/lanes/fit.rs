@@ -136,7 +136,7 @@ impl Parallel {
     async fn validator<'d>(&self, data: &'d Dataset) -> Result<(Model, Validator<'d>)> {
         let gpu = self.gpus.first().map(Gpu::as_whole);
         let gpu = gpu.ok_or_else(|| Error::bug("lanes without a device"))?;
-        let Task { architecture, compile } = self.task.clone();
+        let Task { architecture, compile, .. } = self.task.clone();
         let model = architecture.compile(&gpu, compile).await?;
         let residency = self.options.residency;
         let validator = Validator::new(&model, data, self.options.batch, residency).await?;
@@ -155,7 +155,7 @@ impl Parallel {
     /// # Errors
     /// The errors of the device.
     pub async fn model(&self, gpu: &Gpu) -> Result<Model> {
-        let Task { architecture, compile } = self.task.clone();
+        let Task { architecture, compile, .. } = self.task.clone();
         let mut model = architecture.compile(gpu, compile).await?;
         self.state.write_to(model.parameters(), 0..self.state.values.len())?;
         model.steps = self.state.step;

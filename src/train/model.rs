@@ -5,6 +5,7 @@ use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
+use crate::data::Encoder;
 use crate::exec::{Parameters, Step};
 use crate::gpu::Gpu;
 use crate::graph::Loss;
@@ -75,6 +76,21 @@ impl Model {
     /// The layers.
     pub fn architecture(&self) -> &Sequential {
         &self.task.architecture
+    }
+
+    /// This model with what made features and targets of a table's columns: it is saved with the model,
+    /// so that the rows of tomorrow are encoded like those of today.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the layers take or give another number of columns than the encoder.
+    pub fn with_encoder(mut self, encoder: Encoder) -> Result<Self> {
+        self.task = self.task.with_encoder(encoder)?;
+        Ok(self)
+    }
+
+    /// What makes features and targets of a table's columns, if the model was given such.
+    pub fn encoder(&self) -> Option<&Encoder> {
+        self.task.encoder.as_deref()
     }
 
     /// The loss.

@@ -1,10 +1,13 @@
 //! What is trained, and how.
 
+use std::sync::Arc;
+
 use super::graphs::check_output;
 use super::kernels::Kernels;
-use crate::Result;
+use crate::data::Encoder;
 use crate::graph::Loss;
 use crate::nn::{Metric, Optimizer, Sequential};
+use crate::{Error, Result};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,8 @@ impl TrainingConfig {
 pub(crate) struct Task {
     pub(crate) architecture: Sequential,
     pub(crate) compile: TrainingConfig,
+    /// What made features and targets of a table's columns, if they come from one.
+    pub(crate) encoder: Option<Arc<Encoder>>,
 }
 
 impl Task {
@@ -57,6 +62,26 @@ impl Task {
         for metric in &compile.metrics {
             metric.count(compile.loss)?;
         }
-        Ok(Self { architecture, compile })
+        Ok(Self { architecture, compile, encoder: None })
+    }
+
+    /// The same task over the features and targets of `encoder`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the layers take or give another number of columns than the encoder.
+    pub(crate) fn with_encoder(mut self, encoder: Encoder) -> Result<Self> {
+        let (inputs, outputs) = (encoder.width(), encoder.targets().outputs());
+        let (takes, gives) = (self.architecture.input_width(), self.architecture.output_width());
+        // Two classes may be one question.
+        let binary = self.compile.loss == Loss::BinaryCrossEntropy && outputs == 2 && gives == 1;
+        if takes != inputs || gives != outputs && !binary {
+            let detail = format!(
+                "it makes {inputs} features and needs {outputs} outputs, but the layers take {takes} \
+                 and give {gives}; make them for `Encoder::width` and `TargetEncoding::outputs`"
+            );
+            return Err(Error::shape("encoder", detail));
+        }
+        self.encoder = Some(Arc::new(encoder));
+        Ok(self)
     }
 }

@@ -67,7 +67,13 @@ fn values_that_are_not_finite_are_named_by_row_and_column() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let features = vec![0.0, 0.0, 0.0, 0.0, value, 0.0];
         match Dataset::regression(features.clone(), 3, vec![0.0; 2], 1) {
-            Err(DataError::NotFinite { part: Part::Features, row: 1, column: 1, value: named }) => {
+            Err(DataError::NotFinite {
+                part: Part::Features,
+                row: 1,
+                column: 1,
+                value: named,
+                ..
+            }) => {
                 assert_eq!(named.to_bits(), value.to_bits());
             }
             other => panic!("{other:?}"),

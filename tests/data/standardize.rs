@@ -67,7 +67,7 @@ fn an_error_changes_no_value() {
     let standardizer = Standardizer::from_parts(vec![0.0], vec![1e-30]).unwrap();
     let mut values = [1.0, 2.0, 1e10];
     match standardizer.apply(&mut values) {
-        Err(DataError::NotFinite { part: Part::Values, row: 2, column: 0, value }) => {
+        Err(DataError::NotFinite { part: Part::Values, row: 2, column: 0, value, .. }) => {
             assert_eq!(value, f32::INFINITY);
         }
         other => panic!("{other:?}"),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::number::odd_number;
-use crate::data::error::DataError;
+use crate::data::error::{CsvError, DataError};
+use crate::data::number::odd_number;
 use crate::data::origin::{Origin, excerpt};
 
 /// The most different values that a column of categories may have. A column with more is one of
@@ -108,19 +108,19 @@ impl Column {
         match (numbers, word, odd_number) {
             (Some(values), _, _) => match not_finite {
                 Some(Field { line, value }) => {
-                    Err(DataError::CsvNotFinite { origin, line, column, value })
+                    Err(DataError::Csv(CsvError::NotFinite { origin, line, column, value }))
                 }
                 None => Ok(Feature::Numbers { name, values }),
             },
             (None, None, Some((Field { line, value }, why))) => {
-                Err(DataError::CsvOddNumber { origin, line, column, value, why })
+                Err(DataError::Csv(CsvError::OddNumber { origin, line, column, value, why }))
             }
             (None, word, _) => match (categories, word) {
                 (Some(categories), _) => Ok(Feature::OneHot { name, categories }),
                 (None, word) => {
                     let Field { line, value } = word.unwrap_or_default();
                     let most = MOST_CATEGORIES;
-                    Err(DataError::CsvCategories { origin, column, line, value, most })
+                    Err(DataError::Csv(CsvError::Categories { origin, column, line, value, most }))
                 }
             },
         }

@@ -4,48 +4,49 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use csv_core::ReadRecordResult;
 
-use crate::data::error::DataError;
+use crate::data::error::{CsvError, DataError};
+use crate::data::options::DataOptions;
 use crate::data::origin::{Origin, excerpt};
 use crate::data::source;
 
 /// The rows of a CSV text, numbered by the line that each starts on. It reads with `csv-core`, the parser
 /// of the crate `csv`, which lets a line's fields be counted while they come.
-pub(super) struct Rows<'a, R> {
+pub(in crate::data) struct Rows<R> {
     reader: BufReader<UnixLines<R>>,
     parser: csv_core::Reader,
     /// The text of the present row's fields, one after another, and where each of them ends.
     text: Vec<u8>,
     ends: Vec<usize>,
-    most_columns: usize,
-    origin: &'a Origin,
+    bounds: DataOptions,
+    origin: Origin,
 }
 
 /// One row: its fields, without the white space around them.
-pub(super) struct Row<'a> {
+pub(in crate::data) struct Row<'a> {
     /// The line that the row starts on, from 1.
     pub line: u64,
     pub fields: Vec<&'a str>,
 }
 
-impl<'a, R: Read> Rows<'a, Marked<R>> {
-    /// Lines may have `most_columns` fields.
-    pub(super) fn new(
+impl<R: Read> Rows<Marked<R>> {
+    /// Rows within `bounds`.
+    pub(in crate::data) fn new(
         reader: R,
         delimiter: u8,
-        most_columns: usize,
-        origin: &'a Origin,
+        bounds: &DataOptions,
+        origin: &Origin,
     ) -> Result<Self, DataError> {
         let lines =
             UnixLines { inner: BufReader::new(without_mark(reader, origin)?), after_return: false };
         let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         let (reader, text, ends) = (BufReader::new(lines), Vec::new(), Vec::new());
-        Ok(Self { reader, parser, text, ends, most_columns, origin })
+        Ok(Self { reader, parser, text, ends, bounds: *bounds, origin: origin.clone() })
     }
 }
 
-impl<R: Read> Rows<'_, R> {
+impl<R: Read> Rows<R> {
     /// The next row; lines with nothing but white space are passed over.
-    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, DataError> {
+    pub(in crate::data) fn next(&mut self) -> Result<Option<Row<'_>>, DataError> {
         let line = loop {
             let Some(line) = self.read()? else { return Ok(None) };
             if self.ends.len() != 1 || !self.text.iter().all(u8::is_ascii_whitespace) {
@@ -57,11 +58,13 @@ impl<R: Read> Rows<'_, R> {
         for (column, &end) in self.ends.iter().enumerate() {
             let field = self.text.get(start..end).unwrap_or_default();
             start = end;
-            let text = str::from_utf8(field).map_err(|_| DataError::CsvNotUtf8 {
-                origin: self.origin.clone(),
-                line,
-                column,
-                value: excerpt(&String::from_utf8_lossy(field)),
+            let text = str::from_utf8(field).map_err(|_| {
+                DataError::Csv(CsvError::NotUtf8 {
+                    origin: self.origin.clone(),
+                    line,
+                    column,
+                    value: excerpt(&String::from_utf8_lossy(field)),
+                })
             })?;
             fields.push(text.trim());
         }
@@ -76,15 +79,23 @@ impl<R: Read> Rows<'_, R> {
             // Room for what is there already, and for more of it.
             self.text.resize(self.text.len().max(length + 1024), 0);
             self.ends.resize(self.ends.len().max(count + 64), 0);
-            let input = self.reader.fill_buf().map_err(|e| source::read_error(e, self.origin))?;
+            let input = self.reader.fill_buf().map_err(|e| source::read_error(e, &self.origin))?;
             let (text, ends) = (self.text.get_mut(length..), self.ends.get_mut(count..));
             let (result, read, written, ended) =
                 self.parser.read_record(input, text.unwrap_or_default(), ends.unwrap_or_default());
             self.reader.consume(read);
             (length, count) = (length + written, count + ended);
-            if count > self.most_columns {
-                let (origin, most) = (self.origin.clone(), self.most_columns);
-                return Err(DataError::CsvTooManyColumns { origin, line: before, most });
+            let most = self.bounds.max_unpacked_bytes;
+            if length as u64 > most {
+                return Err(DataError::TooManyBytes { origin: self.origin.clone(), most });
+            }
+            if count > self.bounds.max_columns {
+                let (origin, most) = (self.origin.clone(), self.bounds.max_columns);
+                return Err(DataError::Csv(CsvError::TooManyColumns {
+                    origin,
+                    line: before,
+                    most,
+                }));
             }
             match result {
                 ReadRecordResult::InputEmpty => {}
@@ -104,7 +115,7 @@ impl<R: Read> Rows<'_, R> {
     }
 }
 
-type Marked<R> = io::Chain<Cursor<Vec<u8>>, R>;
+pub(in crate::data) type Marked<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// Takes off the byte-order mark that spreadsheets put before UTF-8, which would become part of
 /// the first column's name. (The csv crate does so too, but only if one read brings all of it.)

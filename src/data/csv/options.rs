@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::data::encoder::missing_words;
 use crate::data::options::DataOptions;
 
 /// How to read a CSV file.
@@ -34,9 +35,8 @@ pub struct CsvOptions {
     /// What to do with rows that lack a value, by default an error.
     pub missing: Missing,
     /// How missing values are written, in upper or lower case (of ASCII) alike and whatever white space is
-    /// around them: by default nothing, `-`, `--`, `.`, `?`, `NA`, `N/A`, `n.a.`, `#NA`, `#N/A`, `<NA>`,
-    /// `NaN`, `-NaN`, `null`, `nil` and `none`. Add words to the list, or replace it where one of them means
-    /// something in a file.
+    /// around them: by default [`missing_words`]. Add words to the list, or replace it where one of them
+    /// means something in a file.
     pub missing_words: Vec<String>,
     /// How much is taken in.
     pub bounds: DataOptions,
@@ -44,10 +44,6 @@ pub struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        const MISSING_WORDS: [&str; 16] = [
-            "", "-", "--", ".", "?", "na", "n/a", "n.a.", "#na", "#n/a", "<na>", "nan", "-nan",
-            "null", "nil", "none",
-        ];
         Self {
             targets: Vec::new(),
             features: Vec::new(),
@@ -55,7 +51,7 @@ impl Default for CsvOptions {
             header: true,
             delimiter: b',',
             missing: Missing::default(),
-            missing_words: MISSING_WORDS.map(str::to_owned).into(),
+            missing_words: missing_words(),
             bounds: DataOptions::default(),
         }
     }

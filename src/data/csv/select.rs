@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::options::{CsvColumn, CsvOptions};
-use crate::data::error::DataError;
+use crate::data::error::{CsvError, DataError};
 use crate::data::origin::{Origin, excerpt};
 
 /// Positions of the columns that are read, in the order of the options.
@@ -49,16 +49,21 @@ pub(super) fn select(
             };
             let slot = position.and_then(|at| Some((at, used.get_mut(at)?)));
             let Some((at, slot)) = slot else {
-                return Err(DataError::CsvUnknownColumn {
+                return Err(DataError::Csv(CsvError::UnknownColumn {
                     origin: origin.clone(),
                     column: column.to_string(),
                     columns: names.to_vec(),
-                });
+                }));
             };
             if let Some(other) = slot.replace(what) {
                 let (origin, column) = (origin.clone(), column.to_string());
                 let (first, second) = (other.name(), what.name());
-                return Err(DataError::CsvColumnTwice { origin, column, first, second });
+                return Err(DataError::Csv(CsvError::ColumnTwice {
+                    origin,
+                    column,
+                    first,
+                    second,
+                }));
             }
             found.push(at);
         }
@@ -73,11 +78,11 @@ pub(super) fn select(
         match used.last_mut() {
             Some(free @ None) => *free = Some(Use::Target),
             Some(Some(other)) => {
-                return Err(DataError::CsvNoTarget {
+                return Err(DataError::Csv(CsvError::NoTarget {
                     origin: origin.clone(),
                     column: names.last().map(|name| excerpt(name)).unwrap_or_default(),
                     named: other.name(),
-                });
+                }));
             }
             None => return Err(DataError::Empty { origin: origin.clone() }),
         }
@@ -88,11 +93,11 @@ pub(super) fn select(
     }
     if features.is_empty() {
         let column = names.first().map(|name| excerpt(name)).unwrap_or_default();
-        return Err(DataError::CsvNoFeatures {
+        return Err(DataError::Csv(CsvError::NoFeatures {
             origin: origin.clone(),
             columns: names.len(),
             column,
-        });
+        }));
     }
     Ok(Selection { targets, features })
 }
@@ -111,13 +116,13 @@ pub(super) fn names(
     if let Some(first) = fields.first().filter(|_| numeric) {
         // Taken for a header, a first row of data would be lost without a word.
         let (origin, value) = (origin.clone(), excerpt(first));
-        return Err(DataError::CsvHeader { origin, line, value });
+        return Err(DataError::Csv(CsvError::Header { origin, line, value }));
     }
     let mut seen = HashMap::new();
     for (second, &name) in fields.iter().enumerate() {
         if let Some(first) = seen.insert(name, second) {
             let (origin, name) = (origin.clone(), excerpt(name));
-            return Err(DataError::CsvDuplicateColumn { origin, name, first, second });
+            return Err(DataError::Csv(CsvError::DuplicateColumn { origin, name, first, second }));
         }
     }
     Ok(fields.iter().map(|&name| name.to_owned()).collect())

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::container::NamedTensor;
 use super::{ModelFile, refused};
+use crate::data::Encoder;
 use crate::graph::{Loss, Shape};
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, StackSettings};
@@ -41,6 +42,8 @@ pub(super) struct Header {
     step: u64,
     progress: Progress,
     learning_rate: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder: Option<Encoder>,
     /// The call of `fit` that it is a checkpoint of.
     fit: Option<FitState>,
     /// Which of its callbacks remember weights.
@@ -70,7 +73,7 @@ impl Header {
 
     pub(super) fn of(file: &ModelFile) -> Result<(Self, BTreeMap<String, NamedTensor>)> {
         let ModelFile { task, state, progress, learning_rate, fit } = file;
-        let Task { architecture, compile } = task;
+        let Task { architecture, compile, encoder } = task;
         let stack = StackSettings::of(architecture).map_err(|place| {
             let name = architecture.layers().nth(place).map_or("", |layer| layer.name());
             refused(format!(
@@ -90,6 +93,7 @@ impl Header {
             step: state.step,
             progress: *progress,
             learning_rate: *learning_rate,
+            encoder: encoder.as_deref().cloned(),
             fit: fit.as_deref().cloned(),
             remembers: fit.iter().flat_map(|fit| &fit.remembered).map(Option::is_some).collect(),
         };
@@ -132,7 +136,10 @@ impl Header {
         let architecture = loaders.stack(&stack)?.seed(self.seed);
         let config = TrainingConfig::new(self.loss, self.optimizer.clone()).kernels(self.kernels);
         let config = self.metrics.iter().copied().fold(config, TrainingConfig::metric);
-        let task = Task::new(architecture, config)?;
+        let mut task = Task::new(architecture, config)?;
+        if let Some(encoder) = self.encoder.clone() {
+            task = task.with_encoder(encoder)?;
+        }
         self.with_tensors(task, tensors)
     }
 

@@ -20,6 +20,7 @@ use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
+use crate::data::Encoder;
 use crate::exec::Parameters;
 use crate::gpu::Gpu;
 use crate::nn::{Loaders, Sequential};
@@ -28,7 +29,7 @@ use crate::{Error, Result};
 use container::Container;
 
 /// A trained model without a device, as a file holds it: layers, loss, optimizer and metrics, the parameters,
-/// the optimizer's state, the step and the place in the epoch.
+/// the optimizer's state, the step and the place in the epoch, and the encoder of its table.
 ///
 /// The bytes are those of [safetensors](https://github.com/huggingface/safetensors): other programs read the
 /// parameters under their names (`dense_0.weight`, fan-in × units) and the optimizer's state under
@@ -90,6 +91,19 @@ impl ModelFile {
     pub fn with_state(self, state: TrainingState) -> Result<Self> {
         state.check(&self.task)?;
         Ok(Self { state, ..self })
+    }
+
+    /// The same model with what made features and targets of a table's columns.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the layers take or give another number of columns than the encoder.
+    pub fn with_encoder(self, encoder: Encoder) -> Result<Self> {
+        Ok(Self { task: self.task.with_encoder(encoder)?, ..self })
+    }
+
+    /// What makes features and targets of a table's columns, if the model was given such.
+    pub fn encoder(&self) -> Option<&Encoder> {
+        self.task.encoder.as_deref()
     }
 
     /// A model from its bytes.

@@ -1,0 +1,264 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::score::Metric;
+
+/// A table becomes a model: trains a neural network on any GPU, and predicts with it
+#[derive(Parser, Debug)]
+#[command(name = "wgrad", version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Trains a model to predict a column of a table
+    Train(TrainArgs),
+    /// Predicts rows of a table, to standard output as CSV
+    Predict(PredictArgs),
+    /// Scores a model on rows whose target is known
+    Evaluate(EvaluateArgs),
+    /// Which columns matter, and for single rows how much each contributes
+    Explain(ExplainArgs),
+    /// Converts a model for other programs (not there yet)
+    Export(ExportArgs),
+    /// What a model's file holds
+    Show(ShowArgs),
+    /// The adapters there are, best first
+    Devices(DevicesArgs),
+}
+
+/// How a table is read.
+#[derive(ClapArgs, Debug)]
+pub struct TableArgs {
+    /// The character between fields [default: what the first lines show]
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    pub delimiter: Option<u8>,
+    /// The first line holds data; columns are called 0, 1, …
+    #[arg(long)]
+    pub no_header: bool,
+}
+
+/// What is to be predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// Which class a row is of
+    Classification,
+    /// Numbers
+    Regression,
+}
+
+/// How weights are updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    /// Adam
+    Adam,
+    /// Adam with decoupled weight decay
+    Adamw,
+    /// Stochastic gradient descent
+    Sgd,
+    /// Gradient descent with momentum 0.9
+    Momentum,
+    /// RMSprop
+    Rmsprop,
+}
+
+/// What is done about missing values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MissingName {
+    /// The median stands in, or a category of its own
+    Impute,
+    /// Rows are left out
+    Drop,
+    /// An error
+    Refuse,
+}
+
+/// How rows of classes are weighted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClassWeights {
+    /// Rows of rare classes are drawn more often, until all classes come about equally often
+    Balanced,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct TrainArgs {
+    /// The table: CSV, gzipped or not; - is standard input
+    #[arg(value_name = "TABLE")]
+    pub table: PathBuf,
+    /// The column to predict; several if they are numbers [default: the last]
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub target: Vec<String>,
+    /// A table that holds the target's columns, a row for each of the table's
+    #[arg(long, value_name = "FILE")]
+    pub target_table: Option<PathBuf>,
+    /// What the target is [default: what its column holds]
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// Columns to leave out
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// Columns to take as categories, though they hold numbers
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub categories: Vec<String>,
+    /// What is done about missing values
+    #[arg(long, value_enum, default_value = "impute")]
+    pub missing: MissingName,
+    /// Further words that stand for missing values
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub missing_words: Vec<String>,
+    /// Units of the hidden layers; 0 is a linear model [default: chosen by the size of the table]
+    #[arg(long, value_name = "UNITS", value_delimiter = ',')]
+    pub hidden: Vec<usize>,
+    /// Passes over the rows [default: as long as it helps on rows that are not trained on]
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Rows per step [default: chosen by the size of the table]
+    #[arg(long, value_name = "ROWS")]
+    pub batch: Option<usize>,
+    /// Learning rate [default: chosen by the optimizer]
+    #[arg(long)]
+    pub rate: Option<f32>,
+    /// How weights are updated
+    #[arg(long, value_enum, default_value = "adam")]
+    pub optimizer: OptimizerName,
+    /// Share of the rows that is held out, for the score
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub validation: f64,
+    /// Scores by cross-validation over so many parts; the model then learns from all rows
+    #[arg(long, value_name = "PARTS", conflicts_with = "validation")]
+    pub folds: Option<usize>,
+    /// Seed of the splits, the first weights and the order of the rows
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The score [default: accuracy of classes, R² of numbers]
+    #[arg(long, value_enum)]
+    pub metric: Option<Metric>,
+    /// How rows of classes are weighted
+    #[arg(long, value_enum)]
+    pub class_weights: Option<ClassWeights>,
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Trains on from a model that was trained on such a table
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore"])]
+    pub resume: Option<PathBuf>,
+    /// Where the model goes; the report goes beside it [default: TARGET.wgrad]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write score and figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct PredictArgs {
+    /// The model's file
+    pub model: PathBuf,
+    /// The rows: CSV, gzipped or not; - is standard input
+    pub table: PathBuf,
+    /// Add a column with the probability of each class
+    #[arg(long)]
+    pub proba: bool,
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Say nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct EvaluateArgs {
+    /// The model's file
+    pub model: PathBuf,
+    /// Rows whose target is known: CSV, gzipped or not; - is standard input
+    pub table: PathBuf,
+    /// The score [default: accuracy of classes, R² of numbers]
+    #[arg(long, value_enum)]
+    pub metric: Option<Metric>,
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Write the figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing but errors and figures
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct ExplainArgs {
+    /// The model's file
+    pub model: PathBuf,
+    /// Rows whose target is known: CSV, gzipped or not; - is standard input
+    pub table: PathBuf,
+    /// The row to explain, counted from 0 [default: which columns matter over all rows]
+    #[arg(long)]
+    pub row: Option<usize>,
+    /// The score by which columns are judged [default: accuracy of classes, R² of numbers]
+    #[arg(long, value_enum)]
+    pub metric: Option<Metric>,
+    /// Seed of what is shuffled
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Write the figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing but errors and figures
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct ExportArgs {
+    /// The model's file
+    pub model: PathBuf,
+    /// Where the ONNX file goes
+    #[arg(long, value_name = "FILE")]
+    pub onnx: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct ShowArgs {
+    /// The model's file
+    pub model: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct DevicesArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One character of ASCII, or `tab`.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if matches!(text, "tab" | "\\t") => Ok(b'\t'),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err("give one character, such as , or ; or the word tab".into()),
+    }
+}

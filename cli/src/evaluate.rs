@@ -1,0 +1,81 @@
+//! `wgrad evaluate`: how good a model is on rows whose target is known.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+use wgrad::data::TargetEncoding;
+
+use crate::args::EvaluateArgs;
+use crate::failure::Outcome;
+use crate::model;
+use crate::progress::Voice;
+use crate::score::{Confusion, Figure, Metric, Truth};
+use crate::table;
+use crate::train::write;
+
+pub fn run(args: &EvaluateArgs) -> Outcome {
+    let voice = Voice::new(args.quiet);
+    let (file, encoder) = model::read(&args.model)?;
+    let metric = Metric::of(args.metric, encoder.targets())?;
+    let table = table::read(&args.table, &args.reading)?;
+    let (data, report) = encoder.dataset(&table)?;
+    let met = report.to_string();
+    if !met.is_empty() {
+        voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
+    }
+    let gpu = model::gpu(args.adapter.as_deref())?;
+    let predictor = file.predictor_blocking(&gpu)?;
+    let said = model::predictions(&predictor, &encoder, data.features())?;
+    let truth = Truth::of(&data, &encoder)?;
+    let all: &[Metric] = match encoder.targets() {
+        TargetEncoding::Classes { classes, .. } if classes.len() == 2 => &[
+            Metric::Accuracy,
+            Metric::F1,
+            Metric::Precision,
+            Metric::Recall,
+            Metric::LogLoss,
+            Metric::Auc,
+        ],
+        TargetEncoding::Classes { .. } => {
+            &[Metric::Accuracy, Metric::F1, Metric::Precision, Metric::Recall, Metric::LogLoss]
+        }
+        _ => &[Metric::R2, Metric::Mae, Metric::Rmse],
+    };
+    let mut out = io::stdout().lock();
+    writeln!(out, "rows: {}", data.rows())?;
+    for &metric in all {
+        writeln!(out, "{}: {}", metric.title(), Figure(truth.score(metric, &said)))?;
+    }
+    if let Truth::Classes { labels, classes } = &truth {
+        let confusion = Confusion::of(labels, &said, *classes);
+        writeln!(out, "confusion (rows: true class; columns: predicted class)")?;
+        let names = encoder.class_names();
+        let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
+        let line = |fields: &mut dyn Iterator<Item = String>| {
+            fields.map(|field| format!("{field:>widest$}")).collect::<Vec<_>>().join("  ")
+        };
+        let mut header = [String::new()].into_iter().chain(names.iter().cloned());
+        writeln!(out, "{}", line(&mut header))?;
+        for (name, counts) in names.iter().zip(&confusion.counts) {
+            let mut fields = [name.clone()].into_iter().chain(counts.iter().map(usize::to_string));
+            writeln!(out, "{}", line(&mut fields))?;
+        }
+    }
+    if let Some(path) = &args.json {
+        let mut figures = Map::new();
+        figures.insert("metric".into(), metric.name().into());
+        figures.insert("score".into(), truth.score(metric, &said).into());
+        figures.insert("rows".into(), data.rows().into());
+        figures.insert("adapter".into(), gpu.describe().into());
+        for &metric in all {
+            figures.insert(metric.name().into(), truth.score(metric, &said).into());
+        }
+        if let Truth::Classes { labels, classes } = &truth {
+            let confusion = Confusion::of(labels, &said, *classes).counts;
+            figures.insert("classes".into(), json!(encoder.class_names()));
+            figures.insert("confusion".into(), json!(confusion));
+        }
+        write(path, &format!("{:#}\n", Value::Object(figures)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! Training: for how long, and the model that comes of it.
+
+use std::time::Instant;
+
+use wgrad::Gpu;
+use wgrad::data::{Dataset, Targets};
+use wgrad::nn::Loss;
+use wgrad::train::{EarlyStopping, FitOptions, History, Model, ModelFile};
+
+use crate::choose::Choice;
+use crate::failure::Outcome;
+use crate::interrupt;
+use crate::progress::Voice;
+use crate::split;
+
+/// Tables of fewer rows can't spare some to stop by: how long to train is found on parts of them.
+const FEW_ROWS: usize = 2_000;
+
+/// In how many parts.
+const PARTS: usize = 4;
+
+/// A model that was trained.
+pub struct Trained {
+    pub model: Model,
+    /// Loss of the rows trained on, after each epoch, and of rows held out where there were some.
+    pub curves: Vec<(f64, Option<f64>)>,
+    /// Passes over the rows that the model has seen.
+    pub epochs: usize,
+    /// How their number came about.
+    pub why: String,
+    pub seconds: f64,
+    /// Whether Ctrl-C ended it.
+    pub interrupted: bool,
+}
+
+/// The loss for a data set.
+pub fn loss(data: &Dataset) -> Loss {
+    match data.targets() {
+        Targets::Classes { .. } => Loss::SoftmaxCrossEntropy,
+        Targets::Values { .. } => Loss::MeanSquaredError,
+    }
+}
+
+/// Outputs that a net for a data set has.
+pub fn outputs(data: &Dataset) -> usize {
+    match data.targets() {
+        Targets::Classes { classes, .. } => *classes,
+        Targets::Values { width, .. } => *width,
+    }
+}
+
+/// Trains on `data`, from the start or from a model that was trained before.
+pub fn train(
+    gpu: &Gpu,
+    choice: &Choice,
+    data: &Dataset,
+    from: Option<ModelFile>,
+    voice: Voice,
+) -> Outcome<Trained> {
+    let start = Instant::now();
+    let mut model = match from {
+        Some(file) => file.model_blocking(gpu)?,
+        None => {
+            let net = choice.net(data.width(), outputs(data));
+            net.compile_blocking(gpu, choice.config(loss(data)))?
+        }
+    };
+    let fresh = model.steps() == 0;
+    let (curves, epochs, why) = match choice.epochs {
+        Some(epochs) => {
+            let history = fit(&mut model, choice, data, None, epochs, voice, "training")?;
+            let done = history.epochs.len();
+            (curves(&history), done, "as asked for".to_owned())
+        }
+        None if fresh && data.rows() < FEW_ROWS => {
+            let (epochs, held_out) = find_epochs(&mut model, choice, data, voice)?;
+            model.reset(choice.seed)?;
+            let history = fit(&mut model, choice, data, None, epochs, voice, "training")?;
+            let of_all = history.epochs.iter().map(|epoch| epoch.loss);
+            let held_out = held_out.into_iter().map(Some).chain(std::iter::repeat(None));
+            let why = format!(
+                "then the loss was least on rows left out, in {PARTS} trainings that each left out a part"
+            );
+            (of_all.zip(held_out).collect(), history.epochs.len(), why)
+        }
+        None => stop_by_some(&mut model, choice, data, voice)?,
+    };
+    let (seconds, interrupted) = (start.elapsed().as_secs_f64(), interrupt::asked());
+    Ok(Trained { model, curves, epochs, why, seconds, interrupted })
+}
+
+fn fit(
+    model: &mut Model,
+    choice: &Choice,
+    data: &Dataset,
+    stopping: Option<(&Dataset, &mut EarlyStopping)>,
+    epochs: usize,
+    voice: Voice,
+    what: &str,
+) -> Outcome<History> {
+    let mut live = voice.epochs(what, epochs);
+    let options = FitOptions::new(epochs).batch_size(choice.batch).shuffle(choice.seed);
+    let options = options.callback(&mut live);
+    let options = match stopping {
+        Some((held_out, stopping)) => options.validation(held_out).callback(stopping),
+        None => options,
+    };
+    if choice.balanced {
+        let balanced = data.select(&split::balanced(data, choice.seed))?;
+        return Ok(model.fit_blocking(&balanced, options)?);
+    }
+    Ok(model.fit_blocking(data, options)?)
+}
+
+fn curves(history: &History) -> Vec<(f64, Option<f64>)> {
+    let of = |epoch: &wgrad::train::EpochLog| {
+        (epoch.loss, epoch.validation.as_ref().map(|validation| validation.loss))
+    };
+    history.epochs.iter().map(of).collect()
+}
+
+/// For how many epochs a net of few rows is to be trained: as many as gave the least loss on rows left out,
+/// in the mean of trainings that each left out another part; with that mean for each epoch.
+fn find_epochs(
+    model: &mut Model,
+    choice: &Choice,
+    data: &Dataset,
+    voice: Voice,
+) -> Outcome<(usize, Vec<f64>)> {
+    let parts = split::parts(data.rows(), split::classes(data), PARTS, choice.seed);
+    let patience = (choice.most_epochs / 8).max(20);
+    let mut held_out: Vec<Vec<f64>> = Vec::new();
+    for (number, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+        let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
+        let others: Vec<usize> = others.flat_map(|(_, rows)| rows).copied().collect();
+        // So few rows that one part is all of them.
+        if others.is_empty() || interrupt::asked() {
+            break;
+        }
+        let (training, out) = (data.select(&others)?, data.select(part)?);
+        model.reset(choice.seed)?;
+        let mut stopping = EarlyStopping::new("val_loss", patience);
+        let what = format!("how long? {}/{PARTS}", number + 1);
+        let stop = Some((&out, &mut stopping));
+        let history = fit(model, choice, &training, stop, choice.most_epochs, voice, &what)?;
+        held_out.push(history.values("val_loss")?);
+    }
+    let least = held_out.iter().map(Vec::len).min().unwrap_or(0);
+    let mean = |epoch: usize| {
+        let of_parts = held_out.iter().filter_map(|losses| losses.get(epoch));
+        of_parts.sum::<f64>() / held_out.len().max(1) as f64
+    };
+    let means: Vec<f64> = (0..least).map(mean).collect();
+    let best = means.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+    let epochs = best.map_or(choice.most_epochs / 10, |(epoch, _)| epoch + 1);
+    if interrupt::asked() {
+        voice.say(format!(
+            "interrupted: learns from all rows for {epochs} epochs, then ends; Ctrl-C again ends at once"
+        ));
+    }
+    Ok((epochs, means))
+}
+
+/// Trains until the loss on a tenth of the rows, which are left out, does not fall any more.
+fn stop_by_some(
+    model: &mut Model,
+    choice: &Choice,
+    data: &Dataset,
+    voice: Voice,
+) -> Outcome<(Vec<(f64, Option<f64>)>, usize, String)> {
+    let (training, out) = split::held_out(data.rows(), split::classes(data), 0.1, choice.seed)?;
+    let (training, out) = (data.select(&training)?, data.select(&out)?);
+    let patience = (choice.most_epochs / 8).clamp(8, 50);
+    let mut stopping = EarlyStopping::new("val_loss", patience);
+    let stop = Some((&out, &mut stopping));
+    let history = fit(model, choice, &training, stop, choice.most_epochs, voice, "training")?;
+    let losses = history.values("val_loss")?;
+    let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+    let epochs = best.map_or(0, |(epoch, _)| epoch + 1);
+    let why = format!(
+        "then the loss was least on a tenth of the rows, left out for this; {} were tried",
+        losses.len()
+    );
+    Ok((curves(&history), epochs, why))
+}

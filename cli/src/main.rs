@@ -1,0 +1,42 @@
+//! `wgrad`: a table becomes a model with one command, and a model predicts, is judged and explained.
+
+mod args;
+mod baseline;
+mod choose;
+mod evaluate;
+mod explain;
+mod failure;
+mod fit;
+mod importance;
+mod interrupt;
+mod model;
+mod predict;
+mod progress;
+mod report;
+mod score;
+mod show;
+mod split;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match &args.command {
+        Command::Train(options) => train::run(options),
+        Command::Predict(options) => predict::run(options),
+        Command::Evaluate(options) => evaluate::run(options),
+        Command::Explain(options) => explain::run(options),
+        Command::Export(options) => show::export(options),
+        Command::Show(options) => show::run(options),
+        Command::Devices(options) => show::devices(options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.end(),
+    }
+}

@@ -1,0 +1,96 @@
+//! `wgrad predict`: rows in, predictions out, a block at a time.
+
+use std::io::{self, BufWriter, Write};
+
+use wgrad::data::{EncodingReport, TargetEncoding};
+
+use crate::args::PredictArgs;
+use crate::failure::{Failure, Outcome};
+use crate::model;
+use crate::progress::Voice;
+use crate::score::largest;
+use crate::table;
+
+/// Rows that are held at once: a table of any length goes through in bounded memory.
+const BLOCK: usize = 8192;
+
+pub fn run(args: &PredictArgs) -> Outcome {
+    let voice = Voice::new(args.quiet);
+    let (file, encoder) = model::read(&args.model)?;
+    if args.proba && encoder.class_names().is_empty() {
+        let targets = encoder.targets().columns().join(", ");
+        return Err(Failure::usage(format!(
+            "--proba gives probabilities of classes, and {targets} is a number; leave it out"
+        )));
+    }
+    let gpu = model::gpu(args.adapter.as_deref())?;
+    let predictor = file.predictor_blocking(&gpu)?;
+    let mut reader = table::open(&args.table, &args.reading)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut header: Vec<String> = encoder.targets().columns().to_vec();
+    if args.proba {
+        header.extend(encoder.class_names().iter().map(|class| format!("p({class})")));
+    }
+    writeln!(out, "{}", header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
+    let mut met = EncodingReport::default();
+    let empty = ",".repeat(header.len() - 1);
+    while let Some(block) = reader.next_block(BLOCK)? {
+        let encoded = encoder.encode(&block)?;
+        let said = model::predictions(&predictor, &encoder, &encoded.features)?;
+        let outputs = encoder.targets().outputs().max(1);
+        let mut rows = encoded.rows.iter().zip(said.chunks(outputs)).peekable();
+        for row in 0..block.rows() {
+            // A line for each row, also for one that lacks a value and is to be left out.
+            let Some((_, said)) = rows.next_if(|(at, _)| **at == row) else {
+                writeln!(out, "{empty}")?;
+                continue;
+            };
+            match encoder.targets() {
+                TargetEncoding::Classes { classes, .. } => {
+                    let class = classes.get(largest(said)).map_or("", String::as_str);
+                    write!(out, "{}", quoted(class))?;
+                    for p in said.iter().filter(|_| args.proba) {
+                        write!(out, ",{p}")?;
+                    }
+                    writeln!(out)?;
+                }
+                _ => {
+                    let numbers: Vec<String> = said.iter().map(f32::to_string).collect();
+                    writeln!(out, "{}", numbers.join(","))?;
+                }
+            }
+        }
+        met.add(encoded.report);
+    }
+    out.flush()?;
+    if met.rows == 0 && met.dropped == 0 {
+        return Err(Failure::new(format!("{}: holds no rows", args.table.display())));
+    }
+    let met = met.to_string();
+    if !met.is_empty() {
+        voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
+    }
+    Ok(())
+}
+
+/// A field of a CSV file.
+fn quoted(text: &str) -> String {
+    match text.contains(['"', ',', '\n', '\r']) || text.trim() != text {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn fields_are_quoted_where_they_must_be() {
+        let cases =
+            [("a", "a"), ("a b", "a b"), ("a,b", "\"a,b\""), ("\"", "\"\"\"\""), (" a", "\" a\"")];
+        for (text, expected) in cases {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What is said while a model trains.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use wgrad::train::{Callback, EpochLog, Signal};
+
+use crate::interrupt;
+use crate::score::Figure;
+
+/// Says things on standard error, unless it is to be quiet.
+#[derive(Clone, Copy, Debug)]
+pub struct Voice {
+    quiet: bool,
+}
+
+impl Voice {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    pub fn say(self, text: impl AsRef<str>) {
+        if !self.quiet {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// A line that is redrawn for each epoch on a terminal, and a line for every tenth of the epochs
+    /// elsewhere.
+    pub fn epochs(self, what: &str, epochs: usize) -> Live {
+        let target = match self.quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(epochs as u64), target)
+            .with_finish(ProgressFinish::AndLeave);
+        let template = "{prefix} epoch {pos}/{len} {bar:20}  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("█▌░"));
+        }
+        bar.set_prefix(what.to_owned());
+        let deaf = interrupt::asked();
+        Live { bar, voice: self, what: what.to_owned(), epochs, deaf }
+    }
+}
+
+/// A line that shows how training goes, and ends it when Ctrl-C is pressed.
+pub struct Live {
+    bar: ProgressBar,
+    voice: Voice,
+    what: String,
+    epochs: usize,
+    /// Whether Ctrl-C was pressed before: what is trained then is what is to be kept.
+    deaf: bool,
+}
+
+impl Callback for Live {
+    fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
+        let held = log.validation.as_ref().map(|v| format!("  held out {}", Figure(v.loss)));
+        let said = format!("loss {}{}", Figure(log.loss), held.unwrap_or_default());
+        let every = self.epochs.div_ceil(10).max(1);
+        if !self.bar.is_hidden() {
+            self.bar.set_message(said);
+            self.bar.set_position(log.epoch as u64);
+        } else if log.epoch.is_multiple_of(every) || log.epoch == self.epochs {
+            self.voice.say(format!("{} epoch {}/{}  {said}", self.what, log.epoch, self.epochs));
+        }
+        if interrupt::asked() && !self.deaf { Signal::Stop } else { Signal::Continue }
+    }
+}

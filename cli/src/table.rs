@@ -1,0 +1,47 @@
+//! Tables, from files and from standard input.
+
+use std::io;
+use std::path::Path;
+
+use wgrad::data::{DataOptions, Table, TableOptions, TableReader};
+
+use crate::args::TableArgs;
+use crate::failure::{Failure, Outcome};
+
+/// Whether a path stands for standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// A reader of the table at `path`.
+pub fn open(path: &Path, args: &TableArgs) -> Outcome<TableReader<'static>> {
+    let options = TableOptions {
+        delimiter: args.delimiter,
+        header: args.no_header.then_some(false),
+        bounds: DataOptions::default(),
+    };
+    if is_stdin(path) {
+        return TableReader::new(io::stdin(), &options)
+            .map_err(|error| Failure::new(format!("standard input: {error}")));
+    }
+    Ok(TableReader::open(path, &options)?)
+}
+
+/// The whole table at `path`.
+pub fn read(path: &Path, args: &TableArgs) -> Outcome<Table> {
+    Ok(open(path, args)?.read_all()?)
+}
+
+/// A table whose targets stand in another one, row by row. Columns that are called by their position go on
+/// counting.
+pub fn join(table: Table, targets: Table) -> Outcome<(Table, Vec<String>)> {
+    let first = table.names().len();
+    let by_position = targets.names().iter().enumerate().all(|(at, name)| *name == at.to_string());
+    let names: Vec<String> = match by_position {
+        true if targets.names().len() == 1 => vec!["target".into()],
+        true => (0..targets.names().len()).map(|at| (first + at).to_string()).collect(),
+        false => targets.names().to_vec(),
+    };
+    let targets = targets.renamed(names.clone())?;
+    Ok((table.join(&targets)?, names))
+}

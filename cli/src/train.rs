@@ -1,0 +1,349 @@
+//! `wgrad train`: from a table to a model, its score, and a report.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use wgrad::data::{
+    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, MissingValues, Table,
+    TargetEncoding, TargetType,
+};
+use wgrad::train::ModelFile;
+use wgrad::{Error, Gpu};
+
+use crate::args::{MissingName, Task, TrainArgs};
+use crate::baseline::Baselines;
+use crate::choose::Choice;
+use crate::failure::{Failure, Outcome};
+use crate::fit::{self, Trained};
+use crate::importance::importance;
+use crate::interrupt;
+use crate::model;
+use crate::progress::Voice;
+use crate::report::Report;
+use crate::score::{Figure, Metric, Truth};
+use crate::split;
+use crate::table;
+
+pub fn run(args: &TrainArgs) -> Outcome {
+    let voice = Voice::new(args.quiet);
+    // Options first: a table may take long to read.
+    Choice::new(args, 1)?;
+    interrupt::watch();
+    let resumed = args.resume.as_deref().map(model::read).transpose()?;
+    let (table, targets) = read(args)?;
+    let whole = match &resumed {
+        Some((_, encoder)) => encoder.clone(),
+        None => Encoder::fit(&table, &options(args, targets))?,
+    };
+    let rows = whole.complete_rows(&table)?;
+    if rows.len() < table.rows() {
+        let left = table.rows() - rows.len();
+        voice.say(format!("rows: {left} of {} left out, which lack a value", table.rows()));
+    }
+    let table = table.select(&rows)?;
+    let metric = Metric::of(args.metric, whole.targets())?;
+    let classes = matches!(whole.targets(), TargetEncoding::Classes { .. });
+    if args.class_weights.is_some() && !classes {
+        return Err(Failure::usage("--class-weights are of classes, and the target is numbers"));
+    }
+    let gpu = model::gpu(args.adapter.as_deref())?;
+    voice.say(format!("adapter: {}", gpu.describe()));
+    let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, voice };
+    let scores = match args.folds {
+        Some(folds) => Some(setting.fold_scores(folds)?),
+        None => None,
+    };
+    setting.train(resumed, scores)
+}
+
+/// The table, with its targets beside it, and which columns those are.
+fn read(args: &TrainArgs) -> Outcome<(Table, Vec<String>)> {
+    let table = table::read(&args.table, &args.reading)?;
+    let Some(path) = &args.target_table else { return Ok((table, args.target.clone())) };
+    let (joined, names) = table::join(table, table::read(path, &args.reading)?)?;
+    Ok((joined, if args.target.is_empty() { names } else { args.target.clone() }))
+}
+
+fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
+    let mut options = EncoderOptions {
+        targets,
+        target_type: args.task.map(|task| match task {
+            Task::Classification => TargetType::Classes,
+            Task::Regression => TargetType::Values,
+        }),
+        exclude: args.ignore.clone(),
+        types: args.categories.iter().map(|name| (name.clone(), ColumnType::Category)).collect(),
+        missing: match args.missing {
+            MissingName::Impute => MissingValues::Impute,
+            MissingName::Drop => MissingValues::DropRow,
+            MissingName::Refuse => MissingValues::Refuse,
+        },
+        ..EncoderOptions::default()
+    };
+    options.missing_words.extend(args.missing_words.iter().cloned());
+    options
+}
+
+/// What all trainings of a command share.
+struct Setting<'a> {
+    args: &'a TrainArgs,
+    gpu: &'a Gpu,
+    /// Fitted to all rows: which column is of which type, and which classes there are.
+    whole: &'a Encoder,
+    table: &'a Table,
+    metric: Metric,
+    voice: Voice,
+}
+
+/// Rows encoded, and what encodes them.
+struct Rows {
+    encoder: Encoder,
+    training: Dataset,
+    held_out: Dataset,
+}
+
+impl Setting<'_> {
+    /// Means, categories and the like are those of the rows trained on alone, the types of columns those that
+    /// all rows show.
+    fn encode(&self, training: &[usize], held_out: &[usize]) -> Outcome<Rows> {
+        let (training, held_out) = (self.table.select(training)?, self.table.select(held_out)?);
+        let targets = self.whole.targets();
+        let mut options = options(self.args, targets.columns().to_vec());
+        options.target_type = Some(match targets {
+            TargetEncoding::Classes { .. } => TargetType::Classes,
+            _ => TargetType::Values,
+        });
+        let columns = self.whole.columns().iter();
+        options.types = columns.map(|c| (c.name.clone(), c.encoding.column_type())).collect();
+        let encoder = match self.args.resume {
+            Some(_) => self.whole.clone(),
+            None => Encoder::fit(&training, &options)?,
+        };
+        let (training, _) = encoder.dataset(&training)?;
+        let (held_out, report) = encoder.dataset(&held_out)?;
+        for column in report.columns.iter().filter(|column| column.unknown > 0) {
+            self.voice.say(format!(
+                "note: {:?} has categories in {} rows held out that none trained on has",
+                column.column, column.unknown
+            ));
+        }
+        Ok(Rows { encoder, training, held_out })
+    }
+
+    fn labels(&self) -> Outcome<Option<Vec<u32>>> {
+        let (data, _) = self.whole.dataset(self.table)?;
+        Ok(split::classes(&data).map(<[u32]>::to_vec))
+    }
+
+    /// The score on each part, of models trained on the others.
+    fn fold_scores(&self, folds: usize) -> Outcome<Vec<f64>> {
+        let rows = self.table.rows();
+        if !(2..=rows).contains(&folds) {
+            let message = format!("--folds is {folds}; it must be from 2 to the {rows} rows");
+            return Err(Failure::usage(message));
+        }
+        let labels = self.labels()?;
+        let parts = split::parts(rows, labels.as_deref(), folds, self.args.seed);
+        let mut scores = Vec::new();
+        for (number, held_out) in parts.iter().enumerate() {
+            let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
+            let training: Vec<usize> = others.flat_map(|(_, rows)| rows).copied().collect();
+            // A class that only this part has cannot have been learned.
+            let class = |row: &usize| labels.as_ref().and_then(|labels| labels.get(*row));
+            let known = |row: &&usize| training.iter().any(|other| class(other) == class(row));
+            let held_out: Vec<usize> = held_out.iter().filter(known).copied().collect();
+            if held_out.is_empty() {
+                continue;
+            }
+            let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
+            let choice = Choice::new(self.args, training.rows())?;
+            let trained = fit::train(self.gpu, &choice, &training, None, self.voice)?;
+            if trained.interrupted {
+                return Err(Failure::interrupted());
+            }
+            let predictor = trained.model.predictor();
+            let said = model::predictions(&predictor, &encoder, held_out.features())?;
+            let score = Truth::of(&held_out, &encoder)?.score(self.metric, &said);
+            let part = format!("part {}/{folds}", number + 1);
+            self.voice.say(format!("{part}: {} {}", self.metric.title(), Figure(score)));
+            scores.push(score);
+        }
+        Ok(scores)
+    }
+
+    fn train(&self, resumed: Option<(ModelFile, Encoder)>, scores: Option<Vec<f64>>) -> Outcome {
+        let Self { args, gpu, metric, voice, .. } = *self;
+        let labels = self.labels()?;
+        let all: Vec<usize> = (0..self.table.rows()).collect();
+        // After a cross-validation all rows are learned from, and the report shows these.
+        let (training, held_out) = match scores {
+            Some(_) => (all.clone(), all),
+            None => {
+                split::held_out(self.table.rows(), labels.as_deref(), args.validation, args.seed)?
+            }
+        };
+        let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
+        self.describe(&encoder, &training, scores.is_none().then_some(&held_out));
+        let mut choice = Choice::new(args, training.rows())?;
+        let from = resumed.map(|(file, _)| file);
+        if let Some(file) = &from {
+            choice.hidden = hidden(file);
+        }
+        voice.say(format!(
+            "net: hidden layers {}, batches of {}, {} at {}",
+            choice.layers(),
+            choice.batch,
+            choice.optimizer_name(),
+            choice.rate
+        ));
+        let trained = fit::train(gpu, &choice, &training, from, voice)?;
+        let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
+        voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
+        let model = model.with_encoder(encoder.clone())?;
+        let path = self.output(&encoder);
+        model.save_blocking(&path)?;
+        voice.say(format!("model: {}", path.display()));
+
+        let predictor = model.predictor();
+        let said = model::predictions(&predictor, &encoder, held_out.features())?;
+        let truth = Truth::of(&held_out, &encoder)?;
+        let score = match &scores {
+            Some(scores) => scores.iter().sum::<f64>() / scores.len().max(1) as f64,
+            None => truth.score(metric, &said),
+        };
+        let baselines = Baselines::of(gpu, &encoder, (&training, &held_out), metric)?;
+        let columns = importance(&predictor, &encoder, &held_out, metric, args.seed)?;
+        let report = Report {
+            args,
+            adapter: gpu.describe(),
+            encoder: &encoder,
+            choice: &choice,
+            metric,
+            score,
+            folds: scores.as_deref(),
+            baselines,
+            curves: &curves,
+            epochs,
+            why: &why,
+            seconds,
+            rows: (training.rows(), held_out.rows()),
+            truth: &truth,
+            said: &said,
+            importance: &columns,
+            model: &path,
+        };
+        let page = path.with_extension("html");
+        write(&page, &report.html())?;
+        voice.say(format!("report: {}", page.display()));
+        let spread = scores.as_ref().map(|scores| format!(" ± {}", Figure(deviation(scores))));
+        let over = match &scores {
+            Some(scores) => format!("mean of {} parts, each held out in turn", scores.len()),
+            None => format!("{} rows held out", held_out.rows()),
+        };
+        voice.say(format!(
+            "{} {}{} ({over}); a constant {}, a linear model {}",
+            metric.title(),
+            Figure(score),
+            spread.unwrap_or_default(),
+            Figure(baselines.constant),
+            Figure(baselines.linear)
+        ));
+        if let Some(file) = &args.json {
+            write(file, &format!("{:#}\n", report.json(&page)))?;
+        }
+        if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
+    }
+
+    /// Where the model goes.
+    fn output(&self, encoder: &Encoder) -> PathBuf {
+        if let Some(path) = &self.args.output {
+            return path.clone();
+        }
+        let name = encoder.targets().columns().join("-");
+        let fits = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let name: String = name.chars().take(100).map(fits).collect();
+        PathBuf::from(format!("{}.wgrad", name.trim_start_matches('.')))
+    }
+
+    /// Says what each column is taken for.
+    fn describe(&self, encoder: &Encoder, training: &Dataset, held_out: Option<&Dataset>) {
+        let voice = self.voice;
+        match encoder.targets() {
+            TargetEncoding::Classes { column, classes } => {
+                let some = classes.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+                let more = if classes.len() > 8 { ", …" } else { "" };
+                voice.say(format!("target: {column}, {} classes ({some}{more})", classes.len()));
+            }
+            targets => voice.say(format!("target: {}, numbers", targets.columns().join(", "))),
+        }
+        for (column, range) in encoder.column_features() {
+            let kind = column.encoding.column_type().name();
+            let features = range.len();
+            let s = if features == 1 { "" } else { "s" };
+            voice.say(format!("column: {}, {kind}, {features} feature{s}", column.name));
+        }
+        for column in encoder.left_out() {
+            let why = match &column.reason {
+                LeftOutReason::Constant(value) if value.is_empty() => "it is empty".to_owned(),
+                LeftOutReason::Constant(value) => format!("it holds {value:?} in every row"),
+                _ => "ignored".to_owned(),
+            };
+            voice.say(format!("column: {} is left out: {why}", column.name));
+        }
+        let held_out = held_out.map(|data| format!(", {} held out", data.rows()));
+        let (rows, width) = (training.rows(), training.width());
+        let held_out = held_out.unwrap_or_default();
+        voice.say(format!("rows: {rows} to train on{held_out}; {width} features"));
+    }
+}
+
+/// Units of the hidden layers of a model that is trained on, by its biases.
+fn hidden(file: &ModelFile) -> Vec<usize> {
+    let biases = file.state().values.iter().skip(1).step_by(2).map(Vec::len);
+    let mut units: Vec<usize> = biases.collect();
+    units.pop();
+    units
+}
+
+/// The standard deviation.
+pub fn deviation(scores: &[f64]) -> f64 {
+    let count = scores.len().max(1) as f64;
+    let mean = scores.iter().sum::<f64>() / count;
+    (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+/// Writes a file, and says which if that fails.
+pub fn write(path: &Path, text: &str) -> Outcome {
+    std::fs::write(path, text)
+        .map_err(|source| Error::File { path: path.display().to_string(), source }.into())
+}
+
+impl Report<'_> {
+    /// The figures, for programs.
+    fn json(&self, page: &Path) -> Value {
+        let mut figures = Map::new();
+        figures.insert("metric".into(), self.metric.name().into());
+        figures.insert("score".into(), self.score.into());
+        figures.insert("baseline".into(), self.baselines.constant.into());
+        figures.insert("linear_baseline".into(), self.baselines.linear.into());
+        figures.insert("epochs".into(), self.epochs.into());
+        figures.insert("seconds".into(), self.seconds.into());
+        figures.insert("adapter".into(), self.adapter.clone().into());
+        figures.insert("task".into(), self.task().into());
+        figures.insert("target".into(), json!(self.encoder.targets().columns()));
+        figures.insert("training_rows".into(), self.rows.0.into());
+        figures.insert("held_out_rows".into(), self.rows.1.into());
+        figures.insert("features".into(), self.encoder.width().into());
+        figures.insert("hidden".into(), json!(self.choice.hidden));
+        figures.insert("batch".into(), self.choice.batch.into());
+        figures.insert("rate".into(), json!(self.choice.rate));
+        figures.insert("optimizer".into(), self.choice.optimizer_name().into());
+        figures.insert("seed".into(), self.args.seed.into());
+        if let Some(folds) = self.folds {
+            figures.insert("folds".into(), json!(folds));
+        }
+        figures.insert("model".into(), self.model.display().to_string().into());
+        figures.insert("report".into(), page.display().to_string().into());
+        Value::Object(figures)
+    }
+}

@@ -1,0 +1,352 @@
+//! The command, as people run it: on small tables, from start to end.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => fs::create_dir_all(&folder).unwrap(),
+    }
+    folder
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+    command.current_dir(folder).args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().unwrap()
+}
+
+/// Runs the command, which must succeed, and gives its standard output.
+fn out(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "wgrad {}: {said}", args.join(" "));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the command, which must fail with this exit code, having said nothing on standard output; gives what it
+/// says of it.
+fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "wgrad {}: {said}", args.join(" "));
+    assert!(output.stdout.is_empty());
+    said
+}
+
+fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{said:?} does not say {part:?}");
+    }
+}
+
+fn json(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Rows of flowers: a class that follows from a number and a colour; some colours are missing.
+fn flowers(rows: usize) -> String {
+    let row = |n: usize| {
+        let length = (n * 37 % 101) as f64 / 10.0;
+        let colour = ["red", "blue", "", "white"][n * 13 % 4];
+        let kind = match (length > 5.0, colour) {
+            (true, "red") => "rose",
+            (true, _) => "lily",
+            (false, _) => "iris",
+        };
+        format!("{length},{colour},{},{kind}\n", n % 7)
+    };
+    "length,colour,noise,kind\n".to_owned() + &(0..rows).map(row).collect::<String>()
+}
+
+/// Rows of a number that follows from two others.
+fn heights(rows: usize) -> String {
+    let row = |n: usize| {
+        let (a, b) = ((n * 37 % 101) as f64, (n * 53 % 89) as f64);
+        format!("{a};{b};{}\n", 1000.0 + 3.0 * a - (b / 20.0).powi(2))
+    };
+    "a;b;height\n".to_owned() + &(0..rows).map(row).collect::<String>()
+}
+
+#[test]
+fn a_table_becomes_a_model_that_predicts() {
+    let folder = folder("classes");
+    fs::write(folder.join("flowers.csv"), flowers(160)).unwrap();
+    let train =
+        ["train", "flowers.csv", "--target", "kind", "--epochs", "60", "--json", "train.json"];
+    assert_eq!(out(&folder, &train), "");
+    let figures = json(folder.join("train.json"));
+    assert_eq!(figures["metric"], "accuracy");
+    let number = |name: &str| figures[name].as_f64().unwrap_or_else(|| panic!("{name}: {figures}"));
+    assert!(number("score") > 0.9 && number("baseline") < 0.7, "{figures}");
+    assert_eq!((number("epochs"), figures["task"].as_str()), (60.0, Some("classification")));
+    assert!(number("seconds") > 0.0 && !figures["adapter"].as_str().unwrap().is_empty());
+
+    // Predictions are rows of CSV, for columns in any order, from a file, a pipe, or gzipped.
+    let rows = "colour,extra,noise,length\nred,1,0,9.5\nblue,2,0,9.5\ngreen,3,0,0.5\n";
+    fs::write(folder.join("rows.csv"), rows).unwrap();
+    let predicted = out(&folder, &["predict", "kind.wgrad", "rows.csv"]);
+    assert_eq!(predicted, "kind\nrose\nlily\niris\n");
+    let mut piped = command(&folder, &["predict", "kind.wgrad", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    piped.stdin.take().unwrap().write_all(rows.as_bytes()).unwrap();
+    let piped = piped.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), predicted);
+    // What is new in the rows is said beside the predictions, and not among them.
+    assert_says(&String::from_utf8(piped.stderr).unwrap(), &["\"green\"", "\"extra\""]);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(rows.as_bytes()).unwrap();
+    fs::write(folder.join("rows.csv.gz"), packed.finish().unwrap()).unwrap();
+    assert_eq!(out(&folder, &["predict", "kind.wgrad", "rows.csv.gz"]), predicted);
+
+    let proba = out(&folder, &["predict", "kind.wgrad", "rows.csv", "--proba"]);
+    assert!(proba.starts_with("kind,p(iris),p(lily),p(rose)\n"));
+    for line in proba.lines().skip(1) {
+        let sum: f64 = line.split(',').skip(1).map(|p| p.parse::<f64>().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{line}");
+    }
+
+    let evaluate = ["evaluate", "kind.wgrad", "flowers.csv", "--json", "evaluate.json"];
+    assert_says(
+        &out(&folder, &evaluate),
+        &["rows: 160", "accuracy: ", "F1 (macro): ", "confusion"],
+    );
+    let figures = json(folder.join("evaluate.json"));
+    assert!(figures["score"].as_f64().unwrap() > 0.9);
+    let count: u64 = figures["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|n| n.as_u64().unwrap())
+        .sum();
+    assert_eq!(count, 160);
+
+    out(&folder, &["explain", "kind.wgrad", "flowers.csv", "--json", "explain.json"]);
+    let columns = json(folder.join("explain.json"))["columns"].clone();
+    let of = |name: &str| {
+        let column = columns.as_array().unwrap().iter().find(|column| column["column"] == name);
+        column.unwrap()["importance"].as_f64().unwrap()
+    };
+    assert!(of("length") > 0.2 && of("colour") > 0.1 && of("noise").abs() < 0.1, "{columns}");
+    let said =
+        out(&folder, &["explain", "kind.wgrad", "rows.csv", "--row", "0", "--json", "row.json"]);
+    assert_says(&said, &["kind is rose", "length = 9.5", "colour = red"]);
+    let row = json(folder.join("row.json"))["probability of rose"].clone();
+    let shares = row["columns"].as_array().unwrap().iter();
+    let sum: f64 = shares.map(|column| column["contribution"].as_f64().unwrap()).sum();
+    let (mean, prediction) = (row["mean"].as_f64().unwrap(), row["prediction"].as_f64().unwrap());
+    assert!((mean + sum - prediction).abs() < 1e-4, "{row}");
+
+    assert_says(
+        &out(&folder, &["show", "kind.wgrad"]),
+        &["3 classes", "blue, red, white, missing", "parameters"],
+    );
+    let shown: Value =
+        serde_json::from_str(&out(&folder, &["show", "kind.wgrad", "--json"])).unwrap();
+    assert_eq!(shown["classes"], serde_json::json!(["iris", "lily", "rose"]));
+}
+
+#[test]
+fn numbers_are_predicted_in_their_unit() {
+    let folder = folder("numbers");
+    fs::write(folder.join("heights.csv"), heights(150)).unwrap();
+    // The last column is the target, and how long to train is found.
+    let output = run(
+        &folder,
+        &["train", "heights.csv", "--hidden", "16", "--json", "j.json", "--output", "m.wgrad"],
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert_says(
+        &said,
+        &["target: height, numbers", "hidden layers 16", "R²", "adapter: ", "column: a, number"],
+    );
+    let figures = json(folder.join("j.json"));
+    assert_eq!(figures["metric"], "r_squared");
+    assert!(figures["score"].as_f64().unwrap() > 0.9, "{figures}");
+    let rows = "a;b\n50;10\n,10\n";
+    fs::write(folder.join("rows.csv"), rows).unwrap();
+    let predicted = out(&folder, &["predict", "m.wgrad", "rows.csv"]);
+    let numbers: Vec<f64> = predicted.lines().skip(1).map(|line| line.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 2);
+    assert!((numbers[0] - 1149.75).abs() < 60.0, "{predicted}");
+    // Training on from the file.
+    let resume = [
+        "train",
+        "heights.csv",
+        "--resume",
+        "m.wgrad",
+        "--epochs",
+        "2",
+        "--output",
+        "n.wgrad",
+        "--quiet",
+    ];
+    let output = run(&folder, &resume);
+    assert!(
+        output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let steps = |model: &str| {
+        let shown: Value = serde_json::from_str(&out(&folder, &["show", model, "--json"])).unwrap();
+        shown["steps"].as_u64().unwrap()
+    };
+    assert_eq!(steps("n.wgrad"), steps("m.wgrad") + 2 * 120u64.div_ceil(32));
+    // The same command gives the same model.
+    let again = ["train", "heights.csv", "--hidden", "16", "--epochs", "3", "--output"];
+    let bytes = |name: &str| {
+        out(&folder, &[&again[..], &[name]].concat());
+        fs::read(folder.join(name)).unwrap()
+    };
+    assert!(bytes("1.wgrad") == bytes("2.wgrad"));
+}
+
+#[test]
+fn folds_and_a_target_beside_the_table() {
+    let folder = folder("folds");
+    let table: String = (0..60).map(|n| format!("{} {}\n", n % 10, n % 3)).collect();
+    let targets: String = (0..60).map(|n| format!("{}.5\n", n % 10 + 2 * (n % 3))).collect();
+    fs::write(folder.join("x.txt"), table).unwrap();
+    fs::write(folder.join("y.txt"), targets).unwrap();
+    let args = [
+        "train",
+        "x.txt",
+        "--target-table",
+        "y.txt",
+        "--folds",
+        "3",
+        "--epochs",
+        "100",
+        "--rate",
+        "0.01",
+        "--json",
+        "j.json",
+    ];
+    out(&folder, &args);
+    let figures = json(folder.join("j.json"));
+    assert_eq!(figures["folds"].as_array().unwrap().len(), 3);
+    assert_eq!(figures["training_rows"], 60);
+    assert!(figures["score"].as_f64().unwrap() > 0.9, "{figures}");
+    assert!(folder.join("target.wgrad").exists() && folder.join("target.html").exists());
+}
+
+/// The page parses as XML, names nothing outside itself, and says in words what its pictures show; names of
+/// columns and classes are text, whatever they hold.
+#[test]
+fn the_report_is_one_page_for_everybody() {
+    let folder = folder("report");
+    let table = flowers(100).replace("colour", "<b>&colour\"").replace("rose", "<script>rose");
+    fs::write(folder.join("flowers.csv"), table).unwrap();
+    out(&folder, &["train", "flowers.csv", "--epochs", "3"]);
+    let page = fs::read_to_string(folder.join("kind.html")).unwrap();
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
+    let all = |name: &str| document.descendants().filter(|n| n.has_tag_name(name)).count();
+    assert_eq!(all("script") + all("img") + all("link") + all("b"), 0);
+    assert!(all("h1") == 1 && all("h2") == 5 && all("main") == 1);
+    for node in document.descendants().filter(|node| node.tag_name().name() == "svg") {
+        assert!(node.attribute("role") == Some("img") && node.attribute("aria-label").is_some());
+    }
+    for node in document.descendants().filter(|node| node.has_tag_name("th")) {
+        assert!(node.attribute("scope").is_some());
+    }
+    for address in ["http", "url("] {
+        assert!(!page.contains(address), "the page names {address}");
+    }
+    assert_says(
+        &page,
+        &["lang=\"en\"", "viewport", "prefers-color-scheme: dark", "&lt;script&gt;rose"],
+    );
+    // The numbers: a picture of each prediction.
+    fs::write(folder.join("heights.csv"), heights(60)).unwrap();
+    out(&folder, &["train", "heights.csv", "--epochs", "3"]);
+    let page = fs::read_to_string(folder.join("height.html")).unwrap();
+    assert_eq!(page.matches("<circle").count(), 12);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let folder = folder("errors");
+    let names: String = (0..40).map(|n| format!("Name {n},{n},{}\n", n % 2)).collect();
+    fs::write(folder.join("names.csv"), format!("name,x,y\n{names}")).unwrap();
+    let said = fails(&folder, 1, &["train", "names.csv"]);
+    assert_says(&said, &["names.csv", "\"name\"", "text", "--ignore 'name'"]);
+    let ignore = ["train", "names.csv", "--ignore", "name", "--epochs", "1"];
+    out(&folder, &ignore);
+    let said = fails(&folder, 1, &["train", "names.csv", "--target", "z"]);
+    assert_says(&said, &["no column \"z\"", "\"name\", \"x\", \"y\""]);
+    assert_says(&fails(&folder, 1, &["train", "nowhere.csv"]), &["nowhere.csv", "cannot be read"]);
+    let said =
+        fails(&folder, 1, &["train", "names.csv", "--ignore", "name", "--adapter", "nobody"]);
+    assert_says(&said, &["nobody"]);
+    fs::write(folder.join("other.csv"), "z\n1\n").unwrap();
+    let said = fails(&folder, 1, &["evaluate", "y.wgrad", "other.csv"]);
+    assert_says(&said, &["other.csv", "lacks", "\"x\""]);
+    fs::write(folder.join("not.wgrad"), "nothing").unwrap();
+    assert_says(&fails(&folder, 1, &["show", "not.wgrad"]), &["not.wgrad"]);
+    assert_says(&fails(&folder, 1, &["export", "y.wgrad", "--onnx", "y.onnx"]), &["y.onnx", "yet"]);
+    assert!(!folder.join("y.onnx").exists());
+    // What the options say is wrong is the exit code 2.
+    for (args, part) in [
+        (&["train"][..], "TABLE"),
+        (&["train", "names.csv", "--epochs", "0"], "--epochs is 0"),
+        (&["train", "names.csv", "--rate", "-1"], "-1"),
+        (&["train", "names.csv", "--ignore", "name", "--validation", "1.5"], "--validation is 1.5"),
+        (&["train", "names.csv", "--ignore", "name", "--metric", "r2"], "--metric r_squared"),
+        (&["train", "names.csv", "--ignore", "name", "--folds", "1"], "--folds is 1"),
+        (&["explain", "y.wgrad", "names.csv", "--row", "40"], "40 rows"),
+        (&["nothing"], "nothing"),
+    ] {
+        assert_says(&fails(&folder, 2, args), &[part]);
+    }
+}
+
+#[test]
+fn devices_are_listed() {
+    let folder = folder("devices");
+    assert!(!out(&folder, &["devices"]).is_empty());
+    let shown: Value = serde_json::from_str(&out(&folder, &["devices", "--json"])).unwrap();
+    assert!(shown[0]["name"].is_string(), "{shown}");
+    assert_says(&out(&folder, &["--help"]), &["train", "predict", "explain", "devices"]);
+}
+
+/// Ctrl-C ends training, and the model so far is kept.
+#[cfg(unix)]
+#[test]
+fn control_c_keeps_what_there_is() {
+    let folder = folder("interrupted");
+    fs::write(folder.join("flowers.csv"), flowers(160)).unwrap();
+    let args = ["train", "flowers.csv", "--epochs", "100000000"];
+    let mut child = command(&folder, &args).stderr(Stdio::piped()).spawn().unwrap();
+    // Not before training has begun: until then there is nothing to keep.
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("net: ") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
+    }
+    let rest = std::thread::spawn(move || std::io::read_to_string(said).unwrap());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{}", rest.join().unwrap());
+    assert_says(&out(&folder, &["predict", "kind.wgrad", "flowers.csv"]), &["kind\n"]);
+    assert!(folder.join("kind.html").exists());
+}
