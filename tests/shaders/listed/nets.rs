@@ -37,6 +37,7 @@ pub fn whole_step_nets() -> Vec<Net> {
                     held: Held::Registers,
                     words: false,
                     samples: 1 + at % 2,
+                    teams: 1,
                     workgroups: 1,
                     inputs: [1, 10, 13, 12, 8][at % 5],
                     layers: layers.collect(),
