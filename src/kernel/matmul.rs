@@ -22,8 +22,8 @@ pub enum Epilogue {
     Mask(Unary, Tensor),
 }
 
-/// Terms by which `k` is walked along; every part of a split sum but the last is a multiple of it.
-pub const SLAB: usize = 16;
+/// Terms that a workgroup copies at a time.
+const SLAB: usize = 16;
 
 /// `m`, `n` and `k` of a product.
 pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize; 3] {
@@ -72,20 +72,20 @@ pub fn matmul(shapes: Shapes<'_>, tiling: Tiling, product: Product) -> Launch {
     launch
 }
 
-/// Terms of each part of a sum over `k`: whole slabs. The last part may have fewer.
-fn share(k: usize, parts: usize) -> usize {
-    k.div_ceil(parts.max(1)).next_multiple_of(SLAB)
+/// Terms of each part of a sum over `k`: a multiple of [`Tiling::terms`]. The last part may have fewer.
+fn share(tiling: Tiling, k: usize, parts: usize) -> usize {
+    k.div_ceil(parts.max(1)).next_multiple_of(tiling.terms())
 }
 
 /// Terms of the longest part whose loops take at most `most` turns.
 pub fn longest_share(tiling: Tiling, most: u64) -> usize {
-    let slabs = super::longest_share(1 << 28, most, |slabs| tiling.turns(SLAB * slabs, true));
-    SLAB * slabs
+    let terms = tiling.terms();
+    terms * super::longest_share(1 << 26, most, |times| tiling.turns(terms * times, true))
 }
 
 /// The number of parts, at most `wanted`, in which a sum over `k` is split so that none is empty.
-pub fn parts(k: usize, wanted: usize) -> usize {
-    k.div_ceil(share(k.max(1), wanted)).max(1)
+pub fn parts(tiling: Tiling, k: usize, wanted: usize) -> usize {
+    k.div_ceil(share(tiling, k.max(1), wanted)).max(1)
 }
 
 /// `product` in two dispatches: `parts` summands, then their sum. `products` has room for `parts`
@@ -144,7 +144,7 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let [m, n, k] = sizes(shapes, layout, a, b);
     let [tile_rows, tile_columns] = tiling.tile();
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
-    let share = share(k, parts);
+    let share = share(tiling, k, parts);
     let name = match layout {
         Layout::NN => "matmul_nn",
         Layout::NT => "matmul_nt",
@@ -221,7 +221,7 @@ fn access(
     let words = tiling.words();
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
-    if let Tiling::Shared { .. } = tiling {
+    if tiling.is_shared() {
         parts.push(match a.is_multiple_of(4) {
             true => part!("matmul/pieces_of_a_vector"),
             false => part!("matmul/pieces_of_a_scalar"),
@@ -314,16 +314,19 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, share};
+    use super::{Tiling, parts, share};
 
     #[test]
     fn no_part_of_a_sum_is_empty() {
         for k in (1..=5000).chain([65_536, 1 << 24]) {
             for wanted in 0..=130 {
-                let parts = parts(k, wanted);
-                assert!((1..=wanted.max(1)).contains(&parts), "{k} in {wanted}: {parts}");
-                let share = share(k, parts);
-                assert!((parts - 1) * share < k && k <= parts * share, "{k} in {parts} of {share}");
+                for tiling in [Tiling::Shared { side: 8 }, Tiling::Quarters] {
+                    let parts = parts(tiling, k, wanted);
+                    assert!((1..=wanted.max(1)).contains(&parts), "{k} in {wanted}: {parts}");
+                    let share = share(tiling, k, parts);
+                    let whole = (parts - 1) * share < k && k <= parts * share;
+                    assert!(whole, "{k} in {parts} of {share}");
+                }
             }
         }
     }

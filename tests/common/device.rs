@@ -255,7 +255,7 @@ fn tilings_of(target: &Target) -> Vec<Tiling> {
         halves,
         words,
     };
-    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
+    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }, Tiling::Quarters];
     all.extend([false, true].map(|words| registers(None, 1, 4, false, words)));
     if subgroup.is_some() {
         for (strips, columns) in [(1, 4), (2, 4), (4, 4), (2, 8), (3, 8), (4, 8)] {

@@ -21,6 +21,8 @@ pub struct Mix {
     pub loads: usize,
     pub stores: usize,
     pub waits: usize,
+    /// How often loads are under way that are waited for before others begin.
+    pub rounds_of_loads: usize,
     pub barriers: usize,
     pub branches: usize,
     /// Whether what is loaded is written to workgroup memory a turn later: loads come after writes.
@@ -36,6 +38,7 @@ impl Mix {
     fn of(lines: &[&str]) -> Self {
         let mut mix = Mix::default();
         let mut written_first = None;
+        let mut under_way = false;
         for line in lines {
             let Some(instruction) = line.strip_prefix('\t') else { continue };
             // Two in one: `v_dual_fmac_f32 … :: v_dual_mul_f32 …`.
@@ -44,7 +47,13 @@ impl Mix {
                 if op.is_empty() || op.starts_with('(') {
                     continue;
                 }
+                let loads = mix.loads;
                 mix.count(op);
+                under_way |= mix.loads > loads;
+                if under_way && op == "s_waitcnt" && part.contains("vmcnt") {
+                    mix.rounds_of_loads += 1;
+                    under_way = false;
+                }
                 if mix.loads + mix.writes == 1 && written_first.is_none() {
                     written_first = Some(mix.writes == 1);
                 }
@@ -115,18 +124,19 @@ fn loops(lines: &[&str]) -> Vec<(usize, usize)> {
 #[test]
 fn the_hottest_loop_has_most_multiply_adds() {
     let text = "BB0:\n\tv_mov_b32 v0, 0\nBB1:\n\tds_write_b128 v0, v1\n\ts_barrier\n\tbuffer_load_dwordx4 v[0:3]\n\
-                \ts_waitcnt lgkmcnt(0)\n\tds_read_b128 v[4:7], v8\n\tv_fma_f32 v0, v1, v2, v3 ; 00\n\
+                \ts_waitcnt lgkmcnt(0)\n\ts_waitcnt vmcnt(0)\n\tds_read_b128 v[4:7], v8\n\tv_fma_f32 v0, v1, v2, v3 ; 00\n\
                 \tv_dual_fmac_f32 v0, v1, v2 :: v_dual_mul_f32 v3, v4, v5\n\tv_cndmask_b32 v0, v1\n\
                 \ts_cbranch_scc1 BB1\nBB2:\n\tv_fma_f32 v0, v1, v2, v3\n\ts_cbranch_scc1 BB2\n\ts_endpgm\n";
     let expected = Mix {
-        all: 10,
+        all: 11,
         vector: 4,
         multiply_adds: 2,
         checks: 1,
         reads: 1,
         writes: 1,
         loads: 1,
-        waits: 1,
+        waits: 2,
+        rounds_of_loads: 1,
         barriers: 1,
         branches: 1,
         loads_ahead: true,

@@ -1,8 +1,8 @@
 //! How long workgroup memory takes to answer what a product's shader asks of it.
 //!
-//! The model: 32 banks of 4 bytes; an access of 16 bytes by each of 64 invocations is served for 8 of them at a time;
-//! each bank gives one word a cycle, and whoever asks for that word has it. So eight invocations take as many
-//! cycles as the bank has different words to give that has most. The places are read from the shader: naga's functions
+//! The model: 32 banks of 4 bytes; an access of 16 bytes by each of 64 invocations is served for some of them at a time, 8
+//! on AMD's GPUs and 32 on others; each bank gives one word a cycle, and whoever of these asks for that word has it. So
+//! they take as many cycles as the bank has different words to give that has most. The places are read from the shader: naga's functions
 //! are evaluated for each invocation, as far as they reckon with integers.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,17 +27,24 @@ pub struct Cycles {
     pub writes: u32,
 }
 
-/// Those of a product through workgroup memory, by its text; `None` of any other kernel.
-pub fn cycles(wgsl: &str) -> Outcome<Option<Cycles>> {
+/// Invocations that AMD's GPUs serve at a time, and others.
+pub const TOGETHER: [usize; 2] = [8, 32];
+
+/// Those of a product through workgroup memory, by its text, if `together` invocations are served at a time; `None` of
+/// any other kernel.
+pub fn cycles(wgsl: &str, together: usize) -> Outcome<Option<Cycles>> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let (Some(rows), Some(block)) = (named(&module, "rows_of_a"), named(&module, "block_of_b"))
-    else {
-        return Ok(None);
-    };
-    let (Some(put_a), Some(put_b), Some(across)) =
-        (named(&module, "put_a"), named(&module, "put_b"), constant(&module, "ACROSS"))
-    else {
-        return Ok(None);
+    let functions = ["rows_of_a", "four_rows_of_a", "block_of_b", "put_a", "put_b"];
+    let [rows, four_rows, block, put_a, put_b] = functions.map(|name| named(&module, name));
+    let (Some(block), Some(put_a), Some(put_b)) = (block, put_a, put_b) else { return Ok(None) };
+    // All that differs of the two kernels: where the functions are told which quarter they are for.
+    let (rows, across, quarter, pieces) = match (constant(&module, "ACROSS"), rows, four_rows) {
+        (Some(across), Some(rows), _) => {
+            let of = |name| constant(&module, name).unwrap_or(0);
+            (rows, across, vec![], [of("PIECES_OF_A"), of("PIECES_OF_B")])
+        }
+        (None, None, Some(four_rows)) => (four_rows, 8, vec![0], [2, 2]),
+        _ => return Ok(None),
     };
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
@@ -48,33 +55,38 @@ pub fn cycles(wgsl: &str) -> Outcome<Option<Cycles>> {
             evaluated
                 .places(function, &arguments(invocation).into_iter().map(Some).collect::<Vec<_>>())
         });
-        Ok(conflicts(&places.collect::<Outcome<Vec<_>>>()?))
+        Ok(conflicts(&places.collect::<Outcome<Vec<_>>>()?, together))
     };
     let mut found = Cycles { reads: 0, writes: 0 };
+    let with = |arguments: [u32; 2]| [quarter.as_slice(), &arguments].concat();
     for step in 0..STEPS {
-        found.reads += of(rows, &|invocation| vec![invocation / across, step])?;
-        found.reads += of(block, &|invocation| vec![step, invocation % across])?;
+        // `rows_of_a` has the step last, the others in the middle.
+        found.reads += of(rows, &|invocation| match quarter.is_empty() {
+            true => vec![invocation / across, step],
+            false => with([step, invocation / across]),
+        })?;
+        found.reads += of(block, &|invocation| with([step, invocation % across]))?;
     }
-    for (put, pieces) in [(put_a, "PIECES_OF_A"), (put_b, "PIECES_OF_B")] {
-        for piece in 0..constant(&module, pieces).unwrap_or(0) {
-            found.writes += of(put, &|invocation| vec![piece, invocation])?;
+    for (put, pieces) in [put_a, put_b].into_iter().zip(pieces) {
+        for piece in 0..pieces {
+            found.writes += of(put, &|invocation| with([piece, invocation]))?;
         }
     }
     Ok(Some(found))
 }
 
 /// Cycles of accesses of 16 bytes: for each invocation, the places in bytes, one after another.
-fn conflicts(places: &[Vec<u32>]) -> u32 {
+fn conflicts(places: &[Vec<u32>], together: usize) -> u32 {
     let count = places.first().map_or(0, Vec::len);
-    let of_eight = |eight: &[Vec<u32>], access: usize| {
+    let of_some = |some: &[Vec<u32>], access: usize| {
         let mut words: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-        for word in eight.iter().flat_map(|places| (0..4).map(|i| places[access] / 4 + i)) {
+        for word in some.iter().flat_map(|places| (0..4).map(|i| places[access] / 4 + i)) {
             words.entry(word % 32).or_default().insert(word);
         }
         words.values().map(BTreeSet::len).max().unwrap_or(0) as u32
     };
-    let eights = places.chunks(8);
-    eights.flat_map(|eight| (0..count).map(move |access| of_eight(eight, access))).sum()
+    let all = places.chunks(together);
+    all.flat_map(|some| (0..count).map(move |access| of_some(some, access))).sum()
 }
 
 fn named<'a>(module: &'a Module, name: &str) -> Option<Handle<Function>> {
@@ -241,10 +253,10 @@ impl Evaluated<'_> {
 #[test]
 fn words_of_a_bank_come_one_after_another() {
     let same = |place: u32| (0..8).map(|_| vec![place]).collect::<Vec<_>>();
-    assert_eq!(conflicts(&same(48)), 1, "whoever asks for the same word has it");
+    assert_eq!(conflicts(&same(48), 8), 1, "whoever asks for the same word has it");
     let every = |stride: u32| (0..8).map(|i| vec![i * stride]).collect::<Vec<_>>();
-    assert_eq!(conflicts(&every(16)), 1, "eight pieces side by side are in all 32 banks");
-    assert_eq!(conflicts(&every(128)), 8);
-    assert_eq!(conflicts(&every(64)), 4);
-    assert_eq!(conflicts(&[vec![0, 0], vec![128, 16]]), 3, "two accesses, of two invocations");
+    assert_eq!(conflicts(&every(16), 8), 1, "eight pieces side by side are in all 32 banks");
+    assert_eq!(conflicts(&every(128), 8), 8);
+    assert_eq!(conflicts(&every(64), 8), 4);
+    assert_eq!(conflicts(&[vec![0, 0], vec![128, 16]], 8), 3, "two accesses, of two invocations");
 }

@@ -118,7 +118,11 @@ fn run(args: &Args) -> Outcome<ExitCode> {
         let of_devices = of_devices.map(|device| found.workload(name, Some(device.filled_by)));
         for_devices.push(of_devices.collect::<Outcome<Vec<_>>>()?);
     }
-    let cycles = found.texts.iter().map(|wgsl| banks::cycles(wgsl)).collect::<Outcome<Vec<_>>>()?;
+    let cycles = found.texts.iter().map(|wgsl| {
+        let [some, more] = banks::TOGETHER.map(|together| banks::cycles(wgsl, together));
+        Ok([some?, more?])
+    });
+    let cycles = cycles.collect::<Outcome<Vec<_>>>()?;
 
     let mut report = Report { driver: String::new(), kernels: Vec::new(), workloads: Vec::new() };
     let mut first: Option<Answer> = None;

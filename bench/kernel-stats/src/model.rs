@@ -5,15 +5,15 @@
 //! - the loops of products are, instruction by instruction, what AMD's compiler made for the family that is looked at;
 //! - a vector instruction keeps a SIMD for two cycles per 64 invocations, multiply-adds for one where two issue at once;
 //! - workgroup memory answers as `banks.rs` says, one after another the SIMDs that share it;
-//! - a loop that loads ahead waits for what of the latency is longer than its turn, another one for each of its loads;
-//!   both only as long as no other subgroup can go on, of which as many are resident as registers allow;
+//! - a loop that loads ahead waits for what of the latency is longer than its turn, another one whenever it waits for what
+//!   it has loaded; both only as long as no other subgroup can go on, of which as many are resident as registers allow;
 //! - the tensors that a dispatch reads and writes cross memory once, and no faster than 16 bytes of each of its
 //!   invocations in the time in which memory answers.
 //!
 //! Caches, clocks that fall, turns of other loops and the ends of kernels are left out.
 
 use crate::assembly::Mix;
-use crate::banks::Cycles;
+use crate::banks::{Cycles, TOGETHER};
 use crate::workload::{Dispatch, Workload};
 
 /// Microseconds to start a dispatch: WebGPU's barriers and the driver; 3 to 10 are usual.
@@ -25,8 +25,9 @@ pub struct Device {
     pub name: &'static str,
     pub simds: f64,
     pub gigahertz: f64,
-    /// SIMDs that share a workgroup memory.
+    /// SIMDs that share a workgroup memory, and the number among [`TOGETHER`] of invocations that it serves at a time.
     pub sharing: f64,
+    pub together: usize,
     /// Whether multiply-adds issue two at once.
     pub dual: bool,
     /// 10⁹ bytes a second.
@@ -58,14 +59,16 @@ const fn device(
     subgroup: usize,
 ) -> Device {
     let filled_by = simds as usize * 4 * subgroup;
-    Device { name, simds, gigahertz, sharing, dual, bandwidth, latency, filled_by }
+    let together = if subgroup == 64 { 0 } else { 1 };
+    Device { name, simds, gigahertz, sharing, together, dual, bandwidth, latency, filled_by }
 }
 
 /// What the model needs to know of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub hottest: Option<Mix>,
-    pub cycles: Option<Cycles>,
+    /// By the numbers of [`TOGETHER`].
+    pub cycles: [Option<Cycles>; 2],
     /// Subgroups that fit a SIMD.
     pub waves: f64,
 }
@@ -107,21 +110,20 @@ pub fn waves_per_simd(device: &Device, dispatch: &Dispatch) -> f64 {
 
 /// Microseconds of a product's loops.
 fn product(device: &Device, dispatch: &Dispatch, known: &Known) -> Option<f64> {
-    let (_, [_, _, k, share]) = dispatch.product?;
+    let [sums, terms] = dispatch.product?.map(f64::from);
     let mix = known.hottest?;
-    // An invocation adds up 8×4 sums.
-    let terms = mix.multiply_adds as f64 / 32.0;
-    let turns = (f64::from(share.min(k)) / terms).ceil();
-    let cycles = known
-        .cycles
-        .unwrap_or(Cycles { reads: 8 * mix.reads as u32, writes: 8 * mix.writes as u32 });
+    let turns = (sums * terms / mix.multiply_adds as f64).ceil();
+    // Without conflicts, of which nothing is known.
+    let times = (64 / TOGETHER[0] >> device.together) as u32;
+    let cycles = known.cycles[device.together]
+        .unwrap_or(Cycles { reads: times * mix.reads as u32, writes: times * mix.writes as u32 });
     let answered = f64::from(cycles.reads + cycles.writes);
     let of_multiply_add = if device.dual { 1.0 } else { 2.0 };
     let issued =
         2.0 * (mix.vector - mix.multiply_adds) as f64 + of_multiply_add * mix.multiply_adds as f64;
     let waited = match mix.loads_ahead {
         true => (device.latency - issued).max(0.0),
-        false => device.latency * mix.loads as f64,
+        false => device.latency * mix.rounds_of_loads as f64,
     };
     let alone = issued + waited;
     let waves = waves_per_simd(device, dispatch);
@@ -144,12 +146,12 @@ fn a_device_without_work_waits_and_a_full_one_issues() {
         loads_ahead: true,
         ..Mix::default()
     };
-    let known = [Known { hottest: Some(mix), cycles: None, waves: 8.0 }];
+    let known = [Known { hottest: Some(mix), cycles: [None; 2], waves: 8.0 }];
     let of = |invocations| {
         let dispatch = Dispatch {
             kernel: 0,
             name: "matmul".into(),
-            product: Some((wgrad::graph::Layout::NN, [1024, 1024, 1024, 1024])),
+            product: Some([32, 1024]),
             workgroups: 1,
             invocations,
             bytes: 0,

@@ -59,7 +59,7 @@ fn figure(compiled: &Compiled, names: &[&str]) -> Option<f64> {
 }
 
 /// What the model takes of a kernel.
-pub fn known(compiled: &Compiled, cycles: Option<Cycles>) -> Known {
+pub fn known(compiled: &Compiled, cycles: [Option<Cycles>; 2]) -> Known {
     Known {
         hottest: hottest_loop(&compiled.assembly),
         cycles,
@@ -72,7 +72,7 @@ pub fn rows(
     workload: &Workload,
     family: &str,
     answer: &Answer,
-    cycles: &[Option<Cycles>],
+    cycles: &[[Option<Cycles>; 2]],
 ) -> Vec<Row> {
     let row = |dispatch: &crate::workload::Dispatch| {
         let compiled = &answer.compiled[dispatch.kernel];
@@ -91,7 +91,7 @@ pub fn rows(
             mix: mix.map(|m: Mix| [m.vector, m.checks, m.loads, m.waits]),
             workgroups: dispatch.workgroups,
             fill: (1e4 * dispatch.invocations as f64 / workload.filled_by as f64).round() / 1e4,
-            conflicts: cycles[dispatch.kernel].map(|cycles| cycles.reads),
+            conflicts: cycles[dispatch.kernel][0].map(|cycles| cycles.reads),
         }
     };
     workload.dispatches.iter().map(row).collect()

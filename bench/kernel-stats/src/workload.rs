@@ -36,8 +36,8 @@ pub struct Dispatch {
     pub kernel: usize,
     /// What the plan calls it.
     pub name: String,
-    /// How the operands of a product lie, and `m`, `n`, `k` and the terms of a part of its sums.
-    pub product: Option<(Layout, [u32; 4])>,
+    /// Sums that an invocation of a product adds up, and the terms of each.
+    pub product: Option<[u32; 2]>,
     pub workgroups: u64,
     /// Of all workgroups together.
     pub invocations: u64,
@@ -98,16 +98,17 @@ impl Found {
             constants: launch.constants.clone(),
             parts: launch.parts.iter().map(part).collect(),
         };
-        let layout = [("nn", Layout::NN), ("nt", Layout::NT), ("tn", Layout::TN)]
-            .into_iter()
-            .find(|(name, _)| launch.name.starts_with(&format!("matmul_{name}")));
         Ok(Dispatch {
             kernel: self.kernel(&kernel, &bindings(&launch.parts))?,
             name: launch.name.clone(),
-            product: layout.and_then(|(_, layout)| match launch.dims.as_slice() {
-                &[m, n, k, _, _, share] => Some((layout, [m, n, k, share])),
+            product: match launch.dims.as_slice() {
+                &[_, _, k, _, _, share] if launch.name.starts_with("matmul") => {
+                    let quarters = launch.parts.iter().any(|part| part.name == "matmul/quarters");
+                    // Blocks of 4×4, and a quarter of the terms, or blocks of 8×4.
+                    Some(if quarters { [16, share.min(k).div_ceil(4)] } else { [32, share.min(k)] })
+                }
                 _ => None,
-            }),
+            },
             workgroups: launch.workgroups as u64,
             invocations: launch.invocations().map_err(words)?,
             bytes,

@@ -34,6 +34,9 @@ pub enum Tiling {
         /// Invocations along each side of a workgroup: 8 or 16.
         side: u32,
     },
+    /// `matmul/quarters.wgsl`: the same, but a workgroup has few rows and columns, and each quarter of its
+    /// invocations a quarter of the terms.
+    Quarters,
 }
 
 /// Rows of tiles that are worked on together with `Tiling::Registers`, whose tiles are low.
@@ -59,6 +62,7 @@ impl Tiling {
                 [64 * strips, columns * ALONE_ACROSS]
             }
             Tiling::Shared { side } => [8 * side, 4 * side],
+            Tiling::Quarters => [32, 32],
         };
         [rows as usize, columns as usize]
     }
@@ -68,6 +72,7 @@ impl Tiling {
         let invocations = match self {
             Tiling::Registers { subgroup, .. } => subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS),
             Tiling::Shared { side } => side * side,
+            Tiling::Quarters => 256,
         };
         invocations as usize
     }
@@ -90,6 +95,7 @@ impl Tiling {
                     && (!halves || (invocations == 8 && columns == 4))
             }
             Tiling::Shared { side } => matches!(side, 8 | 16),
+            Tiling::Quarters => true,
         }
     }
 
@@ -105,6 +111,8 @@ impl Tiling {
                 of_loop(share.div_ceil(SLAB)) + of_loop(side as usize)
             }
             Tiling::Shared { .. } => of_loop(share.div_ceil(SLAB)),
+            Tiling::Quarters if column_sums => of_loop(share.div_ceil(4 * SLAB)) + of_loop(8),
+            Tiling::Quarters => of_loop(share.div_ceil(4 * SLAB)),
         }
     }
 
@@ -117,8 +125,21 @@ impl Tiling {
     pub(super) fn columns(self) -> u32 {
         match self {
             Tiling::Registers { columns, .. } => columns,
-            Tiling::Shared { .. } => 4,
+            Tiling::Shared { .. } | Tiling::Quarters => 4,
         }
+    }
+
+    /// Terms by which `k` is walked along; every part of a split sum but the last is a multiple of it.
+    pub fn terms(self) -> usize {
+        match self {
+            Tiling::Registers { .. } | Tiling::Shared { .. } => SLAB,
+            Tiling::Quarters => 4 * SLAB,
+        }
+    }
+
+    /// Whether invocations read A and B by workgroup memory.
+    pub(super) fn is_shared(self) -> bool {
+        matches!(self, Tiling::Shared { .. } | Tiling::Quarters)
     }
 
     /// The files of a product in `layout` from its column sums, if it has any, to `main`, and their constants.
@@ -171,6 +192,22 @@ impl Tiling {
                 let parts = vec![tile, slab_of_a, slab_of_b, columns, part!("matmul/shared")];
                 (parts, vec![("GROUP", GROUP_SHARED.into())])
             }
+            Tiling::Quarters => {
+                let slab_of_a: &Part = match layout {
+                    Layout::NN | Layout::NT => part!("matmul/quarter_a_along"),
+                    Layout::TN => part!("matmul/quarter_a_across"),
+                };
+                let slab_of_b: &Part = match layout {
+                    Layout::NT => part!("matmul/quarter_b_along"),
+                    Layout::NN | Layout::TN => part!("matmul/quarter_b_across"),
+                };
+                let columns: &Part = match column_sums {
+                    true => part!("matmul/columns_quarters"),
+                    false => NO_COLUMNS_SHARED,
+                };
+                let parts = vec![slab_of_a, slab_of_b, columns, part!("matmul/quarters")];
+                (parts, vec![("GROUP", GROUP_SHARED.into())])
+            }
         }
     }
 }
@@ -195,6 +232,7 @@ impl fmt::Display for Tiling {
             Tiling::Registers { subgroup: Some(_), .. } => "subgroup",
             Tiling::Registers { subgroup: None, .. } => "alone",
             Tiling::Shared { .. } => "shared",
+            Tiling::Quarters => "in quarters",
         };
         let words = if self.words() { ", words" } else { "" };
         write!(f, "{rows}×{columns} {family}{words}")

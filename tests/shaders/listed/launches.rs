@@ -11,7 +11,7 @@ use wgrad::kernel::{
 use super::LOSSES;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 10] = [
+const TILINGS: [Tiling; 11] = [
     registers(None, 1, 4, false),
     registers(None, 1, 4, true),
     registers(Some(4), 4, 4, false),
@@ -22,6 +22,7 @@ const TILINGS: [Tiling; 10] = [
     registers(Some(8), 2, 8, true),
     Tiling::Shared { side: 8 },
     Tiling::Shared { side: 16 },
+    Tiling::Quarters,
 ];
 
 /// What differs from those in constants alone.
