@@ -15,10 +15,10 @@ fn store_column_sums(part: u32, corner: vec2<u32>, invocation: u32, sums: vec4<f
         if invocation < 8u {
             var sum = vec4<f32>();
             for (var i = 0u; i < 8u; i += 1u) {
-                sum += slabs[0][1][i / 2u][0][i % 2u][invocation];
-                sum += slabs[1][1][i / 2u][0][i % 2u][invocation];
-                sum += slabs[2][1][i / 2u][0][i % 2u][invocation];
-                sum += slabs[3][1][i / 2u][0][i % 2u][invocation];
+                sum += slabs[0].slab[1][i / 2u][0][i % 2u][invocation];
+                sum += slabs[1].slab[1][i / 2u][0][i % 2u][invocation];
+                sum += slabs[2].slab[1][i / 2u][0][i % 2u][invocation];
+                sum += slabs[3].slab[1][i / 2u][0][i % 2u][invocation];
             }
             let column = corner.y + invocation * 4u;
             let at = part * dims.n + column;

@@ -15,7 +15,7 @@ fn store_column_sums(part: u32, corner: vec2<u32>, invocation: u32, sums: vec4<f
         if invocation < ACROSS {
             var sum = vec4<f32>();
             for (var i = 0u; i < DOWN; i += 1u) {
-                sum += b_slab[0][i][invocation];
+                sum += b_slab[0].piece[i][invocation];
             }
             let column = corner.y + invocation * 4u;
             let at = part * dims.n + column;

@@ -13,15 +13,15 @@ fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, lane: u32) -> vec4<f32> {
 }
 
 fn put_a(quarter: u32, t: u32, lane: u32, piece: vec4<f32>) {
-    slabs[quarter][0][lane % 4u][t][lane / 32u][lane / 4u % 8u] = piece;
+    slabs[quarter].slab[0][lane % 4u][t][lane / 32u][lane / 4u % 8u] = piece;
 }
 
 // Rows 4·down .. 4·down + 4, terms 4·j .. 4·j + 4 of the slab, row by row.
 fn four_rows_of_a(quarter: u32, j: u32, down: u32) -> Block {
     return Block(
-        slabs[quarter][0][j][0][0][down],
-        slabs[quarter][0][j][0][1][down],
-        slabs[quarter][0][j][1][0][down],
-        slabs[quarter][0][j][1][1][down],
+        slabs[quarter].slab[0][j][0][0][down],
+        slabs[quarter].slab[0][j][0][1][down],
+        slabs[quarter].slab[0][j][1][0][down],
+        slabs[quarter].slab[0][j][1][1][down],
     );
 }

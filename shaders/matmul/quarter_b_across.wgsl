@@ -13,15 +13,15 @@ fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, lane: u32) -> vec4<f32> {
 }
 
 fn put_b(quarter: u32, t: u32, lane: u32, piece: vec4<f32>) {
-    slabs[quarter][1][lane / 16u][t][lane / 8u % 2u][lane % 8u] = piece;
+    slabs[quarter].slab[1][lane / 16u][t][lane / 8u % 2u][lane % 8u] = piece;
 }
 
 // Terms 4·j .. 4·j + 4 of the slab, columns 4·across .. 4·across + 4, term by term.
 fn block_of_b(quarter: u32, j: u32, across: u32) -> Block {
     return Block(
-        slabs[quarter][1][j][0][0][across],
-        slabs[quarter][1][j][0][1][across],
-        slabs[quarter][1][j][1][0][across],
-        slabs[quarter][1][j][1][1][across],
+        slabs[quarter].slab[1][j][0][0][across],
+        slabs[quarter].slab[1][j][0][1][across],
+        slabs[quarter].slab[1][j][1][0][across],
+        slabs[quarter].slab[1][j][1][1][across],
     );
 }

@@ -13,10 +13,13 @@
 const SLAB: u32 = 16u;
 const LANES: u32 = 64u;
 
-// [quarter][A, B][4][2][2][8]; what the last four are say matmul_quarter_*. Whatever an index depends on is the same
+// [quarter].slab[A, B][4][2][2][8]; what the last four are say matmul_quarter_*. Whatever an index depends on is the same
 // in every turn: the rest is constant.
 alias Slab = array<array<array<array<vec4<f32>, 8>, 2>, 2>, 4>;
-var<workgroup> slabs: array<array<Slab, 2>, 4>;
+struct Quarter {
+    slab: array<Slab, 2>,
+}
+var<workgroup> slabs: array<Quarter, 4>;
 
 // What an invocation copies of a slab.
 struct Copied {
@@ -92,15 +95,15 @@ fn main(
         // Row r of each block lies at [quarter][r / 2][down / 2][r % 2][down % 2][across].
         let d = down / 2u;
         let e = down % 2u;
-        slabs[quarter][0][d][0][e][across] = c.b0;
-        slabs[quarter][0][d][1][e][across] = c.b1;
-        slabs[quarter][1][d][0][e][across] = c.b2;
-        slabs[quarter][1][d][1][e][across] = c.b3;
+        slabs[quarter].slab[0][d][0][e][across] = c.b0;
+        slabs[quarter].slab[0][d][1][e][across] = c.b1;
+        slabs[quarter].slab[1][d][0][e][across] = c.b2;
+        slabs[quarter].slab[1][d][1][e][across] = c.b3;
         workgroupBarrier();
         let r = quarter / 2u;
         let s = quarter % 2u;
-        let two = slabs[0][r][d][s][e][across] + slabs[1][r][d][s][e][across];
-        let sum = two + slabs[2][r][d][s][e][across] + slabs[3][r][d][s][e][across];
+        let two = slabs[0].slab[r][d][s][e][across] + slabs[1].slab[r][d][s][e][across];
+        let sum = two + slabs[2].slab[r][d][s][e][across] + slabs[3].slab[r][d][s][e][across];
         let row = corner.x + down * 4u + quarter;
         let column = corner.y + across * 4u;
         store(part, row, column, sum, aside(column));

@@ -1,7 +1,10 @@
 // The slab of A (k×m) in workgroup memory: as in A, term by term, the tile's rows in pieces of four.
 
-// [term · PIECES_OF_A / SLAB][term % (SLAB / PIECES_OF_A)][row / 8][row / 4 % 2]; see matmul_slab_a_along.
-var<workgroup> a_slab: array<array<array<array<vec4<f32>, 2>, DOWN>, TERMS_OF_A>, PIECES_OF_A>;
+// [term · PIECES_OF_A / SLAB].piece[term % (SLAB / PIECES_OF_A)][row / 8][row / 4 % 2]; see matmul_slab_a_along.
+struct CopyOfA {
+    piece: array<array<array<vec4<f32>, 2>, DOWN>, TERMS_OF_A>,
+}
+var<workgroup> a_slab: array<CopyOfA, PIECES_OF_A>;
 const TERMS_OF_A: u32 = SLAB / PIECES_OF_A;
 
 // Neighbours load what is next to each other.
@@ -17,7 +20,7 @@ fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f
 }
 
 fn put_a(t: u32, invocation: u32, piece: vec4<f32>) {
-    a_slab[t][invocation / (2u * DOWN)][invocation / 2u % DOWN][invocation % 2u] = piece;
+    a_slab[t].piece[invocation / (2u * DOWN)][invocation / 2u % DOWN][invocation % 2u] = piece;
 }
 
 // Rows 8·down .. 8·down + 8, terms 4·j .. 4·j + 4 of the slab.
@@ -32,9 +35,9 @@ fn four_rows_of_a(down: u32, term: u32, half: u32) -> Block {
     let t = term / TERMS_OF_A;
     let of_copy = term % TERMS_OF_A;
     return transposed(
-        a_slab[t][of_copy][down][half],
-        a_slab[t][of_copy + 1u][down][half],
-        a_slab[t][of_copy + 2u][down][half],
-        a_slab[t][of_copy + 3u][down][half],
+        a_slab[t].piece[of_copy][down][half],
+        a_slab[t].piece[of_copy + 1u][down][half],
+        a_slab[t].piece[of_copy + 2u][down][half],
+        a_slab[t].piece[of_copy + 3u][down][half],
     );
 }

@@ -186,7 +186,7 @@ impl Net {
 
     /// The memory of an invocation's team, in the code.
     fn exchange_of_team(&self) -> &'static str {
-        if self.teams == 1 { "exchange" } else { "exchange[team]" }
+        if self.teams == 1 { "exchange" } else { "exchange[team].fours" }
     }
 
     /// What a dispatch takes of the device.

@@ -85,7 +85,10 @@ fn declare(w: &mut Writer, net: &Net) {
     match net.teams {
         1 => line!(w, "var<workgroup> exchange: array<vec4<f32>, {fours}>;"),
         teams => {
-            line!(w, "var<workgroup> exchange: array<array<vec4<f32>, {fours}>, {teams}>;");
+            line!(w, "struct OfTeam {{");
+            line!(w, "fours: array<vec4<f32>, {fours}>,");
+            line!(w, "}}");
+            line!(w, "var<workgroup> exchange: array<OfTeam, {teams}>;");
             line!(w, "// The team of this invocation.");
             line!(w, "var<private> team: u32;");
             if net.subgroups {

@@ -19,12 +19,16 @@ impl Kernel<'_> {
         for some in fours.chunks(net.fours_at_once()) {
             for (n, &q) in some.iter().enumerate() {
                 let numbers = four(q, sums.len(), |i| sums[i].clone());
-                line!(w, "exchange[team][{}u + invocation] = {numbers};", n * net.invocations);
+                line!(
+                    w,
+                    "exchange[team].fours[{}u + invocation] = {numbers};",
+                    n * net.invocations
+                );
             }
             line!(w, "workgroupBarrier();");
             for (n, &q) in some.iter().enumerate() {
                 let of_team =
-                    |team| format!("exchange[{team}][{}u + invocation]", n * net.invocations);
+                    |team| format!("exchange[{team}].fours[{}u + invocation]", n * net.invocations);
                 let all: Vec<String> = (0..net.teams).map(of_team).collect();
                 line!(w, "let all{q} = {};", all.join(" + "));
                 for (c, sum) in sums.iter().skip(4 * q).take(4).enumerate() {
