@@ -15,6 +15,7 @@ mod encoders;
 mod errors;
 mod errors_executor;
 mod errors_remedies;
+mod filled;
 mod given_up;
 mod goldens_gradients;
 mod goldens_optimizers;

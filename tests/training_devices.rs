@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::gpu;
-use crate::common::training::{article_data, article_net, compile_on, kinds, weight_bits, within};
+use crate::common::training::{
+    article_data, article_net, compile_on, kinds, planned_alike, weight_bits, within,
+};
 use crate::support::bits;
 use wgrad::nn::{Init, Loss, Optimizer, Sequential};
 use wgrad::train::{BatchLog, Callback, FitOptions, Kernels, Signal, TrainingConfig};
@@ -27,7 +29,7 @@ fn a_callers_device_gives_the_same_bits() {
     for kernels in kinds() {
         let (device, queue) = callers_device();
         assert_eq!(device.features(), wgpu::Features::empty());
-        let lent = Gpu::from_device(&device, &queue);
+        let lent = planned_alike(Gpu::from_device(&device, &queue));
         let data = article_data(200);
         let run_on = |gpu: &Gpu| {
             let mut model = compile_on(

@@ -27,6 +27,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("errors", NOOP),
     ("errors_executor", NOOP),
     ("errors_remedies", NOOP),
+    ("filled", "waits for the device by polling it, which a page does by itself"),
     (
         "given_up",
         "catches panics, which end a module, and polls without the page, which answers only between polls",
