@@ -6,6 +6,7 @@ mod counted;
 mod support;
 
 mod api_properties;
+mod assignments;
 mod clipping;
 mod data;
 mod data_properties;
@@ -21,6 +22,7 @@ mod goldens_optimizers;
 mod gradients;
 mod handles;
 mod identities;
+mod kernels_arrays;
 mod kernels_dropout;
 mod kernels_elementwise;
 mod kernels_labels;

@@ -1,7 +1,7 @@
 // Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
 // matmul/a_scalar, matmul/a_vector, matmul/activation_1, matmul/activation_4, matmul/b_scalar, matmul/b_vector,
-// matmul/block, matmul/columns, matmul/dims, matmul/epilogue_activation, matmul/epilogue_bias,
-// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn, matmul/nt,
+// matmul/block, matmul/columns, matmul/dims, matmul/each, matmul/epilogue_activation, matmul/epilogue_bias,
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn, matmul/nt, matmul/one,
 // matmul/piece_1, matmul/piece_4, matmul/rows_alone, matmul/saved, matmul/tn.
 //
 // A matrix product through workgroup memory, the textbook's: a workgroup of DOWN × ACROSS invocations
@@ -50,7 +50,7 @@ fn main(
     let tile_column = place.y * ACROSS * 4u;
     let row = invocation / ACROSS * 8u;
     let column = invocation % ACROSS * 4u;
-    let first = part * dims.share;
+    let first = first_term(part);
     let last = min(first + dims.share, dims.k);
     var c = Strip();
     var sums = vec4<f32>();
