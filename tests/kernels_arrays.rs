@@ -237,9 +237,8 @@ fn what_is_moved_stays_the_same() {
         let mut net = Net::new(number as u64);
         let x = net.input(shape);
         let mut outputs = Vec::new();
-        for axis in 0..shape.len() {
-            let middle = shape[axis] / 2;
-            outputs.push(net.graph.slice(x, axis, middle, shape[axis]).unwrap());
+        for (axis, &extent) in shape.iter().enumerate() {
+            outputs.push(net.graph.slice(x, axis, extent / 2, extent).unwrap());
             let first = net.graph.slice(x, axis, 0, 1).unwrap();
             outputs.push(net.graph.concat(&[first, x, x, first], axis).unwrap());
             outputs.push(net.graph.concat(&[x], axis).unwrap());

@@ -8,14 +8,18 @@ mod support;
 mod api_properties;
 mod assignments;
 mod clipping;
+mod cluster;
 mod data;
 mod data_properties;
+#[cfg(feature = "decompose")]
+mod decompose;
 mod devices_lost;
 mod differentiation;
 mod encoders;
 mod errors;
 mod errors_executor;
 mod errors_remedies;
+mod explain;
 mod given_up;
 mod goldens_gradients;
 mod goldens_optimizers;
