@@ -1,8 +1,10 @@
 //! Matrix products in the three layouts that training needs, with their epilogues: the parts of
 //! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
+mod sizes;
 mod tiling;
 
+pub use sizes::{matrices, multiply_adds, sizes};
 pub use tiling::Tiling;
 
 use super::activation::{self, FUNCTIONS};
@@ -24,16 +26,6 @@ pub enum Epilogue {
 
 /// Terms that a workgroup copies at a time.
 const SLAB: usize = 16;
-
-/// `m`, `n` and `k` of a product.
-pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize; 3] {
-    let (a, b) = (shapes.of(a), shapes.of(b));
-    match layout {
-        Layout::NN => [a.rows(), b.columns(), a.columns()],
-        Layout::NT => [a.rows(), b.rows(), a.columns()],
-        Layout::TN => [a.columns(), b.columns(), a.rows()],
-    }
-}
 
 /// For epilogues that read nothing beside C.
 const NO_SAVED: &Part = &Part {
@@ -142,6 +134,7 @@ fn joining_turns(parts: usize) -> Turns {
 fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) -> Launch {
     let Product { layout, a, b, out, epilogue, column_sums } = product;
     let [m, n, k] = sizes(shapes, layout, a, b);
+    let matrices = matrices(shapes, a);
     let [tile_rows, tile_columns] = tiling.tile();
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
     let share = share(tiling, k, parts);
@@ -153,17 +146,17 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let (parts_of_tiling, constants) = tiling.parts(layout, column_sums.is_some());
     let mut launch = Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("matmul/dims"), part!("matmul/block")],
+        parts: vec![PRELUDE, part!("matmul/dims"), number_of(matrices), part!("matmul/block")],
         constants,
-        dims: [m, n, k, across, down, share].map(word).to_vec(),
+        dims: [m, n, k, across, down, share, matrices].map(word).to_vec(),
         operands: vec![
             ("a", Operand::Tensor(a)),
             ("b", Operand::Tensor(b)),
             ("out", Operand::Tensor(out)),
         ],
-        workgroups: across * down * parts.max(1),
+        workgroups: across * down * parts.max(1) * matrices,
         turns: tiling.turns(share, column_sums.is_some()),
-        multiply_adds: (m as u64).saturating_mul(n as u64).saturating_mul(k as u64),
+        multiply_adds: multiply_adds(shapes, layout, a, b),
     };
     let columns = |tensor| shapes.of(tensor).columns();
     let pieces = Pieces::of(tiling, n);
@@ -175,6 +168,11 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     }
     launch.parts.extend(parts_of_tiling);
     launch
+}
+
+/// The file that says where the matrices begin.
+fn number_of(matrices: usize) -> &'static Part {
+    if matrices == 1 { part!("matmul/one") } else { part!("matmul/each") }
 }
 
 /// How C is written, and what lies beside it read: as many neighbours at a time as divide its rows.

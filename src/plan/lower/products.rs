@@ -34,12 +34,16 @@ impl Lowering<'_> {
             }
         }
         let column_sums = match layout {
-            Layout::TN => self.column_sums_of(b),
+            Layout::TN if self.is_matrix(b) => self.column_sums_of(b),
             _ => None,
         };
         let product = Product { layout, a, b, out, epilogue, column_sums };
         let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
-        let choice = choose::product(self.target, [m, n, k]);
+        let mut choice = choose::product(self.target, [m, n, k]);
+        // Many products keep a device busy, and each has its sums whole.
+        if matmul::matrices(self.shapes(), a) > 1 {
+            choice = TilingChoice { parts: 1, split: None, ..choice };
+        }
         if !self.lowered.choices.contains(&choice) {
             self.lowered.choices.push(choice);
         }
@@ -66,6 +70,14 @@ impl Lowering<'_> {
     /// Whether a weight gradient `Aᵀ·dy` is still to be lowered.
     pub(super) fn weight_gradient(&self, dy: Tensor) -> bool {
         let product = Op::MatMul(Layout::TN);
-        self.companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy)).is_some()
+        self.is_matrix(dy)
+            && self
+                .companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy))
+                .is_some()
+    }
+
+    /// Whether it has two axes: of a stack of matrices, the sum of rows is not the sum along the first axis.
+    fn is_matrix(&self, tensor: Tensor) -> bool {
+        self.shapes().of(tensor).rank() == 2
     }
 }
