@@ -279,6 +279,45 @@ fn many_products_in_every_tiling() {
     }
 }
 
+/// The places of the largest values of a product, kept without the product: the same as from the product, in every
+/// tiling, with ties, and an error where a row has NaN.
+#[test]
+fn places_of_products_are_those_of_their_values() {
+    for (m, k, n) in [(25, 16, 64), (130, 7, 32), (8, 33, 4), (1, 5, 60), (70, 4, 8)] {
+        for layout in LAYOUTS {
+            let mut net = Net::new((m * k * n) as u64);
+            let (of_a, of_b) = matmul_shapes(layout, m, k, n);
+            // Few different numbers, whose sums are exact: there are ties.
+            let few = |r: &mut Random| r.below(3) as f32 - 1.0;
+            let (a, b) = (net.drawn(of_a, few), net.drawn(of_b, few));
+            let bias = net.drawn([n], few);
+            let product = net.graph.matmul_layout(layout, a, b).unwrap();
+            let y = net.graph.bias_add(product, bias).unwrap();
+            let places = net.graph.arg_max(y).unwrap();
+            for tiling in tilings() {
+                let run = Run { tiling: Some(tiling), busy: Some(1), ..Run::default() };
+                let name = format!("places {layout:?} {m} {k} {n}, {tiling}");
+                check_run(&run, &name, &net.graph, &[places], &net.values);
+            }
+        }
+    }
+    let gpu = gpu();
+    let mut graph = Graph::new();
+    let (a, b) = (graph.input("a", [40, 8]).unwrap(), graph.input("b", [8, 16]).unwrap());
+    let y = graph.matmul(a, b).unwrap();
+    let places = graph.arg_max(y).unwrap();
+    let mut executor =
+        Executor::new_blocking(&gpu, Plan::new(&graph, &[places], &gpu.target()).unwrap()).unwrap();
+    let mut values = vec![1.0; 320];
+    executor.write(b, &[1.0; 128]).unwrap();
+    for (bad, refused) in [(f32::NAN, true), (1.0, false)] {
+        values[17] = bad;
+        crate::common::write_raw(&executor, a, &values);
+        let found = executor.run_blocking(&[Step::forward(0)]);
+        assert_eq!(matches!(found, Err(Error::NotANumber { .. })), refused, "{found:?}");
+    }
+}
+
 /// Every product has the bits that it has alone.
 #[test]
 fn many_products_are_those_of_each() {

@@ -4,8 +4,8 @@
 // matmul/blocks_along, matmul/columns, matmul/dims, matmul/each, matmul/epilogue_activation,
 // matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn,
 // matmul/nt, matmul/one, matmul/piece_1, matmul/piece_4, matmul/piece_pair, matmul/piece_words, matmul/rows_alone, matmul/rows_halves,
-// matmul/rows_subgroup_4, matmul/rows_subgroup_8, matmul/saved, matmul/saved_words, matmul/tn, matmul/width_4,
-// matmul/width_8.
+// matmul/rows_subgroup_4, matmul/rows_subgroup_8, matmul/saved, matmul/saved_words, matmul/tn, matmul/top,
+// matmul/width_4, matmul/width_8.
 //
 // A matrix product from registers: every invocation adds up STRIPS bands of 8 rows × COLUMNS columns
 // of C in named variables, so that a value of B is used 8·STRIPS times, one of A COLUMNS times or,

@@ -3,9 +3,11 @@
 
 mod sizes;
 mod tiling;
+mod top;
 
 pub use sizes::{matrices, multiply_adds, sizes};
 pub use tiling::Tiling;
+pub use top::{arg_max, keeps_top};
 
 use super::activation::{self, FUNCTIONS};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
@@ -132,6 +134,17 @@ fn joining_turns(parts: usize) -> Turns {
 }
 
 fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) -> Launch {
+    let [_, n, _] = sizes(shapes, product.layout, product.a, product.b);
+    launch_in(shapes, tiling, product, parts, Pieces::of(tiling, n))
+}
+
+fn launch_in(
+    shapes: Shapes<'_>,
+    tiling: Tiling,
+    product: Product,
+    parts: usize,
+    pieces: Pieces,
+) -> Launch {
     let Product { layout, a, b, out, epilogue, column_sums } = product;
     let [m, n, k] = sizes(shapes, layout, a, b);
     let matrices = matrices(shapes, a);
@@ -159,7 +172,6 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
         multiply_adds: multiply_adds(shapes, layout, a, b),
     };
     let columns = |tensor| shapes.of(tensor).columns();
-    let pieces = Pieces::of(tiling, n);
     launch.parts.extend(access(tiling, layout, columns(a), columns(b), pieces));
     add_epilogue(&mut launch, pieces, epilogue);
     if let Some(sums) = column_sums {
@@ -182,6 +194,8 @@ enum Pieces {
     Fours,
     /// As four integers of 64 bits.
     Eights,
+    /// Not at all, but for the place of each row's largest value.
+    Top,
 }
 
 impl Pieces {
@@ -203,6 +217,7 @@ impl Pieces {
             Pieces::Ones => part!("matmul/piece_1"),
             Pieces::Fours => part!("matmul/piece_4"),
             Pieces::Eights => part!("matmul/piece_words"),
+            Pieces::Top => part!("matmul/top"),
         }
     }
 }
@@ -238,7 +253,7 @@ fn access(
         true => part!("matmul/a_vector"),
         false => part!("matmul/a_scalar"),
     });
-    let eights = pieces == Pieces::Eights && !along_k;
+    let eights = words && tiling.columns() == 8 && b.is_multiple_of(8) && !along_k;
     parts.push(match b.is_multiple_of(4) {
         true if eights => part!("matmul/b_words_8"),
         true if words => part!("matmul/b_words"),
@@ -252,7 +267,7 @@ fn access(
             false if eights => parts.push(part!("matmul/blocks_across")),
             false => parts.extend([part!("matmul/blocks_across"), part!("matmul/b_pair")]),
         }
-        if pieces != Pieces::Eights {
+        if !matches!(pieces, Pieces::Eights | Pieces::Top) {
             parts.push(part!("matmul/piece_pair"));
         }
     } else {
@@ -299,7 +314,7 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
             None => {
                 let each: &Part = match pieces {
                     Pieces::Ones => part!("matmul/activation_1"),
-                    Pieces::Fours | Pieces::Eights => part!("matmul/activation_4"),
+                    _ => part!("matmul/activation_4"),
                 };
                 launch.parts.extend(FUNCTIONS);
                 launch.parts.extend([activation::of_numbers(function), each]);

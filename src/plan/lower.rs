@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | matmul, bias-add, activation | product with the bias and activation in its epilogue |
 //! | matmul, gradient of the activation below | product with the activation's mask in its epilogue |
+//! | matmul, bias-add, arg-max of few columns | product that keeps the place of each row's largest value alone, and a look whether NaN left a row without |
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |

@@ -33,6 +33,10 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
+        if self.arg_max_of_product(Product { layout, a, b, out, epilogue, column_sums: None }, pass)
+        {
+            return;
+        }
         let column_sums = match layout {
             Layout::TN if self.is_matrix(b) => self.column_sums_of(b),
             _ => None,
@@ -58,6 +62,29 @@ impl Lowering<'_> {
         for launch in matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums) {
             self.push(launch, pass);
         }
+    }
+
+    /// A product of which nobody wants more than where in each row the largest value is, if a tiling keeps that alone;
+    /// else nothing.
+    fn arg_max_of_product(&mut self, product: Product, pass: Pass) -> bool {
+        let Some((reader, node)) = self.sole_reader(product.out) else { return false };
+        let [m, n, k] = matmul::sizes(self.shapes(), product.layout, product.a, product.b);
+        let choice = choose::product(self.target, [m, n, k]);
+        let fits = node.op == Op::ArgMax
+            && choice.parts == 1
+            && self.is_matrix(product.a)
+            && matmul::keeps_top(choice.tiling, n, product.epilogue);
+        if !fits {
+            return false;
+        }
+        if !self.lowered.choices.contains(&choice) {
+            self.lowered.choices.push(choice);
+        }
+        let product = Product { out: self.absorb(reader, node), ..product };
+        for launch in matmul::arg_max(self.shapes(), choice.tiling, product) {
+            self.push(launch, pass);
+        }
+        true
     }
 
     /// The sum of the rows of `b`, if something wants it: the bias's gradient.

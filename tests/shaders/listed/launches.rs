@@ -4,8 +4,8 @@ use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, Updat
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::{
-    CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, arrays, elementwise, loss, matmul, reduce, rows,
-    softmax, update,
+    CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, arrays, elementwise, loss, matmul, reduce,
+    rows, softmax, update,
 };
 
 use super::LOSSES;
@@ -244,6 +244,19 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
             epilogue: Epilogue::None,
             column_sums: Some(row),
         };
+        let places = tensors.u32([n]);
+        let shapes = tensors.shapes();
+        for (layout, epilogue) in [
+            (Layout::NN, Epilogue::Bias(row, None)),
+            (Layout::NT, Epilogue::None),
+            (Layout::TN, Epilogue::None),
+        ] {
+            let product = Product { layout, a, b, out: places, epilogue, column_sums: None };
+            let keeps = |tiling: &Tiling| matmul::keeps_top(*tiling, n, epilogue);
+            for tiling in TILINGS.into_iter().chain(MORE_TILINGS).filter(keeps) {
+                launches.extend(matmul::arg_max(shapes, tiling, product));
+            }
+        }
         let [a, b, out] = [(); 3].map(|()| tensors.f32([3, n, n]));
         let shapes = tensors.shapes();
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
