@@ -1,7 +1,7 @@
 // Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
 // matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_quarters, matmul/dims,
-// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
+// matmul/epilogue_mask, matmul/epilogue_plain, matmul/one, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
 // matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/quarter_a_across, matmul/quarter_a_along,
 // matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved.
 //
