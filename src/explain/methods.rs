@@ -175,7 +175,7 @@ impl Explainer {
         targets: &[usize],
         count: usize,
         path: &[(f64, f64)],
-        from: &dyn Fn(usize, usize) -> &'a [f32],
+        from: &(dyn Fn(usize, usize) -> &'a [f32] + Sync),
     ) -> Result<Integrated> {
         let (targets, width, steps) = (self.targets(targets, count)?, self.width, path.len());
         let target = |row: usize| targets.get(row).copied().unwrap_or(0);

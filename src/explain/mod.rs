@@ -50,7 +50,7 @@ const ROWS: usize = 256;
 const NUMBERS: usize = 4 << 20;
 
 /// Called with how many of how many points are done.
-type Progress = Box<dyn FnMut(usize, usize)>;
+type Progress = Box<dyn FnMut(usize, usize) + Send>;
 
 /// Computes outputs of a model or a graph, and their gradients by its input.
 ///
@@ -84,9 +84,9 @@ struct Points<'a> {
     /// How many.
     count: usize,
     /// Writes point number so many into a row.
-    write: &'a dyn Fn(usize, &mut [f32]),
+    write: &'a (dyn Fn(usize, &mut [f32]) + Sync),
     /// Which output of it is explained.
-    target: &'a dyn Fn(usize) -> usize,
+    target: &'a (dyn Fn(usize) -> usize + Sync),
 }
 
 impl Explainer {
@@ -141,7 +141,7 @@ impl Explainer {
     }
 
     /// From now on `report` is called after each batch with how many of how many points are done.
-    pub fn on_progress(&mut self, report: impl FnMut(usize, usize) + 'static) {
+    pub fn on_progress(&mut self, report: impl FnMut(usize, usize) + Send + 'static) {
         self.progress = Some(Box::new(report));
     }
 

@@ -25,7 +25,7 @@ impl Graph {
 
     /// Where in each row (along the last axis, which disappears) the largest element is, a `u32`; the first
     /// wins a tie. NaN has no place among numbers: a step that meets it is an error, see
-    /// [`Error::NotANumber`](crate::Error::NotANumber), and no parameter moves any more.
+    /// [`Error::NotANumber`], and no parameter moves any more.
     pub fn arg_max(&mut self, x: Tensor) -> Result<Tensor, Error> {
         self.extreme(Op::ArgMax, x)
     }
