@@ -50,6 +50,7 @@ fn all(
     is_send(adapters());
     is_send(Gpu::new());
     is_send(Gpu::with_adapter(&AdapterChoice::default()));
+    is_send(gpu.measure());
     is_send(Timestamps::new(gpu, 1));
     is_send(timestamps.read(1, clock));
     is_send(DeviceClock::calibrate(gpu, std::time::Instant::now()));
