@@ -79,7 +79,7 @@ pub fn train(
             let of_all = history.epochs.iter().map(|epoch| epoch.loss);
             let held_out = held_out.into_iter().map(Some).chain(std::iter::repeat(None));
             let why = format!(
-                "then the loss was least on rows left out, in {PARTS} trainings that each left out a part"
+                "so many gave the least loss on rows left out, in {PARTS} trainings that each left out another part"
             );
             (of_all.zip(held_out).collect(), history.epochs.len(), why)
         }
@@ -128,7 +128,7 @@ fn find_epochs(
     voice: Voice,
 ) -> Outcome<(usize, Vec<f64>)> {
     let parts = split::parts(data.rows(), split::classes(data), PARTS, choice.seed);
-    let patience = (choice.most_epochs / 8).max(20);
+    let patience = (choice.most_epochs / 12).max(20);
     let mut held_out: Vec<Vec<f64>> = Vec::new();
     for (number, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
         let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
@@ -178,7 +178,7 @@ fn stop_by_some(
     let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
     let epochs = best.map_or(0, |(epoch, _)| epoch + 1);
     let why = format!(
-        "then the loss was least on a tenth of the rows, left out for this; {} were tried",
+        "of {} epochs tried, then the loss was least on a tenth of the rows, left out for this",
         losses.len()
     );
     Ok((curves(&history), epochs, why))

@@ -8,6 +8,7 @@ use wgrad::data::{Encoding, LeftOutReason, TargetEncoding};
 use crate::args::{DevicesArgs, ExportArgs, ShowArgs};
 use crate::failure::{Failure, Outcome};
 use crate::model;
+use crate::score::Figure;
 
 pub fn run(args: &ShowArgs) -> Outcome {
     let (file, encoder) = model::read(&args.model)?;
@@ -42,7 +43,12 @@ pub fn run(args: &ShowArgs) -> Outcome {
     for column in encoder.columns() {
         let what = match &column.encoding {
             Encoding::Number(scaling) => {
-                format!("number, mean {}, deviation {}", scaling.mean, scaling.deviation)
+                let missing = match scaling.indicator {
+                    true => format!(", {} where missing", Figure(scaling.median)),
+                    false => String::new(),
+                };
+                let (mean, deviation) = (Figure(scaling.mean), Figure(scaling.deviation));
+                format!("number, mean {mean}, deviation {deviation}{missing}")
             }
             Encoding::Category { categories, other, missing } => {
                 let other = if *other { ", others" } else { "" };

@@ -27,7 +27,7 @@ use crate::table;
 pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.quiet);
     // Options first: a table may take long to read.
-    Choice::new(args, 1)?;
+    Choice::new(args, 1, false)?;
     interrupt::watch();
     let resumed = args.resume.as_deref().map(model::read).transpose()?;
     let (table, targets) = read(args)?;
@@ -130,6 +130,10 @@ impl Setting<'_> {
         Ok(Rows { encoder, training, held_out })
     }
 
+    fn classes(&self) -> bool {
+        matches!(self.whole.targets(), TargetEncoding::Classes { .. })
+    }
+
     fn labels(&self) -> Outcome<Option<Vec<u32>>> {
         let (data, _) = self.whole.dataset(self.table)?;
         Ok(split::classes(&data).map(<[u32]>::to_vec))
@@ -156,7 +160,7 @@ impl Setting<'_> {
                 continue;
             }
             let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
-            let choice = Choice::new(self.args, training.rows())?;
+            let choice = Choice::new(self.args, training.rows(), self.classes())?;
             let trained = fit::train(self.gpu, &choice, &training, None, self.voice)?;
             if trained.interrupted {
                 return Err(Failure::interrupted());
@@ -184,7 +188,7 @@ impl Setting<'_> {
         };
         let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
         self.describe(&encoder, &training, scores.is_none().then_some(&held_out));
-        let mut choice = Choice::new(args, training.rows())?;
+        let mut choice = Choice::new(args, training.rows(), self.classes())?;
         let from = resumed.map(|(file, _)| file);
         if let Some(file) = &from {
             choice.hidden = hidden(file);

@@ -180,7 +180,7 @@ fn numbers_are_predicted_in_their_unit() {
     let figures = json(folder.join("j.json"));
     assert_eq!(figures["metric"], "r_squared");
     assert!(figures["score"].as_f64().unwrap() > 0.9, "{figures}");
-    let rows = "a;b\n50;10\n,10\n";
+    let rows = "a;b\n50;10\n;10\n";
     fs::write(folder.join("rows.csv"), rows).unwrap();
     let predicted = out(&folder, &["predict", "m.wgrad", "rows.csv"]);
     let numbers: Vec<f64> = predicted.lines().skip(1).map(|line| line.parse().unwrap()).collect();

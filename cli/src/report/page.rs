@@ -55,14 +55,10 @@ impl Report<'_> {
              <thead><tr><th scope=\"col\">model</th><th scope=\"col\" class=\"number\">{title}</th></tr></thead>\n<tbody>\n",
             Figure(self.score)
         );
-        let constant = match self.truth {
-            Truth::Classes { .. } => "the most frequent class, always",
-            Truth::Values { .. } => "the mean, always",
-        };
         for (name, score) in [
             ("this model", self.score),
             ("a linear model", self.baselines.linear),
-            (constant, self.baselines.constant),
+            ("the same answer for every row", self.baselines.constant),
         ] {
             let score = Figure(score);
             let _ = writeln!(
