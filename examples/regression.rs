@@ -128,7 +128,7 @@ fn run(args: &Args) -> Outcome {
     println!("a linear model first:");
     let (linear, _) = train_one(linear)?;
     println!("now the net:");
-    let (mut model, history) = train_one(net)?;
+    let (model, history) = train_one(net)?;
 
     let losses = history.values("val_loss")?;
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);

@@ -73,6 +73,7 @@ impl Gpu {
     blocking! {
         new_blocking: new() -> Result<Self>;
         with_adapter_blocking: with_adapter(choice: &AdapterChoice) -> Result<Self>;
+        measure_blocking: measure(&self) -> Result<usize>;
     }
 }
 

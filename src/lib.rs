@@ -50,4 +50,7 @@ mod documents {
     struct Adding;
     #[doc = include_str!("../docs/lanes.md")]
     struct Lanes;
+    #[cfg(feature = "files")]
+    #[doc = include_str!("../docs/files.md")]
+    struct Files;
 }

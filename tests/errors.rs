@@ -412,7 +412,7 @@ fn arguments_of_fit_are_named() {
 
 #[test]
 fn arguments_of_predict_are_named() {
-    let mut model = compile(Sequential::new(3).dense(1), mse()).unwrap();
+    let model = compile(Sequential::new(3).dense(1), mse()).unwrap();
     argument_error("nothing", model.predict_blocking(&[]), &["features", "0", "3"]);
     argument_error("4 of 3", model.predict_blocking(&[0.0; 4]), &["features", "4", "3"]);
     for value in [f32::NAN, f32::INFINITY] {

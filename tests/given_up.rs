@@ -306,15 +306,15 @@ fn a_prediction_given_up_builds_nothing_anew() {
     let data = article_data(300);
     let rows = |count: usize| &data.features()[..10 * count];
     let gpu = gpu();
-    let mut known = article(Kernels::General, adam());
+    let known = article(Kernels::General, adam());
     let expected = known.predict_blocking(rows(300)).unwrap();
     let before = gpu.counters();
-    let mut undisturbed = article(Kernels::General, adam());
+    let undisturbed = article(Kernels::General, adam());
     undisturbed.predict_blocking(rows(300)).unwrap();
     let anew = gpu.counters() - before;
     for polls in 0..6 {
         let before = gpu.counters();
-        let mut model = article(Kernels::General, adam());
+        let model = article(Kernels::General, adam());
         for _ in 0..3 {
             drop(poll(model.predict(rows(300)), polls));
         }

@@ -122,7 +122,7 @@ fn every_tiling() {
     }
 }
 
-/// Tilings differ in speed alone, as long as sums are not split.
+/// Tilings differ in speed alone, as long as sums are not split; in quarters they are.
 #[test]
 fn tilings_agree_to_the_bit() {
     for layout in LAYOUTS {
@@ -132,7 +132,8 @@ fn tilings_agree_to_the_bit() {
             let product = net.graph.matmul_layout(layout, a, b).unwrap();
             let y = net.graph.unary(Unary::Relu, product).unwrap();
             let mut first: Option<Vec<u32>> = None;
-            for tiling in common::tilings() {
+            let whole = common::tilings().into_iter().filter(|&t| t != Tiling::Quarters);
+            for tiling in whole {
                 let run = Run { tiling: Some(tiling), ..Run::default() };
                 let found = run.run(&net.graph, &[y], &net.values).remove(0);
                 let bits: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
@@ -161,7 +162,8 @@ fn sums_in_parts_in_every_tiling() {
             let outputs = [y, dw, sums];
             let plan = run.plan(&net.graph, &outputs);
             assert_eq!(plan.dispatches().len(), 4, "two products in two dispatches each:\n{plan}");
-            assert!(plan.choices().iter().all(|choice| choice.parts == 4), "{plan}");
+            let as_wanted = |parts: usize| if run.on_gpu() { parts > 1 } else { parts == 4 };
+            assert!(plan.choices().iter().all(|choice| as_wanted(choice.parts)), "{plan}");
             let name = format!("{m}·{k}·{n}, {tiling}");
             common::check_run(&run, &name, &net.graph, &outputs, &net.values);
         }
@@ -183,7 +185,14 @@ fn no_part_is_without_terms() {
         let sums = net.graph.sum(dy, 0).unwrap();
         let plan = run.plan(&net.graph, &[dw, sums]);
         let parts: Vec<usize> = plan.choices().iter().map(|choice| choice.parts).collect();
-        assert_eq!(parts, [17], "of 272 terms, though 18 would have 256 or more:\n{plan}");
+        match run.on_gpu() {
+            false => {
+                // Of 272 terms, though 18 would have 256 or more; or of 320, as quarters have slabs.
+                let expected = if tiling == Tiling::Quarters { 15 } else { 17 };
+                assert_eq!(parts, [expected], "{plan}");
+            }
+            true => assert!(parts[0] > 1, "{plan}"),
+        }
         common::check_run(&run, &format!("{tiling}"), &net.graph, &[dw, sums], &net.values);
     }
 }

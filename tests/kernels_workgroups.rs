@@ -123,8 +123,8 @@ fn losses() {
 #[test]
 fn products() {
     let mut net = Net::new(7);
-    // Without a sign, so that the sums outgrow their error bounds. Those of 700 terms are split in two, whose 11·13 elements and 13 column sums are joined again.
-    let (x, dy) = (net.drawn([700, 11], Random::unit), net.drawn([700, 13], Random::unit));
+    // Without a sign, so that the sums outgrow their error bounds. Those of 1100 terms are split on any device, and their 11·13 elements and 13 column sums joined again.
+    let (x, dy) = (net.drawn([1100, 11], Random::unit), net.drawn([1100, 13], Random::unit));
     let product = net.graph.matmul_layout(Layout::TN, x, dy).unwrap();
     let sums = net.graph.sum(dy, 0).unwrap();
     let join = net.graph.matmul_layout(Layout::TN, dy, x).unwrap();

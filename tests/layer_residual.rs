@@ -41,7 +41,7 @@ fn names_and_numbers_follow_the_block() {
 #[test]
 fn outputs_are_those_of_the_formula() {
     let net = Sequential::new(4).residual(|layers| layers.dense(4).tanh());
-    let mut model = net.clone().compile_blocking(&gpu(), adam()).unwrap();
+    let model = net.clone().compile_blocking(&gpu(), adam()).unwrap();
     let found = model.predict_blocking(data().features()).unwrap();
     let weight = f64s(&net.parameters().unwrap()[0].initial);
     let features = f64s(data().features());

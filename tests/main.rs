@@ -15,6 +15,7 @@ mod encoders;
 mod errors;
 mod errors_executor;
 mod errors_remedies;
+mod filled;
 mod given_up;
 mod goldens_gradients;
 mod goldens_optimizers;
@@ -58,6 +59,8 @@ mod noop_limits;
 mod noop_plans;
 mod not_finite;
 mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_models;
 mod own_operations;
 mod page;
 mod predictor;
@@ -74,6 +77,7 @@ mod training_classes;
 mod training_devices;
 mod training_dropout;
 mod training_evaluate;
+mod training_logged;
 mod training_not_finite;
 mod training_reset;
 #[cfg(feature = "files")]

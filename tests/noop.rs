@@ -13,9 +13,12 @@ use wgrad::{Counters, Error};
 fn the_device_has_the_limits_that_every_device_has() {
     let target = noop().target();
     // wgpu calls its noop adapter a software one, and those work on the processors there are.
-    let Target { busy, .. } = target;
+    let Target { busy, filled_by, .. } = target;
     assert!(busy >= 1);
-    assert_eq!(target, Target { class: AdapterClass::Software, busy, ..Target::default() });
+    assert_eq!(
+        target,
+        Target { class: AdapterClass::Software, busy, filled_by, ..Target::default() }
+    );
     assert_eq!(target.max_tensor_bytes(), 128 << 20);
 }
 
@@ -213,7 +216,7 @@ fn too_many_steps_or_untaken_results_are_refused() {
 #[test]
 fn predictors_are_kept() {
     let gpu = noop();
-    let mut model = article(&gpu);
+    let model = article(&gpu);
     let rows = |n: usize| vec![0.5; n * 10];
     let mut random = proptest::test_runner::TestRng::deterministic_rng(Default::default());
     let mut rounds = [Counters::default(); 2];

@@ -277,14 +277,15 @@ fn whole_step_kernels_are_valid() {
         assert_eq!(reflected, naga_bindings(&module), "{name}");
         let storage = reflected.iter().filter(|(.., access)| *access != Access::Uniform).count();
         assert!(storage <= STORAGE_BUFFERS, "{name}: {storage} storage buffers");
-        assert_eq!(module.entry_points[0].workgroup_size, [net.invocations as u32, 1, 1]);
+        let invocations = (net.invocations * net.teams) as u32;
+        assert_eq!(module.entry_points[0].workgroup_size, [invocations, 1, 1]);
         let shared: u32 = module
             .global_variables
             .iter()
             .filter(|(_, v)| v.space == AddressSpace::WorkGroup)
             .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
             .sum();
-        let exchange = if net.subgroups { 0 } else { 4 * net.exchange() as u32 };
+        let exchange = 4 * net.workgroup_words() as u32;
         // In memory, the bounds of the turns are there too.
         let expected = exchange + if net.held == Held::Memory { 8 } else { 0 };
         assert_eq!(shared, expected, "{name}");

@@ -42,7 +42,7 @@ fn rows(logits: &[f32]) -> Vec<f32> {
 #[test]
 fn one_output_is_yes_or_no() {
     let logits = [2.0, -1.0, 0.5, -0.25, 0.0, -0.0, 1e-3];
-    let mut model = model(Loss::BinaryCrossEntropy, &[1.0]);
+    let model = model(Loss::BinaryCrossEntropy, &[1.0]);
     let found = model.predict_classes_blocking(&rows(&logits)).unwrap();
     assert_eq!(found, [1, 0, 1, 0, 0, 0, 1]);
     let probabilities = model.predict_probabilities_blocking(&rows(&logits)).unwrap();
@@ -53,7 +53,7 @@ fn one_output_is_yes_or_no() {
 
 #[test]
 fn the_first_of_equals_is_the_class() {
-    let mut model = model(Loss::SoftmaxCrossEntropy, &[1.0, 1.0, -1.0, -1.0]);
+    let model = model(Loss::SoftmaxCrossEntropy, &[1.0, 1.0, -1.0, -1.0]);
     let found = model.predict_classes_blocking(&rows(&[1.0, -1.0, 0.0])).unwrap();
     assert_eq!(found, [0, 2, 0]);
 }
@@ -71,14 +71,14 @@ fn what_has_no_class_is_an_error() {
     let x = rows(&[1.0]);
     for loss in [Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::Huber { delta: 1.0 }] {
         for signs in [&[1.0][..], &[1.0, -1.0]] {
-            let mut model = model(loss, signs);
+            let model = model(loss, signs);
             let remedy = [loss.name(), "use `predict`"];
             message(model.predict_classes_blocking(&x), &[&remedy[..], &["classes"]].concat());
             let parts = [&remedy[..], &["probabilities"]].concat();
             message(model.predict_probabilities_blocking(&x), &parts);
         }
     }
-    let mut model = model(Loss::BinaryCrossEntropy, &[1.0, -1.0, 1.0]);
+    let model = model(Loss::BinaryCrossEntropy, &[1.0, -1.0, 1.0]);
     message(model.predict_classes_blocking(&x), &["3 outputs", "predict_probabilities"]);
     assert_eq!(model.predict_probabilities_blocking(&x).unwrap().len(), 3);
 }
@@ -90,7 +90,7 @@ fn a_row_of_nan_has_no_class_and_is_never_right() {
         (Loss::SoftmaxCrossEntropy, &[1.0, -1.0]),
         (Loss::SoftmaxCrossEntropyProbabilities, &[1.0, -1.0, 1.0]),
     ] {
-        let mut model = model(loss, signs);
+        let model = model(loss, signs);
         let x = [rows(&[1.0, 2.0]), BAD.to_vec(), rows(&[1.0])].concat();
         let outputs = model.predict_blocking(&x).unwrap();
         let width = signs.len();
@@ -114,13 +114,13 @@ fn a_row_of_nan_has_no_class_and_is_never_right() {
 /// Infinite logits: a sure class, and probabilities as far as they are known.
 #[test]
 fn infinite_outputs() {
-    let mut classes = model(Loss::SoftmaxCrossEntropy, &[-1e5, 1e5, 0.0]);
+    let classes = model(Loss::SoftmaxCrossEntropy, &[-1e5, 1e5, 0.0]);
     let x = rows(&[1e37]);
     assert_eq!(classes.predict_classes_blocking(&x).unwrap(), [1]);
     message(classes.predict_probabilities_blocking(&x), &["output 1 of row 0", "inf"]);
-    let mut never = model(Loss::SoftmaxCrossEntropy, &[-1e5, 0.0]);
+    let never = model(Loss::SoftmaxCrossEntropy, &[-1e5, 0.0]);
     assert_eq!(never.predict_probabilities_blocking(&x).unwrap(), [0.0, 1.0]);
-    let mut binary = model(Loss::BinaryCrossEntropy, &[1e5]);
+    let binary = model(Loss::BinaryCrossEntropy, &[1e5]);
     let x = rows(&[1e37, -1e37]);
     assert_eq!(binary.predict_probabilities_blocking(&x).unwrap(), [1.0, 0.0]);
     assert_eq!(binary.predict_classes_blocking(&x).unwrap(), [1, 0]);
@@ -143,7 +143,7 @@ proptest! {
     ) {
         let width = signs.len();
         let n = logits.len();
-        let (mut model, data) = if width == 1 {
+        let (model, data) = if width == 1 {
             let target = (label % 2) as f32;
             let data = Dataset::regression(rows(&logits), 2, vec![target; n], 1).unwrap();
             (model(Loss::BinaryCrossEntropy, &signs), data)

@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::gpu;
-use crate::common::training::{article_data, article_net, compile_on, kinds, weight_bits, within};
+use crate::common::training::{
+    article_data, article_net, compile_on, kinds, planned_alike, weight_bits, within,
+};
 use crate::support::bits;
 use wgrad::nn::{Init, Loss, Optimizer, Sequential};
 use wgrad::train::{BatchLog, Callback, FitOptions, Kernels, Signal, TrainingConfig};
@@ -27,7 +29,7 @@ fn a_callers_device_gives_the_same_bits() {
     for kernels in kinds() {
         let (device, queue) = callers_device();
         assert_eq!(device.features(), wgpu::Features::empty());
-        let lent = Gpu::from_device(&device, &queue);
+        let lent = planned_alike(Gpu::from_device(&device, &queue));
         let data = article_data(200);
         let run_on = |gpu: &Gpu| {
             let mut model = compile_on(
@@ -126,8 +128,7 @@ fn too_large_is_an_error() {
     let units = 1 << 16;
     let inputs = usize::try_from(allowed / 4 / units + 1).unwrap();
     let net = Sequential::new(4).dense(1);
-    let mut small =
-        compile_on(Kernels::Auto, &gpu, net, Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let small = compile_on(Kernels::Auto, &gpu, net, Loss::MeanSquaredError, Optimizer::sgd(0.05));
     if inputs < 1 << 14 {
         // The initial weights alone are drawn on the host: only where they fit it.
         let net = Sequential::new(inputs).dense_with(units as usize, Init::Zeros);

@@ -379,7 +379,7 @@ fn another_training_is_not_resumed() {
     let fit = || FitOptions::new(2).batch_size(10);
     let mut model = net().compile_blocking(&gpu, adam()).unwrap();
     model.fit_blocking(&data, fit().checkpoint(checkpoint(Every::Epochs(1)))).unwrap();
-    let mut fails = |model: Sequential, config: TrainingConfig, fit: FitOptions<'_>, said: &str| {
+    let fails = |model: Sequential, config: TrainingConfig, fit: FitOptions<'_>, said: &str| {
         let mut model = model.compile_blocking(&gpu, config).unwrap();
         let before = model.weights_blocking().unwrap();
         let error = model.fit_blocking(&data, fit).unwrap_err().to_string();

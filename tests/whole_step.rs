@@ -247,6 +247,33 @@ fn more_lanes_follow_the_reference() {
     }
 }
 
+/// Teams of a workgroup, as GPUs have them, each with rows of its own: as many as a batch has rows for.
+#[test]
+fn teams_follow_the_reference() {
+    let with = gpu().planned_as_gpu(8);
+    let without = without_subgroups().planned_as_gpu(with.target().width.unwrap());
+    for seed in [25, 26, 29, 30, 33] {
+        let task = Task { batch: 31, ..Task::draw(seed) };
+        let label = format!("seed {seed}: {task:.0?}").chars().take(600).collect::<String>();
+        let (losses, parameters) = task.reference();
+        let (history, found) = task.train(&with, Kernels::WholeStep);
+        close(&label, &history.batch_losses, &losses, BOUND, BOUND);
+        close(&label, &found, &parameters, BOUND, BOUND);
+        let (again, same) = task.train(&without, Kernels::WholeStep);
+        assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
+        assert_eq!(bits(&same), bits(&found), "{label}");
+    }
+    // The turns of a step, which are what takes its time.
+    let net = |gpu: &Gpu, batch| {
+        let model = article(gpu, Optimizer::sgd(0.05), Kernels::WholeStep);
+        model.whole_step_kernel(batch).unwrap().unwrap()
+    };
+    let wide = without_subgroups().planned_as_gpu(32);
+    assert_eq!(net(&wide, 32).teams, 8);
+    assert_eq!(net(&wide, 32).turns_of_step(32), 2 + 2, "two of the loop over rows");
+    assert_eq!((net(&wide, 5).teams, net(&wide, 4).teams, net(&wide, 1).teams), (4, 2, 1));
+}
+
 /// The longest sums over rows.
 #[test]
 fn a_batch_of_many_rows_follows_the_reference() {

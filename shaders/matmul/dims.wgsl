@@ -4,7 +4,8 @@
 //   the layout    matmul_nn, matmul_nt, matmul_tn: A·B, A·Bᵀ, Aᵀ·B;
 //   the family    matmul_registers: an invocation reads A and B from memory, matmul_rows_alone by
 //                 itself, matmul_rows_subgroup_* sharing what was read with its subgroup;
-//                 matmul_shared: a workgroup reads them together into workgroup memory;
+//                 matmul_shared: a workgroup reads them together into workgroup memory, in slabs that lie
+//                 as matmul_slab_* say, for a tile of the size of matmul_tile_*;
 //   the width     matmul_width_*: an invocation computes 4 columns, or 8;
 //   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
 //                 integers of 64 bits; matmul_piece_*, matmul_saved_*: the same for C and for what

@@ -10,6 +10,7 @@ mod fault;
 mod identity;
 #[cfg(not(target_arch = "wasm32"))]
 mod idle;
+mod measure;
 mod pipeline;
 mod readback;
 mod scope;
@@ -30,7 +31,10 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::kernel::matmul::Tiling;
-use crate::plan::{AdapterClass, LaunchLimits, MOST_TURNS, Target};
+use crate::plan::{
+    AdapterClass, FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER, LaunchLimits,
+    MOST_TURNS, Target,
+};
 use counters::Tally;
 use fault::Faults;
 use pipeline::Pipelines;
@@ -150,6 +154,11 @@ impl Gpu {
                 AdapterClass::Software => processors(),
                 AdapterClass::Gpu => Target::default().busy,
             },
+            filled_by: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => FILLED_BY_DISCRETE,
+                wgpu::DeviceType::IntegratedGpu => FILLED_BY_INTEGRATED,
+                _ => FILLED_BY_OTHER,
+            },
             most_turns: MOST_TURNS,
             tiling: None,
         };
@@ -195,13 +204,21 @@ impl Gpu {
         self
     }
 
+    /// The same device, for which plans take it that so many invocations (0 counts as 1) fill it if it is a
+    /// GPU: what [`Gpu::measure`] found, now or on another day. Sums are split accordingly, so the bits of
+    /// results depend on it.
+    pub fn filled_by(mut self, invocations: usize) -> Self {
+        Arc::make_mut(&mut self.target).filled_by = invocations.max(1);
+        self
+    }
+
     /// The same device, for which plans and whole-step kernels are chosen as on a GPU with subgroups of `width`
     /// invocations, whatever it is: for tests and measurements. If the device has subgroup operations, the
     /// width is its own.
     pub fn planned_as_gpu(mut self, width: u32) -> Self {
-        let Target { class, busy, .. } = Target::default();
+        let Target { class, busy, filled_by, .. } = Target::default();
         let target = Arc::make_mut(&mut self.target);
-        (target.class, target.busy) = (class, busy);
+        (target.class, target.busy, target.filled_by) = (class, busy, filled_by);
         target.width = target.subgroup.or(Some(width));
         self
     }

@@ -1,7 +1,9 @@
 //! Matrix products in the three layouts that training needs, with their epilogues: the parts of
 //! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
-use std::fmt;
+mod tiling;
+
+pub use tiling::Tiling;
 
 use super::activation::{self, FUNCTIONS};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
@@ -20,158 +22,7 @@ pub enum Epilogue {
     Mask(Unary, Tensor),
 }
 
-/// How the work of a product lies on the invocations of a device. Every tiling computes every
-/// product, adding up its terms in the same order: tilings differ in speed and in the time they take
-/// to compile, but in the result only where they split the sum into different parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tiling {
-    /// `matmul/registers.wgsl`: invocations read A and B from memory.
-    Registers {
-        /// Invocations of a subgroup (4, or a multiple of 8) that share what they read of A; with `None`,
-        /// 64 invocations, each reading what it needs.
-        subgroup: Option<u32>,
-        /// Bands of 8 rows that an invocation adds up: 1 to 4; 1 where nothing is shared, since
-        /// more loads than that leave the registers.
-        strips: u32,
-        /// Columns that an invocation adds up: 4, or 8 where rows are shared.
-        columns: u32,
-        /// Whether the two halves of a subgroup of 8 invocations have rows of their own and the same 16
-        /// columns: for products that have no more. With `columns` 4.
-        halves: bool,
-        /// Whether memory is read and written as integers of 64 bits, where rows have a multiple of
-        /// four numbers. Software drivers take as long for such a load as for one of 32 bits.
-        words: bool,
-    },
-    /// `matmul/shared.wgsl`: a workgroup reads A and B into workgroup memory.
-    Shared {
-        /// Invocations along each side of a workgroup: 8 or 16.
-        side: u32,
-    },
-}
-
-/// Rows of tiles that are worked on together with `Tiling::Registers`, whose tiles are low.
-const GROUP: u32 = 16;
-
-/// The same with `Tiling::Shared`.
-const GROUP_SHARED: u32 = 8;
-
-/// Invocations side by side where they do not share rows.
-const ALONE_ACROSS: u32 = 8;
-
-impl Tiling {
-    /// Rows and columns of the product that one workgroup covers.
-    pub fn tile(self) -> [usize; 2] {
-        let [rows, columns] = match self {
-            Tiling::Registers { subgroup: Some(invocations), strips, halves: true, .. } => {
-                [16 * strips, 2 * invocations]
-            }
-            Tiling::Registers { subgroup: Some(invocations), strips, columns, .. } => {
-                [8 * strips, columns * invocations]
-            }
-            Tiling::Registers { subgroup: None, strips, columns, .. } => {
-                [64 * strips, columns * ALONE_ACROSS]
-            }
-            Tiling::Shared { side } => [8 * side, 4 * side],
-        };
-        [rows as usize, columns as usize]
-    }
-
-    /// Whether there is such a tiling, and a device can run it whose subgroups all have `subgroup`
-    /// invocations, and which has integers of 64 bits if `words`.
-    pub fn runs_with(self, subgroup: Option<u32>, words: bool) -> bool {
-        match self {
-            Tiling::Registers { words: true, .. } if !words => false,
-            Tiling::Registers { subgroup: None, strips, columns, halves, .. } => {
-                strips == 1 && columns == 4 && !halves
-            }
-            Tiling::Registers { subgroup: Some(invocations), strips, columns, halves, .. } => {
-                let shared = invocations == 4
-                    || (matches!(invocations, 8..=64) && invocations.is_multiple_of(8));
-                shared
-                    && subgroup == Some(invocations)
-                    && matches!(strips, 1..=4)
-                    && matches!(columns, 4 | 8)
-                    && (!halves || (invocations == 8 && columns == 4))
-            }
-            Tiling::Shared { side } => matches!(side, 8 | 16),
-        }
-    }
-
-    /// Turns of the loops of an invocation that adds up `share` terms, and stores 8 rows.
-    fn turns(self, share: usize) -> Turns {
-        let of_loop = |times| Turns::of_loop(times, Turns::NONE);
-        let terms = match self {
-            Tiling::Registers { .. } => of_loop(share.div_ceil(4)),
-            Tiling::Shared { side } => {
-                // Each invocation copies some of `A_PIECES` and `B_PIECES`, then adds up four terms a turn.
-                let side = side as usize;
-                let slab = of_loop(2 * SLAB / side) + of_loop(SLAB / side) + of_loop(SLAB / 4);
-                Turns::of_loop(share.div_ceil(SLAB), slab)
-            }
-        };
-        terms + of_loop(8)
-    }
-
-    /// Whether memory is accessed as integers of 64 bits.
-    fn words(self) -> bool {
-        matches!(self, Tiling::Registers { words: true, .. })
-    }
-
-    /// Columns of C that an invocation computes.
-    fn columns(self) -> u32 {
-        match self {
-            Tiling::Registers { columns, .. } => columns,
-            Tiling::Shared { .. } => 4,
-        }
-    }
-
-    /// The file with `main`, what it needs besides, and its constants.
-    fn parts(self) -> (&'static Part, Option<&'static Part>, Vec<(&'static str, f64)>) {
-        match self {
-            Tiling::Registers { subgroup, strips, halves, .. } => {
-                let rows: &Part = match subgroup {
-                    _ if halves => part!("matmul/rows_halves"),
-                    None => part!("matmul/rows_alone"),
-                    Some(4) => part!("matmul/rows_subgroup_4"),
-                    Some(_) => part!("matmul/rows_subgroup_8"),
-                };
-                let invocations = subgroup.unwrap_or(ALONE_ACROSS * ALONE_ACROSS);
-                let across = subgroup.unwrap_or(ALONE_ACROSS) / if halves { 2 } else { 1 };
-                let constants = vec![
-                    ("INVOCATIONS", invocations.into()),
-                    ("ACROSS", across.into()),
-                    ("STRIPS", strips.into()),
-                    ("GROUP", GROUP.into()),
-                ];
-                (part!("matmul/registers"), Some(rows), constants)
-            }
-            Tiling::Shared { side } => {
-                let constants = vec![
-                    ("DOWN", side.into()),
-                    ("ACROSS", side.into()),
-                    ("GROUP", GROUP_SHARED.into()),
-                ];
-                (part!("matmul/shared"), Some(part!("matmul/rows_alone")), constants)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Tiling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [rows, columns] = self.tile();
-        let family = match self {
-            Tiling::Registers { halves: true, .. } => "subgroup in halves",
-            Tiling::Registers { subgroup: Some(_), .. } => "subgroup",
-            Tiling::Registers { subgroup: None, .. } => "alone",
-            Tiling::Shared { .. } => "shared",
-        };
-        let words = if self.words() { ", words" } else { "" };
-        write!(f, "{rows}×{columns} {family}{words}")
-    }
-}
-
-/// Terms by which `k` is walked along; every part of a split sum but the last is a multiple of it.
+/// Terms that a workgroup copies at a time.
 const SLAB: usize = 16;
 
 /// `m`, `n` and `k` of a product.
@@ -194,11 +45,6 @@ const NO_SAVED_PAIR: &Part = &Part {
     source: "fn saved_pair(i: u32) -> Pair {\n    return Pair();\n}\n",
 };
 /// Where no column sums are wanted.
-const NO_COLUMNS: &Part = &Part {
-    name: "without:columns",
-    source: "fn add_columns(sums: vec4<f32>, b: Block) -> vec4<f32> {\n    return sums;\n}\n\n\
-             fn store_column_sums(part: u32, row: u32, column: u32, sums: vec4<f32>) {}\n",
-};
 const NOTHING_JOINED: &Part =
     &Part { name: "without:join_columns", source: "fn join_columns(column: u32) {}\n" };
 
@@ -226,20 +72,20 @@ pub fn matmul(shapes: Shapes<'_>, tiling: Tiling, product: Product) -> Launch {
     launch
 }
 
-/// Terms of each part of a sum over `k`: whole slabs. The last part may have fewer.
-fn share(k: usize, parts: usize) -> usize {
-    k.div_ceil(parts.max(1)).next_multiple_of(SLAB)
+/// Terms of each part of a sum over `k`: a multiple of [`Tiling::terms`]. The last part may have fewer.
+fn share(tiling: Tiling, k: usize, parts: usize) -> usize {
+    k.div_ceil(parts.max(1)).next_multiple_of(tiling.terms())
 }
 
 /// Terms of the longest part whose loops take at most `most` turns.
 pub fn longest_share(tiling: Tiling, most: u64) -> usize {
-    let slabs = super::longest_share(1 << 28, most, |slabs| tiling.turns(SLAB * slabs));
-    SLAB * slabs
+    let terms = tiling.terms();
+    terms * super::longest_share(1 << 26, most, |times| tiling.turns(terms * times, true))
 }
 
 /// The number of parts, at most `wanted`, in which a sum over `k` is split so that none is empty.
-pub fn parts(k: usize, wanted: usize) -> usize {
-    k.div_ceil(share(k.max(1), wanted)).max(1)
+pub fn parts(tiling: Tiling, k: usize, wanted: usize) -> usize {
+    k.div_ceil(share(tiling, k.max(1), wanted)).max(1)
 }
 
 /// `product` in two dispatches: `parts` summands, then their sum. `products` has room for `parts`
@@ -298,13 +144,13 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let [m, n, k] = sizes(shapes, layout, a, b);
     let [tile_rows, tile_columns] = tiling.tile();
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
-    let share = share(k, parts);
-    let (of_layout, name): (&Part, _) = match layout {
-        Layout::NN => (part!("matmul/nn"), "matmul_nn"),
-        Layout::NT => (part!("matmul/nt"), "matmul_nt"),
-        Layout::TN => (part!("matmul/tn"), "matmul_tn"),
+    let share = share(tiling, k, parts);
+    let name = match layout {
+        Layout::NN => "matmul_nn",
+        Layout::NT => "matmul_nt",
+        Layout::TN => "matmul_tn",
     };
-    let (main, rows, constants) = tiling.parts();
+    let (parts_of_tiling, constants) = tiling.parts(layout, column_sums.is_some());
     let mut launch = Launch {
         name: name.into(),
         parts: vec![PRELUDE, part!("matmul/dims"), part!("matmul/block")],
@@ -316,23 +162,18 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
             ("out", Operand::Tensor(out)),
         ],
         workgroups: across * down * parts.max(1),
-        turns: tiling.turns(share),
+        turns: tiling.turns(share, column_sums.is_some()),
         multiply_adds: (m as u64).saturating_mul(n as u64).saturating_mul(k as u64),
     };
     let columns = |tensor| shapes.of(tensor).columns();
     let pieces = Pieces::of(tiling, n);
     launch.parts.extend(access(tiling, layout, columns(a), columns(b), pieces));
     add_epilogue(&mut launch, pieces, epilogue);
-    match column_sums {
-        Some(sums) => {
-            launch.name.push_str(" + column sums");
-            launch.parts.push(part!("matmul/columns"));
-            launch.operands.push(("column_sums", Operand::Tensor(sums)));
-        }
-        None => launch.parts.push(NO_COLUMNS),
+    if let Some(sums) = column_sums {
+        launch.name.push_str(" + column sums");
+        launch.operands.push(("column_sums", Operand::Tensor(sums)));
     }
-    launch.parts.extend(rows);
-    launch.parts.extend([of_layout, main]);
+    launch.parts.extend(parts_of_tiling);
     launch
 }
 
@@ -380,6 +221,17 @@ fn access(
     let words = tiling.words();
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
+    if tiling.is_shared() {
+        parts.push(match a.is_multiple_of(4) {
+            true => part!("matmul/pieces_of_a_vector"),
+            false => part!("matmul/pieces_of_a_scalar"),
+        });
+        parts.push(match b.is_multiple_of(4) {
+            true => part!("matmul/pieces_of_b_vector"),
+            false => part!("matmul/pieces_of_b_scalar"),
+        });
+        return parts;
+    }
     if words {
         parts.push(part!("shared/words"));
     }
@@ -395,20 +247,18 @@ fn access(
         true => part!("matmul/b_vector"),
         false => part!("matmul/b_scalar"),
     });
-    match tiling {
-        Tiling::Shared { .. } => {}
-        Tiling::Registers { columns: 8, .. } => {
-            parts.push(part!("matmul/width_8"));
-            match along_k {
-                true => parts.push(part!("matmul/blocks_along")),
-                false if eights => parts.push(part!("matmul/blocks_across")),
-                false => parts.extend([part!("matmul/blocks_across"), part!("matmul/b_pair")]),
-            }
-            if pieces != Pieces::Eights {
-                parts.push(part!("matmul/piece_pair"));
-            }
+    if tiling.columns() == 8 {
+        parts.push(part!("matmul/width_8"));
+        match along_k {
+            true => parts.push(part!("matmul/blocks_along")),
+            false if eights => parts.push(part!("matmul/blocks_across")),
+            false => parts.extend([part!("matmul/blocks_across"), part!("matmul/b_pair")]),
         }
-        Tiling::Registers { .. } => parts.push(part!("matmul/width_4")),
+        if pieces != Pieces::Eights {
+            parts.push(part!("matmul/piece_pair"));
+        }
+    } else {
+        parts.push(part!("matmul/width_4"));
     }
     parts
 }
@@ -464,16 +314,19 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, share};
+    use super::{Tiling, parts, share};
 
     #[test]
     fn no_part_of_a_sum_is_empty() {
         for k in (1..=5000).chain([65_536, 1 << 24]) {
             for wanted in 0..=130 {
-                let parts = parts(k, wanted);
-                assert!((1..=wanted.max(1)).contains(&parts), "{k} in {wanted}: {parts}");
-                let share = share(k, parts);
-                assert!((parts - 1) * share < k && k <= parts * share, "{k} in {parts} of {share}");
+                for tiling in [Tiling::Shared { side: 8 }, Tiling::Quarters] {
+                    let parts = parts(tiling, k, wanted);
+                    assert!((1..=wanted.max(1)).contains(&parts), "{k} in {wanted}: {parts}");
+                    let share = share(tiling, k, parts);
+                    let whole = (parts - 1) * share < k && k <= parts * share;
+                    assert!(whole, "{k} in {parts} of {share}");
+                }
             }
         }
     }

@@ -35,6 +35,9 @@ use crate::graph::{Shape, Tensor, TensorInfo};
 /// [`lanes::Parallel`](crate::lanes) outside any plan.
 pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("update/gradient_sum")];
 
+/// A chain of multiply-adds, to measure a device by; launched by [`Gpu::measure`](crate::Gpu::measure) outside any plan.
+pub const CHAIN: [&Part; 2] = [PRELUDE, part!("measure/chain")];
+
 /// Terms of a product that are added up one after another, at most; longer sums are made of parts. Each
 /// addition may lose half a unit in the last place, so that in the worst case 2^15 of them leave 10 of 24
 /// bits.
@@ -116,6 +119,17 @@ impl PartialEq for Launch {
             && (*workgroups, *turns) == (other.workgroups, other.turns)
             && *multiply_adds == other.multiply_adds
             && bound(self) == bound(other)
+    }
+}
+
+impl Launch {
+    /// Invocations of all its workgroups together.
+    ///
+    /// # Errors
+    /// [`Error::Bug`](crate::Error::Bug) if the shader does not say how many a workgroup has.
+    pub fn invocations(&self) -> crate::Result<u64> {
+        let of_workgroup = needs::Needs::of(&self.parts, &self.constants)?.invocations;
+        Ok((self.workgroups as u64).saturating_mul(of_workgroup.into()))
     }
 }
 

@@ -146,18 +146,23 @@ impl With<'_> {
         (needs.invocations > 0).then_some(needs)
     }
 
-    /// The value of a product of numbers and constants.
+    /// The value of products and quotients of numbers and constants.
     fn number(&self, expression: &str) -> Option<u64> {
-        let mut product: u64 = 1;
-        for factor in expression.split('*').map(str::trim) {
-            let digits = factor.strip_suffix('u').unwrap_or(factor);
-            let value = match digits.parse() {
-                Ok(value) => value,
-                Err(_) => self.constant(factor)?,
-            };
-            product = product.checked_mul(value)?;
+        let mut value: u64 = 1;
+        for part in expression.split('*') {
+            for (n, operand) in part.split('/').map(str::trim).enumerate() {
+                let digits = operand.strip_suffix('u').unwrap_or(operand);
+                let of_operand = match digits.parse() {
+                    Ok(of_operand) => of_operand,
+                    Err(_) => self.constant(operand)?,
+                };
+                value = match n {
+                    0 => value.checked_mul(of_operand)?,
+                    _ => value.checked_div(of_operand)?,
+                };
+            }
         }
-        Some(product)
+        Some(value)
     }
 
     fn constant(&self, name: &str) -> Option<u64> {

@@ -22,6 +22,9 @@ use crate::graph::{Count, Loss, Unary, UpdateRule};
 /// Steps in one submission, at most; the table of records is a uniform of 32 KiB.
 pub const MOST_STEPS: usize = 1024;
 
+/// Words of workgroup memory that every device has.
+pub const WORKGROUP_WORDS: usize = 4096;
+
 /// Where a net's numbers are while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -45,6 +48,9 @@ pub struct Net {
     pub words: bool,
     /// Rows that a turn of the loop over a batch takes, if they are in registers.
     pub samples: usize,
+    /// Groups of so many invocations in a workgroup, each with all parameters in its registers and rows of its own; 1
+    /// if numbers are in memory.
+    pub teams: usize,
     /// Workgroups that share the rows of a batch. One alone runs many steps in a dispatch; more, only with
     /// numbers in memory, a step. Their number is not part of the code.
     pub workgroups: usize,
@@ -115,7 +121,12 @@ impl Net {
     /// Turns of the kernel's loops for a step of `rows` rows, at most.
     pub fn turns_of_step(&self, rows: usize) -> usize {
         match self.held {
-            Held::Registers => rows.div_ceil(self.samples.max(1)) + 2,
+            Held::Registers => {
+                // Teams have pairs of rows.
+                let pairs = if self.teams == 1 { 1 } else { 2 };
+                let share = rows.div_ceil((self.teams * pairs).max(1)) * pairs;
+                share.div_ceil(self.samples.max(1)) + 2
+            }
             Held::Memory => self.turns_of_step_from_memory(rows),
         }
     }
@@ -134,7 +145,7 @@ impl Net {
         turns.saturating_sub(self.turns_of_dispatch()) / self.turns_of_step(rows).max(1)
     }
 
-    /// Words of the workgroup's memory: what the largest exchange puts there, in fours of each invocation.
+    /// Words of workgroup memory for a team: what the largest exchange puts there, in fours of each invocation.
     pub fn exchange(&self) -> usize {
         if self.held == Held::Memory {
             return 4 * self.invocations;
@@ -152,17 +163,43 @@ impl Net {
         4 * self.invocations * self.widths().enumerate().map(of_layer).max().unwrap_or(1).max(1)
     }
 
+    /// Fours of numbers of each invocation that the teams add up at once: as many as there is room for.
+    fn fours_at_once(&self) -> usize {
+        let numbers = self.variables() + self.columns();
+        match self.subgroups {
+            true => {
+                let of_all = 4 * self.invocations * self.teams;
+                (WORKGROUP_WORDS / of_all).clamp(1, numbers.div_ceil(4))
+            }
+            false => self.exchange() / 4 / self.invocations.max(1),
+        }
+    }
+
+    /// Words of the workgroup's memory. Subgroups need none, unless there are several whose sums are added up.
+    pub fn workgroup_words(&self) -> usize {
+        match (self.subgroups, self.teams) {
+            (true, ..=1) => 0,
+            (true, teams) => 4 * self.fours_at_once() * self.invocations * teams,
+            (false, teams) => self.exchange() * teams,
+        }
+    }
+
+    /// The memory of an invocation's team, in the code.
+    fn exchange_of_team(&self) -> &'static str {
+        if self.teams == 1 { "exchange" } else { "exchange[team].fours" }
+    }
+
     /// What a dispatch takes of the device.
     pub fn needs(&self) -> Needs {
         let in_memory = self.held == Held::Memory;
-        let exchanged = if self.subgroups { 0 } else { 4 * self.exchange() as u64 };
+        let exchanged = 4 * self.workgroup_words() as u64;
         // The head of `Run`, of twelve words, and its records, of eight; the table of layers; the bounds of
         // the turns.
         let records = 4 * (12 + 8 * MOST_STEPS as u64);
         let layers = if in_memory { size_of::<LayerOffsets>() * self.layers.len() } else { 0 };
         let needs = Needs {
             uniform_bytes: records.max(layers as u64),
-            invocations: super::word(self.invocations),
+            invocations: super::word(self.invocations * self.teams),
             workgroup_bytes: exchanged + if in_memory { 16 } else { 0 },
             ..Needs::default()
         };

@@ -8,19 +8,25 @@
 //! | | smaller | 1 band |
 //! | software, without such subgroups | any | 1 band, nothing shared |
 //! | GPU | sums of fewer than 16 terms | 1 band, nothing shared |
-//! | | 64 tiles of 128×64 or more | workgroup memory, 16×16 invocations |
-//! | | smaller | workgroup memory, 8×8 invocations |
+//! | | sums of 128 terms or more, tiles of 64×32 fill less than half of it | workgroup memory, 32×32, in quarters |
+//! | | tiles of 128×64 fill half of it or more, and waste little at edges | workgroup memory, 128×64 |
+//! | | any other | workgroup memory, 64×32 |
 //!
 //! On software adapters a load costs thirty multiply-adds and workgroup memory is no faster, so a
 //! value should be used often once it is in a register; but the code grows with every band, the first
 //! step of a new process has to wait for its compilation, and with more than three bands of 8 columns
 //! it leaves the processor's instruction cache. 2²⁰ and 2²¹ multiply-adds are counted with 16 more for
 //! each sum, for what it takes to store it. Where shaders have integers of 64 bits, memory is read in them.
-//! `docs/rejected.md` has the figures. The rule for GPUs is that of the textbooks; it was never timed on
-//! one.
+//! `docs/rejected.md` has the figures. The rule for GPUs goes by what a GPU's compiler makes of the kernels and by a
+//! model of what that takes (`bench/kernels`); it was never timed on one. An invocation of tiles of 128×64 and of 64×32
+//! does the same work, so both fill a GPU alike; the large ones load half as much, the small ones spread over more cores.
+//! In quarters, an invocation does an eighth of it.
 //!
-//! Sums are split where a product has too few tiles to keep a device busy, and where so many terms one
-//! after another would lose digits; what is left of a loop is short enough for software drivers.
+//! Sums are split where a product has too few tiles to fill a device, and where so many terms one after another
+//! would lose digits; what is left of a loop is short enough for software drivers. On a GPU they are split until
+//! [`Target::filled_by`] invocations have work or each quarter of a part has 64 terms, or 32 where that would leave half
+//! of the GPU idle; sums of fewer than 1024 terms are not, since what joins the parts is a dispatch, which takes as
+//! long as some sixteen slabs.
 
 use super::{AdapterClass, Target};
 use crate::kernel::LONGEST_SUM;
@@ -56,8 +62,14 @@ const LARGE: usize = 1 << 21;
 /// Bands of 8 rows from which hardly any are computed in vain with three to a tile.
 const MANY_ROWS: usize = 24;
 
-/// Terms that are worth a workgroup of their own where tiles are few.
+/// Terms that are worth a workgroup of their own where tiles are few, on software adapters.
 const SHORTEST_SHARE: usize = 256;
+
+/// Terms that are worth a quarter of a workgroup on GPUs; the same where half of a GPU would be idle.
+const GPU_SHARE: usize = 64;
+const GPU_SHORTEST_SHARE: usize = 32;
+/// Terms from which splitting a sum on a GPU saves more than the dispatch that joins its parts takes.
+const GPU_SPLIT: usize = 1024;
 
 /// The choice for `m`×`n` sums over `k`.
 pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> TilingChoice {
@@ -65,11 +77,9 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> TilingChoice {
         Some(tiling) => (tiling, "as asked for"),
         None => tiling(target, [m, n, k]),
     };
-    let [rows, columns] = tiling.tile();
-    let tiles = m.div_ceil(rows) * n.div_ceil(columns);
     let longest = matmul::longest_share(tiling, target.most_turns).min(LONGEST_SUM);
-    let (busy, long) = (busy_parts(tiles, target.busy, k), k.div_ceil(longest));
-    let parts = matmul::parts(k, busy.max(long));
+    let (busy, long) = (busy_parts(target, tiling, [m, n, k]), k.div_ceil(longest));
+    let parts = matmul::parts(tiling, k, busy.max(long));
     let reason = match busy > long {
         true => "fewer tiles than keep the device busy",
         false => "too many terms for one loop",
@@ -77,8 +87,44 @@ pub(super) fn product(target: &Target, [m, n, k]: [usize; 3]) -> TilingChoice {
     TilingChoice { tiling, parts, why, split: (parts > 1).then_some(reason) }
 }
 
-fn busy_parts(tiles: usize, busy: usize, k: usize) -> usize {
-    (busy / tiles.max(1)).min(k / SHORTEST_SHARE)
+/// Tiles that cover `m`×`n`.
+fn tiles(tiling: Tiling, m: usize, n: usize) -> usize {
+    let [rows, columns] = tiling.tile();
+    m.div_ceil(rows) * n.div_ceil(columns)
+}
+
+/// Parts in which sums are split so that the device has enough to do.
+fn busy_parts(target: &Target, tiling: Tiling, [m, n, k]: [usize; 3]) -> usize {
+    match target.class {
+        AdapterClass::Software => {
+            (target.busy / tiles(tiling, m, n).max(1)).min(k / SHORTEST_SHARE)
+        }
+        AdapterClass::Gpu if k < GPU_SPLIT || fills(target, tiling, m, n) => 1,
+        AdapterClass::Gpu => {
+            let wanted = target.filled_by.div_ceil(invocations(tiling, m, n));
+            // Quarters have a quarter of a part each.
+            let shares = tiling.terms() / 16;
+            let at_least_half = (wanted / 2).min(k / (shares * GPU_SHORTEST_SHARE));
+            wanted.min(at_least_half.max(k / (shares * GPU_SHARE)))
+        }
+    }
+}
+
+/// Invocations of all tiles that cover `m`×`n`; 1 at least.
+fn invocations(tiling: Tiling, m: usize, n: usize) -> usize {
+    tiles(tiling, m, n).saturating_mul(tiling.invocations()).max(1)
+}
+
+/// Whether they fill a GPU by half or more: two subgroups for each of its schedulers.
+fn fills(target: &Target, tiling: Tiling, m: usize, n: usize) -> bool {
+    invocations(tiling, m, n) >= target.filled_by / 2
+}
+
+/// Whether tiles of 128×64 fill half of a GPU, and compute little more in vain than those of 64×32.
+fn large_tiles_pay(target: &Target, m: usize, n: usize) -> bool {
+    let large = Tiling::Shared { side: 16 };
+    let of_small = invocations(Tiling::Shared { side: 8 }, m, n);
+    fills(target, large, m, n) && invocations(large, m, n) <= of_small / 8 * 9
 }
 
 fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
@@ -141,10 +187,16 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             };
             (alone, "GPU, sums of fewer than 16 terms")
         }
-        AdapterClass::Gpu if m.div_ceil(128) * n.div_ceil(64) >= 64 => {
-            (Tiling::Shared { side: 16 }, "GPU, 64 tiles or more")
+        AdapterClass::Gpu if k >= 128 && !fills(target, Tiling::Shared { side: 8 }, m, n) => (
+            Tiling::Quarters,
+            "GPU, sums of 128 terms or more, tiles of 64×32 fill less than half of it",
+        ),
+        AdapterClass::Gpu if large_tiles_pay(target, m, n) => {
+            (Tiling::Shared { side: 16 }, "GPU, tiles of 128×64 fill half of it or more")
         }
-        AdapterClass::Gpu => (Tiling::Shared { side: 8 }, "GPU, fewer than 64 tiles of 128×64"),
+        AdapterClass::Gpu => {
+            (Tiling::Shared { side: 8 }, "GPU, tiles of 128×64 are too few or waste too much")
+        }
     }
 }
 
@@ -200,13 +252,18 @@ mod tests {
         assert_eq!(gpu([1024, 512, 16]), Tiling::Shared { side: 16 });
         assert_eq!(gpu([1024, 448, 16]), Tiling::Shared { side: 8 });
         assert_eq!(gpu([1024, 512, 15]), registers(None, 1, 4));
+        assert_eq!(gpu([256, 512, 127]), Tiling::Shared { side: 8 });
+        assert_eq!(gpu([256, 512, 128]), Tiling::Quarters);
+        assert_eq!(gpu([1024, 768, 128]), Tiling::Shared { side: 16 });
+        // Half of each tile would be in vain.
+        assert_eq!(gpu([65_536, 32, 64]), Tiling::Shared { side: 8 });
     }
 
     #[test]
     fn sums_are_split_where_tiles_are_few_or_loops_long() {
         let parts = |class, sizes| {
-            let busy = if class == AdapterClass::Software { 16 } else { 128 };
-            product(&Target { class, subgroup: Some(8), busy, ..Target::default() }, sizes).parts
+            let target = Target { class, subgroup: Some(8), busy: 16, ..Target::default() };
+            product(&target, sizes).parts
         };
         let software = |sizes| parts(AdapterClass::Software, sizes);
         assert_eq!(software([64, 64, 4096]), 4, "four tiles of 16×64");
@@ -214,7 +271,27 @@ mod tests {
         assert_eq!(software([3, 5, 4096]), 16);
         assert_eq!(software([4096, 4096, 32_769]), 2);
         assert_eq!(software([1, 1, 1]), 1);
-        assert_eq!(parts(AdapterClass::Gpu, [64, 64, 4096]), 16);
+    }
+
+    #[test]
+    fn sums_are_split_until_a_gpu_is_full() {
+        let parts =
+            |filled_by, sizes| product(&Target { filled_by, ..Target::default() }, sizes).parts;
+        let discrete = |sizes| parts(1 << 15, sizes);
+        // The products of 784-512-512-10 at batch 256, forward, of the inputs and of the weights.
+        for sizes in [[256, 512, 784], [256, 10, 512], [256, 512, 512], [784, 512, 256]] {
+            assert_eq!(discrete(sizes), 1, "{sizes:?}");
+        }
+        assert_eq!(discrete([64, 64, 4096]), 16, "quarters of 64 terms fill half");
+        // Those would leave more than half of the GPU idle.
+        assert_eq!(discrete([32, 64, 4096]), 32);
+        assert_eq!(discrete([32, 32, 4096]), 32, "quarters of 32 terms are the shortest");
+        assert_eq!(discrete([64, 64, 1023]), 1);
+        assert_eq!(discrete([1024, 1024, 4096]), 1);
+        assert_eq!(discrete([1, 1, 1]), 1);
+        // A smaller GPU, and a larger one.
+        assert_eq!(parts(6 << 10, [64, 64, 4096]), 6);
+        assert_eq!(parts(1 << 16, [64, 64, 4096]), 32);
     }
 
     #[test]

@@ -22,6 +22,7 @@
 mod arena;
 mod barriers;
 mod choose;
+mod fingerprint;
 mod labels;
 mod launch_limits;
 mod level;
@@ -42,6 +43,7 @@ pub use launch_limits::LaunchLimits;
 pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
+pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
 
 #[doc(inline)]
 pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling};
@@ -124,6 +126,13 @@ pub struct Dispatch {
     pub reads: Vec<Tensor>,
     /// Tensors it writes.
     pub writes: Vec<Tensor>,
+}
+
+impl Dispatch {
+    /// Whether it is the update, which moves all parameters at once: arenas, not tensors.
+    pub(crate) fn moves_arenas(&self) -> bool {
+        self.pass == Pass::Update && self.writes.is_empty()
+    }
 }
 
 impl PartialEq for Dispatch {
@@ -330,6 +339,16 @@ impl Plan {
     /// Multiply-adds of all matrix products of a step: a measure of its cost.
     pub fn multiply_adds(&self) -> u64 {
         self.dispatches.iter().map(|dispatch| dispatch.launch.multiply_adds).sum()
+    }
+
+    /// Bytes of the tensors that `dispatch` reads and writes; of the update, of all that it moves: values,
+    /// gradients and one state.
+    pub fn bytes(&self, dispatch: &Dispatch) -> u64 {
+        let of = |tensors: &[Tensor]| -> u64 {
+            tensors.iter().filter_map(|&t| self.info(t)).map(|i| i.shape.bytes() as u64).sum()
+        };
+        let arenas = if dispatch.moves_arenas() { 3 * self.arena.bytes() } else { 0 };
+        of(&dispatch.reads) + of(&dispatch.writes) + arenas
     }
 
     /// Buffers for intermediate tensors.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Place, Plan};
-use crate::graph::{Pass, Tensor};
+use super::{AdapterClass, Dispatch, Place, Plan};
+use crate::graph::Tensor;
 
 impl Plan {
     fn operands(&self, tensors: &[Tensor]) -> String {
@@ -12,8 +12,13 @@ impl Plan {
         shapes.collect::<Vec<_>>().join(", ")
     }
 
-    fn bytes(&self, tensors: &[Tensor]) -> u64 {
-        tensors.iter().filter_map(|&t| self.info(t)).map(|info| info.shape.bytes() as u64).sum()
+    /// Invocations of `dispatch`, beside those that fill the device if it is a GPU.
+    fn fill(&self, dispatch: &Dispatch) -> String {
+        let invocations = dispatch.launch.invocations().unwrap_or(0);
+        match self.target().class {
+            AdapterClass::Gpu => format!("{invocations}/{}", self.target().filled_by),
+            AdapterClass::Software => invocations.to_string(),
+        }
     }
 
     fn places(&self, tensors: &[Tensor]) -> String {
@@ -31,24 +36,19 @@ impl Plan {
 }
 
 /// One line per dispatch: level, pass, kernel, shapes read and written, where the result lies,
-/// workgroups, and bytes read and written; then the memory, why matrix products are tiled and their
+/// workgroups, their invocations (on a GPU beside those that fill it), and bytes read and written; then the memory, why matrix products are tiled and their
 /// sums split as they are, and, if it is a trainer's, which kernels train in fact.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = ["level", "pass", "kernel", "reads", "writes", "to", "groups", "bytes"];
-        let rows: Vec<[String; 8]> = self
+        let header =
+            ["level", "pass", "kernel", "reads", "writes", "to", "groups", "fill", "bytes"];
+        let rows: Vec<[String; 9]> = self
             .dispatches()
             .iter()
             .map(|d| {
-                // The update moves all parameters at once: arenas, not tensors.
-                let arenas =
-                    (d.pass == Pass::Update && d.writes.is_empty()).then(|| self.arena().bytes());
                 let or = |text: String, of_all: &str| {
-                    if arenas.is_some() { of_all.into() } else { text }
+                    if d.moves_arenas() { of_all.into() } else { text }
                 };
-                let bytes = self.bytes(&d.reads)
-                    + self.bytes(&d.writes)
-                    + arenas.map_or(0, |bytes| 3 * bytes);
                 [
                     d.level.to_string(),
                     d.pass.name().into(),
@@ -57,7 +57,8 @@ impl fmt::Display for Plan {
                     or(self.operands(&d.writes), "all parameters"),
                     or(self.places(&d.writes), "in place"),
                     d.launch.workgroups.to_string(),
-                    bytes.to_string(),
+                    self.fill(d),
+                    self.bytes(d).to_string(),
                 ]
             })
             .collect();
@@ -67,7 +68,7 @@ impl fmt::Display for Plan {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let mut line = |cells: [&str; 8]| {
+        let mut line = |cells: [&str; 9]| {
             let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
             writeln!(f, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())
         };
@@ -104,6 +105,9 @@ impl fmt::Display for Plan {
         }
         if !splits.is_empty() {
             writeln!(f, "sums in {}", splits.join("; "))?;
+        }
+        if self.target().class == AdapterClass::Gpu {
+            writeln!(f, "for a GPU that {} invocations fill", self.target().filled_by)?;
         }
         match &self.trains_with {
             Some(kernels) => writeln!(f, "kernels: {kernels}"),

@@ -12,6 +12,14 @@ pub enum AdapterClass {
     Gpu,
 }
 
+/// Invocations that fill a discrete GPU of the middle of the range: 120 SIMDs of an RX 6800 have 30,720 with four
+/// subgroups of 64 each, 112 of an RTX 3060 14,336 with four of 32, 512 of an RTX 4090 65,536.
+pub(crate) const FILLED_BY_DISCRETE: usize = 1 << 15;
+/// The same of an integrated GPU: 24 SIMDs of a Radeon 780M have 6,144, 40 of an Apple M2 5,120.
+pub(crate) const FILLED_BY_INTEGRATED: usize = 6 << 10;
+/// The same of one of which nothing is known, as in a browser.
+pub(crate) const FILLED_BY_OTHER: usize = 1 << 14;
+
 /// The device that a plan is made for. The default has WebGPU's default limits, which every
 /// device meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +49,11 @@ pub struct Target {
     /// share the rows of a batch in a whole-step kernel. On a software adapter, the processors of its host,
     /// where they are known.
     pub busy: usize,
+    /// Invocations that fill a GPU: about four subgroups for each of its schedulers, so that there is always
+    /// one that can go on while others wait for memory. Products split their sums until they have as many.
+    /// WebGPU does not say; there is a guess for each kind of GPU, and [`Gpu::measure`](crate::Gpu::measure).
+    /// Software adapters go by `busy` instead.
+    pub filled_by: usize,
     /// How every matrix product is to be tiled, instead of as the rule of the plan has it: for
     /// tests and measurements. A plan with a tiling that the device cannot run is refused.
     pub tiling: Option<Tiling>,
@@ -60,6 +73,7 @@ impl Default for Target {
             width: None,
             words: false,
             busy: 128,
+            filled_by: FILLED_BY_DISCRETE,
             tiling: None,
         }
     }

@@ -167,19 +167,19 @@ pub trait Callback: MaybeSend {
 
 /// Watches a figure for improvement.
 #[derive(Clone, Debug)]
-struct Watch {
-    name: String,
+pub(super) struct Watch {
+    pub(super) name: String,
     best: Option<f64>,
-    margin: f64,
+    pub(super) margin: f64,
 }
 
 impl Watch {
-    fn new(name: impl Into<String>) -> Self {
+    pub(super) fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), best: None, margin: 0.0 }
     }
 
     /// Forgets the last training.
-    fn begin(&mut self) -> Result<()> {
+    pub(super) fn begin(&mut self) -> Result<()> {
         self.best = None;
         if !(self.margin >= 0.0 && self.margin.is_finite()) {
             return Err(Error::argument("min_delta", self.margin, "0 or more, and finite"));
@@ -187,11 +187,11 @@ impl Watch {
         self.name.parse::<Figure>().map(drop)
     }
 
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         self.best.map_or(NO_BEST.into(), |best| best.to_string())
     }
 
-    fn resume(&mut self, state: &str) -> Result<()> {
+    pub(super) fn resume(&mut self, state: &str) -> Result<()> {
         let number = || state.parse().map_err(|_| unknown_state(state));
         self.best = if state == NO_BEST { None } else { Some(number()?) };
         Ok(())
@@ -199,7 +199,7 @@ impl Watch {
 
     /// Whether the epoch is the best so far. It is not if the figure is NaN or as bad as can be
     /// (an infinite loss), or if it is unknown.
-    fn improves(&mut self, log: &EpochLog) -> bool {
+    pub(super) fn improves(&mut self, log: &EpochLog) -> bool {
         let Ok(figure) = self.name.parse::<Figure>() else { return false };
         let (Some(value), direction) = (log.figure(figure), figure.direction()) else {
             return false;
@@ -218,7 +218,7 @@ impl Watch {
 /// What stands for a best figure that is not there yet.
 const NO_BEST: &str = "none";
 
-fn unknown_state(state: &str) -> Error {
+pub(super) fn unknown_state(state: &str) -> Error {
     let rule = "what it said of itself; give the callbacks that the training began with";
     Error::argument("a callback's state", format!("'{state}'"), rule)
 }

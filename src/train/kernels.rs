@@ -6,8 +6,10 @@
 //! | --- | --- | --- | --- |
 //! | software | fits registers | cheapest so: [`cost_of_whole_step`], [`cost_of_general`] | whole-step |
 //! | | any stack of dense layers | fits a dispatch, cheapest so | whole-step, in memory |
-//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer | whole-step |
+//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer for each team | whole-step |
 //! | any | any other | | general |
+//!
+//! On a GPU, up to eight teams of a workgroup have rows of their own, so that a step takes an eighth of the turns.
 //!
 //! On two cores, all nets that fit registers stay there; others are one core's up to a million
 //! multiply-adds a step, then both cores' up to some twenty million. Both costs were fitted on two
@@ -18,7 +20,7 @@ use crate::exec::Figures;
 use crate::graph::Loss;
 use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::LONGEST_SUM;
-use crate::kernel::whole_step::{self, Held, Net};
+use crate::kernel::whole_step::{self, Held, Net, WORKGROUP_WORDS};
 use crate::nn::layers::{Activation, Dense, Flatten};
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
@@ -73,14 +75,14 @@ const MOST_VARIABLES_AND_STATES: usize = 960;
 /// Parameters per invocation up to which two rows are taken at a time: half the turns of the loop for a
 /// little more code. Beyond, the numbers of both rows no longer fit the registers.
 const VARIABLES_OF_PAIRS: usize = 128;
-/// Words of workgroup memory that every device has.
-const WORKGROUP_WORDS: usize = 4096;
 /// Rows of a batch, at most: gradients are sums over them, one after another.
 const MOST_ROWS: usize = LONGEST_SUM;
-/// Multiply-adds of a step, at most, on GPUs: beyond that the one workgroup of the whole-step kernel
-/// takes longer than the few dispatches of the general ones, which have the whole GPU. An estimate:
-/// some 20 µs of one subgroup.
+/// Multiply-adds of a step for each team, at most, on GPUs: beyond that the one workgroup of the whole-step kernel
+/// takes longer than the dispatches of the general ones, which have the whole GPU. An estimate: some 20 µs of one
+/// subgroup of 32 at a quarter of what it can issue, where ten dispatches take 50.
 const GPU_STEP: u64 = 1 << 18;
+/// Teams of a workgroup, at most: those of 256 invocations in subgroups of 32.
+const MOST_TEAMS: usize = 8;
 
 /// Multiply-adds that one core of a processor does from memory while a dispatch starts: some 40 µs.
 const START: u64 = 1 << 18;
@@ -141,6 +143,7 @@ pub(super) fn whole_step_net(
         held: Held::Registers,
         words: false,
         samples: 2,
+        teams: 1,
         workgroups: 1,
         inputs: model.input_width(),
         layers,
@@ -151,14 +154,18 @@ pub(super) fn whole_step_net(
     })
 }
 
-/// The net with its numbers in registers, if they fit.
-fn in_registers(mut net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
-    let (invocations, variables) = (net.invocations, net.variables());
+/// The net with two rows at a time, if that pays, or else one.
+fn in_pairs(net: Net) -> Net {
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
-    if variables > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2 {
-        net.samples = 1;
-    }
+    let alone = net.variables() > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2;
+    Net { samples: if alone { 1 } else { 2 }, ..net }
+}
+
+/// The net with its numbers in registers, if they fit.
+fn in_registers(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
+    let mut net = in_pairs(net);
+    let (invocations, variables) = (net.invocations, net.variables());
     let with_states = variables * (1 + net.rule.states());
     if variables > MOST_VARIABLES || with_states > MOST_VARIABLES_AND_STATES {
         return Err(format!(
@@ -172,7 +179,28 @@ fn in_registers(mut net: Net, batch: usize, target: &Target) -> std::result::Res
             net.exchange()
         ));
     }
+    if target.class == AdapterClass::Gpu {
+        net.teams = teams(&net, batch, target);
+    }
     allowed(of_a_dispatch(net, batch)?, target)
+}
+
+/// Teams that share the rows of a batch on a GPU: as many as have a pair of rows, and fit a workgroup that exchanges
+/// numbers through its memory; also if it need not, for the same bits.
+fn teams(net: &Net, batch: usize, target: &Target) -> usize {
+    // A page may not ask which subgroup of several an invocation is in.
+    if cfg!(target_arch = "wasm32") {
+        return 1;
+    }
+    let plain = in_pairs(Net { subgroups: false, ..net.clone() });
+    let fits = |&teams: &usize| {
+        let net = Net { teams, ..plain.clone() };
+        target.launch.check("its kernel", &net.needs()).is_ok()
+            && net.workgroup_words() <= WORKGROUP_WORDS
+    };
+    let with_rows = |&teams: &usize| teams < batch;
+    let doubled = (0..).map(|power| 1 << power).take_while(|&teams| teams <= MOST_TEAMS);
+    doubled.take_while(with_rows).take_while(fits).last().unwrap_or(1)
 }
 
 /// The net, if the device has what its kernel takes.
@@ -248,7 +276,7 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
     let registers = in_registers(net.clone(), batch, target);
     if target.class == AdapterClass::Gpu {
         return match registers {
-            Ok(_) if work > GPU_STEP => shared_out(" over the GPU"),
+            Ok(net) if work > GPU_STEP * net.teams as u64 => shared_out(" over the GPU"),
             other => other,
         };
     }
@@ -288,8 +316,12 @@ fn said_of(net: &Net) -> String {
     match net.held {
         Held::Registers => {
             let rows = if net.samples == 1 { "row" } else { "rows" };
+            let teams = match net.teams {
+                1 => String::new(),
+                teams => format!(", {teams} teams, which share the rows"),
+            };
             format!(
-                "whole-step: {} parameters in each of {invocations} invocations, which exchange by {how}, {} {rows} at a time",
+                "whole-step: {} parameters in each of {invocations} invocations, which exchange by {how}, {} {rows} at a time{teams}",
                 net.variables(),
                 net.samples
             )
@@ -357,6 +389,7 @@ mod tests {
             held: Held::Registers,
             words: false,
             samples: 2,
+            teams: 1,
             workgroups: 1,
             inputs: 32,
             layers: vec![dense(h), dense(h), dense(1)],

@@ -13,9 +13,13 @@ pub(crate) mod fit;
 pub(crate) mod graphs;
 mod history;
 mod kernels;
+#[cfg(not(target_arch = "wasm32"))]
+mod log_file;
 pub(crate) mod model;
+mod plateau;
 mod predictor;
 pub(crate) mod progress;
+mod scores;
 mod state;
 pub(crate) mod sums;
 pub(crate) mod task;
@@ -32,8 +36,12 @@ pub use fit::{BatchSize, Every, FitOptions, Survive, epoch_order};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use kernels::Kernels;
+#[cfg(not(target_arch = "wasm32"))]
+pub use log_file::LogFile;
 pub use model::Model;
+pub use plateau::ReduceOnPlateau;
 pub use predictor::Predictor;
+pub use scores::{ConfusionMatrix, roc_auc, top_k_accuracy};
 pub use state::TrainingState;
 pub use sums::{Evaluation, Sums};
 pub use task::TrainingConfig;

@@ -9,6 +9,7 @@ use crate::data::Encoder;
 use crate::exec::{Parameters, Step};
 use crate::gpu::Gpu;
 use crate::graph::Loss;
+use crate::kernel::whole_step::Net;
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::ArenaLayout;
@@ -164,6 +165,14 @@ impl Model {
     /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn kernels(&self, batch: usize) -> Result<String> {
         Ok(self.choose_kernels(batch)?.why)
+    }
+
+    /// The whole-step kernel that trains in batches of `batch` rows, if one does: to look at its text.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
+    pub fn whole_step_kernel(&self, batch: usize) -> Result<Option<Net>> {
+        Ok(self.choose_kernels(batch)?.net)
     }
 
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had

@@ -176,23 +176,22 @@ impl Predictor {
                 return Err(Error::argument(&format!("usages of the {what}"), found, &rule));
             }
         }
-        let mut planned = self.planned(rows).await?;
-        let Planned { executor, x, y, .. } = &mut planned;
+        let mut borrowed = self.planned(rows).await?;
+        let Planned { executor, x, y, .. } = borrowed.planned()?;
         let (from, offset) = executor.buffer_of(*x)?;
         encoder.copy_buffer_to_buffer(input, 0, from, offset, taken);
         executor.record(encoder, &[Step::forward(0)])?;
         let (to, offset) = executor.buffer_of(*y)?;
         encoder.copy_buffer_to_buffer(to, offset, output, 0, given);
         // Its commands bring all that they read, so that others may be recorded or run before they are.
-        self.put_back(planned);
         Ok(())
     }
 
     /// The outputs of `rows` rows of `features`. They are filled up to a power of two, for which there is a
-    /// plan already unless this is the first such prediction. If it is given up its plan goes with it.
+    /// plan already unless this is the first such prediction.
     async fn predict_block(&self, features: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let mut planned = self.planned(rows).await?;
-        let Planned { rows: whole, executor, x, y, staging } = &mut planned;
+        let mut borrowed = self.planned(rows).await?;
+        let Planned { rows: whole, executor, x, y, staging } = borrowed.planned()?;
         match *whole == rows {
             true => executor.write(*x, features)?,
             false => {
@@ -202,24 +201,26 @@ impl Predictor {
             }
         }
         executor.run(&[Step::forward(0)]).await?;
+        // What predictions left that were given up.
+        while executor.arrived().is_some() {}
         let mut outputs = executor.read_by_way_of(staging, *y).await?;
-        self.put_back(planned);
         outputs.truncate(rows * self.architecture().output_width());
         Ok(outputs)
     }
 
     /// A plan for `rows` rows or more, for one call alone.
-    async fn planned(&self, rows: usize) -> Result<Planned> {
+    async fn planned(&self, rows: usize) -> Result<Borrowed<'_>> {
         let rows = rows.next_power_of_two();
         let known = {
             let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
             let place = idle.iter().position(|planned| planned.rows == rows);
             place.map(|place| idle.swap_remove(place))
         };
-        match known {
-            Some(planned) => Ok(planned),
-            None => self.plan(rows).await,
-        }
+        let planned = match known {
+            Some(planned) => planned,
+            None => self.plan(rows).await?,
+        };
+        Ok(Borrowed { predictor: self, planned: Some(planned) })
     }
 
     async fn plan(&self, rows: usize) -> Result<Planned> {
@@ -230,13 +231,29 @@ impl Predictor {
         let executor = Executor::with_options(self.gpu(), plan, options).await?;
         Ok(Planned { rows, executor, x, y, staging: None })
     }
+}
 
-    /// Keeps a plan for the next call.
-    fn put_back(&self, planned: Planned) {
-        let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = idle.iter().filter(|other| other.rows == planned.rows).count();
-        if same < IDLE_OF_A_SIZE {
-            idle.push(planned);
+/// A plan that one call has for itself. However the call ends, the next one has it.
+struct Borrowed<'p> {
+    predictor: &'p Predictor,
+    planned: Option<Planned>,
+}
+
+impl Borrowed<'_> {
+    fn planned(&mut self) -> Result<&mut Planned> {
+        self.planned.as_mut().ok_or_else(|| Error::bug("a plan that is used was put back"))
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        let idle = &self.predictor.shared.idle;
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planned) = self.planned.take() {
+            let same = idle.iter().filter(|other| other.rows == planned.rows).count();
+            if same < IDLE_OF_A_SIZE {
+                idle.push(planned);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Once;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
 use wgrad::kernel::matmul::Tiling;
-use wgrad::plan::{Place, Plan, PlanOptions, Target};
+use wgrad::plan::{AdapterClass, Place, Plan, PlanOptions, Target};
 use wgrad::{Error, Gpu};
 
 use super::num::Num;
@@ -113,7 +113,7 @@ pub struct Run {
     pub reuse_memory: bool,
     /// How matrix products are tiled, instead of as the rule has it.
     pub tiling: Option<Tiling>,
-    /// Workgroups that keep the device busy, instead of as it is known.
+    /// Workgroups that keep the device busy, of 64 invocations if it is planned for as a GPU, instead of as it is known.
     pub busy: Option<usize>,
     /// Whether memory may be read in integers of 64 bits, instead of whether the device can.
     pub words: Option<bool>,
@@ -139,6 +139,11 @@ impl Default for Run {
 }
 
 impl Run {
+    /// Whether kernels are chosen as for a GPU.
+    pub fn on_gpu(&self) -> bool {
+        gpu().target().class == AdapterClass::Gpu
+    }
+
     pub fn plan(&self, graph: &Graph, outputs: &[Tensor]) -> Plan {
         self.try_plan(graph, outputs).expect("a plan")
     }
@@ -153,11 +158,14 @@ impl Run {
         let of_gpu = gpu().target();
         let max_workgroups = self.max_workgroups.unwrap_or(of_gpu.max_workgroups);
         let busy = self.busy.unwrap_or(of_gpu.busy);
+        // A GPU goes by invocations.
+        let filled_by = self.busy.map_or(of_gpu.filled_by, |workgroups| 64 * workgroups);
         // The device's own may need integers of 64 bits.
         let tiling = self.tiling.or(of_gpu.tiling.filter(|_| self.words.is_none()));
         let words = self.words.unwrap_or(of_gpu.words);
         let most_turns = self.most_turns.unwrap_or(of_gpu.most_turns);
-        let target = Target { tiling, max_workgroups, busy, words, most_turns, ..of_gpu };
+        let target =
+            Target { tiling, max_workgroups, busy, filled_by, words, most_turns, ..of_gpu };
         Plan::with_options(graph, &options, &target)
     }
 
@@ -247,7 +255,7 @@ fn tilings_of(target: &Target) -> Vec<Tiling> {
         halves,
         words,
     };
-    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }];
+    let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }, Tiling::Quarters];
     all.extend([false, true].map(|words| registers(None, 1, 4, false, words)));
     if subgroup.is_some() {
         for (strips, columns) in [(1, 4), (2, 4), (4, 4), (2, 8), (3, 8), (4, 8)] {

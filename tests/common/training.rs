@@ -7,6 +7,7 @@ use std::time::Duration;
 use wgrad::Gpu;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::{Loss, Optimizer, Sequential};
+use wgrad::plan::AdapterClass;
 use wgrad::train::{FitOptions, History, Kernels, Model, Residency, TrainingConfig};
 
 use super::gpu;
@@ -73,7 +74,16 @@ pub fn without_subgroups() -> Gpu {
     let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == name).unwrap();
     let (device, queue) =
         pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
-    Gpu::from_device(&device, &queue).busy(gpu().target().busy)
+    planned_alike(Gpu::from_device(&device, &queue).busy(gpu().target().busy))
+}
+
+/// With the kernels of the device that the tests run on, which may be those that a GPU gets.
+pub fn planned_alike(other: Gpu) -> Gpu {
+    let target = gpu().target();
+    match (target.class, target.width) {
+        (AdapterClass::Gpu, Some(width)) => other.planned_as_gpu(width),
+        _ => other,
+    }
 }
 
 /// All parameters, one after another.

@@ -8,7 +8,10 @@ use super::{Held, Net};
 pub(super) fn source(net: &Net) -> String {
     let mut w = Writer::new();
     match net.subgroups {
-        true => by_subgroups(&mut w, net),
+        true => {
+            declare(&mut w, net);
+            by_subgroups(&mut w, net);
+        }
         false => by_memory(&mut w, net),
     }
     w.text()
@@ -42,47 +45,67 @@ fn by_subgroups(w: &mut Writer, net: &Net) {
 }
 
 fn by_memory(w: &mut Writer, net: &Net) {
-    let exchange = net.exchange() / 4;
-    line!(
-        w,
-        "// Four numbers of each invocation at a time: that is a quarter of the loads, in the code and in time."
-    );
-    line!(w, "var<workgroup> exchange: array<vec4<f32>, {exchange}>;");
-    let tree = tree(0, net.invocations, "");
+    declare(w, net);
+    let exchange = net.exchange_of_team();
+    let tree = tree(exchange, 0, net.invocations, "");
     w.blank();
     line!(w, "// Σ exchange[at .. at + INVOCATIONS].");
     line!(w, "fn tree_sum(at: u32) -> vec4<f32> {{");
     line!(w, "return {tree};");
     line!(w, "}}");
     if net.held == Held::Registers {
-        let tree = self::tree(0, net.invocations, "[c]");
+        let tree = self::tree(exchange, 0, net.invocations, "[c]");
         w.blank();
         line!(w, "// The same of component c alone.");
         line!(w, "fn tree_sum_of(at: u32, c: u32) -> f32 {{");
         line!(w, "return {tree};");
         line!(w, "}}");
     }
-    w.lines(
-        "
-        // Σ x over the invocations, in every invocation.
-        fn invocation_sum(x: f32, invocation: u32) -> f32 {
-            exchange[invocation] = vec4<f32>(x, 0.0, 0.0, 0.0);
-            workgroupBarrier();
-            let sum = tree_sum(0u).x;
-            workgroupBarrier();
-            return sum;
-        }
-        ",
+    w.blank();
+    line!(w, "// Σ x over the invocations, in every invocation.");
+    line!(w, "fn invocation_sum(x: f32, invocation: u32) -> f32 {{");
+    line!(w, "{exchange}[invocation] = vec4<f32>(x, 0.0, 0.0, 0.0);");
+    line!(w, "workgroupBarrier();");
+    line!(w, "let sum = tree_sum(0u).x;");
+    line!(w, "workgroupBarrier();");
+    line!(w, "return sum;");
+    line!(w, "}}");
+}
+
+/// The workgroup's memory, and which team an invocation is of, if there are several.
+fn declare(w: &mut Writer, net: &Net) {
+    let fours = net.workgroup_words() / 4 / net.teams;
+    if fours == 0 {
+        return;
+    }
+    line!(
+        w,
+        "// Four numbers of each invocation at a time: that is a quarter of the loads, in the code and in time."
     );
+    match net.teams {
+        1 => line!(w, "var<workgroup> exchange: array<vec4<f32>, {fours}>;"),
+        teams => {
+            line!(w, "struct OfTeam {{");
+            line!(w, "fours: array<vec4<f32>, {fours}>,");
+            line!(w, "}}");
+            line!(w, "var<workgroup> exchange: array<OfTeam, {teams}>;");
+            line!(w, "// The team of this invocation.");
+            line!(w, "var<private> team: u32;");
+            if net.subgroups {
+                w.blank();
+            }
+        }
+    }
 }
 
 /// The sum of `count` entries of the exchange (or of a component of them) from `at + first` on:
 /// neighbours, pairs, fours ….
-fn tree(first: usize, count: usize, component: &str) -> String {
+fn tree(exchange: &str, first: usize, count: usize, component: &str) -> String {
     match count / 2 {
-        0 => format!("exchange[at + {first}u]{component}"),
+        0 => format!("{exchange}[at + {first}u]{component}"),
         half => {
-            let (left, right) = (tree(first, half, component), tree(first + half, half, component));
+            let of_half = |first| tree(exchange, first, half, component);
+            let (left, right) = (of_half(first), of_half(first + half));
             format!("({left} + {right})")
         }
     }

@@ -11,7 +11,9 @@
 //!   - the weights by which the output layer sees it: `w<layer>_<slot>_<output>`; an output is a sum over
 //!     invocations that ends in every invocation, and so are the loss and its gradient.
 //!
-//! So a net with one hidden layer needs no other exchange, neither forward nor backward. `g…` is the
+//! So a net with one hidden layer needs no other exchange, neither forward nor backward. On GPUs there are several teams
+//! of INVOCATIONS, each with all parameters; a team has rows of its own, and before the update all add up what they found.
+//! `g…` is the
 //! gradient of `w…`; `s1_…`, `s2_…` are the optimizer's states. Slots beyond a layer's units hold zeros, which
 //! nothing moves. What is of one row of several ends in its number, `…_<row>`.
 
@@ -20,6 +22,7 @@ mod forward;
 mod loss;
 mod moving;
 mod rows;
+mod teams;
 mod update;
 
 use super::writer::{Writer, line, list};
@@ -53,9 +56,7 @@ pub(super) fn source(net: &Net) -> String {
     let Some(kernel) = Kernel::of(net) else { return String::new() };
     let mut w = Writer::new();
     kernel.write_activations(&mut w);
-    let builtin = if net.subgroups { "subgroup_invocation_id" } else { "local_invocation_index" };
-    line!(w, "@compute @workgroup_size(INVOCATIONS)");
-    line!(w, "fn main(@builtin({builtin}) invocation: u32) {{");
+    kernel.write_head(&mut w);
     kernel.write_load(&mut w);
     line!(w, "// What went wrong in an earlier step, or 0; and in which of these, plus one.");
     line!(w, "var halted_by = status[0];");
@@ -66,7 +67,8 @@ pub(super) fn source(net: &Net) -> String {
     line!(w, "}}");
     w.blank();
     kernel.write_store(&mut w);
-    line!(w, "if ((invocation == 0u) & (halted_at != 0u)) {{");
+    let reports = kernel.of_one_team("(invocation == 0u) & (halted_at != 0u)");
+    line!(w, "if {reports} {{");
     line!(w, "report(halted_at - 1u, halted_by);");
     line!(w, "}}");
     line!(w, "}}");
@@ -126,7 +128,18 @@ impl<'n> Kernel<'n> {
         }
         w.blank();
         // Rows beyond the batch repeat its last one, with an error of 0.
-        line!(w, "for (var first = 0u; first < record.rows; first += {}u) {{", self.net.samples);
+        match (self.net.samples, self.net.teams) {
+            (samples, 1) => {
+                line!(w, "for (var first = 0u; first < record.rows; first += {samples}u) {{");
+            }
+            (samples, teams) => {
+                line!(w, "// Rows of a team, in pairs.");
+                let pairs = format!("(record.rows + {}u) / {}u", 2 * teams - 1, 2 * teams);
+                line!(w, "let share = {pairs} * 2u;");
+                line!(w, "for (var turn = 0u; turn < share; turn += {samples}u) {{");
+                line!(w, "let first = team * share + turn;");
+            }
+        }
         self.write_rows(w);
         for layer in &self.hidden {
             self.write_forward(w, layer);
@@ -139,6 +152,7 @@ impl<'n> Kernel<'n> {
         }
         line!(w, "}}");
         w.blank();
+        self.write_totals_of_teams(w);
         self.write_update(w);
     }
 

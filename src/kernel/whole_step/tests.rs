@@ -12,6 +12,7 @@ fn net(widths: &[usize], clip: bool) -> Net {
         held: Held::Memory,
         words: true,
         samples: 1,
+        teams: 1,
         workgroups: 1,
         inputs,
         layers: units.iter().map(layer).collect(),

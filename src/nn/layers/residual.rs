@@ -19,6 +19,11 @@ impl Residual {
 }
 
 impl Residual {
+    /// The layers within.
+    pub fn layers(&self) -> &Sequential {
+        &self.layers
+    }
+
     /// As [`Layer::settings`] describes it.
     pub(super) fn from_settings(settings: &Settings, loaders: &Loaders) -> Result<Self, Error> {
         Ok(Self::new(loaders.stack(settings.get_stack("layers")?)?))

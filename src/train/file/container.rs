@@ -91,7 +91,7 @@ impl Container {
         // Before the checksum, which another version may take otherwise.
         Header::check_version(model.get()).map_err(unread)??;
         let mut views = file.iter().collect::<Vec<_>>();
-        views.sort_by(|(one, _), (other, _)| one.cmp(other));
+        views.sort_unstable_by_key(|&(name, _)| name);
         let found = format!("{:016x}", checksum(model.get(), &views));
         if found != written {
             return Err(damaged(format!("its checksum is {found}, it was saved with {written}")));

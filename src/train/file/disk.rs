@@ -37,8 +37,7 @@ impl ModelFile {
     /// [`Error::File`] if it cannot be written; those of [`ModelFile::to_bytes`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.to_bytes().map_err(|error| at(path, error))?;
-        replace(path, &bytes).map_err(|source| unusable(path, source))
+        write(path, self.to_bytes())
     }
 }
 
@@ -68,6 +67,12 @@ impl Predictor {
     pub async fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
         ModelFile::read(path)?.predictor(gpu).await
     }
+}
+
+/// Writes the bytes of a model whole or not at all.
+pub(super) fn write(path: &Path, bytes: Result<Vec<u8>>) -> Result<()> {
+    let bytes = bytes.map_err(|error| at(path, error))?;
+    replace(path, &bytes).map_err(|source| unusable(path, source))
 }
 
 pub(super) fn unusable(path: &Path, source: io::Error) -> Error {

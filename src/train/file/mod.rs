@@ -7,6 +7,9 @@ mod disk;
 mod folder;
 mod header;
 pub(crate) mod number;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod pytorch;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use folder::{last_moment, make_folder, write_moment};

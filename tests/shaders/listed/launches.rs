@@ -4,14 +4,14 @@ use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, Updat
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::{
-    GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows, softmax,
-    update,
+    CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows,
+    softmax, update,
 };
 
 use super::LOSSES;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 10] = [
+const TILINGS: [Tiling; 11] = [
     registers(None, 1, 4, false),
     registers(None, 1, 4, true),
     registers(Some(4), 4, 4, false),
@@ -22,6 +22,7 @@ const TILINGS: [Tiling; 10] = [
     registers(Some(8), 2, 8, true),
     Tiling::Shared { side: 8 },
     Tiling::Shared { side: 16 },
+    Tiling::Quarters,
 ];
 
 /// What differs from those in constants alone.
@@ -73,7 +74,7 @@ pub fn all_launches() -> Vec<Launch> {
     launches.extend(loss_launches(&mut tensors));
     launches.extend(update_launches(&mut tensors));
     launches.extend(matmul_launches(&mut tensors));
-    launches.push(gradient_sum());
+    launches.extend([gradient_sum(), chain()]);
     launches
 }
 
@@ -227,7 +228,21 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
     launches
 }
 
-/// As `exec/gradient_sum.rs` has it, which takes no plan.
+/// As `gpu/measure.rs` has it, which takes no plan.
+fn chain() -> Launch {
+    Launch {
+        name: "chain of multiply-adds".into(),
+        parts: CHAIN.to_vec(),
+        constants: Vec::new(),
+        dims: vec![64, 0.5f32.to_bits()],
+        operands: vec![("out", Operand::Results)],
+        workgroups: 4,
+        turns: Turns::NONE,
+        multiply_adds: 0,
+    }
+}
+
+/// As `lanes/gradient_sum.rs` has it, which takes no plan.
 fn gradient_sum() -> Launch {
     Launch {
         name: "gradient_sum".into(),

@@ -52,10 +52,14 @@ pub fn kernels() -> Vec<Kernel> {
         let exchange = if net.subgroups { "subgroups" } else { "workgroup memory" };
         let words = if net.words { " words" } else { "" };
         let (held, invocations) = (net.held, net.invocations);
+        let teams = match net.teams {
+            1 => String::new(),
+            teams => format!(" by {teams}"),
+        };
         let (loss, rule) = (net.loss.name(), net.rule.name());
         Kernel {
             name: file_name(&format!(
-                "whole-step {held:?} {invocations} {exchange}{words} {loss} {rule}"
+                "whole-step {held:?} {invocations}{teams} {exchange}{words} {loss} {rule}"
             )),
             text: net.source().unwrap(),
             constants: Vec::new(),

@@ -1,7 +1,7 @@
 //! Nets to make the whole-step kernels for.
 
 use wgrad::graph::{Count, Loss, Unary, UpdateRule};
-use wgrad::kernel::whole_step::{Dense, Held, Net};
+use wgrad::kernel::whole_step::{Dense, Held, Net, WORKGROUP_WORDS};
 
 use super::LOSSES;
 
@@ -37,6 +37,7 @@ pub fn whole_step_nets() -> Vec<Net> {
                     held: Held::Registers,
                     words: false,
                     samples: 1 + at % 2,
+                    teams: 1,
                     workgroups: 1,
                     inputs: [1, 10, 13, 12, 8][at % 5],
                     layers: layers.collect(),
@@ -49,6 +50,12 @@ pub fn whole_step_nets() -> Vec<Net> {
                     let workgroups = 1 + (at + usize::from(words)) % 2;
                     let held = Held::Memory;
                     nets.push(Net { held, words, workgroups, ..in_registers.clone() });
+                }
+                // As GPUs have them, if they fit.
+                let teams = (256 / invocations).min(8);
+                let in_teams = Net { teams, ..in_registers.clone() };
+                if invocations > 16 && in_teams.workgroup_words() <= WORKGROUP_WORDS {
+                    nets.push(in_teams);
                 }
                 nets.push(in_registers);
             }

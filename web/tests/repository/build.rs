@@ -27,6 +27,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("errors", NOOP),
     ("errors_executor", NOOP),
     ("errors_remedies", NOOP),
+    ("filled", "waits for the device by polling it, which a page does by itself"),
     (
         "given_up",
         "catches panics, which end a module, and polls without the page, which answers only between polls",
@@ -54,6 +55,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("noop_limits", NOOP),
     ("noop_plans", NOOP),
     ("page", "makes the native run that the page is compared with"),
+    ("onnx_models", "reads and writes files"),
     ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
@@ -61,6 +63,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
     ("training_dropout", LANES_TOO),
+    ("training_logged", "writes files"),
     ("training_resumed", "reads and writes files, has processes and lanes"),
 ];
 

@@ -58,7 +58,7 @@ impl Kernel<'_> {
 
     /// The gradient of each input is a sum over invocations that ends in the invocation that holds the input.
     fn write_error_below(&self, w: &mut Writer, layer: &Layer<'_>, below: usize) {
-        let (l, inputs) = (layer.l, layer.inputs);
+        let (l, inputs, exchange) = (layer.l, layer.inputs, self.net.exchange_of_team());
         line!(
             w,
             "// The gradient of each input is a sum over invocations that ends in the invocation that holds the input."
@@ -73,7 +73,8 @@ impl Kernel<'_> {
             if !self.net.subgroups {
                 for q in 0..inputs.div_ceil(4) {
                     let numbers = four(q, inputs, |i| format!("da{l}_{i}_{s}"));
-                    line!(w, "exchange[{}u + invocation] = {numbers};", q * self.net.invocations);
+                    let at = q * self.net.invocations;
+                    line!(w, "{exchange}[{at}u + invocation] = {numbers};");
                 }
                 line!(w, "workgroupBarrier();");
             }

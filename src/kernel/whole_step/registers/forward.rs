@@ -60,17 +60,19 @@ impl Kernel<'_> {
     /// Through workgroup memory: four numbers of each invocation at a time.
     fn write_spread(&self, w: &mut Writer, layer: &Layer<'_>, below: &str) {
         let (l, invocations) = (layer.l, self.net.invocations);
+        let exchange = self.net.exchange_of_team();
         let quads = layer.input_slots.div_ceil(4);
         let each = || self.samples().flat_map(move |s| (0..quads).map(move |q| (s, q)));
         for (s, q) in each() {
             let numbers = four(q, layer.input_slots, |u| format!("{below}{u}_{s}"));
-            line!(w, "exchange[{}u + invocation] = {numbers};", (s * quads + q) * invocations);
+            let at = (s * quads + q) * invocations;
+            line!(w, "{exchange}[{at}u + invocation] = {numbers};");
         }
         line!(w, "workgroupBarrier();");
         for (s, q) in each() {
             for j in (0..invocations).filter(|j| 4 * q * invocations + j < layer.inputs) {
                 let place = (s * quads + q) * invocations + j;
-                line!(w, "let quad{l}_{q}_{j}_{s} = exchange[{place}u];");
+                line!(w, "let quad{l}_{q}_{j}_{s} = {exchange}[{place}u];");
             }
         }
         line!(w, "workgroupBarrier();");
@@ -112,11 +114,12 @@ impl Kernel<'_> {
 
     /// Adds the parts of all outputs up, four at a time.
     fn write_totals(&self, w: &mut Writer) {
-        let samples = self.net.samples;
+        let (samples, exchange) = (self.net.samples, self.net.exchange_of_team());
         let sums = samples * self.out.dense.units;
         for q in 0..sums.div_ceil(4) {
             let parts = four(q, sums, |n| format!("part{}_{}", n / samples, n % samples));
-            line!(w, "exchange[{}u + invocation] = {parts};", q * self.net.invocations);
+            let at = q * self.net.invocations;
+            line!(w, "{exchange}[{at}u + invocation] = {parts};");
         }
         line!(w, "workgroupBarrier();");
         for q in 0..sums.div_ceil(4) {

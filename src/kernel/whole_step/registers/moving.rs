@@ -34,6 +34,10 @@ impl Kernel<'_> {
     }
 
     pub(super) fn write_store(&self, w: &mut Writer) {
+        // All teams have the same.
+        if self.net.teams > 1 {
+            line!(w, "if team == 0u {{");
+        }
         for layer in self.layers() {
             line!(w, "for (var n = 0u; n < {}u; n++) {{", layer.names().len());
             self.write_place(w, layer);
@@ -57,6 +61,9 @@ impl Kernel<'_> {
                 line!(w, "state{s}[at] = s{s};");
             }
             line!(w, "}}");
+            line!(w, "}}");
+        }
+        if self.net.teams > 1 {
             line!(w, "}}");
         }
     }

@@ -25,7 +25,7 @@ impl Kernel<'_> {
         line!(w, "halted_by = select(halted_by, wrong, !halted);");
         line!(w, "halted_at = select(halted_at, t + 1u, !halted & (wrong != 0u));");
         let columns = self.net.columns();
-        line!(w, "if (invocation == 0u) {{");
+        line!(w, "if {} {{", self.of_one_team("invocation == 0u"));
         line!(w, "results[t * {columns}u] = loss;");
         for n in 0..self.net.counts.len() {
             line!(w, "results[t * {columns}u + {}u] = count{n};", n + 1);

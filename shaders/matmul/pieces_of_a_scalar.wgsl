@@ -1,0 +1,13 @@
+// For slabs: A is read four neighbours along a row at a time, one by one; its rows have any length. What lies outside
+// of A is whatever WebGPU makes of it, and never used.
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+const A_AT_ONCE: u32 = 1u;
+
+fn piece_of_a(at: u32) -> vec4<f32> {
+    return vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u]);
+}
+
+// The piece from term k on, with zeros past the last term.
+fn terms_of_a(piece: vec4<f32>, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), piece, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(dims.k));
+}

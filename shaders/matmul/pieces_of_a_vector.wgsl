@@ -1,0 +1,13 @@
+// For slabs: A is read four neighbours along a row at a time; the length of its rows is a multiple of four. What lies
+// outside of A is whatever WebGPU makes of it, and never used.
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+const A_AT_ONCE: u32 = 4u;
+
+fn piece_of_a(at: u32) -> vec4<f32> {
+    return a[at];
+}
+
+// The piece from term k on, with zeros past the last term.
+fn terms_of_a(piece: vec4<f32>, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), piece, k < dims.k);
+}

@@ -1,0 +1,13 @@
+// For slabs: B is read four neighbours along a row at a time, one by one; its rows have any length. What lies outside
+// of B is whatever WebGPU makes of it, and never used.
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+const B_AT_ONCE: u32 = 1u;
+
+fn piece_of_b(at: u32) -> vec4<f32> {
+    return vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u]);
+}
+
+// The piece from term k on, with zeros past the last term.
+fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), piece, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(dims.k));
+}

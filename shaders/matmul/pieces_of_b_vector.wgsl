@@ -1,0 +1,13 @@
+// For slabs: B is read four neighbours along a row at a time; the length of its rows is a multiple of four. What lies
+// outside of B is whatever WebGPU makes of it, and never used.
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+const B_AT_ONCE: u32 = 4u;
+
+fn piece_of_b(at: u32) -> vec4<f32> {
+    return b[at];
+}
+
+// The piece from term k on, with zeros past the last term.
+fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), piece, k < dims.k);
+}
