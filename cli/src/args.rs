@@ -24,7 +24,7 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Which columns matter, and for single rows how much each contributes
     Explain(ExplainArgs),
-    /// Converts a model for other programs (not there yet)
+    /// Writes a model's net for other programs
     Export(ExportArgs),
     /// What a model's file holds
     Show(ShowArgs),

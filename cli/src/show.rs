@@ -23,6 +23,7 @@ pub fn run(args: &ShowArgs) -> Outcome {
                 "features": c.encoding.width(),
             })).collect::<Vec<_>>(),
             "features": encoder.feature_names(),
+            "encoder": encoder,
             "parameters": file.architecture().parameter_count(),
             "steps": file.state().step,
         });
@@ -101,10 +102,19 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
 }
 
 pub fn export(args: &ExportArgs) -> Outcome {
-    model::read(&args.model)?;
-    Err(Failure::new(format!(
-        "{} was not written: ONNX files can't be made yet; the model's own file is one of safetensors, \
-         whose tensors other programs read by their names",
-        args.onnx.display()
-    )))
+    let (file, encoder) = model::read(&args.model)?;
+    file.write_onnx(&args.onnx)?;
+    eprintln!(
+        "{}: takes {} encoded features per row, in this order: {}",
+        args.onnx.display(),
+        encoder.width(),
+        encoder.feature_names().join(", ")
+    );
+    if !encoder.class_names().is_empty() {
+        eprintln!("its outputs are the classes {}", encoder.class_names().join(", "));
+    }
+    eprintln!(
+        "note: encoding is not part of the file; `wgrad show --json` has means, deviations and categories"
+    );
+    Ok(())
 }

@@ -78,6 +78,7 @@ fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
             MissingName::Drop => MissingValues::DropRow,
             MissingName::Refuse => MissingValues::Refuse,
         },
+        clamp: true,
         ..EncoderOptions::default()
     };
     options.missing_words.extend(args.missing_words.iter().cloned());
@@ -121,10 +122,12 @@ impl Setting<'_> {
         };
         let (training, _) = encoder.dataset(&training)?;
         let (held_out, report) = encoder.dataset(&held_out)?;
-        for column in report.columns.iter().filter(|column| column.unknown > 0) {
+        let met = report.columns.iter().filter(|column| column.unknown + column.clamped > 0);
+        for column in met {
             self.voice.say(format!(
-                "note: {:?} has categories in {} rows held out that none trained on has",
-                column.column, column.unknown
+                "note: {:?} has values in {} rows held out that are like none trained on",
+                column.column,
+                column.unknown + column.clamped
             ));
         }
         Ok(Rows { encoder, training, held_out })
@@ -340,7 +343,10 @@ impl Report<'_> {
         figures.insert("features".into(), self.encoder.width().into());
         figures.insert("hidden".into(), json!(self.choice.hidden));
         figures.insert("batch".into(), self.choice.batch.into());
-        figures.insert("rate".into(), json!(self.choice.rate));
+        // As it is written: 0.001, and not the nearest f32.
+        let rate = self.choice.rate;
+        let rate = rate.to_string().parse().unwrap_or_else(|_| f64::from(rate));
+        figures.insert("rate".into(), rate.into());
         figures.insert("optimizer".into(), self.choice.optimizer_name().into());
         figures.insert("seed".into(), self.args.seed.into());
         if let Some(folds) = self.folds {
