@@ -145,7 +145,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
     /// Trains on from a model that was trained on such a table
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore", "target", "optimizer", "missing", "missing_words"])]
     pub resume: Option<PathBuf>,
     /// Where the model goes; the report goes beside it [default: TARGET.wgrad]
     #[arg(long, value_name = "FILE")]

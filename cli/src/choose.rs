@@ -15,7 +15,10 @@ pub struct Choice {
     pub batch: usize,
     /// Learning rate.
     pub rate: f32,
+    /// What [`Choice::config`] makes; of a model that is trained on, its own goes on.
     pub optimizer: OptimizerName,
+    /// Its name in figures.
+    pub optimizer_name: &'static str,
     /// Passes over the rows, if they were said.
     pub epochs: Option<usize>,
     /// Passes over the rows that are tried, at most.
@@ -63,8 +66,25 @@ impl Choice {
         // The more rows, the more steps an epoch has.
         let most_epochs = (2_000_000 / rows.max(1)).clamp(40, 600);
         let (optimizer, epochs, seed) = (args.optimizer, args.epochs, args.seed);
+        let optimizer_name = match optimizer {
+            OptimizerName::Adam => "adam",
+            OptimizerName::Adamw => "adamw",
+            OptimizerName::Sgd => "sgd",
+            OptimizerName::Momentum => "momentum",
+            OptimizerName::Rmsprop => "rmsprop",
+        };
         let balanced = args.class_weights == Some(ClassWeights::Balanced);
-        Ok(Self { hidden, batch, rate, optimizer, epochs, most_epochs, balanced, seed })
+        Ok(Self {
+            hidden,
+            batch,
+            rate,
+            optimizer,
+            optimizer_name,
+            epochs,
+            most_epochs,
+            balanced,
+            seed,
+        })
     }
 
     /// The layers.
@@ -89,17 +109,6 @@ impl Choice {
             OptimizerName::Rmsprop => Optimizer::rmsprop(rate).weight_decay(DECAY),
         };
         TrainingConfig::new(loss, optimizer)
-    }
-
-    /// Its name in figures.
-    pub fn optimizer_name(&self) -> &'static str {
-        match self.optimizer {
-            OptimizerName::Adam => "adam",
-            OptimizerName::Adamw => "adamw",
-            OptimizerName::Sgd => "sgd",
-            OptimizerName::Momentum => "momentum",
-            OptimizerName::Rmsprop => "rmsprop",
-        }
     }
 
     /// The net in words: `64-32`.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wgrad::Gpu;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::Loss;
-use wgrad::train::{EarlyStopping, FitOptions, History, Model, ModelFile};
+use wgrad::train::{EarlyStopping, FitOptions, History, Model};
 
 use crate::choose::Choice;
 use crate::failure::Outcome;
@@ -54,12 +54,12 @@ pub fn train(
     gpu: &Gpu,
     choice: &Choice,
     data: &Dataset,
-    from: Option<ModelFile>,
+    from: Option<Model>,
     voice: Voice,
 ) -> Outcome<Trained> {
     let start = Instant::now();
     let mut model = match from {
-        Some(file) => file.model_blocking(gpu)?,
+        Some(model) => model,
         None => {
             let net = choice.net(data.width(), outputs(data));
             net.compile_blocking(gpu, choice.config(loss(data)))?

@@ -192,15 +192,25 @@ impl Setting<'_> {
         let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
         self.describe(&encoder, &training, scores.is_none().then_some(&held_out));
         let mut choice = Choice::new(args, training.rows(), self.classes())?;
-        let from = resumed.map(|(file, _)| file);
-        if let Some(file) = &from {
-            choice.hidden = hidden(file);
-        }
+        let from = match resumed {
+            Some((file, _)) => {
+                choice.hidden = hidden(&file);
+                let mut model = file.model_blocking(gpu)?;
+                if let Some(rate) = args.rate {
+                    model.set_learning_rate(rate)?;
+                }
+                choice.optimizer_name = model.optimizer().rule().name();
+                choice.rate =
+                    args.rate.unwrap_or_else(|| model.optimizer().learning_rate_at(model.steps()));
+                Some(model)
+            }
+            None => None,
+        };
         voice.say(format!(
             "net: hidden layers {}, batches of {}, {} at {}",
             choice.layers(),
             choice.batch,
-            choice.optimizer_name(),
+            choice.optimizer_name,
             choice.rate
         ));
         let trained = fit::train(gpu, &choice, &training, from, voice)?;
@@ -347,7 +357,7 @@ impl Report<'_> {
         let rate = self.choice.rate;
         let rate = rate.to_string().parse().unwrap_or_else(|_| f64::from(rate));
         figures.insert("rate".into(), rate.into());
-        figures.insert("optimizer".into(), self.choice.optimizer_name().into());
+        figures.insert("optimizer".into(), self.choice.optimizer_name.into());
         figures.insert("seed".into(), self.args.seed.into());
         if let Some(folds) = self.folds {
             figures.insert("folds".into(), json!(folds));

@@ -309,6 +309,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["train", "names.csv", "--ignore", "name", "--metric", "r2"], "--metric r_squared"),
         (&["train", "names.csv", "--ignore", "name", "--folds", "1"], "--folds is 1"),
         (&["explain", "y.wgrad", "names.csv", "--row", "40"], "40 rows"),
+        (&["train", "names.csv", "--resume", "y.wgrad", "--optimizer", "sgd"], "--optimizer"),
         (&["nothing"], "nothing"),
     ] {
         assert_says(&fails(&folder, 2, args), &[part]);

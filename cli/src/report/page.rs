@@ -223,11 +223,20 @@ impl Report<'_> {
         let (args, choice) = (self.args, self.choice);
         let mut words = vec!["wgrad".to_owned(), "train".into(), args.table.display().to_string()];
         let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
-        option("target", self.encoder.targets().columns().join(","));
         if let Some(path) = &args.target_table {
             option("target-table", path.display().to_string());
         }
-        option("task", self.task().to_owned());
+        let hidden: Vec<String> = choice.hidden.iter().map(usize::to_string).collect();
+        // A model that is trained on brings its columns, layers and optimizer along.
+        match &args.resume {
+            Some(path) => option("resume", path.display().to_string()),
+            None => {
+                option("target", self.encoder.targets().columns().join(","));
+                option("task", self.task().to_owned());
+                option("hidden", if hidden.is_empty() { "0".into() } else { hidden.join(",") });
+                option("optimizer", choice.optimizer_name.into());
+            }
+        }
         for (name, list) in [
             ("ignore", &args.ignore),
             ("categories", &args.categories),
@@ -242,13 +251,10 @@ impl Report<'_> {
             MissingName::Drop => option("missing", "drop".into()),
             MissingName::Refuse => option("missing", "refuse".into()),
         }
-        let hidden: Vec<String> = choice.hidden.iter().map(usize::to_string).collect();
-        option("hidden", if hidden.is_empty() { "0".into() } else { hidden.join(",") });
         if let Some(epochs) = args.epochs {
             option("epochs", epochs.to_string());
         }
         option("batch", choice.batch.to_string());
-        option("optimizer", choice.optimizer_name().into());
         option("rate", choice.rate.to_string());
         match args.folds {
             Some(folds) => option("folds", folds.to_string()),
@@ -257,9 +263,6 @@ impl Report<'_> {
         option("seed", args.seed.to_string());
         if args.class_weights == Some(ClassWeights::Balanced) {
             option("class-weights", "balanced".into());
-        }
-        if let Some(path) = &args.resume {
-            option("resume", path.display().to_string());
         }
         words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ")
     }
