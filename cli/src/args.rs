@@ -17,7 +17,7 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Trains a model to predict a column of a table
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Predicts rows of a table, to standard output as CSV
     Predict(PredictArgs),
     /// Scores a model on rows whose target is known

@@ -19,11 +19,14 @@ const FEW_ROWS: usize = 2_000;
 /// In how many parts.
 const PARTS: usize = 4;
 
+/// Losses, epoch by epoch: of the rows trained on, and of rows left out where there were some.
+pub type Curves = Vec<(f64, Option<f64>)>;
+
 /// A model that was trained.
 pub struct Trained {
     pub model: Model,
     /// Loss of the rows trained on, after each epoch, and of rows held out where there were some.
-    pub curves: Vec<(f64, Option<f64>)>,
+    pub curves: Curves,
     /// Passes over the rows that the model has seen.
     pub epochs: usize,
     /// How their number came about.
@@ -112,7 +115,7 @@ fn fit(
     Ok(model.fit_blocking(data, options)?)
 }
 
-fn curves(history: &History) -> Vec<(f64, Option<f64>)> {
+fn curves(history: &History) -> Curves {
     let of = |epoch: &wgrad::train::EpochLog| {
         (epoch.loss, epoch.validation.as_ref().map(|validation| validation.loss))
     };
@@ -167,7 +170,7 @@ fn stop_by_some(
     choice: &Choice,
     data: &Dataset,
     voice: Voice,
-) -> Outcome<(Vec<(f64, Option<f64>)>, usize, String)> {
+) -> Outcome<(Curves, usize, String)> {
     let (training, out) = split::held_out(data.rows(), split::classes(data), 0.1, choice.seed)?;
     let (training, out) = (data.select(&training)?, data.select(&out)?);
     let patience = (choice.most_epochs / 8).clamp(8, 50);

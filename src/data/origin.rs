@@ -12,7 +12,7 @@ pub enum Origin {
     /// A file opened by path.
     File(PathBuf),
     /// A reader that the caller has named: `standard input`.
-    Named(String),
+    Named(Box<str>),
 }
 
 impl fmt::Display for Origin {

@@ -119,7 +119,7 @@ impl Report<'_> {
                     self.encoder.class_names().iter().map(|name| escaped(name)).collect();
                 let _ = write!(
                     page,
-                    "<div class=\"wide\">\n<table>\n<caption>Rows held out, by their true {target} and by the \
+                    "<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>Rows held out, by their true {target} and by the \
                      predicted one</caption>\n<thead><tr><th scope=\"col\">true</th>"
                 );
                 for name in &names {
@@ -155,7 +155,7 @@ impl Report<'_> {
         let title = escaped(self.metric.title());
         let _ = write!(
             page,
-            "<h2>Which columns matter</h2>\n<div class=\"wide\">\n<table>\n<caption>How much worse {title} \
+            "<h2>Which columns matter</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>How much worse {title} \
              becomes when a column's values are dealt to other rows (mean of 5 ± deviation)</caption>\n\
              <thead><tr><th scope=\"col\">column</th><th scope=\"col\" class=\"number\">importance</th>\
              <th scope=\"col\"><span class=\"soft\">of the largest</span></th></tr></thead>\n<tbody>\n"
@@ -177,7 +177,7 @@ impl Report<'_> {
 
     fn columns(&self, page: &mut String) {
         page.push_str(
-            "<h2>Columns</h2>\n<div class=\"wide\">\n<table>\n<thead><tr><th scope=\"col\">column</th>\
+            "<h2>Columns</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr><th scope=\"col\">column</th>\
              <th scope=\"col\">taken for</th><th scope=\"col\" class=\"number\">features</th></tr></thead>\n<tbody>\n",
         );
         let mut row = |name: &str, what: &str, features: usize| {

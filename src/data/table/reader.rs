@@ -112,7 +112,7 @@ impl<'a> TableReader<'a> {
         name: &str,
         options: &TableOptions,
     ) -> Result<Self, DataError> {
-        Self::from(reader, options, Origin::Named(name.to_owned()))
+        Self::from(reader, options, Origin::Named(name.into()))
     }
 
     fn from(
