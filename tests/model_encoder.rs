@@ -28,7 +28,7 @@ fn a_table_is_predicted_from_a_file_alone() {
     model.fit_blocking(&data, FitOptions::new(2).batch_size(8)).unwrap();
     let bytes = model.to_bytes_blocking().unwrap();
 
-    let mut loaded = Model::from_bytes_blocking(&gpu, &bytes).unwrap();
+    let loaded = Model::from_bytes_blocking(&gpu, &bytes).unwrap();
     let known = loaded.encoder().unwrap().clone();
     assert_eq!(known, encoder);
     let rows = Table::new(["sex", "mass"], [["m", "3"], ["x", ""]]).unwrap();

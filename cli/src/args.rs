@@ -17,14 +17,14 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Trains a model to predict a column of a table
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Predicts rows of a table, to standard output as CSV
     Predict(PredictArgs),
     /// Scores a model on rows whose target is known
     Evaluate(EvaluateArgs),
     /// Which columns matter, and for single rows how much each contributes
     Explain(ExplainArgs),
-    /// Converts a model for other programs (not there yet)
+    /// Writes a model's net for other programs
     Export(ExportArgs),
     /// What a model's file holds
     Show(ShowArgs),
@@ -145,7 +145,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
     /// Trains on from a model that was trained on such a table
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore", "target", "optimizer", "missing", "missing_words"])]
     pub resume: Option<PathBuf>,
     /// Where the model goes; the report goes beside it [default: TARGET.wgrad]
     #[arg(long, value_name = "FILE")]

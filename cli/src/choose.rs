@@ -15,7 +15,10 @@ pub struct Choice {
     pub batch: usize,
     /// Learning rate.
     pub rate: f32,
+    /// What [`Choice::config`] makes; of a model that is trained on, its own goes on.
     pub optimizer: OptimizerName,
+    /// Its name in figures.
+    pub optimizer_name: &'static str,
     /// Passes over the rows, if they were said.
     pub epochs: Option<usize>,
     /// Passes over the rows that are tried, at most.
@@ -26,8 +29,8 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// For so many rows to train on.
-    pub fn new(args: &TrainArgs, rows: usize) -> Outcome<Self> {
+    /// For so many rows to train on, of classes or of numbers.
+    pub fn new(args: &TrainArgs, rows: usize, classes: bool) -> Outcome<Self> {
         let refuse = |what: &str, value: &dyn std::fmt::Display, rule: &str| {
             Err(Failure::usage(format!("{what} is {value}; it must be {rule}")))
         };
@@ -49,9 +52,10 @@ impl Choice {
             }
             units => units.to_vec(),
         };
-        let batch = args.batch.unwrap_or(match rows {
-            ..2_000 => 32,
-            ..20_000 => 64,
+        let batch = args.batch.unwrap_or(match (rows, classes) {
+            // Few rows of classes are learned smoothly, in nearly full batches.
+            (..2_000, true) => 128,
+            (..20_000, _) => 64,
             _ => 256,
         });
         let rate = args.rate.unwrap_or(match args.optimizer {
@@ -62,8 +66,25 @@ impl Choice {
         // The more rows, the more steps an epoch has.
         let most_epochs = (2_000_000 / rows.max(1)).clamp(40, 600);
         let (optimizer, epochs, seed) = (args.optimizer, args.epochs, args.seed);
+        let optimizer_name = match optimizer {
+            OptimizerName::Adam => "adam",
+            OptimizerName::Adamw => "adamw",
+            OptimizerName::Sgd => "sgd",
+            OptimizerName::Momentum => "momentum",
+            OptimizerName::Rmsprop => "rmsprop",
+        };
         let balanced = args.class_weights == Some(ClassWeights::Balanced);
-        Ok(Self { hidden, batch, rate, optimizer, epochs, most_epochs, balanced, seed })
+        Ok(Self {
+            hidden,
+            batch,
+            rate,
+            optimizer,
+            optimizer_name,
+            epochs,
+            most_epochs,
+            balanced,
+            seed,
+        })
     }
 
     /// The layers.
@@ -71,7 +92,7 @@ impl Choice {
         let start = Sequential::new(inputs);
         let layers = self.hidden.iter();
         let hidden =
-            layers.fold(start, |net, &units| net.dense_with(units, Init::HeUniform).relu());
+            layers.fold(start, |net, &units| net.dense_with(units, Init::GlorotUniform).relu());
         hidden.dense(outputs).seed(self.seed)
     }
 
@@ -88,17 +109,6 @@ impl Choice {
             OptimizerName::Rmsprop => Optimizer::rmsprop(rate).weight_decay(DECAY),
         };
         TrainingConfig::new(loss, optimizer)
-    }
-
-    /// Its name in figures.
-    pub fn optimizer_name(&self) -> &'static str {
-        match self.optimizer {
-            OptimizerName::Adam => "adam",
-            OptimizerName::Adamw => "adamw",
-            OptimizerName::Sgd => "sgd",
-            OptimizerName::Momentum => "momentum",
-            OptimizerName::Rmsprop => "rmsprop",
-        }
     }
 
     /// The net in words: `64-32`.

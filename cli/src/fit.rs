@@ -5,7 +5,7 @@ use std::time::Instant;
 use wgrad::Gpu;
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::Loss;
-use wgrad::train::{EarlyStopping, FitOptions, History, Model, ModelFile};
+use wgrad::train::{EarlyStopping, FitOptions, History, Model};
 
 use crate::choose::Choice;
 use crate::failure::Outcome;
@@ -19,11 +19,14 @@ const FEW_ROWS: usize = 2_000;
 /// In how many parts.
 const PARTS: usize = 4;
 
+/// Losses, epoch by epoch: of the rows trained on, and of rows left out where there were some.
+pub type Curves = Vec<(f64, Option<f64>)>;
+
 /// A model that was trained.
 pub struct Trained {
     pub model: Model,
     /// Loss of the rows trained on, after each epoch, and of rows held out where there were some.
-    pub curves: Vec<(f64, Option<f64>)>,
+    pub curves: Curves,
     /// Passes over the rows that the model has seen.
     pub epochs: usize,
     /// How their number came about.
@@ -54,12 +57,12 @@ pub fn train(
     gpu: &Gpu,
     choice: &Choice,
     data: &Dataset,
-    from: Option<ModelFile>,
+    from: Option<Model>,
     voice: Voice,
 ) -> Outcome<Trained> {
     let start = Instant::now();
     let mut model = match from {
-        Some(file) => file.model_blocking(gpu)?,
+        Some(model) => model,
         None => {
             let net = choice.net(data.width(), outputs(data));
             net.compile_blocking(gpu, choice.config(loss(data)))?
@@ -79,7 +82,7 @@ pub fn train(
             let of_all = history.epochs.iter().map(|epoch| epoch.loss);
             let held_out = held_out.into_iter().map(Some).chain(std::iter::repeat(None));
             let why = format!(
-                "then the loss was least on rows left out, in {PARTS} trainings that each left out a part"
+                "so many gave the least loss on rows left out, in {PARTS} trainings that each left out another part"
             );
             (of_all.zip(held_out).collect(), history.epochs.len(), why)
         }
@@ -112,7 +115,7 @@ fn fit(
     Ok(model.fit_blocking(data, options)?)
 }
 
-fn curves(history: &History) -> Vec<(f64, Option<f64>)> {
+fn curves(history: &History) -> Curves {
     let of = |epoch: &wgrad::train::EpochLog| {
         (epoch.loss, epoch.validation.as_ref().map(|validation| validation.loss))
     };
@@ -128,7 +131,7 @@ fn find_epochs(
     voice: Voice,
 ) -> Outcome<(usize, Vec<f64>)> {
     let parts = split::parts(data.rows(), split::classes(data), PARTS, choice.seed);
-    let patience = (choice.most_epochs / 8).max(20);
+    let patience = (choice.most_epochs / 12).max(20);
     let mut held_out: Vec<Vec<f64>> = Vec::new();
     for (number, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
         let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
@@ -167,7 +170,7 @@ fn stop_by_some(
     choice: &Choice,
     data: &Dataset,
     voice: Voice,
-) -> Outcome<(Vec<(f64, Option<f64>)>, usize, String)> {
+) -> Outcome<(Curves, usize, String)> {
     let (training, out) = split::held_out(data.rows(), split::classes(data), 0.1, choice.seed)?;
     let (training, out) = (data.select(&training)?, data.select(&out)?);
     let patience = (choice.most_epochs / 8).clamp(8, 50);
@@ -178,7 +181,7 @@ fn stop_by_some(
     let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
     let epochs = best.map_or(0, |(epoch, _)| epoch + 1);
     let why = format!(
-        "then the loss was least on a tenth of the rows, left out for this; {} were tried",
+        "of {} epochs tried, then the loss was least on a tenth of the rows, left out for this",
         losses.len()
     );
     Ok((curves(&history), epochs, why))

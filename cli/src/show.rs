@@ -8,6 +8,7 @@ use wgrad::data::{Encoding, LeftOutReason, TargetEncoding};
 use crate::args::{DevicesArgs, ExportArgs, ShowArgs};
 use crate::failure::{Failure, Outcome};
 use crate::model;
+use crate::score::Figure;
 
 pub fn run(args: &ShowArgs) -> Outcome {
     let (file, encoder) = model::read(&args.model)?;
@@ -22,6 +23,7 @@ pub fn run(args: &ShowArgs) -> Outcome {
                 "features": c.encoding.width(),
             })).collect::<Vec<_>>(),
             "features": encoder.feature_names(),
+            "encoder": encoder,
             "parameters": file.architecture().parameter_count(),
             "steps": file.state().step,
         });
@@ -42,7 +44,12 @@ pub fn run(args: &ShowArgs) -> Outcome {
     for column in encoder.columns() {
         let what = match &column.encoding {
             Encoding::Number(scaling) => {
-                format!("number, mean {}, deviation {}", scaling.mean, scaling.deviation)
+                let missing = match scaling.indicator {
+                    true => format!(", {} where missing", Figure(scaling.median)),
+                    false => String::new(),
+                };
+                let (mean, deviation) = (Figure(scaling.mean), Figure(scaling.deviation));
+                format!("number, mean {mean}, deviation {deviation}{missing}")
             }
             Encoding::Category { categories, other, missing } => {
                 let other = if *other { ", others" } else { "" };
@@ -95,10 +102,19 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
 }
 
 pub fn export(args: &ExportArgs) -> Outcome {
-    model::read(&args.model)?;
-    Err(Failure::new(format!(
-        "{} was not written: ONNX files can't be made yet; the model's own file is one of safetensors, \
-         whose tensors other programs read by their names",
-        args.onnx.display()
-    )))
+    let (file, encoder) = model::read(&args.model)?;
+    file.write_onnx(&args.onnx)?;
+    eprintln!(
+        "{}: takes {} encoded features per row, in this order: {}",
+        args.onnx.display(),
+        encoder.width(),
+        encoder.feature_names().join(", ")
+    );
+    if !encoder.class_names().is_empty() {
+        eprintln!("its outputs are the classes {}", encoder.class_names().join(", "));
+    }
+    eprintln!(
+        "note: encoding is not part of the file; `wgrad show --json` has means, deviations and categories"
+    );
+    Ok(())
 }

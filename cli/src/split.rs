@@ -81,11 +81,8 @@ pub fn balanced(data: &Dataset, seed: u64) -> Vec<usize> {
         }
     }
     let most = of_class.iter().map(Vec::len).max().unwrap_or(0);
-    let mut rows: Vec<usize> = of_class
-        .iter()
-        .flat_map(|rows| rows.iter().cycle().take(most.min(most * rows.len())))
-        .copied()
-        .collect();
+    let mut rows: Vec<usize> =
+        of_class.iter().flat_map(|rows| rows.iter().cycle().take(most)).copied().collect();
     // Repeated rows are not to stand together.
     let order = permutation(rows.len(), seed);
     rows = order.into_iter().filter_map(|at| rows.get(at as usize).copied()).collect();

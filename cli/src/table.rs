@@ -6,7 +6,7 @@ use std::path::Path;
 use wgrad::data::{DataOptions, Table, TableOptions, TableReader};
 
 use crate::args::TableArgs;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// Whether a path stands for standard input.
 pub fn is_stdin(path: &Path) -> bool {
@@ -21,8 +21,7 @@ pub fn open(path: &Path, args: &TableArgs) -> Outcome<TableReader<'static>> {
         bounds: DataOptions::default(),
     };
     if is_stdin(path) {
-        return TableReader::new(io::stdin(), &options)
-            .map_err(|error| Failure::new(format!("standard input: {error}")));
+        return Ok(TableReader::named(io::stdin(), "standard input", &options)?);
     }
     Ok(TableReader::open(path, &options)?)
 }

@@ -27,7 +27,7 @@ use crate::table;
 pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.quiet);
     // Options first: a table may take long to read.
-    Choice::new(args, 1)?;
+    Choice::new(args, 1, false)?;
     interrupt::watch();
     let resumed = args.resume.as_deref().map(model::read).transpose()?;
     let (table, targets) = read(args)?;
@@ -78,6 +78,7 @@ fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
             MissingName::Drop => MissingValues::DropRow,
             MissingName::Refuse => MissingValues::Refuse,
         },
+        clamp: true,
         ..EncoderOptions::default()
     };
     options.missing_words.extend(args.missing_words.iter().cloned());
@@ -121,13 +122,19 @@ impl Setting<'_> {
         };
         let (training, _) = encoder.dataset(&training)?;
         let (held_out, report) = encoder.dataset(&held_out)?;
-        for column in report.columns.iter().filter(|column| column.unknown > 0) {
+        let met = report.columns.iter().filter(|column| column.unknown + column.clamped > 0);
+        for column in met {
             self.voice.say(format!(
-                "note: {:?} has categories in {} rows held out that none trained on has",
-                column.column, column.unknown
+                "note: {:?} has values in {} rows held out that are like none trained on",
+                column.column,
+                column.unknown + column.clamped
             ));
         }
         Ok(Rows { encoder, training, held_out })
+    }
+
+    fn classes(&self) -> bool {
+        matches!(self.whole.targets(), TargetEncoding::Classes { .. })
     }
 
     fn labels(&self) -> Outcome<Option<Vec<u32>>> {
@@ -156,7 +163,7 @@ impl Setting<'_> {
                 continue;
             }
             let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
-            let choice = Choice::new(self.args, training.rows())?;
+            let choice = Choice::new(self.args, training.rows(), self.classes())?;
             let trained = fit::train(self.gpu, &choice, &training, None, self.voice)?;
             if trained.interrupted {
                 return Err(Failure::interrupted());
@@ -184,16 +191,26 @@ impl Setting<'_> {
         };
         let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
         self.describe(&encoder, &training, scores.is_none().then_some(&held_out));
-        let mut choice = Choice::new(args, training.rows())?;
-        let from = resumed.map(|(file, _)| file);
-        if let Some(file) = &from {
-            choice.hidden = hidden(file);
-        }
+        let mut choice = Choice::new(args, training.rows(), self.classes())?;
+        let from = match resumed {
+            Some((file, _)) => {
+                choice.hidden = hidden(&file);
+                let mut model = file.model_blocking(gpu)?;
+                if let Some(rate) = args.rate {
+                    model.set_learning_rate(rate)?;
+                }
+                choice.optimizer_name = model.optimizer().rule().name();
+                choice.rate =
+                    args.rate.unwrap_or_else(|| model.optimizer().learning_rate_at(model.steps()));
+                Some(model)
+            }
+            None => None,
+        };
         voice.say(format!(
             "net: hidden layers {}, batches of {}, {} at {}",
             choice.layers(),
             choice.batch,
-            choice.optimizer_name(),
+            choice.optimizer_name,
             choice.rate
         ));
         let trained = fit::train(gpu, &choice, &training, from, voice)?;
@@ -336,8 +353,11 @@ impl Report<'_> {
         figures.insert("features".into(), self.encoder.width().into());
         figures.insert("hidden".into(), json!(self.choice.hidden));
         figures.insert("batch".into(), self.choice.batch.into());
-        figures.insert("rate".into(), json!(self.choice.rate));
-        figures.insert("optimizer".into(), self.choice.optimizer_name().into());
+        // As it is written: 0.001, and not the nearest f32.
+        let rate = self.choice.rate;
+        let rate = rate.to_string().parse().unwrap_or_else(|_| f64::from(rate));
+        figures.insert("rate".into(), rate.into());
+        figures.insert("optimizer".into(), self.choice.optimizer_name.into());
         figures.insert("seed".into(), self.args.seed.into());
         if let Some(folds) = self.folds {
             figures.insert("folds".into(), json!(folds));

@@ -11,6 +11,8 @@ pub enum Origin {
     Memory,
     /// A file opened by path.
     File(PathBuf),
+    /// A reader that the caller has named: `standard input`.
+    Named(Box<str>),
 }
 
 impl fmt::Display for Origin {
@@ -18,6 +20,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Memory => f.write_str("in-memory data"),
             Self::File(path) => path.display().fmt(f),
+            Self::Named(name) => f.write_str(name),
         }
     }
 }

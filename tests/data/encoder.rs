@@ -362,6 +362,22 @@ fn numbers_far_from_zero_keep_their_digits() {
 }
 
 #[test]
+fn numbers_beyond_all_that_was_seen_are_clamped_if_asked_for() {
+    let lines = table(&["x|y", "1|0.5", "2|1.5", "4|2.5"]);
+    let rows = table(&["x", "-3", "3", "40", "NA"]);
+    let encode = |clamp| {
+        let options = EncoderOptions { clamp, standardize: false, ..Default::default() };
+        Encoder::fit(&lines, &options).unwrap().encode(&rows).unwrap()
+    };
+    assert_eq!(encode(false).features, [-3.0, 3.0, 40.0, 2.0]);
+    let clamped = encode(true);
+    assert_eq!(clamped.features, [1.0, 3.0, 4.0, 2.0]);
+    assert_eq!(clamped.report.columns[0].clamped, 2);
+    let said = clamped.report.to_string();
+    assert!(said.contains("beyond") && said.contains("\"-3\", row 0"), "{said}");
+}
+
+#[test]
 fn times_of_day_have_features() {
     let lines = ["t|y", "2024-01-01T00:00|0.5", "2024-01-01T06:00|1.5", "2024-01-01 12:00|2.5"];
     let encoder = fit(&table(&lines));

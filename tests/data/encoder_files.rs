@@ -36,6 +36,7 @@ fn damaged_encoders_are_refused() {
     refused("/columns/0/encoding/number/deviation", json!(0.0), "deviation 0");
     refused("/columns/2/encoding/date/scaling/deviation", json!(-1.0), "\"when\"");
     refused("/columns/0/encoding/number/mean", json!(null), "null");
+    refused("/columns/0/encoding/number/range", json!([2.0, 1.0]), "from 2 to 1");
     refused("/columns/0/encoding", json!({"word": {}}), "word");
     refused("/columns/1/encoding/category/categories", json!(["m", "m"]), "\"m\" twice");
     let none = json!({"category": {"categories": [], "other": false, "missing": false}});

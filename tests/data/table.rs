@@ -123,6 +123,9 @@ fn what_is_wrong_with_a_file_is_said() {
     assert_says(read("a,b\n"), &["holds no rows"]);
     assert_says(read("a,b\n1,2\n1\n"), &["line 3", "1 fields"]);
     assert_says(read("a,a\n1,2\n"), &["both named \"a\""]);
+    let options = TableOptions::default();
+    let pipe = TableReader::named("a,b\n1\n".as_bytes(), "a pipe", &options).unwrap();
+    assert_says(pipe.read_all(), &["a pipe: line 2"]);
 }
 
 #[test]

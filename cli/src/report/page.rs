@@ -55,14 +55,10 @@ impl Report<'_> {
              <thead><tr><th scope=\"col\">model</th><th scope=\"col\" class=\"number\">{title}</th></tr></thead>\n<tbody>\n",
             Figure(self.score)
         );
-        let constant = match self.truth {
-            Truth::Classes { .. } => "the most frequent class, always",
-            Truth::Values { .. } => "the mean, always",
-        };
         for (name, score) in [
             ("this model", self.score),
             ("a linear model", self.baselines.linear),
-            (constant, self.baselines.constant),
+            ("the same answer for every row", self.baselines.constant),
         ] {
             let score = Figure(score);
             let _ = writeln!(
@@ -123,7 +119,7 @@ impl Report<'_> {
                     self.encoder.class_names().iter().map(|name| escaped(name)).collect();
                 let _ = write!(
                     page,
-                    "<div class=\"wide\">\n<table>\n<caption>Rows held out, by their true {target} and by the \
+                    "<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>Rows held out, by their true {target} and by the \
                      predicted one</caption>\n<thead><tr><th scope=\"col\">true</th>"
                 );
                 for name in &names {
@@ -159,7 +155,7 @@ impl Report<'_> {
         let title = escaped(self.metric.title());
         let _ = write!(
             page,
-            "<h2>Which columns matter</h2>\n<div class=\"wide\">\n<table>\n<caption>How much worse {title} \
+            "<h2>Which columns matter</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>How much worse {title} \
              becomes when a column's values are dealt to other rows (mean of 5 ± deviation)</caption>\n\
              <thead><tr><th scope=\"col\">column</th><th scope=\"col\" class=\"number\">importance</th>\
              <th scope=\"col\"><span class=\"soft\">of the largest</span></th></tr></thead>\n<tbody>\n"
@@ -181,7 +177,7 @@ impl Report<'_> {
 
     fn columns(&self, page: &mut String) {
         page.push_str(
-            "<h2>Columns</h2>\n<div class=\"wide\">\n<table>\n<thead><tr><th scope=\"col\">column</th>\
+            "<h2>Columns</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr><th scope=\"col\">column</th>\
              <th scope=\"col\">taken for</th><th scope=\"col\" class=\"number\">features</th></tr></thead>\n<tbody>\n",
         );
         let mut row = |name: &str, what: &str, features: usize| {
@@ -227,11 +223,20 @@ impl Report<'_> {
         let (args, choice) = (self.args, self.choice);
         let mut words = vec!["wgrad".to_owned(), "train".into(), args.table.display().to_string()];
         let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
-        option("target", self.encoder.targets().columns().join(","));
         if let Some(path) = &args.target_table {
             option("target-table", path.display().to_string());
         }
-        option("task", self.task().to_owned());
+        let hidden: Vec<String> = choice.hidden.iter().map(usize::to_string).collect();
+        // A model that is trained on brings its columns, layers and optimizer along.
+        match &args.resume {
+            Some(path) => option("resume", path.display().to_string()),
+            None => {
+                option("target", self.encoder.targets().columns().join(","));
+                option("task", self.task().to_owned());
+                option("hidden", if hidden.is_empty() { "0".into() } else { hidden.join(",") });
+                option("optimizer", choice.optimizer_name.into());
+            }
+        }
         for (name, list) in [
             ("ignore", &args.ignore),
             ("categories", &args.categories),
@@ -246,13 +251,10 @@ impl Report<'_> {
             MissingName::Drop => option("missing", "drop".into()),
             MissingName::Refuse => option("missing", "refuse".into()),
         }
-        let hidden: Vec<String> = choice.hidden.iter().map(usize::to_string).collect();
-        option("hidden", if hidden.is_empty() { "0".into() } else { hidden.join(",") });
         if let Some(epochs) = args.epochs {
             option("epochs", epochs.to_string());
         }
         option("batch", choice.batch.to_string());
-        option("optimizer", choice.optimizer_name().into());
         option("rate", choice.rate.to_string());
         match args.folds {
             Some(folds) => option("folds", folds.to_string()),
@@ -261,9 +263,6 @@ impl Report<'_> {
         option("seed", args.seed.to_string());
         if args.class_weights == Some(ClassWeights::Balanced) {
             option("class-weights", "balanced".into());
-        }
-        if let Some(path) = &args.resume {
-            option("resume", path.display().to_string());
         }
         words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ")
     }

@@ -73,7 +73,12 @@ impl Encoder {
 }
 
 fn check_scaling(scaling: &Scaling, column: &str) -> Result<(), DataError> {
-    let &Scaling { mean, deviation, median, .. } = scaling;
+    let &Scaling { mean, deviation, median, range, .. } = scaling;
+    if let Some([low, high]) =
+        range.filter(|[low, high]| !(low.is_finite() && low <= high && high.is_finite()))
+    {
+        return damaged(format!("column {column:?} has numbers from {low} to {high}"));
+    }
     if mean.is_finite() && median.is_finite() && deviation.is_finite() && deviation > 0.0 {
         return Ok(());
     }

@@ -127,7 +127,7 @@ impl Encoder {
             let mut report = ColumnReport { column: column.name.clone(), ..Default::default() };
             let out = (features.as_mut_slice(), width, range.start);
             column.encoding.fill(source, self.unknown, &rows, out, &mut report)?;
-            if report.missing > 0 || report.unknown > 0 {
+            if report.missing > 0 || report.unknown > 0 || report.clamped > 0 {
                 columns.push(report);
             }
         }

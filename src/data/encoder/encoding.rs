@@ -66,6 +66,9 @@ pub struct Scaling {
     pub median: f64,
     /// Whether a feature says that the value was missing.
     pub indicator: bool,
+    /// The least and the largest number that the encoder was fitted on, if others are to be taken as the
+    /// nearer of the two.
+    pub range: Option<[f64; 2]>,
 }
 
 impl Scaling {
@@ -94,11 +97,15 @@ impl Scaling {
             (true, false) => (if mean.is_finite() { mean } else { 0.0 }, 1.0),
             (false, _) => (0.0, 1.0),
         };
-        Self { mean, deviation, median, indicator }
+        Self { mean, deviation, median, indicator, range: None }
     }
 
     pub(super) fn apply(&self, number: f64) -> f32 {
         ((number - self.mean) / self.deviation) as f32
+    }
+
+    fn clamp(&self, number: f64) -> f64 {
+        self.range.map_or(number, |[low, high]| number.max(low).min(high))
     }
 
     pub(super) fn invert(&self, number: f32) -> f32 {
@@ -179,6 +186,7 @@ pub(super) struct Wish {
     pub(super) missing: MissingValues,
     pub(super) most_categories: usize,
     pub(super) standardize: bool,
+    pub(super) clamp: bool,
 }
 
 impl Encoding {
@@ -194,7 +202,14 @@ impl Encoding {
             ColumnType::Number => {
                 let numbers = source.values().map(|(row, field)| source.number(row, field));
                 let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
-                Self::Number(Scaling::fit(numbers, wish.standardize, missing))
+                let range = numbers
+                    .iter()
+                    .fold(None, |range: Option<[f64; 2]>, &n| {
+                        Some(range.map_or([n, n], |[low, high]| [low.min(n), high.max(n)]))
+                    })
+                    .filter(|_| wish.clamp);
+                let scaling = Scaling::fit(numbers, wish.standardize, missing);
+                Self::Number(Scaling { range, ..scaling })
             }
             ColumnType::Date => {
                 let dates = source.values().map(|(row, field)| source.date(row, field));
@@ -277,7 +292,14 @@ impl Encoding {
                 for (row, out) in out {
                     let field = source.value(row);
                     let number = match field {
-                        Some(field) => source.number(row, field)?,
+                        Some(field) => {
+                            let number = source.number(row, field)?;
+                            let clamped = scaling.clamp(number);
+                            if clamped != number {
+                                report.clamped(source.table.place(row), field);
+                            }
+                            clamped
+                        }
                         None => scaling.missing(out.get_mut(1), report),
                     };
                     let number = scaling.apply(number);

@@ -154,6 +154,7 @@ impl Selection {
             missing: missing.get(&at).copied().unwrap_or(options.missing),
             most_categories: options.most_categories,
             standardize: options.standardize,
+            clamp: options.clamp,
         };
         for (at, what) in types
             .keys()

@@ -46,6 +46,10 @@ pub struct EncoderOptions {
     /// The same of targets that are numbers, true by default; predictions are taken back by
     /// [`Encoder::decode_values`](super::Encoder::decode_values).
     pub standardize_targets: bool,
+    /// Whether a number beyond those that the encoder was fitted on is taken as the nearest of them, and
+    /// counted; false by default. A net says anything of numbers far from those that it learned from, and
+    /// one row of them may cost more than all the others together.
+    pub clamp: bool,
 }
 
 impl Default for EncoderOptions {
@@ -62,6 +66,7 @@ impl Default for EncoderOptions {
             unknown: UnknownCategories::default(),
             most_categories: 64,
             standardize: true,
+            clamp: false,
             standardize_targets: true,
         }
     }

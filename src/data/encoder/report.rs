@@ -32,12 +32,21 @@ pub struct ColumnReport {
     pub unknown: usize,
     /// The first of those, and where it stands.
     pub first_unknown: Option<(Place, String)>,
+    /// Numbers beyond those that the encoder was fitted on, which were taken as the nearest of them.
+    pub clamped: usize,
+    /// The first of those, and where it stands.
+    pub first_clamped: Option<(Place, String)>,
 }
 
 impl ColumnReport {
     pub(super) fn unknown(&mut self, place: Place, field: &str) {
         self.unknown = self.unknown.saturating_add(1);
         self.first_unknown.get_or_insert_with(|| (place, excerpt(field)));
+    }
+
+    pub(super) fn clamped(&mut self, place: Place, field: &str) {
+        self.clamped = self.clamped.saturating_add(1);
+        self.first_clamped.get_or_insert_with(|| (place, excerpt(field)));
     }
 }
 
@@ -53,6 +62,8 @@ impl EncodingReport {
                     known.missing = known.missing.saturating_add(column.missing);
                     known.unknown = known.unknown.saturating_add(column.unknown);
                     known.first_unknown = known.first_unknown.take().or(column.first_unknown);
+                    known.clamped = known.clamped.saturating_add(column.clamped);
+                    known.first_clamped = known.first_clamped.take().or(column.first_clamped);
                 }
                 None => self.columns.push(column),
             }
@@ -76,6 +87,13 @@ impl fmt::Display for EncodingReport {
                 let rows = rows(column.unknown);
                 lines.push(format!(
                     "{name:?} has a category that is not encoded in {rows} (first {value:?}, {place})"
+                ));
+            }
+            if let Some((place, value)) = &column.first_clamped {
+                let rows = rows(column.clamped);
+                lines.push(format!(
+                    "{name:?} is beyond all that was learned from in {rows} (first {value:?}, {place}), and \
+                     taken as the nearest of it"
                 ));
             }
         }

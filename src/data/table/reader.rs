@@ -103,6 +103,18 @@ impl<'a> TableReader<'a> {
         Self::from(reader, options, Origin::Memory)
     }
 
+    /// The same of a reader that errors call `name`.
+    ///
+    /// # Errors
+    /// As [`TableReader::new`].
+    pub fn named(
+        reader: impl Read + 'a,
+        name: &str,
+        options: &TableOptions,
+    ) -> Result<Self, DataError> {
+        Self::from(reader, options, Origin::Named(name.into()))
+    }
+
     fn from(
         reader: impl Read + 'a,
         options: &TableOptions,
