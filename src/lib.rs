@@ -58,4 +58,6 @@ mod documents {
     #[cfg(feature = "files")]
     #[doc = include_str!("../docs/files.md")]
     struct Files;
+    #[doc = include_str!("../docs/tasks.md")]
+    struct Tasks;
 }
