@@ -92,7 +92,7 @@ impl Model {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
     ) -> Promise {
-        promise(self.rows(&x, "predict").map(|(x, mut model)| async move {
+        promise(self.rows(&x, "predict").map(|(x, model)| async move {
             let outputs = model.predict(&x).await.map_err(js)?;
             Ok(Float32Array::from(outputs.as_slice()).into())
         }))
@@ -105,7 +105,7 @@ impl Model {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
     ) -> Promise {
-        promise(self.rows(&x, "predictProbabilities").map(|(x, mut model)| async move {
+        promise(self.rows(&x, "predictProbabilities").map(|(x, model)| async move {
             let outputs = model.predict_probabilities(&x).await.map_err(js)?;
             Ok(Float32Array::from(outputs.as_slice()).into())
         }))
@@ -117,7 +117,7 @@ impl Model {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
     ) -> Promise {
-        promise(self.rows(&x, "predictClasses").map(|(x, mut model)| async move {
+        promise(self.rows(&x, "predictClasses").map(|(x, model)| async move {
             let classes = model.predict_classes(&x).await.map_err(js)?;
             Ok(Uint32Array::from(classes.as_slice()).into())
         }))
