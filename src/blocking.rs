@@ -9,10 +9,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Result;
+use crate::cluster::{Clusters, KMeans};
 use crate::data::Dataset;
+#[cfg(feature = "decompose")]
+use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
+use crate::explain::{
+    Explainer, Importance, Integrated, Quadrature, Score, Window, partial_dependence,
+    permutation_importance,
+};
 use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
-use crate::graph::Tensor;
+use crate::graph::{Graph, Tensor};
 use crate::lanes::{Parallel, ParallelOptions, Schedule};
 use crate::nn::Sequential;
 use crate::plan::{ArenaLayout, Plan};
@@ -77,6 +84,36 @@ impl Gpu {
     }
 }
 
+impl KMeans {
+    blocking! {
+        fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<Clusters>;
+        fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters>;
+    }
+}
+
+impl Clusters {
+    blocking! {
+        predict_blocking: predict(&self, values: &[f32]) -> Result<Vec<u32>>;
+        transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
+    }
+}
+
+#[cfg(feature = "decompose")]
+impl Pca {
+    blocking! {
+        fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+        fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+    }
+}
+
+#[cfg(feature = "decompose")]
+impl PrincipalComponents {
+    blocking! {
+        transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
+        inverse_transform_blocking: inverse_transform(&self, transformed: &[f32]) -> Result<Vec<f32>>;
+    }
+}
+
 impl DeviceClock {
     blocking! {
         calibrate_blocking: calibrate(gpu: &Gpu, origin: Instant) -> Result<Option<Self>>;
@@ -101,6 +138,57 @@ impl Executor {
         read_blocking: read(&self, tensor: Tensor) -> Result<Vec<f32>>;
         read_indices_blocking: read_indices(&self, tensor: Tensor) -> Result<Vec<u32>>;
     }
+}
+
+impl Explainer {
+    blocking! {
+        of_model_blocking: of_model(model: &Model) -> Result<Self>;
+        of_graph_blocking: of_graph(
+            gpu: &Gpu, graph: Graph, x: Tensor, outputs: Tensor, parameters: Option<Parameters>
+        ) -> Result<Self>;
+        outputs_blocking: outputs(&mut self, rows: &[f32]) -> Result<Vec<f32>>;
+        gradients_blocking: gradients(&mut self, rows: &[f32], targets: &[usize]) -> Result<Vec<f32>>;
+        saliency_blocking: saliency(&mut self, rows: &[f32], targets: &[usize]) -> Result<Vec<f32>>;
+        gradient_times_input_blocking: gradient_times_input(&mut self, rows: &[f32], targets: &[usize]) -> Result<Vec<f32>>;
+        smooth_grad_blocking: smooth_grad(
+            &mut self, rows: &[f32], targets: &[usize], samples: usize, deviation: f32, seed: u64
+        ) -> Result<Vec<f32>>;
+        integrated_gradients_blocking: integrated_gradients(
+            &mut self, rows: &[f32], targets: &[usize], baseline: &[f32], quadrature: Quadrature
+        ) -> Result<Integrated>;
+        expected_gradients_blocking: expected_gradients(
+            &mut self, rows: &[f32], targets: &[usize], background: &[f32], samples: usize, seed: u64
+        ) -> Result<Integrated>;
+        occlusion_blocking: occlusion(
+            &mut self, rows: &[f32], targets: &[usize], window: Window<'_>, cover: f32
+        ) -> Result<Vec<f32>>;
+    }
+}
+
+/// [`permutation_importance`], waiting for it.
+///
+/// # Errors
+/// Those of that.
+pub fn permutation_importance_blocking(
+    model: &Model,
+    data: &Dataset,
+    score: Score,
+    permutations: &[Vec<u32>],
+) -> Result<Vec<Importance>> {
+    pollster::block_on(permutation_importance(model, data, score, permutations))
+}
+
+/// [`partial_dependence`], waiting for it.
+///
+/// # Errors
+/// Those of that.
+pub fn partial_dependence_blocking(
+    model: &mut Model,
+    rows: &[f32],
+    feature: usize,
+    grid: &[f32],
+) -> Result<Vec<f32>> {
+    pollster::block_on(partial_dependence(model, rows, feature, grid))
 }
 
 impl Parameters {

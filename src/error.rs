@@ -138,6 +138,15 @@ pub enum Error {
         /// have its loss among its results.
         loss: Option<f32>,
     },
+    /// A row with NaN was asked where its largest or smallest element is.
+    #[error(
+        "a row with NaN was to have a largest or smallest element at step {step}; look for where it comes \
+         from: data that is not finite, or numbers that grew too large"
+    )]
+    NotANumber {
+        /// Number of the step, as the caller counts.
+        step: u64,
+    },
     /// A lane failed in the middle of training; the others stopped with it. The parameters of the
     /// last completed step are kept.
     #[error(

@@ -14,11 +14,16 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
+mod blocks;
 mod checksum;
 mod clock;
+pub mod cluster;
 pub mod data;
+#[cfg(feature = "decompose")]
+pub mod decompose;
 mod error;
 pub mod exec;
+pub mod explain;
 mod finite;
 pub mod gpu;
 pub mod graph;

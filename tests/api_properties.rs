@@ -82,7 +82,7 @@ fn layout() -> impl Strategy<Value = Layout> {
 }
 
 fn binary() -> impl Strategy<Value = Binary> {
-    prop_oneof![Just(Binary::Add), Just(Binary::Sub), Just(Binary::Mul)]
+    prop::sample::select(Binary::ALL)
 }
 
 fn reduction() -> impl Strategy<Value = Reduction> {

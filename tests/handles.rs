@@ -63,6 +63,16 @@ fn calls() -> Vec<(&'static str, usize, Suited, Call)> {
         "sub" 2 [x row] |g, a, b| g.sub(a, b).map(|t| vec![t]);
         "mul" 2 [x loss] |g, a, b| g.mul(a, b).map(|t| vec![t]);
         "binary" 2 [x w] |g, a, b| g.binary(Binary::Mul, a, b).map(|t| vec![t]);
+        "div" 2 [x row] |g, a, b| g.div(a, b).map(|t| vec![t]);
+        "select" 2 [x w] |g, a, b| g.select(a, b, b).map(|t| vec![t]);
+        "select, mask" 2 [x w] |g, a, b| g.select(b, a, a).map(|t| vec![t]);
+        "arg_max" 1 [x x] |g, a, _| g.arg_max(a).map(|t| vec![t]);
+        "arg_min" 1 [x x] |g, a, _| g.arg_min(a).map(|t| vec![t]);
+        "segment_sum" 2 [x labels] |g, a, b| g.segment_sum(a, b, 2, 1).map(|t| vec![t]);
+        "slice" 1 [x x] |g, a, _| g.slice(a, 1, 1, 3).map(|t| vec![t]);
+        "concat" 2 [x w] |g, a, b| g.concat(&[a, b], 1).map(|t| vec![t]);
+        "transpose" 1 [x x] |g, a, _| g.transpose(a).map(|t| vec![t]);
+        "assign" 2 [w x] |g, a, b| g.assign(a, b).map(|()| Vec::new());
         "scale" 1 [x x] |g, a, _| g.scale(a, 2.0).map(|t| vec![t]);
         "unary" 1 [x x] |g, a, _| g.unary(Unary::Gelu, a).map(|t| vec![t]);
         "softmax" 1 [x x] |g, a, _| g.softmax(a, 1).map(|t| vec![t]);

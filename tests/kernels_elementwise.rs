@@ -109,7 +109,9 @@ fn binary_operations() {
     for (number, binary) in BINARY.into_iter().enumerate() {
         for (i, shape) in SHAPES.into_iter().enumerate() {
             let row = shape.last().map_or(&[][..], std::slice::from_ref);
-            for other in [shape, row, &[], &[1], &[1, 1]] {
+            let column: Vec<usize> =
+                shape.split_last().map_or(Vec::new(), |(_, above)| [above, &[1]].concat());
+            for other in [shape, row, &column, &[], &[1], &[1, 1]] {
                 let mut net = Net::new((100 * number + i) as u64);
                 let (a, b) = (net.input(shape), net.input(other));
                 let y = net.graph.binary(binary, a, b).unwrap();

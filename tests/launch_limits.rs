@@ -351,6 +351,10 @@ fn kernels_of_too_many_invocations_are_a_limit() {
         (case.graph, outputs)
     }));
     all.extend(graphs(200_000).into_iter().take(1));
+    let mut graph = Graph::new();
+    let x = graph.input("x", [300, 9]).unwrap();
+    let places = graph.arg_max(x).unwrap();
+    all.push((graph, vec![places]));
     for (fuse, tiling) in [(true, None), (false, Some(Tiling::Shared { side: 16 }))] {
         let on = |target: Target| Target { tiling, ..target };
         for (number, (graph, outputs)) in all.iter().enumerate() {

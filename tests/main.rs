@@ -6,15 +6,20 @@ mod counted;
 mod support;
 
 mod api_properties;
+mod assignments;
 mod clipping;
+mod cluster;
 mod data;
 mod data_properties;
+#[cfg(feature = "decompose")]
+mod decompose;
 mod devices_lost;
 mod differentiation;
 mod encoders;
 mod errors;
 mod errors_executor;
 mod errors_remedies;
+mod explain;
 mod filled;
 mod given_up;
 mod goldens_gradients;
@@ -22,6 +27,7 @@ mod goldens_optimizers;
 mod gradients;
 mod handles;
 mod identities;
+mod kernels_arrays;
 mod kernels_dropout;
 mod kernels_elementwise;
 mod kernels_labels;

@@ -4,10 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wgrad::Gpu;
+use wgrad::cluster::{Clusters, KMeans};
 use wgrad::data::Dataset;
+#[cfg(feature = "decompose")]
+use wgrad::decompose::{Pca, PrincipalComponents};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
+use wgrad::explain::{
+    Explainer, Quadrature, Score, Window, partial_dependence, permutation_importance,
+};
 use wgrad::gpu::{AdapterChoice, DeviceClock, Timestamps, adapters};
-use wgrad::graph::Tensor;
+use wgrad::graph::{Graph, Tensor};
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::Sequential;
@@ -37,11 +43,14 @@ fn all(
     state: TrainingState,
     timestamps: &mut Timestamps,
     clock: &DeviceClock,
+    (k_means, clusters, explainer): (&KMeans, &Clusters, &mut Explainer),
+    #[cfg(feature = "decompose")] pca: (&Pca, &PrincipalComponents),
 ) {
     // gpu
     is_send(adapters());
     is_send(Gpu::new());
     is_send(Gpu::with_adapter(&AdapterChoice::default()));
+    is_send(gpu.measure());
     is_send(Timestamps::new(gpu, 1));
     is_send(timestamps.read(1, clock));
     is_send(DeviceClock::calibrate(gpu, std::time::Instant::now()));
@@ -61,6 +70,31 @@ fn all(
     is_send(parameters.snapshot());
     is_send(parameters.save_to(snapshot));
     is_send(parameters.restore(snapshot));
+    // cluster, decompose, explain
+    is_send(k_means.fit(gpu, &[], 1));
+    is_send(k_means.fit_over(&[], &[], 1));
+    is_send(clusters.predict(&[]));
+    is_send(clusters.transform(&[]));
+    #[cfg(feature = "decompose")]
+    {
+        is_send(pca.0.fit(gpu, &[], 1));
+        is_send(pca.0.fit_over(&[], &[], 1));
+        is_send(pca.1.transform(&[]));
+        is_send(pca.1.inverse_transform(&[]));
+    }
+    is_send(Explainer::of_model(model));
+    is_send(Explainer::of_graph(gpu, Graph::new(), tensor, tensor, None));
+    is_send(explainer.outputs(&[]));
+    is_send(explainer.gradients(&[], &[]));
+    is_send(explainer.saliency(&[], &[]));
+    is_send(explainer.gradient_times_input(&[], &[]));
+    is_send(explainer.smooth_grad(&[], &[], 1, 1.0, 0));
+    is_send(explainer.integrated_gradients(&[], &[], &[], Quadrature::Midpoint(1)));
+    is_send(explainer.expected_gradients(&[], &[], &[], 1, 0));
+    let window = Window { row: &[], size: &[], step: &[] };
+    is_send(explainer.occlusion(&[], &[], window, 0.0));
+    is_send(permutation_importance(model, data, Score::Loss, &[]));
+    is_send(partial_dependence(model, &[], 0, &[]));
     // train
     is_send(net.clone().compile(gpu, compile.clone()));
     is_send(model.weights());

@@ -1,13 +1,14 @@
-// Parts: shared/prelude.
+// Parts: shared/log1p, shared/prelude, elementwise/functions, elementwise/pairs, binary:*.
 //
-// out[i] = a[i] ∘ b[i mod b_count]. a and out have the same shape, count elements; b has that shape
-// too (b_count = count), or is a row (b_count = columns) or a scalar (b_count = 1).
+// out[i] = a[i] ∘ b[i / b_stride mod b_count]. a and out have the same shape, count elements; b has that
+// shape too (stride 1, b_count = count), or is a row (1, columns), a column (columns, rows) or a scalar (1, 1).
 
-// 0: a + b, 1: a - b, 2: a · b.
-override OPERATION: u32;
+// Whether b is a column: the others need no second division.
+override COLUMN: bool;
 
 struct Dims {
     count: u32,
+    b_stride: u32,
     b_count: u32,
 }
 
@@ -26,12 +27,9 @@ fn main(
     if (i >= dims.count) {
         return;
     }
-    let left = a[i];
-    let right = b[i % dims.b_count];
-    switch (OPERATION) {
-        case 0u: { out[i] = left + right; }
-        case 1u: { out[i] = left - right; }
-        case 2u: { out[i] = left * right; }
-        default: { out[i] = not_a_number(left); }
+    var at = i;
+    if (COLUMN) {
+        at = i / dims.b_stride;
     }
+    out[i] = combined(a[i], b[at % dims.b_count]);
 }

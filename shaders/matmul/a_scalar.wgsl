@@ -4,7 +4,7 @@
 fn load_a(row: u32, column: u32) -> vec4<f32> {
     let rows = select(dims.k, dims.m, A_ALONG_K);
     let columns = select(dims.m, dims.k, A_ALONG_K);
-    let start = min(row, rows - 1u) * columns;
+    let start = a_start() + min(row, rows - 1u) * columns;
     let last = columns - 1u;
     let values = vec4(
         a[start + min(column, last)],

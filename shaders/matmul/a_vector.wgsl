@@ -6,5 +6,5 @@ fn load_a(row: u32, column: u32) -> vec4<f32> {
     let rows = select(dims.k, dims.m, A_ALONG_K);
     let columns = select(dims.m, dims.k, A_ALONG_K);
     let inside = row < rows && column < columns;
-    return select(vec4<f32>(), a[select(0u, (row * columns + column) / 4u, inside)], inside);
+    return select(vec4<f32>(), a[select(0u, (a_start() + row * columns + column) / 4u, inside)], inside);
 }

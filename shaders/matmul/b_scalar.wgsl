@@ -4,7 +4,7 @@
 fn load_b(row: u32, column: u32) -> vec4<f32> {
     let rows = select(dims.k, dims.n, B_ALONG_K);
     let columns = select(dims.n, dims.k, B_ALONG_K);
-    let start = min(row, rows - 1u) * columns;
+    let start = b_start() + min(row, rows - 1u) * columns;
     let last = columns - 1u;
     let values = vec4(
         b[start + min(column, last)],

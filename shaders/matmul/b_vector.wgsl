@@ -6,5 +6,5 @@ fn load_b(row: u32, column: u32) -> vec4<f32> {
     let rows = select(dims.k, dims.n, B_ALONG_K);
     let columns = select(dims.n, dims.k, B_ALONG_K);
     let inside = row < rows && column < columns;
-    return select(vec4<f32>(), b[select(0u, (row * columns + column) / 4u, inside)], inside);
+    return select(vec4<f32>(), b[select(0u, (b_start() + row * columns + column) / 4u, inside)], inside);
 }

@@ -6,6 +6,6 @@ fn load_b(row: u32, column: u32) -> vec4<f32> {
     let rows = select(dims.k, dims.n, B_ALONG_K);
     let columns = select(dims.n, dims.k, B_ALONG_K);
     let inside = row < rows && column < columns;
-    let words = b[select(0u, (row * columns + column) / 4u, inside)];
+    let words = b[select(0u, (b_start() + row * columns + column) / 4u, inside)];
     return select(vec4<f32>(), from_words(words), inside);
 }

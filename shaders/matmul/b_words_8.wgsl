@@ -4,7 +4,7 @@
 
 fn load_b_pair(row: u32, column: u32) -> Pair {
     let inside = row < dims.k && column < dims.n;
-    let words = b[select(0u, (row * dims.n + column) / 8u, inside)];
+    let words = b[select(0u, (b_start() + row * dims.n + column) / 8u, inside)];
     return Pair(
         select(vec4<f32>(), from_words(words.xy), inside),
         select(vec4<f32>(), from_words(words.zw), inside),

@@ -1,11 +1,12 @@
 // Shared by the matrix products: sizes, and which tile of C a workgroup computes.
 //
-// C (m×n) = Σ over k. A shader is put together from four choices:
+// C (m×n) = Σ over k. A shader is put together from these choices:
 //   the layout    matmul_nn, matmul_nt, matmul_tn: A·B, A·Bᵀ, Aᵀ·B;
 //   the family    matmul_registers: an invocation reads A and B from memory, matmul_rows_alone by
 //                 itself, matmul_rows_subgroup_* sharing what was read with its subgroup;
 //                 matmul_shared: a workgroup reads them together into workgroup memory, in slabs that lie
 //                 as matmul_slab_* say, for a tile of the size of matmul_tile_*;
+//   the number    matmul_one, matmul_each: of one product, or of many alike;
 //   the width     matmul_width_*: an invocation computes 4 columns, or 8;
 //   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
 //                 integers of 64 bits; matmul_piece_*, matmul_saved_*: the same for C and for what
@@ -21,6 +22,8 @@ struct Dims {
     // Terms of the sum that one workgroup adds up, a multiple of 16. Where it is less than k, several
     // workgroups share a tile, and each writes its part of the sum to a C of its own.
     share: u32,
+    // Number of products, each of a matrix of its own of A, of B and of C.
+    matrices: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;

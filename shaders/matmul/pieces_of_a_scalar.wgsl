@@ -4,7 +4,8 @@
 const A_AT_ONCE: u32 = 1u;
 
 fn piece_of_a(at: u32) -> vec4<f32> {
-    return vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u]);
+    let first = a_start() + at;
+    return vec4(a[first], a[first + 1u], a[first + 2u], a[first + 3u]);
 }
 
 // The piece from term k on, with zeros past the last term.

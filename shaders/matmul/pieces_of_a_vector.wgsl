@@ -4,7 +4,7 @@
 const A_AT_ONCE: u32 = 4u;
 
 fn piece_of_a(at: u32) -> vec4<f32> {
-    return a[at];
+    return a[a_start() / 4u + at];
 }
 
 // The piece from term k on, with zeros past the last term.

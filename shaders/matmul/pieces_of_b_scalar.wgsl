@@ -4,7 +4,8 @@
 const B_AT_ONCE: u32 = 1u;
 
 fn piece_of_b(at: u32) -> vec4<f32> {
-    return vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u]);
+    let first = b_start() + at;
+    return vec4(b[first], b[first + 1u], b[first + 2u], b[first + 3u]);
 }
 
 // The piece from term k on, with zeros past the last term.

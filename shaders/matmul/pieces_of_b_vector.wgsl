@@ -4,7 +4,7 @@
 const B_AT_ONCE: u32 = 4u;
 
 fn piece_of_b(at: u32) -> vec4<f32> {
-    return b[at];
+    return b[b_start() / 4u + at];
 }
 
 // The piece from term k on, with zeros past the last term.

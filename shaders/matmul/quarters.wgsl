@@ -1,7 +1,7 @@
 // Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
 // matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_quarters, matmul/dims,
-// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
+// matmul/epilogue_mask, matmul/epilogue_plain, matmul/one, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
 // matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/quarter_a_across, matmul/quarter_a_along,
 // matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved.
 //
@@ -70,7 +70,8 @@ fn main(
     let down = lane / 8u;
     let across = lane % 8u;
     let share = dims.share / 4u;
-    let first = part * dims.share + quarter * share;
+    let start = first_term(part);
+    let first = start + quarter * share;
     var c = Block();
     var sums = vec4<f32>();
     var next = copied(corner, first, 0u, lane);
@@ -90,7 +91,7 @@ fn main(
         workgroupBarrier();
     }
     // No part is without terms, but a surplus workgroup is: see `flat_workgroup`.
-    if part * dims.share < dims.k {
+    if start < dims.k {
         store_column_sums(part, corner, invocation, sums);
         // Row r of each block lies at [quarter][r / 2][down / 2][r % 2][down % 2][across].
         let d = down / 2u;

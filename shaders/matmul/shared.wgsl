@@ -1,7 +1,7 @@
 // Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
 // matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_shared, matmul/dims,
-// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
+// matmul/epilogue_plain, matmul/one, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
 // matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/saved, matmul/slab_a_across, matmul/slab_a_along,
 // matmul/slab_b_across, matmul/slab_b_along, matmul/tile_128x64, matmul/tile_64x32.
 //
@@ -26,7 +26,7 @@ fn main(
     let corner = place * vec2(8u * DOWN, 4u * ACROSS);
     let down = invocation / ACROSS;
     let across = invocation % ACROSS;
-    let first = part * dims.share;
+    let first = first_term(part);
     let last = min(first + dims.share, dims.k);
     var c = Strip();
     var sums = vec4<f32>();

@@ -1,8 +1,8 @@
 // The slab of A (m×k) in workgroup memory: as in A, row by row, four pieces of four terms in each.
 
-// [row / 8 · PIECES_OF_A / DOWN].piece[row / 8 % (DOWN / PIECES_OF_A)][row % 8 · 4 + term / 4]. Whatever an index depends on
-// is the same in every turn and for all that an invocation reads or copies: the rest is constant, which needs no
-// check and becomes part of the instruction.
+// [row / 8 · PIECES_OF_A / DOWN].piece[row / 8 % (DOWN / PIECES_OF_A)][row % 8 · 4 + term / 4]. Whatever an
+// index depends on is the same in every turn and for all that an invocation reads or copies: the rest is
+// constant, which needs no check and becomes part of the instruction.
 struct CopyOfA {
     piece: array<array<vec4<f32>, 32>, DOWN_OF_COPY>,
 }

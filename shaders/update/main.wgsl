@@ -1,4 +1,4 @@
-// Parts: shared/prelude, update/clip, update/guard, update/no_clip, update/rule_*, rule:*.
+// Parts: shared/prelude, update/clip, update/guard, update/no_clip, update/report, update/rule_*, rule:*.
 //
 // Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
 // that the part made for the rule has, are count pieces of four elements of an arena.

@@ -69,6 +69,7 @@ pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
 pub use options::DataOptions;
 pub use origin::Origin;
 pub use part::Part;
+pub(crate) use rows::checked_rows;
 pub use shuffle::permutation;
 pub use standardize::Standardizer;
 pub use table::{Place, Table};

@@ -5,7 +5,7 @@ use super::origin::Origin;
 use super::part::Part;
 
 /// How many rows of `width` finite values there are; at least one.
-pub(super) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<usize, DataError> {
+pub(crate) fn checked_rows(values: &[f32], width: usize, part: Part) -> Result<usize, DataError> {
     let rows = whole_rows(values.len(), width, part)?;
     check_count(rows)?;
     match crate::finite::first_not_finite(values) {

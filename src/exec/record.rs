@@ -4,7 +4,7 @@ use wgpu::BindingResource;
 
 use super::ring::DEPTH as RESULTS;
 use super::serial::Serial;
-use super::{Bound, Executor, MAX_STEPS, Numbers, Results, SEGMENTS, Step, StepRecord};
+use super::{Bound, Executor, Halt, MAX_STEPS, Numbers, Results, SEGMENTS, Step, StepRecord};
 use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::kernel::reflect::Access;
 use crate::kernel::{Operand, grid};
@@ -131,8 +131,8 @@ impl Executor {
     /// [`Error::Argument`] if `encoder` is of another device and wgpu can tell: where it cannot, finishing
     /// the encoder is refused.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
-        // A plan without results that does not train has nothing to tell the host.
-        let reports = self.plan.columns() > 0 || self.plan.rule().is_some();
+        // A plan without results in which no step can go wrong has nothing to tell the host.
+        let reports = self.plan.columns() > 0 || self.plan.reports();
         let recorded = recorded(|| self.record_steps(encoder, steps, reports));
         let first = recorded.unwrap_or_else(|| {
             let rule = format!("the executor's, {}", self.gpu.describe());
@@ -288,12 +288,13 @@ impl Executor {
     /// if the wait for them is given up.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the plan trains and the loss or a parameter of a step was NaN or
+    /// [`Error::NotFinite`] if the plan trains or assigns and the loss or a parameter of a step was NaN or
     /// infinite: neither that step nor a later one moved the parameters (but those that still could,
     /// where only a parameter was not finite), and none will until
     /// [`Parameters::clear_status`](super::Parameters::clear_status). Its `loss` is `None` if the loss is
-    /// not among the plan's results, or the step was an earlier submission's. Besides, the errors of
-    /// the device.
+    /// not among the plan's results, or the step was an earlier submission's. [`Error::NotANumber`] if a step
+    /// asked a row with NaN for its largest or smallest element; where the plan moves parameters, none moves any
+    /// more, as before. Besides, the errors of the device.
     pub async fn run(&mut self, steps: &[Step]) -> Result<Vec<Vec<f32>>> {
         let others = self.arrived.len() + self.ring.under_way();
         for chunk in steps.chunks(MAX_STEPS) {
@@ -303,11 +304,18 @@ impl Executor {
         let (mut rows, mut halted) = (Vec::new(), None);
         for numbers in self.arrived.split_off(others) {
             let row = numbers.halted_row.map(|row| rows.len() + row);
-            halted = halted.or(numbers.halt.map(|halt| (halt.number, row)));
+            halted = halted.or(numbers.halt.map(|halt| (halt, row)));
             rows.extend(self.ring.rows(numbers).rows);
         }
         match halted {
-            Some((step, row)) if self.plan.rule().is_some() => {
+            Some((halt, _)) if halt.by_extreme && self.plan.reports() => {
+                // What moves no parameters has none to keep from moving.
+                if !self.plan.moves_parameters() {
+                    self.parameters.clear_status()?;
+                }
+                Err(Error::NotANumber { step: halt.number })
+            }
+            Some((Halt { number: step, .. }, row)) if self.plan.moves_parameters() => {
                 let row = row.and_then(|row| rows.get(row));
                 let loss = row.and_then(|row| row.get(self.plan.loss_column()?));
                 Err(Error::NotFinite { step, epoch: 0, loss: loss.copied() })

@@ -24,6 +24,8 @@ pub struct Results {
     pub halted_row: Option<usize>,
     /// Whether that step's loss was finite, and only a parameter's new value was not.
     pub halted_by_parameter: bool,
+    /// Whether that step asked a row with NaN for its largest or smallest element.
+    pub halted_by_extreme: bool,
 }
 
 /// The results of one submission, as they lie on the device.
@@ -231,6 +233,7 @@ impl Ring {
             halted_at: taken.halt.map(|halt| halt.number),
             halted_row: taken.halted_row,
             halted_by_parameter: taken.halt.is_some_and(|halt| halt.by_parameter),
+            halted_by_extreme: taken.halt.is_some_and(|halt| halt.by_extreme),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the device says of the first step that went wrong: the words that `shaders/update/guard.wgsl` and
+//! What the device says of the first step that went wrong: the words that `shaders/update/report.wgsl` and
 //! the whole-step kernels write.
 
 use super::serial::Serial;
@@ -10,6 +10,8 @@ const WORDS: usize = 5;
 pub(crate) const STATUS_BYTES: u64 = 4 * WORDS as u64;
 /// Says that a gradient or a new value was not finite, rather than the loss.
 const BY_PARAMETER: u32 = 2;
+/// Says that the largest or smallest element was asked for of a row with NaN.
+const BY_EXTREME: u32 = 3;
 
 /// The first step that went wrong. No later one moves the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) struct Halt {
     pub(crate) number: u64,
     /// Whether its loss was finite, and only a gradient or a new value was not.
     pub(crate) by_parameter: bool,
+    /// Whether a row with NaN was asked for its largest or smallest element.
+    pub(crate) by_extreme: bool,
     pub(super) serial: Serial,
 }
 
@@ -37,7 +41,8 @@ impl Halt {
         let serial = Serial::of_words([serial_low, serial_high])
             .ok_or_else(|| Error::bug(format!("a status without a serial number: {words:?}")))?;
         let number = u64::from(high) << 32 | u64::from(low);
-        Ok(Some(Self { number, by_parameter: what == BY_PARAMETER, serial }))
+        let (by_parameter, by_extreme) = (what == BY_PARAMETER, what == BY_EXTREME);
+        Ok(Some(Self { number, by_parameter, by_extreme, serial }))
     }
 }
 
@@ -54,6 +59,7 @@ mod tests {
         assert_eq!((halt.number, halt.by_parameter), ((2 << 32) - 1, true));
         assert_eq!(halt.serial.words(), [mark | 5, mark]);
         assert!(!read(&[1, mark, mark, 0, 0]).unwrap().expect("a loss").by_parameter);
+        assert!(read(&[3, mark, mark, 0, 0]).unwrap().expect("a row").by_extreme);
         for words in [&[1, 0, mark, 0, 0][..], &[1, mark, mark, 0]] {
             assert!(matches!(read(words), Err(Error::Bug { .. })), "{words:?}");
         }

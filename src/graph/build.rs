@@ -41,7 +41,8 @@ impl Graph {
         self.add_tensor(format!("{value}"), shape.into(), DType::F32, Role::Constant(value))
     }
 
-    /// `a·b`: `m×k` times `k×n`.
+    /// `a·b`: `m×k` times `k×n`. With `p×m×k`, a product for each of the `p` matrices: with its own of `p×k×n`, or
+    /// all with the one of `k×n`.
     pub fn matmul(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.matmul_layout(Layout::NN, a, b)
     }
@@ -50,18 +51,24 @@ impl Graph {
     pub fn matmul_layout(&mut self, layout: Layout, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.operands("matmul", &[a, b])?;
         let (dims_a, dims_b) = (self.known_shape(a).dims(), self.known_shape(b).dims());
-        let shape = match (layout, dims_a, dims_b) {
-            (Layout::NN, &[m, k], &[k2, n]) if k == k2 => [m, n],
-            (Layout::NT, &[m, k], &[n, k2]) if k == k2 => [m, n],
-            (Layout::TN, &[k, m], &[k2, n]) if k == k2 => [m, n],
-            _ => {
-                let rule = match layout {
-                    Layout::NN => "m×k · k×n",
-                    Layout::NT => "m×k · (n×k)ᵀ",
-                    Layout::TN => "(k×m)ᵀ · k×n",
-                };
-                return Err(self.mismatch("matmul", &[a, b], rule));
+        let shape = match (dims_a, dims_b) {
+            (&[matrices, ref a @ ..], &[others, ref b @ ..])
+                if a.len() == 2 && matrices == others =>
+            {
+                layout.product(a, b).map(|[m, n]| vec![matrices, m, n])
             }
+            ([_, _, _], [_, _]) if layout != Layout::TN => {
+                return self.matmul_of_rows(layout, a, b);
+            }
+            _ => layout.product(dims_a, dims_b).map(|sides| sides.to_vec()),
+        };
+        let Some(shape) = shape else {
+            let rule = match layout {
+                Layout::NN => "m×k · k×n, p×m×k · p×k×n or p×m×k · k×n",
+                Layout::NT => "m×k · (n×k)ᵀ, p×m×k · (p×n×k)ᵀ or p×m×k · (n×k)ᵀ",
+                Layout::TN => "(k×m)ᵀ · k×n or (p×k×m)ᵀ · p×k×n",
+            };
+            return Err(self.mismatch("matmul", &[a, b], rule));
         };
         self.node(Op::MatMul(layout), &[a, b], shape)
     }
@@ -76,30 +83,28 @@ impl Graph {
         self.node(Op::BiasAdd, &[x, bias], shape)
     }
 
-    /// `a + b`; `b` may be a row or a scalar, see [`Binary`].
+    /// `a + b`; `b` may be a row, a column or a scalar, see [`Binary`].
     pub fn add(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.binary(Binary::Add, a, b)
     }
 
-    /// `a - b`; `b` may be a row or a scalar, see [`Binary`].
+    /// `a - b`; `b` may be a row, a column or a scalar, see [`Binary`].
     pub fn sub(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.binary(Binary::Sub, a, b)
     }
 
-    /// `a · b`, element by element; `b` may be a row or a scalar, see [`Binary`].
+    /// `a · b`, element by element; `b` may be a row, a column or a scalar, see [`Binary`].
     pub fn mul(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         self.binary(Binary::Mul, a, b)
     }
 
-    /// An element-wise operation of two tensors; `b` may be a row or a scalar.
+    /// An element-wise operation of two tensors; `b` may be a row, a column or a scalar.
     pub fn binary(&mut self, binary: Binary, a: Tensor, b: Tensor) -> Result<Tensor, Error> {
         let op = Op::Binary(binary);
         self.operands(op.name(), &[a, b])?;
         let shape = self.known_shape(a).clone();
-        let other = self.known_shape(b);
-        let row = shape.rank() > 0 && other.dims() == [shape.columns()];
-        if *other != shape && !row && other.elements() != 1 {
-            return Err(self.mismatch(op.name(), &[a, b], "equal shapes, …×n with n, or a scalar"));
+        if self.known_shape(b).repeats_in(&shape).is_none() {
+            return Err(self.mismatch(op.name(), &[a, b], super::arrays::REPEATED));
         }
         self.node(op, &[a, b], shape)
     }
@@ -209,59 +214,6 @@ impl Graph {
         self.node(Op::Expand { start, end, scale }, &[x], shape)
     }
 
-    /// The rows of `x` (slices along its first axis) named by `indices` (`n`, `u32`). The host
-    /// checks the indices that it writes ([`Executor::write_indices`](crate::exec::Executor)); one past
-    /// the last row, in a buffer of the app's, gives a row of NaN.
-    pub fn gather(&mut self, x: Tensor, indices: Tensor) -> Result<Tensor, Error> {
-        self.check_handles("gather", &[x, indices])?;
-        self.expect_dtype("gather", indices, DType::U32)?;
-        let (rows, of) =
-            (self.known_shape(indices).dims().to_vec(), self.known_shape(x).dims().to_vec());
-        let (&[n], [_, rest @ ..]) = (rows.as_slice(), of.as_slice()) else {
-            return Err(self.mismatch("gather", &[x, indices], "rows×… with indices of n"));
-        };
-        self.copy_rows(Op::Gather, x, indices, n, rest)
-    }
-
-    /// The next `rows` rows of `x`, in the order that `order` (`u32`, one entry per row of `x`)
-    /// names; see [`Op::Batch`].
-    pub fn batch(&mut self, x: Tensor, order: Tensor, rows: usize) -> Result<Tensor, Error> {
-        self.check_handles("batch", &[x, order])?;
-        self.expect_dtype("batch", order, DType::U32)?;
-        let (order_dims, of) =
-            (self.known_shape(order).dims().to_vec(), self.known_shape(x).dims().to_vec());
-        let (&[n], [have, rest @ ..]) = (order_dims.as_slice(), of.as_slice()) else {
-            return Err(self.mismatch(
-                "batch",
-                &[x, order],
-                "rows×… with an order of one entry per row",
-            ));
-        };
-        if n != *have || rows > n {
-            let rule = format!("an order of one entry per row, and at least {rows} rows");
-            return Err(self.mismatch("batch", &[x, order], &rule));
-        }
-        self.copy_rows(Op::Batch, x, order, rows, rest)
-    }
-
-    /// Gather and batch copy bits, so they keep the element type of `x`.
-    fn copy_rows(
-        &mut self,
-        op: Op,
-        x: Tensor,
-        indices: Tensor,
-        rows: usize,
-        rest: &[usize],
-    ) -> Result<Tensor, Error> {
-        let mut dims = vec![rows];
-        dims.extend_from_slice(rest);
-        let name = format!("{}#{}", op.name(), self.nodes.len());
-        let dtype = self.known(x).dtype;
-        let output = self.add_tensor(name, dims.into(), dtype, Role::Computed)?;
-        self.nodes.push(Node { op, inputs: vec![x, indices], output, pass: self.pass });
-        Ok(output)
-    }
-
     /// The same elements, in the same order, under another shape.
     pub fn reshape(&mut self, x: Tensor, shape: impl Into<Shape>) -> Result<Tensor, Error> {
         let shape = shape.into();
@@ -361,6 +313,11 @@ impl Graph {
                 );
                 return Err(Error::shape("update", detail));
             }
+            if self.is_assigned(parameter) {
+                let name = &self.known(parameter).name;
+                let detail = format!("'{name}' is assigned to; update a parameter of its own");
+                return Err(Error::shape("update", detail));
+            }
             if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
                 let name = &self.known(parameter).name;
                 let detail =
@@ -376,7 +333,7 @@ impl Graph {
     }
 
     /// The tensor that `tensor` is another shape of, itself if it is none.
-    fn root(&self, tensor: Tensor) -> Tensor {
+    pub(super) fn root(&self, tensor: Tensor) -> Tensor {
         // Every node comes after those it reads.
         self.nodes.iter().rev().fold(tensor, |tensor, node| {
             match (node.op, node.inputs.as_slice()) {
@@ -441,7 +398,7 @@ impl Graph {
         tensors.iter().try_for_each(|&t| self.expect_dtype(op, t, DType::F32))
     }
 
-    fn expect_dtype(&self, op: &str, tensor: Tensor, dtype: DType) -> Result<(), Error> {
+    pub(super) fn expect_dtype(&self, op: &str, tensor: Tensor, dtype: DType) -> Result<(), Error> {
         let info = self.known(tensor);
         if info.dtype == dtype {
             return Ok(());
@@ -460,7 +417,13 @@ impl Graph {
         ))
     }
 
-    fn check_axes(&self, op: &str, x: Tensor, start: usize, end: usize) -> Result<(), Error> {
+    pub(super) fn check_axes(
+        &self,
+        op: &str,
+        x: Tensor,
+        start: usize,
+        end: usize,
+    ) -> Result<(), Error> {
         let shape = self.known_shape(x);
         if start < end && end <= shape.rank() {
             return Ok(());
@@ -475,7 +438,7 @@ impl Graph {
         ))
     }
 
-    fn mismatch(&self, op: &str, tensors: &[Tensor], rule: &str) -> Error {
+    pub(super) fn mismatch(&self, op: &str, tensors: &[Tensor], rule: &str) -> Error {
         let have: Vec<String> = tensors
             .iter()
             .map(|&t| format!("'{}' {}", self.known(t).name, self.known_shape(t)))

@@ -68,7 +68,7 @@ impl Graph {
             .map(|&t| {
                 adjoints.of[t.index()].ok_or_else(|| {
                     let detail = format!(
-                        "'{}' does not depend on '{}'; leave that out, or compute with it",
+                        "'{}' does not depend on '{}', or by comparisons alone; leave that out, or compute with it",
                         self.known(of).name,
                         self.known(t).name
                     );
@@ -130,7 +130,7 @@ impl Graph {
                 }
             }
             (Op::Binary(binary), &[a, b]) => {
-                self.backward_binary(binary, a, b, dy, wanted, adjoints)?
+                self.backward_binary(binary, [a, b], y, dy, wanted, adjoints)?
             }
             (Op::Scale(factor), &[x]) => {
                 let dx = self.back(Op::Scale(factor), &[dy], x)?;
@@ -178,6 +178,35 @@ impl Graph {
                 let dx = self.back(Op::GatherGrad, &[indices, dy], x)?;
                 adjoints.add(self, x, dx)?;
             }
+            (Op::Select, &[mask, a, b]) => {
+                self.backward_select(mask, [a, b], dy, wanted, adjoints)?
+            }
+            (Op::SegmentSum { .. }, &[x, labels])
+                if self.known_shape(y).dims().first() == Some(&1) =>
+            {
+                let sums = self.known_shape(y).without(0, 1);
+                let dy = self.node_in(Pass::Backward, Op::Reshape, &[dy], sums)?;
+                let dx = self.back(Op::Gather, &[dy, labels], x)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Slice { axis, start }, &[x]) => {
+                let dx = self.padded(dy, x, axis, start)?;
+                adjoints.add(self, x, dx)?;
+            }
+            (Op::Concat { axis }, operands) => {
+                let mut start = 0;
+                for &operand in operands {
+                    if wanted[operand.index()] {
+                        let part = self.back(Op::Slice { axis, start }, &[dy], operand)?;
+                        adjoints.add(self, operand, part)?;
+                    }
+                    start += self.known_shape(operand).dims().get(axis).copied().unwrap_or(1);
+                }
+            }
+            (Op::Transpose, &[x]) => {
+                let dx = self.back(Op::Transpose, &[dy], x)?;
+                adjoints.add(self, x, dx)?;
+            }
             (Op::Reshape, &[x]) => {
                 let dx = self.back(Op::Reshape, &[dy], x)?;
                 adjoints.add(self, x, dx)?;
@@ -194,34 +223,6 @@ impl Graph {
                 }
             }
             _ => return Err(self.no_gradient(node)),
-        }
-        Ok(())
-    }
-
-    fn backward_binary(
-        &mut self,
-        binary: Binary,
-        a: Tensor,
-        b: Tensor,
-        dy: Tensor,
-        wanted: &[bool],
-        adjoints: &mut Adjoints,
-    ) -> Result<(), Error> {
-        if wanted[a.index()] {
-            let da = match binary {
-                Binary::Add | Binary::Sub => dy,
-                Binary::Mul => self.back(Op::Binary(Binary::Mul), &[dy, b], a)?,
-            };
-            adjoints.add(self, a, da)?;
-        }
-        if wanted[b.index()] {
-            let full = match binary {
-                Binary::Add => dy,
-                Binary::Sub => self.back(Op::Scale(-1.0), &[dy], a)?,
-                Binary::Mul => self.back(Op::Binary(Binary::Mul), &[dy, a], a)?,
-            };
-            let db = self.sum_to(full, b)?;
-            adjoints.add(self, b, db)?;
         }
         Ok(())
     }
@@ -255,7 +256,7 @@ impl Graph {
     }
 
     /// Undoes the broadcasting of `to`: sums `dy` over what was repeated.
-    fn sum_to(&mut self, dy: Tensor, to: Tensor) -> Result<Tensor, Error> {
+    pub(super) fn sum_to(&mut self, dy: Tensor, to: Tensor) -> Result<Tensor, Error> {
         let (from, into) = (self.known_shape(dy).clone(), self.known_shape(to).clone());
         if from == into {
             return Ok(dy);
@@ -264,12 +265,24 @@ impl Graph {
         if from.rank() > 0 && into.dims() == [from.columns()] {
             return self.back(sum(0, from.rank() - 1), &[dy], to);
         }
+        if into.elements() > 1 {
+            // A column.
+            let last = from.rank().saturating_sub(1);
+            let sums = from.without(last, last + 1);
+            let rows = self.node_in(Pass::Backward, sum(last, last + 1), &[dy], sums)?;
+            return self.back(Op::Reshape, &[rows], to);
+        }
         let all = self.node_in(Pass::Backward, sum(0, from.rank()), &[dy], Shape::scalar())?;
         if into.rank() == 0 { Ok(all) } else { self.back(Op::Reshape, &[all], to) }
     }
 
     /// A node of the backward pass whose result has the shape of `like`.
-    fn back(&mut self, op: Op, inputs: &[Tensor], like: Tensor) -> Result<Tensor, Error> {
+    pub(super) fn back(
+        &mut self,
+        op: Op,
+        inputs: &[Tensor],
+        like: Tensor,
+    ) -> Result<Tensor, Error> {
         let shape = self.known_shape(like).clone();
         self.node_in(Pass::Backward, op, inputs, shape)
     }
@@ -288,12 +301,17 @@ impl Graph {
 }
 
 /// The gradient of each tensor so far.
-struct Adjoints {
+pub(super) struct Adjoints {
     of: Vec<Option<Tensor>>,
 }
 
 impl Adjoints {
-    fn add(&mut self, graph: &mut Graph, to: Tensor, gradient: Tensor) -> Result<(), Error> {
+    pub(super) fn add(
+        &mut self,
+        graph: &mut Graph,
+        to: Tensor,
+        gradient: Tensor,
+    ) -> Result<(), Error> {
         self.of[to.index()] = Some(match self.of[to.index()] {
             None => gradient,
             Some(sum) => graph.back(Op::Binary(Binary::Add), &[sum, gradient], to)?,

@@ -22,22 +22,28 @@
 //! ```
 
 pub(crate) mod activation;
+mod arrays;
+mod assign;
+mod binary;
 mod build;
 mod custom;
 mod grad;
+mod grad_pairs;
 mod handle;
 mod op;
 pub(crate) mod rule;
 mod shape;
 
 pub use activation::Unary;
+pub use binary::Binary;
 pub(crate) use build::check_dropout_rate;
 pub(crate) use custom::Custom;
 pub use custom::{Kernel, Operation};
 pub(crate) use handle::Issuer;
 pub use handle::Tensor;
-pub use op::{Binary, Count, Layout, Loss, Op, Reduction};
+pub use op::{Count, Layout, Loss, Op, Reduction};
 pub use rule::UpdateRule;
+pub(crate) use shape::Repeated;
 pub use shape::{DType, ELEMENT_BYTES, Shape, View};
 
 use crate::Error;
@@ -131,6 +137,8 @@ pub struct Graph {
     pass: Pass,
     parameters: Vec<Tensor>,
     update: Option<Update>,
+    /// Parameters, each with the tensor whose value it takes at the end of a step.
+    assignments: Vec<(Tensor, Tensor)>,
     /// Whether no tensor is too large, since nothing will be computed.
     outline: bool,
 }

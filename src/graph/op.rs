@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::activation::Unary;
+use super::binary::Binary;
 use crate::Error;
 
 /// Which operand of a matrix product is read transposed. Nothing is ever transposed in memory.
@@ -16,17 +17,17 @@ pub enum Layout {
     TN,
 }
 
-/// Element-wise functions of two tensors. The second operand has the first's shape, or is a row
-/// (the first's last extent, repeated for every row), or a scalar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Binary {
-    /// `a + b`.
-    Add,
-    /// `a - b`.
-    Sub,
-    /// `a · b`, element by element.
-    Mul,
+impl Layout {
+    /// `[m, n]` of the product of matrices with these extents, if they fit.
+    pub(super) fn product(self, a: &[usize], b: &[usize]) -> Option<[usize; 2]> {
+        let (&[a0, a1], &[b0, b1]) = (a, b) else { return None };
+        let ([m, k], [k2, n]) = match self {
+            Layout::NN => ([a0, a1], [b0, b1]),
+            Layout::NT => ([a0, a1], [b1, b0]),
+            Layout::TN => ([a1, a0], [b0, b1]),
+        };
+        (k == k2).then_some([m, n])
+    }
 }
 
 /// What a reduction computes over its span.
@@ -146,12 +147,15 @@ pub enum Count {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
-    /// `(a, b)`: matrix product.
+    /// `(a, b)`: matrix product, or, of three axes, one for each place along the first.
     MatMul(Layout),
     /// `(x, bias)`: adds a row to every row.
     BiasAdd,
     /// `(a, b)`, see [`Binary`] for broadcasting.
     Binary(Binary),
+    /// `(mask, a, b)`: `a` where the mask is not 0, else `b`; each may be a row, a column or a scalar, as the
+    /// second operand of [`Binary`].
+    Select,
     /// `(x)`: times a constant.
     Scale(f32),
     /// `(x)`: sets elements to 0 at random and multiplies the others by `1 / (1 - rate)`; see
@@ -220,6 +224,31 @@ pub enum Op {
     /// `(x, order)`: the rows `order[start], order[start + 1], …` of `x`, where `start` is the
     /// batch start of the step that runs: how batches are drawn from a resident data set.
     Batch,
+    /// `(x)`: where in each row (along the last axis) the largest element is; the first wins a tie.
+    ArgMax,
+    /// `(x)`: where in each row (along the last axis) the smallest element is; the first wins a tie.
+    ArgMin,
+    /// `(x, labels)`: the rows of `x` added up by their labels, below `segments`, for each `run` rows on their own.
+    SegmentSum {
+        /// Number of labels.
+        segments: usize,
+        /// Rows of a run; divides the number of rows.
+        run: usize,
+    },
+    /// `(x)`: the elements from `start` on along an axis; how many, the output's shape says.
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// The first of them.
+        start: usize,
+    },
+    /// `(a, b, …)`: one after another along an axis.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// `(x)`: with the last two axes changed for each other.
+    Transpose,
     /// `(x)`: the same elements under another shape.
     Reshape,
     /// `(predictions, targets)`: scalar.
@@ -239,9 +268,8 @@ impl Op {
         match self {
             Op::MatMul(_) => "matmul",
             Op::BiasAdd => "bias_add",
-            Op::Binary(Binary::Add) => "add",
-            Op::Binary(Binary::Sub) => "sub",
-            Op::Binary(Binary::Mul) => "mul",
+            Op::Binary(binary) => binary.name(),
+            Op::Select => "select",
             Op::Scale(_) => "scale",
             Op::Dropout { .. } => "dropout",
             Op::Unary(unary) => unary.name(),
@@ -258,6 +286,12 @@ impl Op {
             Op::Gather => "gather",
             Op::GatherGrad => "gather_grad",
             Op::Batch => "batch",
+            Op::ArgMax => "arg_max",
+            Op::ArgMin => "arg_min",
+            Op::SegmentSum { .. } => "segment_sum",
+            Op::Slice { .. } => "slice",
+            Op::Concat { .. } => "concat",
+            Op::Transpose => "transpose",
             Op::Reshape => "reshape",
             Op::Loss(loss) => loss.name(),
             Op::LossGrad(_) => "loss_grad",

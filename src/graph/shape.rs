@@ -71,12 +71,34 @@ impl Shape {
         }
     }
 
+    /// How a tensor of this shape lies as the second operand of an element-wise function in one of the shape
+    /// `whole`: itself, a row, a column or a scalar; `None` if it does not fit.
+    pub(crate) fn repeats_in(&self, whole: &Shape) -> Option<Repeated> {
+        let elements = self.elements();
+        if self == whole || (whole.rank() > 0 && self.0 == [whole.columns()]) {
+            return Some(Repeated { stride: 1, count: elements });
+        }
+        if elements == 1 {
+            return Some(Repeated { stride: 1, count: 1 });
+        }
+        let (last, of) = (self.0.split_last()?, whole.0.split_last()?);
+        let column = *last.0 == 1 && last.1 == of.1;
+        column.then_some(Repeated { stride: *of.0, count: elements })
+    }
+
     /// This shape without those of its axes that are in `start..end`.
     pub fn without(&self, start: usize, end: usize) -> Shape {
         let kept =
             |(axis, &extent): (usize, &usize)| (!(start..end).contains(&axis)).then_some(extent);
         Shape(self.0.iter().enumerate().filter_map(kept).collect())
     }
+}
+
+/// Element `i` of a whole is beside element `i / stride mod count` of what is repeated in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Repeated {
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
 }
 
 /// A tensor seen as three nested extents; see [`Shape::around`].

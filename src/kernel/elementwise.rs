@@ -1,28 +1,72 @@
 //! Element-wise operations: the shaders of `shaders/elementwise/`.
 
 use super::activation::{self, FUNCTIONS};
-use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part};
-use crate::graph::{Binary, Tensor, Unary};
+use super::source::made;
+use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
+use crate::graph::{Binary, Repeated, Tensor, Unary};
 
 /// Workgroups of a kernel with one invocation for each of `count` elements.
 pub(super) fn workgroups(count: u32) -> usize {
     (count as usize).div_ceil(WORKGROUP)
 }
 
-/// `out = a ∘ b`; `b` has the shape of `a`, or is a row or a scalar.
+/// `out = a ∘ b`; `b` has the shape of `a`, or is a row, a column or a scalar.
 pub fn binary(shapes: Shapes<'_>, op: Binary, a: Tensor, b: Tensor, out: Tensor) -> Launch {
-    let (name, operation) = match op {
-        Binary::Add => ("add", 0.0),
-        Binary::Sub => ("sub", 1.0),
-        Binary::Mul => ("mul", 2.0),
-    };
     let count = shapes.elements(out);
+    let [stride, repeated] = repeats(shapes, b, out);
+    let mut parts = vec![PRELUDE];
+    // What calls nothing needs no functions.
+    if op.value().contains('(') {
+        parts.extend(FUNCTIONS);
+        parts.push(part!("elementwise/pairs"));
+    }
+    parts.extend([combined(op), part!("elementwise/binary")]);
     Launch {
-        name: name.into(),
-        parts: vec![PRELUDE, part!("elementwise/binary")],
-        constants: vec![("OPERATION", operation)],
-        dims: vec![count, shapes.elements(b)],
+        name: op.name().into(),
+        parts,
+        constants: vec![("COLUMN", f64::from(u8::from(stride > 1)))],
+        dims: vec![count, stride, repeated],
         operands: vec![
+            ("a", Operand::Tensor(a)),
+            ("b", Operand::Tensor(b)),
+            ("out", Operand::Tensor(out)),
+        ],
+        workgroups: workgroups(count),
+        turns: Turns::NONE,
+        multiply_adds: 0,
+    }
+}
+
+/// The WGSL of a function of two numbers, made from its row.
+fn combined(op: Binary) -> &'static Part {
+    made(&format!("binary:{}", op.name()), || {
+        format!("fn combined(a: f32, b: f32) -> f32 {{\n    return {};\n}}\n", op.value())
+    })
+}
+
+/// Stride and number of what is repeated in `whole`, as the kernels count them.
+fn repeats(shapes: Shapes<'_>, repeated: Tensor, whole: Tensor) -> [u32; 2] {
+    let Repeated { stride, count } = shapes
+        .of(repeated)
+        .repeats_in(shapes.of(whole))
+        // The graph has seen to it that it fits.
+        .unwrap_or(Repeated { stride: 1, count: shapes.of(repeated).elements() });
+    [word(stride), word(count)]
+}
+
+/// `out` = `a` where `mask` is not 0, else `b`; each of both is of the shape of `mask`, or a row, a column or a
+/// scalar.
+pub fn select(shapes: Shapes<'_>, mask: Tensor, [a, b]: [Tensor; 2], out: Tensor) -> Launch {
+    let count = shapes.elements(out);
+    let ([a_stride, a_count], [b_stride, b_count]) =
+        (repeats(shapes, a, out), repeats(shapes, b, out));
+    Launch {
+        name: "select".into(),
+        parts: vec![PRELUDE, part!("elementwise/select")],
+        constants: vec![],
+        dims: vec![count, a_stride, a_count, b_stride, b_count],
+        operands: vec![
+            ("mask", Operand::Tensor(mask)),
             ("a", Operand::Tensor(a)),
             ("b", Operand::Tensor(b)),
             ("out", Operand::Tensor(out)),

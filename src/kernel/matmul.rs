@@ -1,9 +1,13 @@
 //! Matrix products in the three layouts that training needs, with their epilogues: the parts of
 //! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
+mod sizes;
 mod tiling;
+mod top;
 
+pub use sizes::{matrices, multiply_adds, sizes};
 pub use tiling::Tiling;
+pub use top::{arg_max, keeps_top};
 
 use super::activation::{self, FUNCTIONS};
 use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
@@ -24,16 +28,6 @@ pub enum Epilogue {
 
 /// Terms that a workgroup copies at a time.
 const SLAB: usize = 16;
-
-/// `m`, `n` and `k` of a product.
-pub fn sizes(shapes: Shapes<'_>, layout: Layout, a: Tensor, b: Tensor) -> [usize; 3] {
-    let (a, b) = (shapes.of(a), shapes.of(b));
-    match layout {
-        Layout::NN => [a.rows(), b.columns(), a.columns()],
-        Layout::NT => [a.rows(), b.rows(), a.columns()],
-        Layout::TN => [a.columns(), b.columns(), a.rows()],
-    }
-}
 
 /// For epilogues that read nothing beside C.
 const NO_SAVED: &Part = &Part {
@@ -140,8 +134,20 @@ fn joining_turns(parts: usize) -> Turns {
 }
 
 fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) -> Launch {
+    let [_, n, _] = sizes(shapes, product.layout, product.a, product.b);
+    launch_in(shapes, tiling, product, parts, Pieces::of(tiling, n))
+}
+
+fn launch_in(
+    shapes: Shapes<'_>,
+    tiling: Tiling,
+    product: Product,
+    parts: usize,
+    pieces: Pieces,
+) -> Launch {
     let Product { layout, a, b, out, epilogue, column_sums } = product;
     let [m, n, k] = sizes(shapes, layout, a, b);
+    let matrices = matrices(shapes, a);
     let [tile_rows, tile_columns] = tiling.tile();
     let (across, down) = (n.div_ceil(tile_columns), m.div_ceil(tile_rows));
     let share = share(tiling, k, parts);
@@ -153,20 +159,19 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     let (parts_of_tiling, constants) = tiling.parts(layout, column_sums.is_some());
     let mut launch = Launch {
         name: name.into(),
-        parts: vec![PRELUDE, part!("matmul/dims"), part!("matmul/block")],
+        parts: vec![PRELUDE, part!("matmul/dims"), number_of(matrices), part!("matmul/block")],
         constants,
-        dims: [m, n, k, across, down, share].map(word).to_vec(),
+        dims: [m, n, k, across, down, share, matrices].map(word).to_vec(),
         operands: vec![
             ("a", Operand::Tensor(a)),
             ("b", Operand::Tensor(b)),
             ("out", Operand::Tensor(out)),
         ],
-        workgroups: across * down * parts.max(1),
+        workgroups: across * down * parts.max(1) * matrices,
         turns: tiling.turns(share, column_sums.is_some()),
-        multiply_adds: (m as u64).saturating_mul(n as u64).saturating_mul(k as u64),
+        multiply_adds: multiply_adds(shapes, layout, a, b),
     };
     let columns = |tensor| shapes.of(tensor).columns();
-    let pieces = Pieces::of(tiling, n);
     launch.parts.extend(access(tiling, layout, columns(a), columns(b), pieces));
     add_epilogue(&mut launch, pieces, epilogue);
     if let Some(sums) = column_sums {
@@ -177,6 +182,11 @@ fn launch(shapes: Shapes<'_>, tiling: Tiling, product: Product, parts: usize) ->
     launch
 }
 
+/// The file that says where the matrices begin.
+fn number_of(matrices: usize) -> &'static Part {
+    if matrices == 1 { part!("matmul/one") } else { part!("matmul/each") }
+}
+
 /// How C is written, and what lies beside it read: as many neighbours at a time as divide its rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pieces {
@@ -184,6 +194,8 @@ enum Pieces {
     Fours,
     /// As four integers of 64 bits.
     Eights,
+    /// Not at all, but for the place of each row's largest value.
+    Top,
 }
 
 impl Pieces {
@@ -205,6 +217,7 @@ impl Pieces {
             Pieces::Ones => part!("matmul/piece_1"),
             Pieces::Fours => part!("matmul/piece_4"),
             Pieces::Eights => part!("matmul/piece_words"),
+            Pieces::Top => part!("matmul/top"),
         }
     }
 }
@@ -240,7 +253,7 @@ fn access(
         true => part!("matmul/a_vector"),
         false => part!("matmul/a_scalar"),
     });
-    let eights = pieces == Pieces::Eights && !along_k;
+    let eights = words && tiling.columns() == 8 && b.is_multiple_of(8) && !along_k;
     parts.push(match b.is_multiple_of(4) {
         true if eights => part!("matmul/b_words_8"),
         true if words => part!("matmul/b_words"),
@@ -254,7 +267,7 @@ fn access(
             false if eights => parts.push(part!("matmul/blocks_across")),
             false => parts.extend([part!("matmul/blocks_across"), part!("matmul/b_pair")]),
         }
-        if pieces != Pieces::Eights {
+        if !matches!(pieces, Pieces::Eights | Pieces::Top) {
             parts.push(part!("matmul/piece_pair"));
         }
     } else {
@@ -301,7 +314,7 @@ fn add_epilogue(launch: &mut Launch, pieces: Pieces, epilogue: Epilogue) {
             None => {
                 let each: &Part = match pieces {
                     Pieces::Ones => part!("matmul/activation_1"),
-                    Pieces::Fours | Pieces::Eights => part!("matmul/activation_4"),
+                    _ => part!("matmul/activation_4"),
                 };
                 launch.parts.extend(FUNCTIONS);
                 launch.parts.extend([activation::of_numbers(function), each]);

@@ -8,6 +8,7 @@
 //! layout is read from the WGSL by [`reflect`] rather than written twice.
 
 mod activation;
+pub mod arrays;
 pub mod elementwise;
 mod formula;
 pub mod loss;

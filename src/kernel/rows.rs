@@ -1,5 +1,6 @@
 //! Copies of rows (slices along the first axis) named by index: `rows/gather.wgsl`,
-//! `rows/gather_grad.wgsl`, `rows/batch.wgsl`, `rows/batch_pair.wgsl`.
+//! `rows/gather_grad.wgsl`, `rows/batch.wgsl`, `rows/batch_pair.wgsl`; rows added up by label,
+//! `rows/segment_sum.wgsl`.
 
 use super::elementwise::workgroups;
 use super::source::made;
@@ -147,6 +148,38 @@ pub fn batch_pair(
         ],
         workgroups: workgroups(x_count.saturating_add(t_count)),
         turns: Turns::NONE,
+        multiply_adds: 0,
+    }
+}
+
+/// `out` = the rows of `x` added up by `labels` below `segments`, each `run` of them on their own.
+pub fn segment_sum(
+    shapes: Shapes<'_>,
+    segments: usize,
+    run: usize,
+    x: Tensor,
+    labels: Tensor,
+    out: Tensor,
+) -> Launch {
+    let (rows, width) = shapes.rows_and_width(x);
+    let piece = if width.is_multiple_of(4) { 4 } else { 1 };
+    let numbers = made(&format!("numbers:X_{piece}"), || {
+        let (of, zero) = if piece == 4 { ("vec4<f32>", "vec4(0.0)") } else { ("f32", "0.0") };
+        format!("alias X = {of};\nconst X_ZERO = {zero};\n")
+    });
+    let (runs, width) = ((rows as usize).div_ceil(run.max(1)), width / piece);
+    Launch {
+        name: "segment_sum".into(),
+        parts: vec![PRELUDE, numbers, part!("rows/segment_sum")],
+        constants: vec![],
+        dims: vec![rows, width, word(segments), word(run), word(runs)],
+        operands: vec![
+            ("labels", Operand::Tensor(labels)),
+            ("x", Operand::Tensor(x)),
+            ("out", Operand::Tensor(out)),
+        ],
+        workgroups: (runs * width as usize).div_ceil(WORKGROUP),
+        turns: Turns::of_loop(segments, Turns::NONE) + Turns::of_loop(run, Turns::NONE),
         multiply_adds: 0,
     }
 }

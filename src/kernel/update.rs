@@ -1,13 +1,15 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/guard.wgsl` and `update/clip.wgsl`; and the norm that clipping needs,
-//! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`.
+//! `update/rule_*.wgsl`, `update/guard.wgsl` and `update/clip.wgsl`; the norm that clipping needs,
+//! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
 
 use super::elementwise::workgroups;
 use super::loss::{self, Destination};
 use super::softmax::INVOCATIONS;
-use super::{Arena, Launch, Operand, PRELUDE, Part, Turns, part, reflect, rule, word};
-use crate::graph::{Tensor, UpdateRule};
+use super::{Arena, Launch, Operand, PRELUDE, Part, Shapes, Turns, part, reflect, rule, word};
+use crate::graph::{ELEMENT_BYTES, Tensor, UpdateRule};
 
+/// Telling which step went wrong.
+pub(super) const REPORT: &Part = part!("update/report");
 const GUARD: &Part = part!("update/guard");
 const NORM: &Part = part!("shared/norm");
 const TREE_NORM: &Part = part!("shared/tree_norm");
@@ -52,11 +54,30 @@ pub fn update(
     };
     Launch {
         name: format!("update {}{}", row.name, if clip.is_some() { " + clip" } else { "" }),
-        parts: vec![PRELUDE, GUARD, clipping, around, row.formula, part!("update/main")],
+        parts: vec![PRELUDE, REPORT, GUARD, clipping, around, row.formula, part!("update/main")],
         constants: constants.into_iter().collect(),
         dims,
         operands,
         workgroups: workgroups(pieces),
+        turns: Turns::NONE,
+        multiply_adds: 0,
+    }
+}
+
+/// The `count` elements from `offset` on in `chunk` of the parameters = `x`.
+pub fn assign(shapes: Shapes<'_>, chunk: usize, offset: u64, x: Tensor) -> Launch {
+    let count = shapes.elements(x);
+    Launch {
+        name: "assign".into(),
+        parts: vec![PRELUDE, REPORT, part!("update/assign")],
+        constants: vec![],
+        dims: vec![count, word(offset as usize / ELEMENT_BYTES)],
+        operands: vec![
+            ("values", Operand::Arena(Arena::Values, chunk)),
+            ("x", Operand::Tensor(x)),
+            ("status", Operand::Status),
+        ],
+        workgroups: workgroups(count),
         turns: Turns::NONE,
         multiply_adds: 0,
     }

@@ -20,14 +20,20 @@ pub(super) fn classes(graph: &Graph) -> Vec<(Tensor, usize)> {
     classes
 }
 
-/// For each input of row indices, the number of rows that a gather or a batch chooses from; the least,
-/// if several choose by it.
+/// For each input of row indices, the number of rows that a gather or a batch chooses from, or of segments that
+/// rows are added to; the least, if several choose by it.
 pub(super) fn rows(graph: &Graph) -> Vec<(Tensor, usize)> {
     let mut rows = Vec::new();
     for node in graph.nodes() {
-        if let (Op::Gather | Op::Batch, &[x, indices]) = (node.op, node.inputs.as_slice()) {
-            let of = graph.known_shape(x).dims().first().copied().unwrap_or(1);
-            bound(graph, &mut rows, indices, of);
+        match (node.op, node.inputs.as_slice()) {
+            (Op::Gather | Op::Batch, &[x, indices]) => {
+                let of = graph.known_shape(x).dims().first().copied().unwrap_or(1);
+                bound(graph, &mut rows, indices, of);
+            }
+            (Op::SegmentSum { segments, .. }, &[_, labels]) => {
+                bound(graph, &mut rows, labels, segments);
+            }
+            _ => {}
         }
     }
     rows
@@ -58,7 +64,11 @@ fn bound(graph: &Graph, bounds: &mut Vec<(Tensor, usize)>, tensor: Tensor, count
 fn origin(graph: &Graph, labels: Tensor) -> Tensor {
     // Every node comes after those it reads.
     graph.nodes().iter().rev().fold(labels, |tensor, node| match (node.op, node.inputs.first()) {
-        (Op::Gather | Op::Batch, Some(&rows)) if node.output == tensor => rows,
+        (Op::Gather | Op::Batch | Op::Slice { .. } | Op::Transpose, Some(&rows))
+            if node.output == tensor =>
+        {
+            rows
+        }
         _ => tensor,
     })
 }

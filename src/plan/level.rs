@@ -97,6 +97,9 @@ fn dependencies(
     let moves_parameters = |d: &Dispatch| touches(&d.launch, Arena::Values);
     let all_others: Vec<usize> =
         (0..dispatches.len()).filter(|&i| !moves_parameters(&dispatches[i])).collect();
+    let is_update = |d: &Dispatch| moves_parameters(d) && touches(&d.launch, Arena::Gradients);
+    let updates: Vec<usize> =
+        (0..dispatches.len()).filter(|&i| is_update(&dispatches[i])).collect();
     dispatches
         .iter()
         .map(|dispatch| {
@@ -108,6 +111,10 @@ fn dependencies(
             // Parameters move when everything that reads them is done.
             if moves_parameters(dispatch) {
                 before.extend(&all_others);
+                // What is assigned takes its value after the update, whose weight decay would change it.
+                if !touches(&dispatch.launch, Arena::Gradients) {
+                    before.extend(&updates);
+                }
             }
             before.sort_unstable();
             before.dedup();

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | matmul, bias-add, activation | product with the bias and activation in its epilogue |
 //! | matmul, gradient of the activation below | product with the activation's mask in its epilogue |
+//! | matmul, bias-add, arg-max of few columns | product that keeps the place of each row's largest value alone, and a look whether NaN left a row without |
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
@@ -15,7 +16,9 @@ use crate::Error;
 use crate::graph::{
     Custom, DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
-use crate::kernel::{Launch, Operand, Shapes, Turns, elementwise, loss, reduce, rows, softmax};
+use crate::kernel::{
+    Launch, Operand, Shapes, Turns, arrays, elementwise, loss, reduce, rows, softmax,
+};
 
 mod products;
 mod sums;
@@ -110,7 +113,8 @@ impl<'a> Lowering<'a> {
         let update = graph.update_pass();
         let trained = update.iter().flat_map(|u| u.gradients.iter().map(|&(_, gradient)| gradient));
         let losses = update.iter().map(|u| u.loss);
-        for tensor in wanted.chain(trained).chain(losses) {
+        let assigned = graph.assignments().iter().map(|&(_, value)| value);
+        for tensor in wanted.chain(trained).chain(losses).chain(assigned) {
             kept[roots[tensor.index()].index()] = true;
         }
         let mut needed = kept.clone();
@@ -228,6 +232,10 @@ impl<'a> Lowering<'a> {
                 let [a, b] = operands(node)?;
                 elementwise::binary(self.shapes(), op, a, b, out)
             }
+            Op::Select => {
+                let [mask, a, b] = operands(node)?;
+                elementwise::select(self.shapes(), mask, [a, b], out)
+            }
             Op::Scale(factor) => {
                 let [x] = operands(node)?;
                 elementwise::scale(self.shapes(), factor, x, out)
@@ -291,6 +299,26 @@ impl<'a> Lowering<'a> {
                 let [x, order] = operands(node)?;
                 self.batch(x, order, out)
             }
+            Op::ArgMax | Op::ArgMin => {
+                let [x] = operands(node)?;
+                arrays::extreme(self.shapes(), node.op == Op::ArgMin, x, out)
+            }
+            Op::SegmentSum { segments, run } => {
+                let [x, labels] = operands(node)?;
+                rows::segment_sum(self.shapes(), segments, run, x, labels, out)
+            }
+            Op::Slice { axis, start } => {
+                let [x] = operands(node)?;
+                arrays::slice(self.shapes(), axis, start, x, out)
+            }
+            Op::Concat { axis } => {
+                self.concat(axis, &node.inputs, out, pass);
+                return Ok(());
+            }
+            Op::Transpose => {
+                let [x] = operands(node)?;
+                arrays::transpose(self.shapes(), x, out)
+            }
             Op::Loss(kind) => {
                 let [predictions, targets] = operands(node)?;
                 self.loss(kind, predictions, targets, out, pass);
@@ -324,6 +352,16 @@ impl<'a> Lowering<'a> {
         };
         self.push(launch, pass);
         Ok(())
+    }
+
+    /// A dispatch for each of what is joined, into a place of its own.
+    fn concat(&mut self, axis: usize, parts: &[Tensor], out: Tensor, pass: Pass) {
+        let mut start = 0;
+        for &part in parts {
+            let launch = arrays::place(self.shapes(), axis, start, part, out);
+            start += self.shapes().of(part).dims().get(axis).copied().unwrap_or(1);
+            self.push(launch, pass);
+        }
     }
 
     /// Marks a node as fused and returns its output.

@@ -16,8 +16,16 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
         };
         lowering.lowered.gradients.push((number, gradient));
     }
-    let missing = (0..lowering.graph.parameters().len())
-        .find(|number| !lowering.lowered.gradients.iter().any(|(trained, _)| trained == number));
+    let assigned: Vec<Role> = lowering
+        .graph
+        .assignments()
+        .iter()
+        .map(|&(parameter, _)| lowering.graph.known(parameter).role)
+        .collect();
+    let missing = (0..lowering.graph.parameters().len()).find(|&number| {
+        !lowering.lowered.gradients.iter().any(|&(trained, _)| trained == number)
+            && !assigned.contains(&Role::Parameter(number))
+    });
     if let Some(number) = missing {
         let name =
             lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
@@ -75,4 +83,26 @@ fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor, all: &[(Tensor, T
     let launch = elementwise::scale(lowering.shapes(), 1.0, gradient, copy);
     lowering.push(launch, Pass::Backward);
     copy
+}
+
+/// A dispatch for each assignment. They come last, as all that moves parameters does.
+///
+/// # Errors
+/// [`Error::Shape`] in a plan of a part of a step.
+pub(super) fn assign(lowering: &mut Lowering<'_>) -> Result<(), Error> {
+    for &(parameter, value) in lowering.graph.assignments() {
+        let info = lowering.graph.known(parameter);
+        if lowering.options.portion != PlanScope::Step {
+            let detail = format!(
+                "'{}' is assigned to at the end of a whole step; plan that, `PlanScope::Step`",
+                info.name
+            );
+            return Err(Error::shape("assign", detail));
+        }
+        let Role::Parameter(number) = info.role else { continue };
+        let Some(entry) = lowering.lowered.arena.entries.get(number) else { continue };
+        let launch = update::assign(lowering.shapes(), entry.chunk, entry.offset, value);
+        lowering.push(launch, Pass::Update);
+    }
+    Ok(())
 }

@@ -231,6 +231,7 @@ impl Plan {
         if let Some(update) = graph.update_pass() {
             lower_update::lower(&mut lowering, update)?;
         }
+        lower_update::assign(&mut lowering)?;
         let lowered = lowering.lowered;
         let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
         if options.portion == PlanScope::Gradients {
@@ -364,6 +365,21 @@ impl Plan {
     /// The update rule, if the plan trains.
     pub fn rule(&self) -> Option<UpdateRule> {
         self.rule
+    }
+
+    /// Whether it moves parameters, by an update or by assignments.
+    pub(crate) fn moves_parameters(&self) -> bool {
+        self.has_operand(|operand| matches!(operand, Operand::Arena(Arena::Values, _)))
+    }
+
+    /// Whether it may tell of a step that it went wrong.
+    pub(crate) fn reports(&self) -> bool {
+        self.has_operand(|operand| operand == Operand::Status)
+    }
+
+    fn has_operand(&self, is_it: impl Fn(Operand) -> bool) -> bool {
+        let launches = self.dispatches.iter().map(|dispatch| &dispatch.launch);
+        launches.flat_map(|launch| &launch.operands).any(|&(_, operand)| is_it(operand))
     }
 
     /// The different choices for its matrix products, in the order in which they first occur.

@@ -351,6 +351,9 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             .map(|rows| StepResult::of(rows, numbers.next().unwrap_or_default()))
             .collect::<Result<Vec<StepResult>>>()?;
         match halt {
+            Some(Halt { number: step, by_extreme: true, .. }) if self.trains => {
+                Err(Error::NotANumber { step })
+            }
             Some(Halt { number: step, .. }) if self.trains => {
                 let loss = halted_row.and_then(|row| steps.get(row)).map(|step| step.loss);
                 Err(Error::NotFinite { step, epoch: 0, loss })

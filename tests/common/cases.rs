@@ -124,7 +124,9 @@ impl Net {
     }
 }
 
-pub const BINARY: [Binary; 3] = [Binary::Add, Binary::Sub, Binary::Mul];
+/// Those that have a gradient.
+pub const BINARY: [Binary; 6] =
+    [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Minimum, Binary::Maximum];
 
 pub const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
 
@@ -167,7 +169,7 @@ pub fn probabilities(random: &mut Random, rows: usize, classes: usize) -> Vec<f3
 /// Every case.
 pub fn all() -> Vec<Case> {
     type Group = fn(&mut Vec<Case>) -> Result<(), Error>;
-    let groups: [Group; 10] = [
+    let groups: [Group; 11] = [
         elementwise,
         broadcasting,
         matmuls,
@@ -177,6 +179,7 @@ pub fn all() -> Vec<Case> {
         rows_and_shapes,
         losses,
         networks,
+        super::cases_arrays::arrays,
         super::cases_layers::layers,
     ];
     let mut cases = Vec::new();
@@ -212,8 +215,10 @@ fn elementwise(cases: &mut Vec<Case>) -> Result<(), Error> {
 }
 
 fn broadcasting(cases: &mut Vec<Case>) -> Result<(), Error> {
-    let shapes: [(&[usize], &[usize]); 11] = [
+    let shapes: [(&[usize], &[usize]); 13] = [
         (&[3, 5], &[3, 5]),
+        (&[3, 5], &[3, 1]),
+        (&[2, 3, 4], &[2, 3, 1]),
         (&[3, 5], &[5]),
         (&[2, 3, 4], &[4]),
         (&[3, 5], &[]),
@@ -229,7 +234,12 @@ fn broadcasting(cases: &mut Vec<Case>) -> Result<(), Error> {
         for binary in BINARY {
             let mut net = Net::new(200 + seed as u64);
             let (a, b) = (net.before(of_a), net.before(of_b));
-            let y = net.graph.binary(binary, a, b)?;
+            let mut y = net.graph.binary(binary, a, b)?;
+            if matches!(binary, Binary::Minimum | Binary::Maximum) {
+                // One operand may be chosen everywhere; the other is to have a gradient, too.
+                let product = net.graph.mul(a, b)?;
+                y = net.graph.add(y, product)?;
+            }
             cases.push(net.after(format!("{binary:?} {of_a:?} {of_b:?}"), y));
         }
     }
@@ -261,7 +271,8 @@ fn matmuls(cases: &mut Vec<Case>) -> Result<(), Error> {
 }
 
 fn reuse(cases: &mut Vec<Case>) -> Result<(), Error> {
-    for binary in BINARY {
+    // Of the smaller and the larger one the twin would not know that both are one, and be unsure which it is.
+    for &binary in &BINARY[..4] {
         let mut net = Net::new(400);
         let x = net.before([2, 3]);
         let tanh = net.graph.unary(Unary::Tanh, x)?;

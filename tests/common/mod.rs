@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod cases;
+pub mod cases_arrays;
 pub mod cases_layers;
 pub mod device;
 pub mod num;
@@ -10,6 +11,7 @@ pub mod random;
 pub mod threefry;
 pub mod training;
 pub mod twin;
+pub mod twin_arrays;
 pub mod twin_losses;
 pub mod twin_update;
 

@@ -5,12 +5,11 @@
 use std::collections::HashMap;
 
 use wgrad::exec::Step;
-use wgrad::graph::{
-    Binary, Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, View,
-};
+use wgrad::graph::{Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, View};
 
 use super::num::Num;
 use super::threefry::{factor, is_kept, word};
+use super::twin_arrays::{apply, beside, concat, extreme, segment_sum, select, slice, transpose};
 use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound};
 pub use super::twin_update::{Trained, update};
 
@@ -104,8 +103,11 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value
     let out = graph.shape(node.output).unwrap();
     Value::F(match node.op {
         Op::MatMul(layout) => {
-            let (rows, columns) = (out.dims()[0], out.dims()[1]);
-            matmul(layout, floats(0), floats(1), rows, columns)
+            let (rows, columns) = (out.dims()[out.rank() - 2], out.columns());
+            let count = out.elements() / (rows * columns);
+            let each = |x: usize| floats(x).chunks(floats(x).len() / count);
+            let matrices = each(0).zip(each(1));
+            matrices.flat_map(|(a, b)| matmul(layout, a, b, rows, columns)).collect()
         }
         Op::BiasAdd => {
             let (x, bias) = (floats(0), floats(1));
@@ -113,9 +115,27 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value
         }
         Op::Binary(binary) => {
             let (a, b) = (floats(0), floats(1));
-            // A whole tensor, a row or a scalar: each repeats after its own length.
-            (0..a.len()).map(|i| apply(binary, a[i], b[i % b.len()])).collect()
+            (0..a.len()).map(|i| apply(binary, a[i], b[beside(shape(1), out, i)])).collect()
         }
+        Op::Select => {
+            let at = |operand: usize, i: usize| floats(operand)[beside(shape(operand), out, i)];
+            (0..out.elements()).map(|i| select(floats(0)[i], at(1, i), at(2, i))).collect()
+        }
+        Op::ArgMax | Op::ArgMin => {
+            let rows = floats(0).chunks(columns);
+            return Value::U(rows.map(|row| extreme(row, node.op == Op::ArgMin)).collect());
+        }
+        Op::SegmentSum { segments, run } => {
+            segment_sum(floats(0), value(1).indices(), columns, segments, run)
+        }
+        Op::Slice { axis, start } => {
+            return slice(value(0), shape(0), axis, start, out.dims()[axis]);
+        }
+        Op::Concat { axis } => {
+            let parts: Vec<_> = (0..node.inputs.len()).map(|i| (value(i), shape(i))).collect();
+            return concat(&parts, axis);
+        }
+        Op::Transpose => return transpose(value(0), shape(0)),
         Op::Scale(factor) => floats(0).iter().map(|&x| x * Num::exact(f64::from(factor))).collect(),
         Op::Dropout { rate, seed } => {
             let width = out.elements() / out.dims().first().copied().unwrap_or(1);
@@ -271,15 +291,6 @@ fn matmul(layout: Layout, a: &[Num], b: &[Num], m: usize, n: usize) -> Vec<Num> 
         }
     }
     c
-}
-
-fn apply(binary: Binary, a: Num, b: Num) -> Num {
-    match binary {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        other => panic!("the twin does not know {other:?}"),
-    }
 }
 
 pub(super) const ONE: Num = Num::exact(1.0);

@@ -9,6 +9,8 @@ pub mod optimizer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod parallel;
 pub mod safetensors;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tables;
 
 use approx::abs_diff_eq;
 use std::path::{Path, PathBuf};

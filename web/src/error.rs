@@ -29,6 +29,7 @@ pub fn js(error: impl Into<wgrad::Error>) -> JsValue {
         wgrad::Error::Argument { .. } => "Argument",
         wgrad::Error::Limit { .. } => "Limit",
         wgrad::Error::NotFinite { .. } => "NotFinite",
+        wgrad::Error::NotANumber { .. } => "NotANumber",
         wgrad::Error::Bug { .. } => "Bug",
         wgrad::Error::Data(_) => "Data",
         _ => "Error",

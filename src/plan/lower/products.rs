@@ -33,13 +33,21 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
+        if self.arg_max_of_product(Product { layout, a, b, out, epilogue, column_sums: None }, pass)
+        {
+            return;
+        }
         let column_sums = match layout {
-            Layout::TN => self.column_sums_of(b),
+            Layout::TN if self.is_matrix(b) => self.column_sums_of(b),
             _ => None,
         };
         let product = Product { layout, a, b, out, epilogue, column_sums };
         let [m, n, k] = matmul::sizes(self.shapes(), layout, a, b);
-        let choice = choose::product(self.target, [m, n, k]);
+        let mut choice = choose::product(self.target, [m, n, k]);
+        // Many products keep a device busy, and each has its sums whole.
+        if matmul::matrices(self.shapes(), a) > 1 {
+            choice = TilingChoice { parts: 1, split: None, ..choice };
+        }
         if !self.lowered.choices.contains(&choice) {
             self.lowered.choices.push(choice);
         }
@@ -56,6 +64,29 @@ impl Lowering<'_> {
         }
     }
 
+    /// A product of which nobody wants more than where in each row the largest value is, if a tiling keeps that alone;
+    /// else nothing.
+    fn arg_max_of_product(&mut self, product: Product, pass: Pass) -> bool {
+        let Some((reader, node)) = self.sole_reader(product.out) else { return false };
+        let [m, n, k] = matmul::sizes(self.shapes(), product.layout, product.a, product.b);
+        let choice = choose::product(self.target, [m, n, k]);
+        let fits = node.op == Op::ArgMax
+            && choice.parts == 1
+            && self.is_matrix(product.a)
+            && matmul::keeps_top(choice.tiling, n, product.epilogue);
+        if !fits {
+            return false;
+        }
+        if !self.lowered.choices.contains(&choice) {
+            self.lowered.choices.push(choice);
+        }
+        let product = Product { out: self.absorb(reader, node), ..product };
+        for launch in matmul::arg_max(self.shapes(), choice.tiling, product) {
+            self.push(launch, pass);
+        }
+        true
+    }
+
     /// The sum of the rows of `b`, if something wants it: the bias's gradient.
     fn column_sums_of(&mut self, b: Tensor) -> Option<Tensor> {
         let (reader, node) =
@@ -66,6 +97,14 @@ impl Lowering<'_> {
     /// Whether a weight gradient `Aᵀ·dy` is still to be lowered.
     pub(super) fn weight_gradient(&self, dy: Tensor) -> bool {
         let product = Op::MatMul(Layout::TN);
-        self.companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy)).is_some()
+        self.is_matrix(dy)
+            && self
+                .companion(dy, |node| node.op == product && node.inputs.get(1) == Some(&dy))
+                .is_some()
+    }
+
+    /// Whether it has two axes: of a stack of matrices, the sum of rows is not the sum along the first axis.
+    fn is_matrix(&self, tensor: Tensor) -> bool {
+        self.shapes().of(tensor).rank() == 2
     }
 }

@@ -4,8 +4,8 @@ use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, Updat
 use wgrad::kernel::loss::Destination;
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::{
-    CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, elementwise, loss, matmul, reduce, rows,
-    softmax, update,
+    CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, arrays, elementwise, loss, matmul, reduce,
+    rows, softmax, update,
 };
 
 use super::LOSSES;
@@ -71,6 +71,7 @@ pub fn all_launches() -> Vec<Launch> {
     launches.extend(softmax_launches(&mut tensors));
     launches.extend(reduce_launches(&mut tensors));
     launches.extend(rows_launches(&mut tensors));
+    launches.extend(array_launches(&mut tensors));
     launches.extend(loss_launches(&mut tensors));
     launches.extend(update_launches(&mut tensors));
     launches.extend(matmul_launches(&mut tensors));
@@ -80,12 +81,14 @@ pub fn all_launches() -> Vec<Launch> {
 
 fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let [a, b, out] = [(); 3].map(|()| tensors.f32([2, 3, 5]));
-    let (row, scalar) = (tensors.f32([5]), tensors.f32([]));
+    let (row, column, scalar) = (tensors.f32([5]), tensors.f32([2, 3, 1]), tensors.f32([]));
     let shapes = tensors.shapes();
     let mut launches = Vec::new();
-    for op in [Binary::Add, Binary::Sub, Binary::Mul] {
-        launches.extend([b, row, scalar].map(|b| elementwise::binary(shapes, op, a, b, out)));
+    for &op in Binary::ALL {
+        let of = [b, row, column, scalar];
+        launches.extend(of.map(|b| elementwise::binary(shapes, op, a, b, out)));
     }
+    launches.push(elementwise::select(shapes, a, [row, column], out));
     launches.push(elementwise::bias_add(shapes, a, row, out));
     launches.push(elementwise::scale(shapes, -2.5, a, out));
     launches.push(elementwise::dropout(shapes, 0.5, 1, a, out));
@@ -130,10 +133,14 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (wide, wide_out) = (tensors.f32([9, 8]), tensors.f32([4, 8]));
     let (x_out, t_out) = (tensors.f32([4, 2, 3]), tensors.u32([4]));
     let (indices, order) = (tensors.u32([4]), tensors.u32([9]));
+    let (t3, sums, wide_sums) =
+        (tensors.f32([9, 3]), tensors.f32([3, 4, 3]), tensors.f32([3, 4, 8]));
     let shapes = tensors.shapes();
     vec![
         rows::gather(shapes, x, indices, x_out),
         rows::gather_grad(shapes, indices, x_out, x, x, 1),
+        rows::segment_sum(shapes, 4, 3, t3, t, sums),
+        rows::segment_sum(shapes, 4, 3, wide, t, wide_sums),
         rows::batch(shapes, x, order, x_out, false),
         rows::batch(shapes, t, order, t_out, false),
         rows::batch(shapes, wide, order, wide_out, false),
@@ -141,6 +148,21 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
         rows::batch_pair(shapes, x, x_out, t, t_out, order, false),
         rows::batch_pair(shapes, t, t_out, wide, wide_out, order, false),
         rows::batch_pair(shapes, t, t_out, wide, wide_out, order, true),
+    ]
+}
+
+fn array_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let (x, part, turned) =
+        (tensors.f32([2, 3, 5]), tensors.f32([2, 1, 5]), tensors.f32([2, 5, 3]));
+    let (many, places, each) =
+        (tensors.f32([40_000, 2]), tensors.u32([40_000]), tensors.u32([2, 3]));
+    let shapes = tensors.shapes();
+    vec![
+        arrays::slice(shapes, 1, 1, x, part),
+        arrays::place(shapes, 1, 2, part, x),
+        arrays::transpose(shapes, x, turned),
+        arrays::extreme(shapes, true, x, each),
+        arrays::extreme(shapes, false, many, places),
     ]
 }
 
@@ -186,6 +208,8 @@ fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
         [None, Some(factors)].map(|clip| update::update(rule, clip, 100, 0, loss))
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
+    let value = tensors.f32([2, 3]);
+    launches.push(update::assign(tensors.shapes(), 0, 256, value));
     launches.push(update::norm_partials(0, 100, partials, 1, 2));
     launches.push(update::norm_clip(partials, 3, 1.0, factors));
     launches
@@ -220,6 +244,26 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
             epilogue: Epilogue::None,
             column_sums: Some(row),
         };
+        let places = tensors.u32([n]);
+        let shapes = tensors.shapes();
+        for (layout, epilogue) in [
+            (Layout::NN, Epilogue::Bias(row, None)),
+            (Layout::NT, Epilogue::None),
+            (Layout::TN, Epilogue::None),
+        ] {
+            let product = Product { layout, a, b, out: places, epilogue, column_sums: None };
+            let keeps = |tiling: &Tiling| matmul::keeps_top(*tiling, n, epilogue);
+            for tiling in TILINGS.into_iter().chain(MORE_TILINGS).filter(keeps) {
+                launches.extend(matmul::arg_max(shapes, tiling, product));
+            }
+        }
+        let [a, b, out] = [(); 3].map(|()| tensors.f32([3, n, n]));
+        let shapes = tensors.shapes();
+        for layout in [Layout::NN, Layout::NT, Layout::TN] {
+            let epilogue = Epilogue::None;
+            let each = Product { layout, a, b, out, epilogue, column_sums: None };
+            launches.extend(TILINGS.map(|tiling| matmul::matmul(shapes, tiling, each)));
+        }
         for tiling in TILINGS.into_iter().chain(MORE_TILINGS) {
             launches.push(matmul::matmul(shapes, tiling, product));
             launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, Some(sums)));

@@ -17,16 +17,22 @@ const MILLIONS: &str =
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
+const NATIVE_CALLS: &str =
+    "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
+
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
+    ("cluster", NATIVE_CALLS),
     ("data", "reads and writes files; no device"),
     ("data_properties", "no device"),
+    ("decompose", NATIVE_CALLS),
     ("devices_lost", "a device may be lost at any moment only to another thread"),
     ("differentiation", "no device"),
     ("encoders", "waits for the device by polling it, which a page does by itself"),
     ("errors", NOOP),
     ("errors_executor", NOOP),
     ("errors_remedies", NOOP),
+    ("explain", NATIVE_CALLS),
     ("filled", "waits for the device by polling it, which a page does by itself"),
     (
         "given_up",

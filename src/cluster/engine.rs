@@ -1,0 +1,104 @@
+//! What a device does for a clustering: for each row of a block, how near each centre is.
+//!
+//! ‖x - c‖² = ‖x‖² - 2·(x·c - ½‖c‖²): the nearest centre is the one whose score x·c - ½‖c‖² is largest, and the
+//! scores of a block of rows are one matrix product. Only those of one block exist at a time.
+
+use super::centers::Centers;
+use crate::Result;
+use crate::blocks::{Held, Output, Passes, Table, block_rows};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Tensor};
+
+/// What is read back of each block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wanted {
+    /// All scores.
+    Scores,
+    /// Where each row's largest score is, and that score.
+    Nearest,
+    /// Where each row's largest score is, and the sums of the rows with the same.
+    Sums,
+}
+
+/// What came of a block of rows.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    pub(super) first: usize,
+    pub(super) rows: usize,
+    /// Each row's; empty where scores are wanted.
+    pub(super) labels: Vec<u32>,
+    /// What is wanted besides. Scores: rows × centres. Sums: runs × centres × columns.
+    pub(super) numbers: Vec<f32>,
+}
+
+/// Passes over rows with some centres.
+#[derive(Debug)]
+pub(super) struct Engine {
+    passes: Passes,
+    centers: Tensor,
+    offsets: Tensor,
+    /// Centres that there is room for.
+    room: usize,
+}
+
+impl Engine {
+    /// For `columns` numbers a row and up to `room` centres. `rows` are those of a block, or as many as memory
+    /// is given for.
+    pub(super) async fn new(
+        gpus: &[Gpu],
+        columns: usize,
+        room: usize,
+        wanted: Wanted,
+        rows: Option<usize>,
+    ) -> Result<Self> {
+        let rows = rows.unwrap_or_else(|| block_rows(columns.max(room)));
+        let mut graph = Graph::new();
+        let x = graph.input("rows", [rows, columns])?;
+        let centers = graph.input("centers", [columns, room])?;
+        let offsets = graph.input("half the norms of the centers", [room])?;
+        let products = graph.matmul(x, centers)?;
+        let scores = graph.bias_add(products, offsets)?;
+        let outputs = match wanted {
+            Wanted::Scores => vec![scores],
+            Wanted::Nearest => vec![graph.arg_max(scores)?, graph.max(scores, 1)?],
+            Wanted::Sums => {
+                let labels = graph.arg_max(scores)?;
+                vec![labels, graph.segment_sum(x, labels, room, run_of(rows, room))?]
+            }
+        };
+        Ok(Self { passes: Passes::new(gpus, &graph, x, outputs).await?, centers, offsets, room })
+    }
+
+    /// Centres that there is room for: scores of a row.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// All blocks of `table` with these centres, at most as many as there is room for, in the order of the rows.
+    pub(super) async fn pass(
+        &mut self,
+        table: &Table<'_>,
+        held: &mut Held,
+        centers: &Centers,
+        mut take: impl FnMut(Block) -> Result<()>,
+    ) -> Result<()> {
+        let (transposed, offsets) = centers.for_device(self.room)?;
+        self.passes.write(self.centers, &transposed)?;
+        self.passes.write(self.offsets, &offsets)?;
+        let take = |mut block: crate::blocks::Block| {
+            let (first, rows) = (block.first, block.rows);
+            let numbers = block.outputs.pop().map_or(Vec::new(), Output::numbers);
+            let mut labels = block.outputs.pop().map_or(Vec::new(), Output::indices);
+            labels.truncate(rows);
+            take(Block { first, rows, labels, numbers })
+        };
+        self.passes.pass(table, held, take).await
+    }
+}
+
+/// Rows of a block that are added up on their own: sums of f32 lose digits as they grow longer, and are joined in
+/// f64. 16 for each centre, so that the sums are a small part of the rows. It depends on nothing else, and neither
+/// do the sums.
+fn run_of(rows: usize, centers: usize) -> usize {
+    centers.saturating_mul(16).next_power_of_two().clamp(1024, 16_384).min(rows)
+}

@@ -1,0 +1,105 @@
+//! What k-means has found.
+
+use super::centers::{distance_by_score, squared_norm};
+use super::engine::{Block, Engine, Wanted};
+use super::lloyd::Found;
+use crate::Result;
+use crate::blocks::{Frame, Held, Table};
+use crate::gpu::Gpu;
+
+/// Clusters, and where rows lie among them.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    gpu: Gpu,
+    frame: Frame,
+    found: Found,
+    centers: Vec<f32>,
+    inertia: f64,
+}
+
+impl Clusters {
+    pub(super) fn new(gpu: &Gpu, frame: Frame, found: Found) -> Self {
+        let rows = found.centers.values.chunks(found.centers.columns.max(1));
+        let centers = rows.flat_map(|row| frame.back(row).map(|value| value as f32)).collect();
+        let inertia = found.inertia * frame.unit * frame.unit;
+        Self { gpu: gpu.clone(), frame, found, centers, inertia }
+    }
+
+    /// The centres, one after another, each with as many numbers as the rows.
+    pub fn cluster_centers(&self) -> &[f32] {
+        &self.centers
+    }
+
+    /// For each row that was fitted, the number of its cluster.
+    pub fn labels(&self) -> &[u32] {
+        &self.found.labels
+    }
+
+    /// The sum of the squared distances of all rows that were fitted from the centres of their clusters.
+    pub fn inertia(&self) -> f64 {
+        self.inertia
+    }
+
+    /// Iterations of the start that was kept; of mini-batches, how many there were.
+    pub fn iterations(&self) -> usize {
+        self.found.iterations
+    }
+
+    /// Number of clusters.
+    pub fn count(&self) -> usize {
+        self.found.centers.count()
+    }
+
+    /// For each of these rows, the number of the cluster whose centre is nearest; of equally near ones the first.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) unless they are whole rows of finite numbers, at least one; the errors of
+    /// the device.
+    pub async fn predict(&self, values: &[f32]) -> Result<Vec<u32>> {
+        let mut labels = Vec::new();
+        let take = |block: Block| {
+            labels.extend(block.labels);
+            Ok(())
+        };
+        self.pass(values, Wanted::Nearest, take).await?;
+        Ok(labels)
+    }
+
+    /// For each of these rows, its distances from all centres, one row after another.
+    ///
+    /// # Errors
+    /// As for [`Clusters::predict`].
+    pub async fn transform(&self, values: &[f32]) -> Result<Vec<f32>> {
+        let table = Table::within(values, &self.frame)?;
+        let centers = &self.found.centers;
+        let (norms, unit) = (centers.squared_norms(), self.frame.unit);
+        let mut distances = Vec::with_capacity(table.rows * self.count());
+        let take = |block: Block| {
+            let scores = block.numbers.chunks(centers.count()).take(block.rows);
+            for (row, scores) in (block.first..).zip(scores) {
+                let point: Vec<f64> = table.row_f32(row).map(f64::from).collect();
+                let norm = squared_norm(&point);
+                for (center, (&score, &center_norm)) in scores.iter().zip(&norms).enumerate() {
+                    let of = centers.of(center);
+                    let squared = distance_by_score(&table, row, norm, score, of, center_norm);
+                    distances.push((squared.sqrt() * unit) as f32);
+                }
+            }
+            Ok(())
+        };
+        self.pass(values, Wanted::Scores, take).await?;
+        Ok(distances)
+    }
+
+    async fn pass(
+        &self,
+        values: &[f32],
+        wanted: Wanted,
+        take: impl FnMut(Block) -> Result<()>,
+    ) -> Result<()> {
+        let table = Table::within(values, &self.frame)?;
+        let gpus = std::slice::from_ref(&self.gpu);
+        let mut engine = Engine::new(gpus, table.columns, self.count(), wanted, None).await?;
+        engine.pass(&table, &mut Held::passing(gpus), &self.found.centers, take).await
+    }
+}

@@ -1,0 +1,208 @@
+//! Principal components: the directions in which rows differ most.
+//!
+//! ```no_run
+//! use wgrad::decompose::Pca;
+//! # fn main() -> Result<(), wgrad::Error> {
+//! let gpu = wgrad::Gpu::new_blocking()?;
+//! let rows = [0.0, 0.1, 1.0, 1.0, 2.0, 2.1, 3.0, 2.9]; // four rows of two numbers
+//! let pca = Pca::new(1).fit_blocking(&gpu, &rows, 2)?;
+//! println!("{:?} of the variance", pca.explained_variance_ratio());
+//! let in_the_line = pca.transform_blocking(&rows)?; // one number a row
+//! # assert_eq!(in_the_line.len(), 4);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Rows are seen from their mean, and in a unit in which none is beyond ±1. Sums of products come from the device in
+//! short runs of rows and are joined in f64 in the order of the rows; what follows is small and done in f64 on the
+//! host. So the same rows give the same bits, on however many devices of one kind.
+
+mod eigen;
+mod exact;
+mod fitted;
+mod randomized;
+
+pub use fitted::PrincipalComponents;
+
+use crate::blocks::{Held, Passes, Table, at_least_one, block_rows};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Layout, Tensor};
+use crate::{Error, Result};
+use eigen::Directions;
+
+/// How components are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Solver {
+    /// [`Solver::Exact`] up to 2,000 columns, [`Solver::Randomized`] above.
+    #[default]
+    Auto,
+    /// From all sums of products of two columns, columns × columns of them, and their eigenvectors.
+    Exact,
+    /// By subspace iteration from random directions (Halko, Martinsson and Tropp, 2011), made orthonormal by
+    /// Householder's reflections: for many columns and few components. What lies between two components of nearly
+    /// equal variance is found less exactly.
+    Randomized,
+}
+
+/// Columns up to which [`Solver::Auto`] is exact.
+const FEW_COLUMNS: usize = 2000;
+
+/// Principal component analysis with its options.
+#[derive(Clone, Debug)]
+pub struct Pca {
+    components: usize,
+    whiten: bool,
+    solver: Solver,
+    oversampling: usize,
+    iterations: usize,
+    seed: u64,
+}
+
+impl Pca {
+    /// The first `components` of them.
+    pub fn new(components: usize) -> Self {
+        let (whiten, solver) = (false, Solver::Auto);
+        Self { components, whiten, solver, oversampling: 10, iterations: 7, seed: 0 }
+    }
+
+    /// Whether transformed rows are divided by the deviation along each component, so that all are 1.
+    pub fn whiten(self, whiten: bool) -> Self {
+        Self { whiten, ..self }
+    }
+
+    /// How components are found.
+    pub fn solver(self, solver: Solver) -> Self {
+        Self { solver, ..self }
+    }
+
+    /// Directions that the randomized solver has beside the components.
+    pub fn oversampling(self, directions: usize) -> Self {
+        Self { oversampling: directions, ..self }
+    }
+
+    /// Iterations of the randomized solver, each a pass over the rows.
+    pub fn iterations(self, iterations: usize) -> Self {
+        Self { iterations, ..self }
+    }
+
+    /// Of the directions that the randomized solver begins with.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Finds the components of rows of `columns` numbers on one device.
+    ///
+    /// A constant column has no part in any component. Where all rows are alike every variance is 0, and so are the
+    /// ratios; the components are then some directions at right angles.
+    ///
+    /// # Errors
+    /// [`Error::Data`] unless they are whole rows of finite numbers; [`Error::Argument`] if there are fewer than two
+    /// rows, or more components than rows or columns; [`Error::Limit`] if so many sums of products do not fit the
+    /// device; the errors of the device.
+    pub async fn fit(
+        &self,
+        gpu: &Gpu,
+        values: &[f32],
+        columns: usize,
+    ) -> Result<PrincipalComponents> {
+        self.fit_over(std::slice::from_ref(gpu), values, columns).await
+    }
+
+    /// As [`Pca::fit`], with the blocks of rows shared out over several devices.
+    ///
+    /// # Errors
+    /// As for [`Pca::fit`], and if there is no device.
+    pub async fn fit_over(
+        &self,
+        gpus: &[Gpu],
+        values: &[f32],
+        columns: usize,
+    ) -> Result<PrincipalComponents> {
+        let Some(first) = gpus.first() else {
+            return Err(Error::argument("number of devices", 0, "at least 1"));
+        };
+        let table = Table::new(values, columns)?;
+        self.check(&table)?;
+        let exact = match self.solver {
+            Solver::Auto => columns <= FEW_COLUMNS,
+            solver => solver == Solver::Exact,
+        };
+        let found = match exact {
+            true => exact::directions(gpus, &table, self.components).await?,
+            false => {
+                let most = table.rows.min(columns);
+                let directions = self.components.saturating_add(self.oversampling).min(most);
+                let figures = (self.components, directions, self.iterations, self.seed);
+                randomized::directions(gpus, &table, figures).await?
+            }
+        };
+        let squares: f64 =
+            (0..table.rows).map(|row| table.row(row).map(|x| x * x).sum::<f64>()).sum();
+        Ok(PrincipalComponents::new(first, &table, found, squares, self.whiten))
+    }
+
+    fn check(&self, table: &Table<'_>) -> Result<()> {
+        at_least_one("number of components", self.components)?;
+        if table.rows < 2 {
+            let rule = "at least 2: one row differs from none";
+            return Err(Error::argument("number of rows", table.rows, rule));
+        }
+        let most = table.rows.min(table.columns);
+        if self.components > most {
+            let rule =
+                format!("at most {most}, with {} rows of {} numbers", table.rows, table.columns);
+            return Err(Error::argument("number of components", self.components, &rule));
+        }
+        Ok(())
+    }
+}
+
+/// Rows whose products are added up on their own: sums of f32 lose digits as they grow longer.
+const RUN: usize = 1024;
+
+/// Sums over the rows of a block, in f64 and joined in the order of the rows.
+struct Sums {
+    passes: Passes,
+    /// Numbers of each run.
+    numbers: usize,
+}
+
+impl Sums {
+    /// Aᵀ·B for each run of rows, where `build` makes A and B, both rows × something, of a block. `per_row` numbers
+    /// are made of a row, and `numbers` of a run.
+    async fn new<T>(
+        gpus: &[Gpu],
+        columns: usize,
+        (per_row, numbers): (usize, usize),
+        build: impl FnOnce(&mut Graph, Tensor) -> Result<(Tensor, Tensor, T)>,
+    ) -> Result<(Self, T)> {
+        let rows = block_rows(per_row.max(columns).max(numbers / RUN)).max(RUN);
+        let mut graph = Graph::new();
+        let x = graph.input("rows", [rows, columns])?;
+        let (a, b, inputs) = build(&mut graph, x)?;
+        let runs = [a, b].map(|tensor| {
+            let width = graph.shape(tensor)?.columns();
+            graph.reshape(tensor, [rows / RUN, RUN, width])
+        });
+        let [a, b] = runs;
+        let sums = graph.matmul_layout(Layout::TN, a?, b?)?;
+        Ok((Self { passes: Passes::new(gpus, &graph, x, vec![sums]).await?, numbers }, inputs))
+    }
+
+    async fn over(&mut self, table: &Table<'_>, held: &mut Held) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; self.numbers];
+        let take = |block: crate::blocks::Block| {
+            let found = block.outputs.into_iter().flat_map(|output| output.numbers());
+            let found: Vec<f32> = found.collect();
+            for run in found.chunks(sums.len().max(1)).take(block.rows.div_ceil(RUN)) {
+                for (sum, &of_run) in sums.iter_mut().zip(run) {
+                    *sum += f64::from(of_run);
+                }
+            }
+            Ok(())
+        };
+        self.passes.pass(table, held, take).await?;
+        Ok(sums)
+    }
+}

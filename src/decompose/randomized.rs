@@ -1,0 +1,54 @@
+//! Subspace iteration from random directions (Halko, Martinsson and Tropp, 2011, algorithm 4.4, on the products of
+//! columns): Q becomes an orthonormal basis of Xᵀ·(X·Q), again and again, and turns towards the directions in which
+//! rows differ most. Within it, the eigenvectors of (X·Q)ᵀ·(X·Q) are the components.
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+
+use super::{Directions, Sums, eigen};
+use crate::Result;
+use crate::blocks::{Held, Table};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Tensor};
+
+pub(super) async fn directions(
+    gpus: &[Gpu],
+    table: &Table<'_>,
+    (components, directions, iterations, seed): (usize, usize, usize, u64),
+) -> Result<Directions> {
+    let columns = table.columns;
+    let basis_of = |graph: &mut Graph, x: Tensor| -> Result<(Tensor, Tensor)> {
+        let basis = graph.input("directions", [columns, directions])?;
+        Ok((basis, graph.matmul(x, basis)?))
+    };
+    let mut held = Held::by(gpus);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let drawn: Vec<f64> =
+        (0..columns * directions).map(|_| 2.0 * random.random::<f64>() - 1.0).collect();
+    let mut basis = eigen::orthonormal(&drawn, directions);
+    let numbers = (columns + directions, columns * directions);
+    let (mut turned, input) = Sums::new(gpus, columns, numbers, |graph, x| {
+        let (basis, along) = basis_of(graph, x)?;
+        Ok((x, along, basis))
+    })
+    .await?;
+    for _ in 0..iterations {
+        turned.passes.write(input, &rounded(&basis))?;
+        basis = eigen::orthonormal(&turned.over(table, &mut held).await?, directions);
+    }
+    let numbers = (columns + directions, directions * directions);
+    let (mut within, input) = Sums::new(gpus, columns, numbers, |graph, x| {
+        let (basis, along) = basis_of(graph, x)?;
+        Ok((along, along, basis))
+    })
+    .await?;
+    within.passes.write(input, &rounded(&basis))?;
+    let products = within.over(table, &mut held).await?;
+    let found = eigen::largest(&products, directions, components)?;
+    let rows = found.rows.iter().map(|turn| eigen::product(&basis, turn, directions)).collect();
+    Ok(Directions { rows, ..found })
+}
+
+fn rounded(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
+}
