@@ -193,6 +193,28 @@ fn unknown_categories_are_counted_or_refused() {
 }
 
 #[test]
+fn reports_of_blocks_add_up() {
+    let lines = table(&["x|c|y", "1|a|0.5", "2|b|1.5", "|a|2.5"]);
+    let options = EncoderOptions {
+        missing_in: vec![("x".into(), MissingValues::DropRow)],
+        ..EncoderOptions::default()
+    };
+    let encoder = Encoder::fit(&lines, &options).unwrap();
+    let rows = table(&["x|c", "1|z", "|b", "2|", "3|w", "4|a", "|a"]);
+    let whole = encoder.encode(&rows).unwrap().report;
+    let mut sum = Default::default();
+    for block in [&[0, 1, 2][..], &[3, 4, 5]] {
+        wgrad::data::EncodingReport::add(
+            &mut sum,
+            encoder.encode(&rows.select(block).unwrap()).unwrap().report,
+        );
+    }
+    assert_eq!(sum, whole);
+    assert_eq!((whole.rows, whole.dropped), (4, 2));
+    assert_eq!((whole.columns[0].missing, whole.columns[0].unknown), (1, 2));
+}
+
+#[test]
 fn columns_are_found_by_name_and_a_missing_one_is_said() {
     let lines = ["a|b|y", "1|u|2.5", "2|v|3.5", "3|u|0.5"];
     let encoder = fit(&table(&lines));

@@ -69,6 +69,8 @@ fn delimiters_and_names_are_guessed_and_can_be_given() {
     assert_eq!(table.names(), ["0", "1"]);
     assert_eq!(rows(&table), [["1", "2"], ["3", "4"]]);
     assert_eq!(table.place(0), Place::Line(1));
+    // A name may look like a number.
+    assert_eq!(read("city,2020\nBonn,7\n").unwrap().names(), ["city", "2020"]);
     let header = TableOptions { header: Some(true), ..TableOptions::default() };
     assert_eq!(read_table("1,2\n3,4\n".as_bytes(), &header).unwrap().names(), ["1", "2"]);
     let none = TableOptions { header: Some(false), ..TableOptions::default() };

@@ -70,6 +70,8 @@ impl FitOptions {
         model: &mut wgrad::train::Model,
         data: &Dataset,
     ) -> Result<wgrad::train::History> {
+        // Before the options, which lend it and are dropped first.
+        let mut report = Report { call: self.on_epoch, thrown: None };
         let mut fit = wgrad::train::FitOptions::new(self.epochs).batch_size(self.order.batch);
         fit = match self.order.shuffle {
             Some(seed) => fit.shuffle(seed),
@@ -78,7 +80,6 @@ impl FitOptions {
         if let Some(validation) = &self.validation {
             fit = fit.validation(validation);
         }
-        let mut report = Report { call: self.on_epoch, thrown: None };
         if report.call.is_some() {
             fit = fit.callback(&mut report);
         }
