@@ -19,7 +19,7 @@ use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::Sequential;
 use wgrad::plan::{ArenaLayout, Plan};
 use wgrad::train::{
-    Callback, EarlyStopping, FitOptions, Model, Trainer, TrainingConfig, TrainingState,
+    Callback, EarlyStopping, FitOptions, Model, Predictor, Trainer, TrainingConfig, TrainingState,
 };
 
 fn is_send<T: Send>(_: T) {}
@@ -44,6 +44,8 @@ fn all(
     timestamps: &mut Timestamps,
     clock: &DeviceClock,
     (k_means, clusters, explainer): (&KMeans, &Clusters, &mut Explainer),
+    (predictor, encoder, buffer): (&Predictor, &mut wgpu::CommandEncoder, &wgpu::Buffer),
+    #[cfg(feature = "files")] file: &wgrad::train::ModelFile,
     #[cfg(feature = "decompose")] pca: (&Pca, &PrincipalComponents),
 ) {
     // gpu
@@ -106,6 +108,21 @@ fn all(
     is_send(model.fit(data, FitOptions::new(1)));
     let mut stopping = EarlyStopping::new("loss", 1);
     is_send(model.fit(data, FitOptions::new(1).callback(&mut stopping)));
+    is_send(predictor.predict(&[]));
+    is_send(predictor.predict_probabilities(&[]));
+    is_send(predictor.predict_classes(&[]));
+    is_send(predictor.record(encoder, buffer, buffer, 1));
+    #[cfg(feature = "files")]
+    {
+        is_send(model.file());
+        is_send(model.to_bytes());
+        is_send(model.save("model"));
+        is_send(Model::from_bytes(gpu, &[]));
+        is_send(Model::load(gpu, "model"));
+        is_send(Predictor::load(gpu, "model"));
+        is_send(file.predictor(gpu));
+        is_send(file.clone().model(gpu));
+    }
     is_send(trainer.submit(0..1, |_| Step::forward(0)));
     is_send(trainer.results());
     is_send(trainer.results_ready());
