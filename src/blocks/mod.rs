@@ -26,6 +26,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// The origin as it is, and this unit.
+    #[cfg(feature = "decompose")]
     pub(crate) fn of_unit(unit: f64, columns: usize) -> Self {
         Self { mean: vec![0.0; columns], unit, inverse: 1.0 / unit }
     }

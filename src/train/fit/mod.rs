@@ -14,7 +14,9 @@ pub use checkpoint::Every;
 pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee, Validator};
-pub(crate) use state::{Call, FitState, Moment, SumsSoFar};
+#[cfg(feature = "files")]
+pub(crate) use state::FitState;
+pub(crate) use state::{Call, Moment, SumsSoFar};
 pub use survive::Survive;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
