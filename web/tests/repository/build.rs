@@ -55,6 +55,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("layer_residual", LANES_TOO),
     ("layers", LANES_TOO),
     ("main", "lists the others"),
+    ("model_encoder", "files of models, a feature that the package has not"),
     ("model_file", "reads and writes files"),
     ("model_properties", NOOP),
     ("noop", NOOP),

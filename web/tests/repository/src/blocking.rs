@@ -80,9 +80,9 @@ impl BlockingSequential for Sequential {
 pub trait BlockingModel {
     fn fit_blocking(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
     fn evaluate_blocking(&self, data: &Dataset) -> Result<Evaluation>;
-    fn predict_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
-    fn predict_classes_blocking(&mut self, features: &[f32]) -> Result<Vec<u32>>;
-    fn predict_probabilities_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>>;
+    fn predict_blocking(&self, features: &[f32]) -> Result<Vec<f32>>;
+    fn predict_classes_blocking(&self, features: &[f32]) -> Result<Vec<u32>>;
+    fn predict_probabilities_blocking(&self, features: &[f32]) -> Result<Vec<f32>>;
     fn weights_blocking(&self) -> Result<Vec<(String, Vec<f32>)>>;
     fn trainer_blocking<D: Borrow<Dataset>>(
         &mut self,
@@ -101,15 +101,15 @@ impl BlockingModel for Model {
         block_on(self.evaluate(data))
     }
 
-    fn predict_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+    fn predict_blocking(&self, features: &[f32]) -> Result<Vec<f32>> {
         block_on(self.predict(features))
     }
 
-    fn predict_classes_blocking(&mut self, features: &[f32]) -> Result<Vec<u32>> {
+    fn predict_classes_blocking(&self, features: &[f32]) -> Result<Vec<u32>> {
         block_on(self.predict_classes(features))
     }
 
-    fn predict_probabilities_blocking(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+    fn predict_probabilities_blocking(&self, features: &[f32]) -> Result<Vec<f32>> {
         block_on(self.predict_probabilities(features))
     }
 
