@@ -123,6 +123,18 @@ const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
   return { hash: location.hash, loss, testLoss, accuracy };
 }, tab);
 
+/** The figures when they change no more: on a busy machine the last look at the model takes its time. */
+async function settledFiguresOf(page, tab) {
+  let figures;
+  let later = await figuresOf(page, tab);
+  do {
+    figures = later;
+    await page.waitForTimeout(1000);
+    later = await figuresOf(page, tab);
+  } while (JSON.stringify(later) !== JSON.stringify(figures));
+  return figures;
+}
+
 /** Pauses, and waits for the last look at the model. */
 async function pause(page) {
   await page.click('#run');
@@ -370,8 +382,7 @@ test('a link shares a digit classifier, too', async () => {
       await p.click('#step');
       await untilSteps(p, i);
     }
-    await p.waitForTimeout(300);
-    return figuresOf(p, 'digits');
+    return settledFiguresOf(p, 'digits');
   };
   const here = await run(page);
   await closePage(page);
@@ -417,8 +428,7 @@ test('a link shares an experiment: same settings, same bits', async () => {
       await p.click('#step');
       await untilSteps(p, i);
     }
-    await p.waitForTimeout(300);
-    return figuresOf(p);
+    return settledFiguresOf(p);
   };
   const here = await run(page);
   note(here.hash);
