@@ -14,10 +14,10 @@ pub struct EpochLog {
     /// Epochs asked for.
     pub epochs: usize,
     /// Mean loss over the epoch's rows, each as the model was when its batch ran.
-    #[cfg_attr(feature = "files", serde(with = "super::file::number"))]
+    #[cfg_attr(feature = "files", serde(with = "super::json_number"))]
     pub loss: f64,
     /// Metrics over the epoch's rows.
-    #[cfg_attr(feature = "files", serde(with = "super::file::number::named"))]
+    #[cfg_attr(feature = "files", serde(with = "super::json_number::named"))]
     pub metrics: Vec<(Metric, f64)>,
     /// Loss and metrics on the validation data after the epoch.
     pub validation: Option<Evaluation>,

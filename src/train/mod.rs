@@ -12,6 +12,8 @@ pub(crate) mod file;
 pub(crate) mod fit;
 pub(crate) mod graphs;
 mod history;
+#[cfg(feature = "files")]
+mod json_number;
 mod kernels;
 #[cfg(not(target_arch = "wasm32"))]
 mod log_file;

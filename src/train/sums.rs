@@ -1,6 +1,5 @@
 //! Loss and metrics, from the results of steps.
 
-use super::fit::SumsSoFar;
 use super::model::Model;
 use super::trainer::StepResult;
 use crate::data::{Dataset, Targets};
@@ -16,10 +15,10 @@ pub struct Evaluation {
     /// Rows looked at.
     pub rows: usize,
     /// Mean loss.
-    #[cfg_attr(feature = "files", serde(with = "super::file::number"))]
+    #[cfg_attr(feature = "files", serde(with = "super::json_number"))]
     pub loss: f64,
     /// The model's metrics.
-    #[cfg_attr(feature = "files", serde(with = "super::file::number::named"))]
+    #[cfg_attr(feature = "files", serde(with = "super::json_number::named"))]
     pub metrics: Vec<(Metric, f64)>,
 }
 
@@ -39,6 +38,17 @@ pub struct Sums {
     rows: usize,
     loss: f64,
     counts: Vec<(Metric, f64)>,
+}
+
+/// [`Sums`], without what the data says.
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SumsSoFar {
+    pub(crate) rows: usize,
+    #[cfg_attr(feature = "files", serde(with = "super::json_number"))]
+    pub(crate) loss: f64,
+    #[cfg_attr(feature = "files", serde(with = "super::json_number::list"))]
+    pub(crate) counts: Vec<f64>,
 }
 
 impl Model {

@@ -1,6 +1,7 @@
 //! The report: one page that holds everything, for a browser of any size, light or dark, and for a screen
 //! reader.
 
+mod html;
 mod page;
 mod svg;
 

@@ -8,19 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::header::Header;
-use super::{ModelFile, refused};
+use super::model_file::{ModelFile, refused};
+use super::tensor::NamedTensor;
 use crate::Result;
 use crate::checksum::Checksum;
+use crate::nn::Loaders;
 
 /// Where the header stands in the metadata.
 const KEY: &str = "wgrad";
-
-/// A tensor of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct NamedTensor {
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
-}
 
 /// All that is in a file.
 #[derive(Debug)]
@@ -36,6 +31,37 @@ struct Sealed<'a> {
     checksum: String,
     #[serde(borrow)]
     model: &'a RawValue,
+}
+
+impl ModelFile {
+    /// A model from its bytes.
+    ///
+    /// Bytes from anywhere may be tried: whatever they say, no more memory is taken than a few times their
+    /// length, and a byte that was changed is always found.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`](crate::Error::ModelFile) saying what is wrong with them; [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if what
+    /// they describe is no model.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes_with(bytes, &Loaders::new())
+    }
+
+    /// The same for a model with layers of a program's own, of which `loaders` knows.
+    ///
+    /// # Errors
+    /// Those of [`ModelFile::from_bytes`], and those of the loaders.
+    pub fn from_bytes_with(bytes: &[u8], loaders: &Loaders) -> Result<Self> {
+        let Container { header, tensors } = Container::from_bytes(bytes)?;
+        header.model(tensors, loaders)
+    }
+
+    /// As bytes, to be saved.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`](crate::Error::ModelFile) if a layer has no [settings](crate::nn::Layer::settings).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Container::of(self)?.to_bytes()
+    }
 }
 
 impl Container {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::ModelFile;
+use super::model_file::ModelFile;
 use crate::gpu::Gpu;
 use crate::nn::Loaders;
 use crate::train::model::Model;

@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ModelFile;
 use super::container::Container;
 use super::disk::{UNFINISHED, at, unusable};
-use crate::train::fit::Moment;
+use super::model_file::ModelFile;
+use crate::train::fit::state::Moment;
 use crate::train::task::Task;
 use crate::{Error, Result};
 

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::container::NamedTensor;
-use super::{ModelFile, refused};
+use super::model_file::{ModelFile, refused};
+use super::tensor::NamedTensor;
 use crate::data::Encoder;
 use crate::graph::{Loss, Shape};
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, StackSettings};
-use crate::train::fit::FitState;
+use crate::train::fit::state::FitState;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::train::fit::Moment;
+use crate::train::fit::state::Moment;
 use crate::train::kernels::Kernels;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;

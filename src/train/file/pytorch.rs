@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::{ModelFile, refused};
+use super::model_file::{ModelFile, refused};
 use crate::Result;
 use crate::nn::Sequential;
 use crate::train::TrainingConfig;

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use super::state::Moment;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
-use crate::train::{file, task::Task};
+use crate::train::file::folder;
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+use crate::train::task::Task;
 use crate::{Error, Result};
 
 /// How often a training is kept. Counted are the steps and epochs of the model's life, so that a training
@@ -106,7 +108,7 @@ impl Checkpoint {
         if self.keep == 0 {
             return Err(Error::argument("checkpoints to keep", self.keep, "at least 1"));
         }
-        file::make_folder(&self.folder)?;
+        folder::make_folder(&self.folder)?;
         Ok((self.every, Folder { path: self.folder, keep: self.keep, writing: None }))
     }
 }
@@ -127,7 +129,7 @@ impl Folder {
     pub(super) fn write(&mut self, task: &Task, moment: Moment) -> Result<()> {
         self.finish()?;
         let (task, path, keep) = (task.clone(), self.path.clone(), self.keep);
-        let write = move || file::write_moment(&task, moment, &path, keep);
+        let write = move || folder::write_moment(&task, moment, &path, keep);
         let thread = std::thread::Builder::new().name("wgrad checkpoint".into()).spawn(write);
         let thread = thread
             .map_err(|source| Error::Thread { purpose: "a checkpoint's file".into(), source })?;

@@ -5,7 +5,7 @@ mod keeper;
 mod model;
 mod moments;
 mod run;
-mod state;
+pub(crate) mod state;
 mod survive;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
@@ -14,9 +14,7 @@ pub use checkpoint::Every;
 pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee, Validator};
-#[cfg(feature = "files")]
-pub(crate) use state::FitState;
-pub(crate) use state::{Call, Moment, SumsSoFar};
+pub(crate) use state::{Call, Moment};
 pub use survive::Survive;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
@@ -26,7 +24,7 @@ use super::callback::Callback;
 use super::feed::Residency;
 use super::figure::Figure;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
-use super::file::last_moment;
+use super::file::folder::last_moment;
 use super::task::Task;
 use crate::data::{Dataset, permutation};
 use crate::nn::Metric;

@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::train::history::EpochLog;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;
+use crate::train::sums::SumsSoFar;
 use crate::{Error, Result};
 
 /// A moment of a training, between two steps.
@@ -54,17 +55,6 @@ pub(crate) struct Call {
     pub(crate) shuffle: Option<u64>,
     /// Checksum of the rows that are validated.
     pub(crate) validation: Option<u64>,
-}
-
-/// [`Sums`](crate::train::Sums), without what the data says.
-#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct SumsSoFar {
-    pub(crate) rows: usize,
-    #[cfg_attr(feature = "files", serde(with = "crate::train::file::number"))]
-    pub(crate) loss: f64,
-    #[cfg_attr(feature = "files", serde(with = "crate::train::file::number::list"))]
-    pub(crate) counts: Vec<f64>,
 }
 
 impl Call {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rten_onnx::onnx::{AttributeProto, DataType, GraphProto, NodeProto, TensorProto};
 
-use super::super::refused;
+use super::super::model_file::refused;
 use crate::graph::Unary;
 use crate::{Error, Result};
 

@@ -5,7 +5,7 @@ use rten_onnx::onnx::{
 };
 use rten_onnx::protobuf::{EncodeMessage, ValueWriter};
 
-use super::super::{ModelFile, refused};
+use super::super::model_file::{ModelFile, refused};
 use super::proto::{float, int, node, rows, tensor};
 use crate::Result;
 use crate::graph::{Loss, Unary};

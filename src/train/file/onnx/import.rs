@@ -2,7 +2,7 @@
 
 use rten_onnx::onnx::{GraphProto, ModelProto, ValueInfoProto};
 
-use super::super::{ModelFile, refused};
+use super::super::model_file::{ModelFile, refused};
 use super::chain::{Chain, Step};
 use crate::graph::{Loss, Unary};
 use crate::nn::Sequential;
