@@ -37,7 +37,7 @@ impl Baselines {
             encoder.decode_values(&mut linear)?;
         }
         let score = |said: &[f32]| truth.score(metric, said);
-        Ok(Self { constant: score(&constant), linear: score(&linear) })
+        Ok(Self { constant: score(&constant)?, linear: score(&linear)? })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::args::EvaluateArgs;
 use crate::failure::Outcome;
 use crate::model;
 use crate::progress::Voice;
-use crate::score::{Confusion, Figure, Metric, Truth};
+use crate::score::{Figure, Metric, Truth, confusion};
 use crate::table;
 use crate::train::write;
 
@@ -44,10 +44,10 @@ pub fn run(args: &EvaluateArgs) -> Outcome {
     let mut out = io::stdout().lock();
     writeln!(out, "rows: {}", data.rows())?;
     for &metric in all {
-        writeln!(out, "{}: {}", metric.title(), Figure(truth.score(metric, &said)))?;
+        writeln!(out, "{}: {}", metric.title(), Figure(truth.score(metric, &said)?))?;
     }
     if let Truth::Classes { labels, classes } = &truth {
-        let confusion = Confusion::of(labels, &said, *classes);
+        let matrix = confusion(labels, &said, *classes)?;
         writeln!(out, "confusion (rows: true class; columns: predicted class)")?;
         let names = encoder.class_names();
         let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
@@ -56,22 +56,28 @@ pub fn run(args: &EvaluateArgs) -> Outcome {
         };
         let mut header = [String::new()].into_iter().chain(names.iter().cloned());
         writeln!(out, "{}", line(&mut header))?;
-        for (name, counts) in names.iter().zip(&confusion.counts) {
-            let mut fields = [name.clone()].into_iter().chain(counts.iter().map(usize::to_string));
+        for (class, name) in names.iter().enumerate() {
+            let counts = (0..*classes).map(|other| matrix.count(class, other).to_string());
+            let mut fields = [name.clone()].into_iter().chain(counts);
             writeln!(out, "{}", line(&mut fields))?;
         }
     }
     if let Some(path) = &args.json {
         let mut figures = Map::new();
         figures.insert("metric".into(), metric.name().into());
-        figures.insert("score".into(), truth.score(metric, &said).into());
+        figures.insert("score".into(), truth.score(metric, &said)?.into());
         figures.insert("rows".into(), data.rows().into());
         figures.insert("adapter".into(), gpu.describe().into());
         for &metric in all {
-            figures.insert(metric.name().into(), truth.score(metric, &said).into());
+            // Of rows of one class there is no AUC, and all the others.
+            if let Ok(figure) = truth.score(metric, &said) {
+                figures.insert(metric.name().into(), figure.into());
+            }
         }
         if let Truth::Classes { labels, classes } = &truth {
-            let confusion = Confusion::of(labels, &said, *classes).counts;
+            let matrix = confusion(labels, &said, *classes)?;
+            let row = |class| (0..*classes).map(|other| matrix.count(class, other)).collect();
+            let confusion: Vec<Vec<u64>> = (0..*classes).map(row).collect();
             figures.insert("classes".into(), json!(encoder.class_names()));
             figures.insert("confusion".into(), json!(confusion));
         }

@@ -42,7 +42,7 @@ pub fn importance(
     };
     let truth = Truth::of(data, encoder)?;
     let score = |features: &[f32]| -> Outcome<f64> {
-        Ok(truth.score(metric, &predictions(predictor, encoder, features)?))
+        truth.score(metric, &predictions(predictor, encoder, features)?)
     };
     let whole = score(data.features())?;
     let width = data.width();

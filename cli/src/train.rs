@@ -170,7 +170,7 @@ impl Setting<'_> {
             }
             let predictor = trained.model.predictor();
             let said = model::predictions(&predictor, &encoder, held_out.features())?;
-            let score = Truth::of(&held_out, &encoder)?.score(self.metric, &said);
+            let score = Truth::of(&held_out, &encoder)?.score(self.metric, &said)?;
             let part = format!("part {}/{folds}", number + 1);
             self.voice.say(format!("{part}: {} {}", self.metric.title(), Figure(score)));
             scores.push(score);
@@ -226,7 +226,7 @@ impl Setting<'_> {
         let truth = Truth::of(&held_out, &encoder)?;
         let score = match &scores {
             Some(scores) => scores.iter().sum::<f64>() / scores.len().max(1) as f64,
-            None => truth.score(metric, &said),
+            None => truth.score(metric, &said)?,
         };
         let baselines = Baselines::of(gpu, &encoder, (&training, &held_out), metric)?;
         let columns = importance(&predictor, &encoder, &held_out, metric, args.seed)?;

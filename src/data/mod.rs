@@ -28,6 +28,7 @@
 //! - `gzip`: unpacking gzipped files; they are known by their first bytes, not by name.
 //! - `digits`: 1797 handwritten digits built into the crate (115 KiB).
 
+mod column_use;
 #[cfg(feature = "csv")]
 mod csv;
 mod dataset;

@@ -187,14 +187,27 @@ impl Watch {
         self.name.parse::<Figure>().map(drop)
     }
 
-    pub(super) fn state(&self) -> String {
+    fn state(&self) -> String {
         self.best.map_or(NO_BEST.into(), |best| best.to_string())
     }
 
-    pub(super) fn resume(&mut self, state: &str) -> Result<()> {
+    fn resume(&mut self, state: &str) -> Result<()> {
         let number = || state.parse().map_err(|_| unknown_state(state));
         self.best = if state == NO_BEST { None } else { Some(number()?) };
         Ok(())
+    }
+
+    /// Its state, and for how many epochs it has waited for a better figure.
+    pub(super) fn state_waiting(&self, waited: usize) -> String {
+        format!("{waited} {}", self.state())
+    }
+
+    /// The epochs that it has waited, of such a state, which it takes.
+    pub(super) fn resume_waiting(&mut self, state: &str) -> Result<usize> {
+        let parts = state.split_once(' ');
+        let parts = parts.and_then(|(waited, best)| Some((waited.parse().ok()?, best)));
+        let (waited, best) = parts.ok_or_else(|| unknown_state(state))?;
+        self.resume(best).map(|()| waited)
     }
 
     /// Whether the epoch is the best so far. It is not if the figure is NaN or as bad as can be
@@ -218,7 +231,7 @@ impl Watch {
 /// What stands for a best figure that is not there yet.
 const NO_BEST: &str = "none";
 
-pub(super) fn unknown_state(state: &str) -> Error {
+fn unknown_state(state: &str) -> Error {
     let rule = "what it said of itself; give the callbacks that the training began with";
     Error::argument("a callback's state", format!("'{state}'"), rule)
 }
@@ -276,15 +289,12 @@ impl Callback for EarlyStopping {
     }
 
     fn state(&self) -> String {
-        format!("{} {}", self.waited, self.watch.state())
+        self.watch.state_waiting(self.waited)
     }
 
     fn resume(&mut self, state: &str) -> Result<()> {
-        let parts =
-            state.split_once(' ').and_then(|(waited, best)| Some((waited.parse().ok()?, best)));
-        let (waited, best) = parts.ok_or_else(|| unknown_state(state))?;
-        self.waited = waited;
-        self.watch.resume(best)
+        self.waited = self.watch.resume_waiting(state)?;
+        Ok(())
     }
 
     fn on_train_end(&mut self) -> Signal {

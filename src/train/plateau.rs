@@ -1,6 +1,6 @@
 //! A smaller learning rate when a figure improves no more.
 
-use super::callback::{Callback, Signal, TrainLog, Watch, unknown_state};
+use super::callback::{Callback, Signal, TrainLog, Watch};
 use super::history::EpochLog;
 use crate::{Error, Result};
 
@@ -85,14 +85,11 @@ impl Callback for ReduceOnPlateau {
     }
 
     fn state(&self) -> String {
-        format!("{} {}", self.waited, self.watch.state())
+        self.watch.state_waiting(self.waited)
     }
 
     fn resume(&mut self, state: &str) -> Result<()> {
-        let parts = state.split_once(' ');
-        let parts = parts.and_then(|(waited, best)| Some((waited.parse().ok()?, best)));
-        let (waited, best) = parts.ok_or_else(|| unknown_state(state))?;
-        self.waited = waited;
-        self.watch.resume(best)
+        self.waited = self.watch.resume_waiting(state)?;
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use wgrad::data::{LeftOutReason, TargetEncoding};
 use super::html::escaped;
 use super::{Report, svg};
 use crate::args::{ClassWeights, MissingName};
-use crate::score::{Confusion, Figure, Truth};
+use crate::score::{Figure, Truth, confusion};
 use crate::train::deviation;
 
 /// Classes that a confusion matrix shows, at most: more fill no screen.
@@ -115,7 +115,8 @@ impl Report<'_> {
                 );
             }
             Truth::Classes { labels, classes } => {
-                let confusion = Confusion::of(labels, self.said, *classes);
+                // Of rows that were scored there is one.
+                let Ok(matrix) = confusion(labels, self.said, *classes) else { return };
                 let names: Vec<String> =
                     self.encoder.class_names().iter().map(|name| escaped(name)).collect();
                 let _ = write!(
@@ -130,18 +131,20 @@ impl Report<'_> {
                     "<th scope=\"col\" class=\"number\">recall</th>\
                      <th scope=\"col\" class=\"number\">precision</th></tr></thead>\n<tbody>\n",
                 );
-                for (class, (name, counts)) in names.iter().zip(&confusion.counts).enumerate() {
-                    let all = counts.iter().sum::<usize>().max(1);
+                for (class, name) in names.iter().enumerate() {
+                    let counts = || (0..*classes).map(|other| matrix.count(class, other));
+                    let all = counts().sum::<u64>().max(1);
                     let _ = write!(page, "<tr><th scope=\"row\">{name}</th>");
-                    for count in counts {
+                    for count in counts() {
                         let share = 60 * count / all;
                         let _ = write!(
                             page,
                             "<td class=\"cell\" style=\"--share: {share}%\">{count}</td>"
                         );
                     }
+                    let shown = |share: Option<f64>| Figure(share.unwrap_or(0.0));
                     let (recall, precision) =
-                        (Figure(confusion.recall(class)), Figure(confusion.precision(class)));
+                        (shown(matrix.recall(class)), shown(matrix.precision(class)));
                     let _ = writeln!(
                         page,
                         "<td class=\"number\">{recall}</td><td class=\"number\">{precision}</td></tr>"

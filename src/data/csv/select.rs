@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::options::{CsvColumn, CsvOptions};
+use crate::data::column_use::ColumnUse;
 use crate::data::error::{CsvError, DataError};
 use crate::data::origin::{Origin, excerpt};
 
@@ -13,24 +14,6 @@ pub(super) struct Selection {
     pub(super) features: Vec<usize>,
 }
 
-/// What a column was named for.
-#[derive(Clone, Copy, PartialEq)]
-enum Use {
-    Target,
-    Feature,
-    Excluded,
-}
-
-impl Use {
-    fn name(self) -> &'static str {
-        match self {
-            Use::Target => "a target",
-            Use::Feature => "a feature",
-            Use::Excluded => "excluded",
-        }
-    }
-}
-
 /// Finds the columns that `options` name among `names`.
 pub(super) fn select(
     names: &[String],
@@ -39,8 +22,8 @@ pub(super) fn select(
 ) -> Result<Selection, DataError> {
     let positions: HashMap<&str, usize> =
         names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-    let mut used: Vec<Option<Use>> = vec![None; names.len()];
-    let mut find = |columns: &[CsvColumn], what: Use| -> Result<Vec<usize>, DataError> {
+    let mut used: Vec<Option<ColumnUse>> = vec![None; names.len()];
+    let mut find = |columns: &[CsvColumn], what: ColumnUse| -> Result<Vec<usize>, DataError> {
         let mut found = Vec::new();
         for column in columns {
             let position = match column {
@@ -69,14 +52,14 @@ pub(super) fn select(
         }
         Ok(found)
     };
-    find(&options.exclude, Use::Excluded)?;
-    let mut targets = find(&options.targets, Use::Target)?;
-    let mut features = find(&options.features, Use::Feature)?;
+    find(&options.exclude, ColumnUse::Excluded)?;
+    let mut targets = find(&options.targets, ColumnUse::Target)?;
+    let mut features = find(&options.features, ColumnUse::Feature)?;
     if targets.is_empty() {
         // The last column, unless it was named for something else.
         let last = names.len().saturating_sub(1);
         match used.last_mut() {
-            Some(free @ None) => *free = Some(Use::Target),
+            Some(free @ None) => *free = Some(ColumnUse::Target),
             Some(Some(other)) => {
                 return Err(DataError::Csv(CsvError::NoTarget {
                     origin: origin.clone(),

@@ -8,6 +8,7 @@ use super::options::{EncoderOptions, MissingValues};
 use super::profile::{Guess, Profile, Words};
 use super::targets::TargetEncoding;
 use super::{Encoder, LeftOut, LeftOutReason};
+use crate::data::column_use::ColumnUse;
 use crate::data::error::{DataError, TableError};
 use crate::data::origin::excerpt;
 use crate::data::table::Table;
@@ -95,24 +96,6 @@ struct Selection {
     features: Vec<(usize, Wish)>,
 }
 
-/// What a column was named for.
-#[derive(Clone, Copy, PartialEq)]
-enum Use {
-    Target,
-    Feature,
-    Excluded,
-}
-
-impl Use {
-    fn name(self) -> &'static str {
-        match self {
-            Use::Target => "a target",
-            Use::Feature => "a feature",
-            Use::Excluded => "excluded",
-        }
-    }
-}
-
 impl Selection {
     fn of(table: &Table, options: &EncoderOptions) -> Result<Self, DataError> {
         let names = table.names();
@@ -123,8 +106,8 @@ impl Selection {
                 columns: names.to_vec(),
             })
         };
-        let mut uses: HashMap<usize, Use> = HashMap::new();
-        let mut take = |list: &[String], what: Use| -> Result<Vec<usize>, DataError> {
+        let mut uses: HashMap<usize, ColumnUse> = HashMap::new();
+        let mut take = |list: &[String], what: ColumnUse| -> Result<Vec<usize>, DataError> {
             let mut found = Vec::new();
             for name in list {
                 let at = find(name)?;
@@ -137,13 +120,13 @@ impl Selection {
             }
             Ok(found)
         };
-        take(&options.exclude, Use::Excluded)?;
+        take(&options.exclude, ColumnUse::Excluded)?;
         let last = names.last().cloned();
         let targets = match options.targets.is_empty() {
-            true => take(&Vec::from_iter(last), Use::Target)?,
-            false => take(&options.targets, Use::Target)?,
+            true => take(&Vec::from_iter(last), ColumnUse::Target)?,
+            false => take(&options.targets, ColumnUse::Target)?,
         };
-        let mut features = take(&options.features, Use::Feature)?;
+        let mut features = take(&options.features, ColumnUse::Feature)?;
         if options.features.is_empty() {
             features = (0..names.len()).filter(|at| !uses.contains_key(at)).collect();
         }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::header::Header;
 use super::model_file::{ModelFile, refused};
-use super::tensor::NamedTensor;
+use super::tensor::{NamedTensor, numbers};
 use crate::Result;
 use crate::checksum::Checksum;
 use crate::nn::Loaders;
@@ -131,9 +131,7 @@ impl Container {
                     view.dtype()
                 )));
             }
-            let words = view.data().chunks_exact(size_of::<f32>());
-            let number = |word: &[u8]| word.try_into().map_or(f32::NAN, f32::from_le_bytes);
-            let values = words.map(number).collect();
+            let values = numbers(view.data());
             let tensor = NamedTensor { shape: view.shape().to_vec(), values };
             tensors.insert(name.to_string(), tensor);
         }

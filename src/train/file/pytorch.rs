@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use safetensors::{Dtype, SafeTensors};
 
 use super::model_file::{ModelFile, refused};
+use super::tensor::numbers;
 use crate::Result;
 use crate::nn::Sequential;
 use crate::train::TrainingConfig;
@@ -94,10 +95,8 @@ fn modules(bytes: &[u8]) -> Result<BTreeMap<String, Module>> {
                 view.dtype()
             )));
         }
-        let words = view.data().chunks_exact(size_of::<f32>());
-        let number = |word: &[u8]| word.try_into().map_or(f32::NAN, f32::from_le_bytes);
         let (module, part) = name.rsplit_once('.').unwrap_or(("", name));
-        let tensor = (view.shape().to_vec(), words.map(number).collect());
+        let tensor = (view.shape().to_vec(), numbers(view.data()));
         modules.entry(module.into()).or_default().insert(part.into(), tensor);
     }
     Ok(modules)
