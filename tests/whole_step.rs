@@ -263,7 +263,11 @@ fn teams_follow_the_reference() {
         assert_eq!(bits(&again.batch_losses), bits(&history.batch_losses), "{label}");
         assert_eq!(bits(&same), bits(&found), "{label}");
     }
-    // The turns of a step, which are what takes its time.
+}
+
+/// The turns of a step, which are what takes its time.
+#[test]
+fn teams_take_fewer_turns() {
     let net = |gpu: &Gpu, batch| {
         let model = article(gpu, Optimizer::sgd(0.05), Kernels::WholeStep);
         model.whole_step_kernel(batch).unwrap().unwrap()

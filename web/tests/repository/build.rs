@@ -84,6 +84,10 @@ const SKIPPED: &[(&str, &str)] = &[
     ("every_tiling", TILINGS),
     ("random_nets_follow_the_reference", WHOLE_STEP),
     ("more_random_nets_follow_the_reference", WHOLE_STEP),
+    (
+        "teams_take_fewer_turns",
+        "a page may not ask which of several subgroups an invocation is in, so there is one team",
+    ),
     ("more_tiles_than_one_dimension_holds", MILLIONS),
     ("more_lines_than_one_dimension_holds", MILLIONS),
     ("no_call_panics", NOOP),
