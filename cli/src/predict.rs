@@ -74,7 +74,7 @@ pub fn run(args: &PredictArgs) -> Outcome {
 }
 
 /// A field of a CSV file.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     match text.contains(['"', ',', '\n', '\r']) || text.trim() != text {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

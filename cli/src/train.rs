@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use wgrad::data::{
-    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, MissingValues, Table,
-    TargetEncoding, TargetType,
+    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, Table, TargetEncoding, TargetType,
 };
 use wgrad::train::ModelFile;
 use wgrad::{Error, Gpu};
 
-use crate::args::{MissingName, Task, TrainArgs};
+use crate::args::{Task, TrainArgs};
 use crate::baseline::Baselines;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
@@ -73,11 +72,7 @@ fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
         }),
         exclude: args.ignore.clone(),
         types: args.categories.iter().map(|name| (name.clone(), ColumnType::Category)).collect(),
-        missing: match args.missing {
-            MissingName::Impute => MissingValues::Impute,
-            MissingName::Drop => MissingValues::DropRow,
-            MissingName::Refuse => MissingValues::Refuse,
-        },
+        missing: args.missing.into(),
         clamp: true,
         ..EncoderOptions::default()
     };
