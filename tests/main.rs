@@ -89,6 +89,7 @@ mod training_reset;
 #[cfg(feature = "files")]
 mod training_resumed;
 mod training_trainers;
+mod training_weights;
 mod whole_step;
 mod whole_step_dispatches;
 mod whole_step_shared;

@@ -250,6 +250,33 @@ impl Graph {
         self.node(Op::Loss(loss), &[predictions, targets], Shape::scalar())
     }
 
+    /// A loss of which each row counts as often as its weight says; a scalar. `weights` has a number per row,
+    /// of the shape that labels have. The sum of the weighted items is divided by the number of elements (of
+    /// rows, for a loss of rows), not by the sum of the weights: so Keras does it (`sum_over_batch_size` in
+    /// `keras/src/losses/loss.py`). Weights have no gradient.
+    pub fn weighted_loss(
+        &mut self,
+        loss: Loss,
+        predictions: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+    ) -> Result<Tensor, Error> {
+        loss.check()?;
+        self.check_targets(loss.name(), predictions, targets, loss.takes_classes())?;
+        self.operands(loss.name(), &[weights])?;
+        if !self.are_rows_of(weights, predictions) {
+            let rule = "…×n with a weight for each row, …";
+            return Err(self.mismatch(loss.name(), &[predictions, weights], rule));
+        }
+        self.node(Op::Loss(loss), &[predictions, targets, weights], Shape::scalar())
+    }
+
+    /// Whether `x` has one number for each row of `of`.
+    fn are_rows_of(&self, x: Tensor, of: Tensor) -> bool {
+        let (x, of) = (self.known_shape(x), self.known_shape(of));
+        of.rank() > 0 && of.dims().get(..of.rank() - 1) == Some(x.dims())
+    }
+
     /// A sum over a batch that a metric is computed from; a scalar. See [`Count`].
     pub fn count(
         &mut self,
@@ -379,11 +406,9 @@ impl Graph {
         self.check_handles(op, &[predictions, targets])?;
         self.expect_dtype(op, predictions, DType::F32)?;
         self.expect_dtype(op, targets, if classes { DType::U32 } else { DType::F32 })?;
-        let (p, t) = (self.known_shape(predictions), self.known_shape(targets));
-        let fits = if classes {
-            p.rank() > 0 && p.dims().get(..p.rank() - 1) == Some(t.dims())
-        } else {
-            p == t
+        let fits = match classes {
+            true => self.are_rows_of(targets, predictions),
+            false => self.known_shape(predictions) == self.known_shape(targets),
         };
         if fits {
             return Ok(());

@@ -37,6 +37,8 @@ pub(super) struct StageGraph {
     pub(super) features: Option<Tensor>,
     pub(super) targets: Option<Tensor>,
     pub(super) order: Option<Tensor>,
+    /// The same of weights of rows, for the last stage, if rows have such.
+    pub(super) weights: Option<Tensor>,
     /// Input: the activations of the stage before.
     pub(super) x: Option<Tensor>,
     /// Output: the activations for the stage after.
@@ -136,6 +138,7 @@ impl Task {
     ) -> Result<StageGraph> {
         let mut graph = Graph::new();
         let (mut features, mut targets, mut order, mut x) = (None, None, None, None);
+        let mut weights = None;
         if stage.first || stage.last {
             order = Some(graph.index_input("order", [rows.resident])?);
         }
@@ -159,7 +162,15 @@ impl Task {
                     Targets::Classes { .. } => graph.index_input("labels", [rows.resident])?,
                 };
                 targets = Some(all);
-                Some(graph.batch(all, order, rows.micro_batch)?)
+                let drawn = graph.batch(all, order, rows.micro_batch)?;
+                let drawn_weights = match self.is_weighted(data, true) {
+                    true => {
+                        let all = *weights.insert(graph.input("weights", [rows.resident])?);
+                        Some(graph.batch(all, order, rows.micro_batch)?)
+                    }
+                    false => None,
+                };
+                Some((drawn, drawn_weights))
             }
             _ => None,
         };
@@ -169,18 +180,17 @@ impl Task {
         wrt.extend(x);
         let (mut y, mut dy, mut scalars) = (None, None, Vec::new());
         let (mut gradients, loss);
-        if let Some(drawn) = drawn {
+        if let Some((drawn, drawn_weights)) = drawn {
             // The loss of a batch is the mean over its rows: a micro-batch adds its share of it.
             let share = (rows.micro_batch as f64 / rows.batch as f64) as f32;
             let out = graph.as_lists(out)?;
-            let mean = graph.loss(self.compile.loss, out, drawn)?;
+            scalars = self.results(&mut graph, out, drawn, drawn_weights)?;
+            let first = scalars.first_mut().ok_or_else(|| Error::bug("results without a loss"))?;
+            let mean = *first;
             let upstream = graph.constant(share, Shape::scalar())?;
             gradients = graph.vector_jacobian(mean, upstream, &wrt)?;
             loss = if share == 1.0 { mean } else { graph.scale(mean, share)? };
-            scalars.push(loss);
-            for metric in &self.compile.metrics {
-                scalars.push(graph.count(metric.count(self.compile.loss)?, out, drawn)?);
-            }
+            *first = loss;
         } else {
             let upstream = graph.input("gradient", graph.shape(out)?.clone())?;
             gradients = graph.vector_jacobian(out, upstream, &wrt)?;
@@ -194,7 +204,7 @@ impl Task {
         let options =
             PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
         let plan = Plan::with_options(&graph, &options, target)?;
-        Ok(StageGraph { plan, features, targets, order, x, y, dy, dx, scalars })
+        Ok(StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars })
     }
 
     /// The plan of a stage's update, and its input: the batch's loss.

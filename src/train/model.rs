@@ -70,7 +70,7 @@ impl Model {
             predictor,
         };
         // Says early that a whole-step kernel cannot be, if it is asked for.
-        model.choose_kernels(1)?;
+        model.choose_kernels(1, false)?;
         Ok(model)
     }
 
@@ -159,12 +159,12 @@ impl Model {
             .try_for_each(|(number, values)| self.parameters.write(number, values))
     }
 
-    /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
+    /// Which kernels train in batches of `batch` rows without weights of their own, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
     /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn kernels(&self, batch: usize) -> Result<String> {
-        Ok(self.choose_kernels(batch)?.why)
+        Ok(self.choose_kernels(batch, false)?.why)
     }
 
     /// The whole-step kernel that trains in batches of `batch` rows, if one does: to look at its text.
@@ -172,7 +172,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn whole_step_kernel(&self, batch: usize) -> Result<Option<Net>> {
-        Ok(self.choose_kernels(batch)?.net)
+        Ok(self.choose_kernels(batch, false)?.net)
     }
 
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
@@ -194,19 +194,14 @@ impl Model {
         Ok((self.steps, self.progress))
     }
 
-    /// What trains in batches of `batch` rows.
-    pub(super) fn choose_kernels(&self, batch: usize) -> Result<KernelChoice> {
-        let (compile, target) = (&self.task.compile, self.gpu.target());
-        let layout = self.parameters.layout();
-        let net = whole_step_net(
-            &self.task.architecture,
-            compile.loss,
-            &compile.metrics,
-            &compile.optimizer,
-            layout,
-            &target,
-        );
-        choose(compile.kernels, net, batch, &target)
+    /// What trains in batches of `batch` rows, which may have weights of their own.
+    pub(super) fn choose_kernels(&self, batch: usize, weighted: bool) -> Result<KernelChoice> {
+        let target = self.gpu.target();
+        let net = match weighted {
+            true => Err("rows of the data have weights".into()),
+            false => whole_step_net(&self.task, self.parameters.layout(), &target),
+        };
+        choose(self.task.compile.kernels, net, batch, &target)
     }
 
     /// Says that `steps` more steps of training are done.

@@ -136,7 +136,9 @@ impl Net {
         for &row in rows {
             let values = self.trace(&f64s(data.row(row).expect("a row")));
             let (loss, mut dy) = self.row_loss(values.last().expect("an output"), data, row);
-            total += loss;
+            let weight = data.weights().map_or(1.0, |weights| f64::from(weights[row]));
+            total += weight * loss;
+            dy.iter_mut().for_each(|dy| *dy *= weight);
             for (index, block) in self.blocks.iter().enumerate().rev() {
                 let x = &values[index];
                 dy = match *block {

@@ -39,6 +39,8 @@ pub(super) struct Header {
     optimizer: Optimizer,
     metrics: Vec<Metric>,
     kernels: Kernels,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_weights: Option<Vec<f32>>,
     step: u64,
     progress: Progress,
     learning_rate: Option<f32>,
@@ -90,6 +92,7 @@ impl Header {
             optimizer: compile.optimizer.clone(),
             metrics: compile.metrics.clone(),
             kernels: compile.kernels,
+            class_weights: compile.class_weights.clone(),
             step: state.step,
             progress: *progress,
             learning_rate: *learning_rate,
@@ -136,6 +139,7 @@ impl Header {
         let architecture = loaders.stack(&stack)?.seed(self.seed);
         let config = TrainingConfig::new(self.loss, self.optimizer.clone()).kernels(self.kernels);
         let config = self.metrics.iter().copied().fold(config, TrainingConfig::metric);
+        let config = TrainingConfig { class_weights: self.class_weights.clone(), ..config };
         let mut task = Task::new(architecture, config)?;
         if let Some(encoder) = self.encoder.clone() {
             task = task.with_encoder(encoder)?;
@@ -172,6 +176,8 @@ impl Header {
         same("optimizer", format!("{:?}", self.optimizer), format!("{:?}", own.optimizer))?;
         same("metrics", format!("{:?}", self.metrics), format!("{:?}", own.metrics))?;
         same("kernels", format!("{:?}", self.kernels), format!("{:?}", own.kernels))?;
+        let weights = |of: &Self| format!("{:?}", of.class_weights);
+        same("class weights", weights(&self), weights(&own))?;
         let ModelFile { state, progress, learning_rate, fit, .. } =
             self.with_tensors(task.clone(), tensors)?;
         Ok(fit.map(|fit| Moment { state, progress, learning_rate, fit: *fit }))
