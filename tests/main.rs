@@ -83,8 +83,10 @@ mod training_classes;
 mod training_devices;
 mod training_dropout;
 mod training_evaluate;
+mod training_frozen;
 mod training_logged;
 mod training_not_finite;
+mod training_own;
 mod training_reset;
 #[cfg(feature = "files")]
 mod training_resumed;

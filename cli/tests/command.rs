@@ -331,7 +331,7 @@ fn rare_classes_count_as_much_as_others() {
     assert!(weights(&["--target", "kind"]).starts_with("None"));
     let balanced = weights(&["--target", "kind", "--class-weights", "balanced"]);
     assert!(balanced.starts_with("Some(["), "{balanced}");
-    let resumed = weights(&["--resume", "kind.wgrad", "-o", "kind.wgrad"]);
+    let resumed = weights(&["--resume", "kind.wgrad", "--output", "kind.wgrad"]);
     assert_eq!(resumed, balanced);
 }
 

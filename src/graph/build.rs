@@ -31,6 +31,12 @@ impl Graph {
         Ok(tensor)
     }
 
+    /// How many tensors are given from outside: parameters and inputs.
+    pub(crate) fn given(&self) -> usize {
+        let is_given = |role| matches!(role, Role::Parameter(_) | Role::Input);
+        self.tensors.iter().filter(|tensor| is_given(tensor.role)).count()
+    }
+
     /// Whether the name of a parameter is such a one.
     pub(crate) fn has_parameter(&self, such: impl Fn(&str) -> bool) -> bool {
         self.parameters.iter().any(|&parameter| such(&self.known(parameter).name))
@@ -290,7 +296,8 @@ impl Graph {
     }
 
     /// Adds the update pass: after the backward pass every parameter in `gradients` moves by
-    /// `rule`, unless `loss` is not finite. At most one update pass per graph.
+    /// `rule`, unless `loss` is not finite. Parameters that are not among them stay as they are, with their
+    /// optimizer states. At most one update pass per graph.
     ///
     /// # Errors
     /// [`Error::Argument`] if a figure of the rule is out of its range; [`Error::Shape`] if `loss` is no

@@ -104,11 +104,13 @@ impl Task {
     /// Multiply-adds per row of each layer with parameters, forward and backward; one for each number
     /// that is trained, of layers without a product.
     pub(super) fn costs(&self) -> Vec<u64> {
+        let frozen: Vec<usize> = self.architecture.frozen().collect();
         let layers = self.architecture.outlines().enumerate();
         let trained = layers.filter(|(_, layer)| !layer.parameters.is_empty());
         let costs = trained.map(|(index, layer)| {
-            // The first layer's input needs no gradient.
+            // The first layer's input needs no gradient, nor do the weights of frozen ones.
             let passes = if index == 0 { 2 } else { 3 };
+            let passes = passes - u64::from(frozen.contains(&index));
             let forward = match layer.multiply_adds {
                 0 => layer.parameter_count() as u64,
                 products => products,
@@ -176,6 +178,7 @@ impl Task {
         };
         let (out, parameters) =
             self.architecture.build_layers(&mut graph, input, stage.layers.clone(), true)?;
+        let parameters = self.trained(parameters, stage.parameters.start);
         let mut wrt = parameters.clone();
         wrt.extend(x);
         let (mut y, mut dy, mut scalars) = (None, None, Vec::new());
@@ -215,7 +218,7 @@ impl Task {
             self.architecture.build_layers(&mut graph, x, stage.layers.clone(), true)?;
         let loss = graph.input("loss", Shape::scalar())?;
         let mut pairs = Vec::new();
-        for parameter in parameters {
+        for parameter in self.trained(parameters, stage.parameters.start) {
             let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }

@@ -65,6 +65,7 @@ impl TrainingGraph {
         let results = task.results(&mut graph, predictions, t, batch_weights)?;
         if let (true, Some(&loss)) = (trains, results.first()) {
             let optimizer = &task.compile.optimizer;
+            let parameters = task.trained(parameters, 0);
             let gradients = graph.gradients(loss, &parameters)?;
             let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
             graph.update(optimizer.rule(), optimizer.clip(), loss, &pairs)?;

@@ -22,8 +22,8 @@ use crate::graph::Loss;
 use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::LONGEST_SUM;
 use crate::kernel::whole_step::{self, Held, Net, WORKGROUP_WORDS};
-use crate::nn::Optimizer;
 use crate::nn::layers::{Activation, Dense, Flatten};
+use crate::nn::{Metric, Optimizer};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
@@ -102,6 +102,15 @@ pub(super) fn whole_step_net(
     let TrainingConfig { loss, ref optimizer, ref metrics, .. } = *compile;
     if compile.class_weights.is_some() {
         return Err("classes have weights".into());
+    }
+    if compile.own_loss.is_some() {
+        return Err("the loss is the program's own".into());
+    }
+    if let Some(own) = metrics.iter().find(|metric| matches!(metric, Metric::Own(_))) {
+        return Err(format!("the metric {} is the program's own", own.name()));
+    }
+    if let Some(place) = model.frozen().next() {
+        return Err(format!("layer {place} is frozen"));
     }
     let mut layers: Vec<whole_step::Dense> = Vec::new();
     let mut entries = layout.entries.iter();

@@ -11,7 +11,7 @@ use crate::gpu::Gpu;
 use crate::graph::Loss;
 use crate::kernel::whole_step::Net;
 use crate::nn::optimizer::check_learning_rate;
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::nn::{Metric, Optimizer, RowFunction, Sequential};
 use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 
@@ -94,9 +94,14 @@ impl Model {
         self.task.encoder.as_deref()
     }
 
-    /// The loss.
+    /// The loss; of a model with one of the program's own, that which it is [like](RowFunction::like).
     pub fn loss(&self) -> Loss {
         self.task.compile.loss
+    }
+
+    /// The loss of the program's own, if it has such.
+    pub fn own_loss(&self) -> Option<&dyn RowFunction> {
+        self.task.compile.own_loss.as_ref().map(|own| &*own.0)
     }
 
     /// The optimizer.
@@ -157,6 +162,23 @@ impl Model {
             .iter()
             .enumerate()
             .try_for_each(|(number, values)| self.parameters.write(number, values))
+    }
+
+    /// Freezes the layer of this name from the next training on: see [`Sequential::freeze`]. Make
+    /// [trainers](Model::trainer) anew.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if no layer of this name has parameters.
+    pub fn freeze(&mut self, layer: &str) -> Result<()> {
+        self.task.architecture.set_frozen(layer, true)
+    }
+
+    /// Trains the layer of this name again, from the optimizer's state that it had.
+    ///
+    /// # Errors
+    /// As for [`Model::freeze`].
+    pub fn unfreeze(&mut self, layer: &str) -> Result<()> {
+        self.task.architecture.set_frozen(layer, false)
     }
 
     /// Which kernels train in batches of `batch` rows without weights of their own, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.

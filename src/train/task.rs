@@ -6,7 +6,7 @@ use super::graphs::check_output;
 use super::kernels::Kernels;
 use crate::data::{Dataset, Encoder, Targets};
 use crate::graph::{Graph, Loss, Tensor};
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
@@ -17,13 +17,43 @@ pub struct TrainingConfig {
     pub(crate) metrics: Vec<Metric>,
     pub(crate) kernels: Kernels,
     pub(crate) class_weights: Option<Vec<f32>>,
+    /// What is minimised in place of `loss`, which then says what targets and outputs are.
+    pub(crate) own_loss: Option<SharedFunction>,
+    /// Those that `metrics` names.
+    pub(crate) own_metrics: Vec<SharedFunction>,
 }
 
 impl TrainingConfig {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
-        let (metrics, class_weights) = (Vec::new(), None);
-        Self { loss, optimizer, metrics, kernels: Kernels::Auto, class_weights }
+        Self {
+            loss,
+            optimizer,
+            metrics: Vec::new(),
+            kernels: Kernels::Auto,
+            class_weights: None,
+            own_loss: None,
+            own_metrics: Vec::new(),
+        }
+    }
+
+    /// Minimises the mean over rows of a function of the program's own.
+    pub fn of_rows(function: impl RowFunction, optimizer: Optimizer) -> Self {
+        let own_loss = Some(SharedFunction(Arc::new(function)));
+        let like = own_loss.as_ref().map_or(Loss::MeanSquaredError, |own| own.0.like());
+        Self { own_loss, ..Self::new(like, optimizer) }
+    }
+
+    /// Reports the mean over rows of a function of the program's own too, under its name.
+    pub fn metric_of_rows(self, function: impl RowFunction) -> Self {
+        self.with_metric_of_rows(SharedFunction(Arc::new(function)))
+    }
+
+    pub(crate) fn with_metric_of_rows(mut self, function: SharedFunction) -> Self {
+        let metric = OwnMetric::new(function.0.name(), function.0.direction());
+        self.metrics.push(Metric::Own(metric));
+        self.own_metrics.push(function);
+        self
     }
 
     /// Trains with a weight for each class, by which the loss of its rows is multiplied: Keras's
@@ -73,11 +103,36 @@ impl Task {
         compile.loss.check()?;
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
-            metric.count(compile.loss)?;
+            match metric {
+                Metric::Own(_) => check_own(metric.name(), &compile.metrics)?,
+                metric => {
+                    metric.count(compile.loss)?;
+                }
+            }
         }
         let task = Self { architecture, compile, encoder: None };
         task.check_class_weights()?;
+        task.check_functions()?;
         Ok(task)
+    }
+
+    /// # Errors
+    /// Those of a loss or a metric of the program's own that cannot be built for the model's outputs.
+    fn check_functions(&self) -> Result<()> {
+        // Of two rows, so that their number is not mistaken for another one.
+        const ROWS: usize = 2;
+        if self.compile.own_loss.is_none() && self.compile.own_metrics.is_empty() {
+            return Ok(());
+        }
+        let mut graph = Graph::outline();
+        let outputs = self.architecture.output_width();
+        let predictions = graph.input("predictions", [ROWS, outputs])?;
+        let targets = match self.compile.loss.takes_classes() {
+            true => graph.index_input("labels", [ROWS])?,
+            false => graph.input("targets", [ROWS, outputs])?,
+        };
+        self.results(&mut graph, predictions, targets, None)?;
+        Ok(())
     }
 
     /// # Errors
@@ -112,6 +167,22 @@ impl Task {
             true => Err(Error::argument("weights of all classes", 0, "above 0 for at least one")),
             false => Ok(()),
         }
+    }
+
+    /// Those of the `parameters` that are trained; `first` is the number of the first in the whole model.
+    pub(crate) fn trained(&self, parameters: Vec<Tensor>, first: usize) -> Vec<Tensor> {
+        let trained = self.architecture.trained().skip(first);
+        parameters.into_iter().zip(trained).filter_map(|(t, is)| is.then_some(t)).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if all layers are frozen.
+    pub(crate) fn check_trained(&self) -> Result<()> {
+        if self.architecture.trained().any(|trained| trained) {
+            return Ok(());
+        }
+        let rule = "at least 1; train one by `unfreeze`";
+        Err(Error::argument("number of layers that are not frozen", 0, rule))
     }
 
     /// Whether rows of `data` have weights, in training or in evaluation.
@@ -151,12 +222,32 @@ impl Task {
         weights: Option<Tensor>,
     ) -> Result<Vec<Tensor>> {
         let loss = self.compile.loss;
-        let mut results = vec![match weights {
-            Some(weights) => graph.weighted_loss(loss, predictions, targets, weights)?,
-            None => graph.loss(loss, predictions, targets)?,
-        }];
+        let value = match (&self.compile.own_loss, weights) {
+            (Some(own), weights) => {
+                let of_rows = own.of_rows(graph, predictions, targets)?;
+                let of_rows = match weights {
+                    Some(weights) => graph.mul(of_rows, weights)?,
+                    None => of_rows,
+                };
+                graph.mean(of_rows, 0)?
+            }
+            (None, Some(weights)) => graph.weighted_loss(loss, predictions, targets, weights)?,
+            (None, None) => graph.loss(loss, predictions, targets)?,
+        };
+        let mut results = vec![value];
         for metric in &self.compile.metrics {
-            results.push(graph.count(metric.count(loss)?, predictions, targets)?);
+            let own = |function: &&SharedFunction| function.0.name() == metric.name();
+            let function = match metric {
+                Metric::Own(_) => self.compile.own_metrics.iter().find(own),
+                _ => None,
+            };
+            results.push(match function {
+                Some(function) => {
+                    let of_rows = function.of_rows(graph, predictions, targets)?;
+                    graph.sum(of_rows, 0)?
+                }
+                None => graph.count(metric.count(loss)?, predictions, targets)?,
+            });
         }
         Ok(results)
     }
@@ -180,4 +271,15 @@ impl Task {
         self.encoder = Some(Arc::new(encoder));
         Ok(self)
     }
+}
+
+/// # Errors
+/// [`Error::Argument`] if the name of a metric of the program's own is that of another figure.
+fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
+    let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
+    if same == 1 && name != "loss" && !name.is_empty() && !name.starts_with("val_") {
+        return Ok(());
+    }
+    let rule = "a name that no other figure has, and that does not begin with `val_`";
+    Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }

@@ -129,6 +129,9 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
         }
+        if trains {
+            model.task.check_trained()?;
+        }
         let gpu = model.gpu().clone();
         let rows = all.rows();
         let batch = batch.min(rows);

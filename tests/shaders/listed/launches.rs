@@ -207,13 +207,14 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
 fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (factors, partials) = (tensors.f32([2]), tensors.f32([3, 2]));
     let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let run = update::Run { chunk: 0, elements: 4..104 };
     let of_rule = |&rule: &UpdateRule| {
-        [None, Some(factors)].map(|clip| update::update(rule, clip, 100, 0, loss))
+        [None, Some(factors)].map(|clip| update::update(rule, clip, &run, loss))
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     let value = tensors.f32([2, 3]);
     launches.push(update::assign(tensors.shapes(), 0, 256, value));
-    launches.push(update::norm_partials(0, 100, partials, 1, 2));
+    launches.push(update::norm_partials(&run, partials, 1, 2));
     launches.push(update::norm_clip(partials, 3, 1.0, factors));
     launches
 }
