@@ -1,4 +1,5 @@
-// Parts: shared/prelude, update/clip, update/guard, update/no_clip, update/report, update/rule_*, rule:*.
+// Parts: shared/prelude, update/clip, update/guard, update/l1, update/no_clip, update/no_penalty, update/report,
+// update/rule_*, rule:*.
 //
 // Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
 // that the part made for the rule has, are pieces of four elements of an arena, of which those from first on
@@ -19,7 +20,7 @@ fn main(
         return;
     }
     let w = values[i];
-    let after = move_piece(i, w, clipped(gradients[i]));
+    let after = move_piece(i, w, penalized(w, clipped(gradients[i])));
     if (!all(after.sound)) {
         report(2u);
     }

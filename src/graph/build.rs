@@ -2,7 +2,7 @@
 
 use super::{
     Binary, Count, DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor,
-    Unary, Update, UpdateRule,
+    Unary,
 };
 use crate::Error;
 
@@ -293,77 +293,6 @@ impl Graph {
         let classes = count == Count::Correct;
         self.check_targets("count", predictions, targets, classes)?;
         self.node(Op::Count(count), &[predictions, targets], Shape::scalar())
-    }
-
-    /// Adds the update pass: after the backward pass every parameter in `gradients` moves by
-    /// `rule`, unless `loss` is not finite. Parameters that are not among them stay as they are, with their
-    /// optimizer states. At most one update pass per graph.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if a figure of the rule is out of its range; [`Error::Shape`] if `loss` is no
-    /// scalar or is a parameter, also under another shape: the update itself moves those; or if
-    /// `gradients` do not fit or are none.
-    pub fn update(
-        &mut self,
-        rule: UpdateRule,
-        clip_norm: Option<f32>,
-        loss: Tensor,
-        gradients: &[(Tensor, Tensor)],
-    ) -> Result<(), Error> {
-        self.operands("update", &[loss])?;
-        if self.update.is_some() {
-            return Err(Error::shape(
-                "update",
-                "the graph has an update pass already; make a new graph for another",
-            ));
-        }
-        rule.check()?;
-        if self.known_shape(loss).elements() != 1 {
-            return Err(self.mismatch("update", &[loss], "a scalar loss"));
-        }
-        let root = self.known(self.root(loss));
-        if let Role::Parameter(_) = root.role {
-            let detail = format!(
-                "the loss is the parameter '{}', which the update moves; compute the loss from it",
-                root.name
-            );
-            return Err(Error::shape("update", detail));
-        }
-        if let Some(norm) = clip_norm
-            && !(norm > 0.0 && norm.is_finite())
-        {
-            return Err(Error::argument("clip_norm", norm, "a positive, finite number"));
-        }
-        if gradients.is_empty() {
-            let detail = "there is no parameter to move; list each with its gradient";
-            return Err(Error::shape("update", detail));
-        }
-        for (position, &(parameter, gradient)) in gradients.iter().enumerate() {
-            self.operands("update", &[parameter, gradient])?;
-            if !matches!(self.known(parameter).role, Role::Parameter(_)) {
-                let name = &self.known(parameter).name;
-                let detail = format!(
-                    "'{name}' is not a parameter; pair gradients with tensors of `parameter`"
-                );
-                return Err(Error::shape("update", detail));
-            }
-            if self.is_assigned(parameter) {
-                let name = &self.known(parameter).name;
-                let detail = format!("'{name}' is assigned to; update a parameter of its own");
-                return Err(Error::shape("update", detail));
-            }
-            if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
-                let name = &self.known(parameter).name;
-                let detail =
-                    format!("'{name}' is listed twice; list it once, with its one gradient");
-                return Err(Error::shape("update", detail));
-            }
-            if self.known_shape(parameter) != self.known_shape(gradient) {
-                return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
-            }
-        }
-        self.update = Some(Update { rule, clip_norm, loss, gradients: gradients.to_vec() });
-        Ok(())
     }
 
     /// The tensor that `tensor` is another shape of, itself if it is none.

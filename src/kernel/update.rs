@@ -1,5 +1,5 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/guard.wgsl` and `update/clip.wgsl`; the norm that clipping needs,
+//! `update/rule_*.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and `update/l1.wgsl`; the norm that clipping needs,
 //! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
 
 use std::ops::Range;
@@ -47,13 +47,23 @@ impl Run {
 }
 
 /// Moves the values of `run` by `rule`, unless the number at `loss` is not finite. With `clip`, the factors of
-/// [`norm_clip`], gradients are multiplied by them first.
-pub fn update(rule: UpdateRule, clip: Option<Tensor>, run: &Run, loss: Destination) -> Launch {
+/// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
+pub fn update(
+    rule: UpdateRule,
+    clip: Option<Tensor>,
+    l1: f32,
+    run: &Run,
+    loss: Destination,
+) -> Launch {
     let (chunk, [first, end]) = (run.chunk, run.pieces());
     let mut dims = vec![first, end, loss.stride, loss.column];
     dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
     let row = rule.row();
-    let constants = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
+    let switch = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
+    let (penalty, factor) = match l1 {
+        0.0 => (part!("update/no_penalty"), None),
+        l1 => (part!("update/l1"), Some(("L1", f64::from(l1)))),
+    };
     let around = rule::of_pieces(rule);
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
@@ -73,9 +83,23 @@ pub fn update(rule: UpdateRule, clip: Option<Tensor>, run: &Run, loss: Destinati
         }
     };
     Launch {
-        name: format!("update {}{}", row.name, if clip.is_some() { " + clip" } else { "" }),
-        parts: vec![PRELUDE, REPORT, GUARD, clipping, around, row.formula, part!("update/main")],
-        constants: constants.into_iter().collect(),
+        name: format!(
+            "update {}{}{}",
+            row.name,
+            if clip.is_some() { " + clip" } else { "" },
+            if factor.is_some() { " + l1" } else { "" }
+        ),
+        parts: vec![
+            PRELUDE,
+            REPORT,
+            GUARD,
+            clipping,
+            penalty,
+            around,
+            row.formula,
+            part!("update/main"),
+        ],
+        constants: switch.into_iter().chain(factor).collect(),
         dims,
         operands,
         workgroups: workgroups(end - first),

@@ -202,7 +202,7 @@ impl Task {
         }
         let dx = if x.is_some() { gradients.pop() } else { None };
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
+        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
             PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
@@ -222,7 +222,7 @@ impl Task {
             let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }
-        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
+        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
         let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
         Ok((Plan::with_options(&graph, &options, target)?, loss))
     }

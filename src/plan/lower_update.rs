@@ -27,7 +27,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
     let loss = lowering.destination(pass.loss);
     for run in &runs {
-        let launch = update::update(pass.rule, clip, run, loss);
+        let launch = update::update(pass.rule, clip, pass.l1, run, loss);
         lowering.push(launch, Pass::Update);
     }
     Ok(())

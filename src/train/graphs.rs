@@ -68,7 +68,7 @@ impl TrainingGraph {
             let parameters = task.trained(parameters, 0);
             let gradients = graph.gradients(loss, &parameters)?;
             let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-            graph.update(optimizer.rule(), optimizer.clip(), loss, &pairs)?;
+            optimizer.update(&mut graph, loss, &pairs)?;
         }
         Ok(Self { graph, features, targets, order, weights, predictions, results })
     }

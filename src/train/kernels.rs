@@ -103,6 +103,9 @@ pub(super) fn whole_step_net(
     if compile.class_weights.is_some() {
         return Err("classes have weights".into());
     }
+    if optimizer.l1_penalty() > 0.0 {
+        return Err("the optimizer has an L1 penalty".into());
+    }
     if compile.own_loss.is_some() {
         return Err("the loss is the program's own".into());
     }

@@ -51,7 +51,8 @@ impl Net {
         }
         let start: Vec<f64> =
             model.parameters().unwrap().iter().flat_map(|spec| f64s(&spec.initial)).collect();
-        let state = Reference::new(optimizer.rule(), optimizer.clip(), 0.0, &start);
+        let mut state = Reference::new(optimizer.rule(), optimizer.clip(), 0.0, &start);
+        state.l1 = optimizer.l1_penalty().into();
         Self { blocks, loss, optimizer: optimizer.clone(), state, steps: 0, frozen: 0..0 }
     }
 

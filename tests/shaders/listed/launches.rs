@@ -209,7 +209,8 @@ fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
     let run = update::Run { chunk: 0, elements: 4..104 };
     let of_rule = |&rule: &UpdateRule| {
-        [None, Some(factors)].map(|clip| update::update(rule, clip, &run, loss))
+        [(None, 0.0), (Some(factors), 0.0), (None, 0.5)]
+            .map(|(clip, l1)| update::update(rule, clip, l1, &run, loss))
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     let value = tensors.f32([2, 3]);
