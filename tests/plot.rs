@@ -12,7 +12,7 @@ fn history(losses: &[f64], validates: bool) -> History {
             epochs,
             loss,
             metrics: metrics.clone(),
-            validation: validates.then(|| Evaluation { rows: 5, loss: 2.0 * loss, metrics }),
+            validation: validates.then_some(Evaluation { rows: 5, loss: 2.0 * loss, metrics }),
             learning_rate: 0.1,
             seconds: 1.0,
         }

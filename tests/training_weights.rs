@@ -200,3 +200,15 @@ fn files_keep_the_weights_of_classes() {
     assert!(other.contains("class weights of the training that is resumed"), "{other}");
     assert!(others.contains("data"), "{others}");
 }
+
+/// Rows whose features are permuted keep their weights: with an order that moves nothing, nothing is lost.
+#[test]
+fn explanations_keep_weights() {
+    use wgrad::explain::{Score, permutation_importance_blocking};
+
+    let data = points();
+    let model = compiled(config());
+    let still = vec![(0..19).collect()];
+    let drops = permutation_importance_blocking(&model, &data, Score::Loss, &still).unwrap();
+    assert!(drops.iter().all(|importance| importance.drops == [0.0]), "{drops:?}");
+}

@@ -191,8 +191,8 @@ impl SharedFunction {
             return Err(Error::shape(name, detail));
         }
         match graph.shape(built)?.dims() {
-            &[own] if own == rows => Ok(built),
-            &[own, 1] if own == rows => graph.reshape(built, [rows]),
+            [own] if *own == rows => Ok(built),
+            [own, 1] if *own == rows => graph.reshape(built, [rows]),
             _ => {
                 let shape = graph.shape(built)?.clone();
                 let detail = format!(
