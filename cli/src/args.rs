@@ -153,7 +153,7 @@ pub struct TrainArgs {
     /// The score [default: accuracy of classes, R² of numbers]
     #[arg(long, value_enum)]
     pub metric: Option<Metric>,
-    /// How rows of classes are weighted
+    /// How often rows of each class count in the loss
     #[arg(long, value_enum)]
     pub class_weights: Option<ClassWeights>,
     /// Part of the name of the adapter or its driver [default: the best adapter]

@@ -65,7 +65,12 @@ pub fn train(
         Some(model) => model,
         None => {
             let net = choice.net(data.width(), outputs(data));
-            net.compile_blocking(gpu, choice.config(loss(data)))?
+            let config = choice.config(loss(data));
+            let config = match choice.class_weights(data) {
+                Some(weights) => config.class_weights(weights),
+                None => config,
+            };
+            net.compile_blocking(gpu, config)?
         }
     };
     let fresh = model.steps() == 0;
@@ -108,10 +113,6 @@ fn fit(
         Some((held_out, stopping)) => options.validation(held_out).callback(stopping),
         None => options,
     };
-    if choice.balanced {
-        let balanced = data.select(&split::balanced(data, choice.seed))?;
-        return Ok(model.fit_blocking(&balanced, options)?);
-    }
     Ok(model.fit_blocking(data, options)?)
 }
 

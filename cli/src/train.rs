@@ -190,6 +190,10 @@ impl Setting<'_> {
         let from = match resumed {
             Some((file, _)) => {
                 choice.hidden = hidden(&file);
+                let file = match choice.class_weights(&training) {
+                    Some(weights) => file.with_class_weights(weights)?,
+                    None => file,
+                };
                 let mut model = file.model_blocking(gpu)?;
                 if let Some(rate) = args.rate {
                     model.set_learning_rate(rate)?;

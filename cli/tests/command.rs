@@ -316,6 +316,25 @@ fn what_is_wrong_is_said_with_what_to_do() {
     }
 }
 
+/// The file keeps the weights, by which the model trains on.
+#[test]
+fn rare_classes_count_as_much_as_others() {
+    let folder = folder("weighted");
+    fs::write(folder.join("flowers.csv"), flowers(60)).unwrap();
+    let train = ["train", "flowers.csv", "--epochs", "2", "--quiet"];
+    let weights = |args: &[&str]| {
+        out(&folder, &[&train[..], args].concat());
+        let file = wgrad::train::ModelFile::read(folder.join("kind.wgrad")).unwrap();
+        let config = format!("{:?}", file.config());
+        config.split_once("class_weights: ").unwrap().1.to_owned()
+    };
+    assert!(weights(&["--target", "kind"]).starts_with("None"));
+    let balanced = weights(&["--target", "kind", "--class-weights", "balanced"]);
+    assert!(balanced.starts_with("Some(["), "{balanced}");
+    let resumed = weights(&["--resume", "kind.wgrad", "--output", "kind.wgrad"]);
+    assert_eq!(resumed, balanced);
+}
+
 #[test]
 fn devices_are_listed() {
     let folder = folder("devices");

@@ -8,6 +8,10 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     let row = softmax_row(i, inside, invocation);
     let log_sum = log1p(row.rest);
     let columns = select(0u, dims.columns, inside);
+    var weight = 0.0;
+    if (inside) {
+        weight = weight_of_row(i);
+    }
     var loss = 0.0;
     var part = 0.0;
     for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
@@ -17,13 +21,14 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
         part += t;
     }
     if (EMITS) {
-        let weight = line_sum(invocation, part);
+        let sum = line_sum(invocation, part);
         for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
             let at = row.first + k;
             let power = exponential(predictions[at] - row.top.value);
-            emit(at, softmax_cross_entropy_probabilities_gradient(power, row.rest, weight, targets[at]) * scale);
+            let gradient = softmax_cross_entropy_probabilities_gradient(power, row.rest, sum, targets[at]);
+            emit(at, gradient * scale * weight);
         }
     }
     // Each invocation returns its part; they are added up with those of other rows.
-    return loss;
+    return loss * weight;
 }

@@ -109,7 +109,10 @@ impl Lane {
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
-            true => Some(Feed::new(gpu, data.clone(), room.batch, room.residency, 1).await?),
+            true => {
+                let weights = task.weights(data, true);
+                Some(Feed::new(gpu, data.clone(), weights, room.batch, room.residency, 1).await?)
+            }
             false => None,
         };
         let buckets = buckets(parameters.layout(), role.buckets, 4 * task.scalars() as u64);
@@ -158,13 +161,15 @@ impl Lane {
         let mut slots = Vec::new();
         for _ in 0..self.role.in_flight.max(1) {
             let graph = task.stage_graph(&self.role.stage, data, rows, &self.role.target)?;
-            let StageGraph { plan, features, targets, order, x, y, dy, dx, scalars } = graph;
+            let StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars } =
+                graph;
             let mut inputs = Vec::new();
             if let Some(feed) = &self.feed {
                 let buffers = &feed.buffers;
                 inputs.extend(features.map(|t| (t, buffers.features.clone())));
                 inputs.extend(targets.map(|t| (t, buffers.targets.clone())));
                 inputs.extend(order.map(|t| (t, buffers.order.clone())));
+                inputs.extend(weights.zip(buffers.weights.as_deref().cloned()));
             }
             let parameters = Some(self.parameters.clone());
             let options = ExecutorOptions { parameters, inputs };

@@ -48,16 +48,7 @@ pub(super) fn plan<D: Borrow<Dataset>>(
     trains: bool,
 ) -> Result<(TrainingGraph, Plan)> {
     let rows = Rows { resident: feed.resident_rows, batch };
-    let optimizer = trains.then(|| model.optimizer());
-    let data = feed.data.borrow();
-    let graph = TrainingGraph::new(
-        model.architecture(),
-        model.loss(),
-        model.metrics(),
-        optimizer,
-        data,
-        rows,
-    )?;
+    let graph = TrainingGraph::new(&model.task, trains, feed.data.borrow(), rows)?;
     let plan = graph.plan(&model.gpu().target())?;
     Ok((graph, plan))
 }
@@ -68,14 +59,13 @@ async fn executor<D: Borrow<Dataset>>(
     graph: TrainingGraph,
     plan: Plan,
 ) -> Result<Executor> {
-    let options = ExecutorOptions {
-        parameters: Some(model.parameters().clone()),
-        inputs: vec![
-            (graph.features, feed.buffers.features.clone()),
-            (graph.targets, feed.buffers.targets.clone()),
-            (graph.order, feed.buffers.order.clone()),
-        ],
-    };
+    let mut inputs = vec![
+        (graph.features, feed.buffers.features.clone()),
+        (graph.targets, feed.buffers.targets.clone()),
+        (graph.order, feed.buffers.order.clone()),
+    ];
+    inputs.extend(graph.weights.zip(feed.buffers.weights.as_deref().cloned()));
+    let options = ExecutorOptions { parameters: Some(model.parameters().clone()), inputs };
     Executor::with_options(model.gpu(), plan, options).await
 }
 

@@ -36,11 +36,19 @@ pub(crate) struct Buffers {
     pub(crate) features: Buffer,
     pub(crate) targets: Buffer,
     pub(crate) order: Buffer,
+    /// If rows have weights.
+    pub(crate) weights: Option<Buffer>,
 }
 
 impl Buffers {
     /// Room for `rows` rows and for `orders` orders of them; the first is that in which they lie.
-    async fn new(gpu: &Gpu, data: &Dataset, rows: usize, orders: usize) -> Result<Self> {
+    async fn new(
+        gpu: &Gpu,
+        data: &Dataset,
+        rows: usize,
+        orders: usize,
+        weighted: bool,
+    ) -> Result<Self> {
         let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
         let target = gpu.target();
         let buffer = async |name: &str, width: usize| {
@@ -51,6 +59,10 @@ impl Buffers {
             features: buffer("features", data.width()).await?,
             targets: buffer("targets", target_width(data)).await?,
             order: buffer("order", orders).await?,
+            weights: match weighted {
+                true => Some(buffer("weights", 1).await?),
+                false => None,
+            },
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
         gpu.write_of_step(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
@@ -60,7 +72,8 @@ impl Buffers {
     /// Bytes on the device.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn bytes(&self) -> u64 {
-        self.features.size() + self.targets.size() + self.order.size()
+        let weights = self.weights.as_ref().map_or(0, |weights| weights.size());
+        self.features.size() + self.targets.size() + self.order.size() + weights
     }
 }
 
@@ -78,13 +91,17 @@ pub(crate) struct Feed<D> {
     streamed: bool,
     /// The host's copy of the order, for streaming.
     host_order: Vec<u32>,
+    /// How often each row counts, if not once.
+    weights: Option<Vec<f32>>,
 }
 
 impl<D: Borrow<Dataset>> Feed<D> {
-    /// With room for `orders` orders of rows, if the data lies on the device.
+    /// With room for `orders` orders of rows, if the data lies on the device; with the `weights` of rows that
+    /// have such ([`Task::weights`](super::task::Task::weights)).
     pub(crate) async fn new(
         gpu: &Gpu,
         data: D,
+        weights: Option<Vec<f32>>,
         batch: usize,
         residency: Residency,
         orders: usize,
@@ -93,9 +110,11 @@ impl<D: Borrow<Dataset>> Feed<D> {
         let row_bytes = rows.width().max(target_width(rows)) as u64 * 4;
         let fits =
             (rows.rows() as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
+        let weighted = weights.is_some();
+        let whole = async || Buffers::new(gpu, rows, rows.rows(), orders, weighted).await;
         let resident = match residency {
-            Residency::Resident => Some(Buffers::new(gpu, rows, rows.rows(), orders).await?),
-            Residency::Auto if fits => match Buffers::new(gpu, rows, rows.rows(), orders).await {
+            Residency::Resident => Some(whole().await?),
+            Residency::Auto if fits => match whole().await {
                 Err(Error::OutOfMemory { .. }) => None,
                 buffers => Some(buffers?),
             },
@@ -104,6 +123,9 @@ impl<D: Borrow<Dataset>> Feed<D> {
         if let Some(buffers) = resident {
             gpu.write_of_step(&buffers.features, 0, bytemuck::cast_slice(rows.features()))?;
             gpu.write_of_step(&buffers.targets, 0, target_bytes(rows))?;
+            if let (Some(buffer), Some(weights)) = (&buffers.weights, &weights) {
+                gpu.write_of_step(buffer, 0, bytemuck::cast_slice(weights))?;
+            }
             let (resident_rows, host_order) = (rows.rows(), Vec::new());
             let (batches_per_block, streamed) = (usize::MAX, false);
             return Ok(Self {
@@ -114,14 +136,24 @@ impl<D: Borrow<Dataset>> Feed<D> {
                 orders,
                 streamed,
                 host_order,
+                weights,
             });
         }
-        let words = (batch as u64).saturating_mul((rows.width() + target_width(rows)) as u64);
+        let row_words = rows.width() + target_width(rows) + usize::from(weighted);
+        let words = (batch as u64).saturating_mul(row_words as u64);
         let batches_per_block = fitting(words.saturating_mul(4), &gpu.target()).min(MAX_STEPS);
         let resident_rows = (batches_per_block * batch).min(rows.rows());
-        let buffers = Buffers::new(gpu, rows, resident_rows, 1).await?;
-        let (orders, streamed, host_order) = (1, true, Vec::new());
-        Ok(Self { data, buffers, resident_rows, batches_per_block, orders, streamed, host_order })
+        let buffers = Buffers::new(gpu, rows, resident_rows, 1, weighted).await?;
+        Ok(Self {
+            data,
+            buffers,
+            resident_rows,
+            batches_per_block,
+            orders: 1,
+            streamed: true,
+            host_order: Vec::new(),
+            weights,
+        })
     }
 
     /// Whether rows are brought block by block.
@@ -156,6 +188,8 @@ impl<D: Borrow<Dataset>> Feed<D> {
         let mut features = Vec::with_capacity(rows.len() * width);
         let mut targets: Vec<u8> = Vec::with_capacity(rows.len() * target_width * 4);
         let all_targets = target_bytes(data);
+        let weight = |row: usize| self.weights.as_ref()?.get(row).copied();
+        let weights: Vec<f32> = rows.clone().map(position).filter_map(weight).collect();
         for row in rows.map(position) {
             let bytes = row * target_width * 4..(row + 1) * target_width * 4;
             let (Some(x), Some(y)) = (data.row(row), all_targets.get(bytes)) else {
@@ -167,6 +201,9 @@ impl<D: Borrow<Dataset>> Feed<D> {
         }
         gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
         gpu.write_of_step(&self.buffers.targets, 0, &targets)?;
+        if let Some(buffer) = &self.buffers.weights {
+            gpu.write_of_step(buffer, 0, bytemuck::cast_slice(&weights))?;
+        }
         Ok(0)
     }
 }

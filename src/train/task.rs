@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::graphs::check_output;
 use super::kernels::Kernels;
-use crate::data::Encoder;
-use crate::graph::Loss;
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::data::{Dataset, Encoder, Targets};
+use crate::graph::{Graph, Loss, Tensor};
+use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
@@ -16,12 +16,55 @@ pub struct TrainingConfig {
     pub(crate) optimizer: Optimizer,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) kernels: Kernels,
+    pub(crate) class_weights: Option<Vec<f32>>,
+    /// What is minimised in place of `loss`, which then says what targets and outputs are.
+    pub(crate) own_loss: Option<SharedFunction>,
+    /// Those that `metrics` names.
+    pub(crate) own_metrics: Vec<SharedFunction>,
 }
 
 impl TrainingConfig {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
-        Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
+        Self {
+            loss,
+            optimizer,
+            metrics: Vec::new(),
+            kernels: Kernels::Auto,
+            class_weights: None,
+            own_loss: None,
+            own_metrics: Vec::new(),
+        }
+    }
+
+    /// Minimises the mean over rows of a function of the program's own.
+    pub fn of_rows(function: impl RowFunction, optimizer: Optimizer) -> Self {
+        let own_loss = Some(SharedFunction(Arc::new(function)));
+        let like = own_loss.as_ref().map_or(Loss::MeanSquaredError, |own| own.0.like());
+        Self { own_loss, ..Self::new(like, optimizer) }
+    }
+
+    /// Reports the mean over rows of a function of the program's own too, under its name.
+    pub fn metric_of_rows(self, function: impl RowFunction) -> Self {
+        self.with_metric_of_rows(SharedFunction(Arc::new(function)))
+    }
+
+    pub(crate) fn with_metric_of_rows(mut self, function: SharedFunction) -> Self {
+        let metric = OwnMetric::new(function.0.name(), function.0.direction());
+        self.metrics.push(Metric::Own(metric));
+        self.own_metrics.push(function);
+        self
+    }
+
+    /// Trains with a weight for each class, by which the loss of its rows is multiplied: Keras's
+    /// `class_weight`. For [`Loss::SoftmaxCrossEntropy`] there are as many as the model has outputs, for
+    /// [`Loss::BinaryCrossEntropy`] of one output two; a row with [a weight of its
+    /// own](crate::data::Dataset::with_weights) has the product. As there, the sum is divided by the number of
+    /// rows, and what is evaluated or validated does not have them. See
+    /// [`Dataset::balanced_class_weights`].
+    pub fn class_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
+        self.class_weights = Some(weights.into());
+        self
     }
 
     /// Reports `metric` too.
@@ -60,9 +103,153 @@ impl Task {
         compile.loss.check()?;
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
-            metric.count(compile.loss)?;
+            match metric {
+                Metric::Own(_) => check_own(metric.name(), &compile.metrics)?,
+                metric => {
+                    metric.count(compile.loss)?;
+                }
+            }
         }
-        Ok(Self { architecture, compile, encoder: None })
+        let task = Self { architecture, compile, encoder: None };
+        task.check_class_weights()?;
+        task.check_functions()?;
+        Ok(task)
+    }
+
+    /// # Errors
+    /// Those of a loss or a metric of the program's own that cannot be built for the model's outputs.
+    fn check_functions(&self) -> Result<()> {
+        // Of two rows, so that their number is not mistaken for another one.
+        const ROWS: usize = 2;
+        if self.compile.own_loss.is_none() && self.compile.own_metrics.is_empty() {
+            return Ok(());
+        }
+        let mut graph = Graph::outline();
+        let outputs = self.architecture.output_width();
+        let predictions = graph.input("predictions", [ROWS, outputs])?;
+        let targets = match self.compile.loss.takes_classes() {
+            true => graph.index_input("labels", [ROWS])?,
+            false => graph.input("targets", [ROWS, outputs])?,
+        };
+        self.results(&mut graph, predictions, targets, None)?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if the loss has no classes, there is not a weight for each, or one is out of range.
+    pub(crate) fn check_class_weights(&self) -> Result<()> {
+        let Some(weights) = &self.compile.class_weights else { return Ok(()) };
+        let (loss, outputs) = (self.compile.loss, self.architecture.output_width());
+        let classes = match loss {
+            Loss::SoftmaxCrossEntropy => outputs,
+            Loss::BinaryCrossEntropy if outputs == 1 => 2,
+            _ => {
+                let rule = "left out for a loss without classes; give weights of rows by \
+                            `Dataset::with_weights`";
+                return Err(Error::argument(
+                    "class weights",
+                    format!("with {}", loss.name()),
+                    rule,
+                ));
+            }
+        };
+        if weights.len() != classes {
+            let rule = format!("{classes}, one for each class");
+            return Err(Error::argument("number of class weights", weights.len(), &rule));
+        }
+        for (class, &weight) in weights.iter().enumerate() {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                let name = format!("weight of class {class}");
+                return Err(Error::argument(&name, weight, "0 or more, and finite"));
+            }
+        }
+        match weights.iter().all(|&weight| weight == 0.0) {
+            true => Err(Error::argument("weights of all classes", 0, "above 0 for at least one")),
+            false => Ok(()),
+        }
+    }
+
+    /// Those of the `parameters` that are trained; `first` is the number of the first in the whole model.
+    pub(crate) fn trained(&self, parameters: Vec<Tensor>, first: usize) -> Vec<Tensor> {
+        let trained = self.architecture.trained().skip(first);
+        parameters.into_iter().zip(trained).filter_map(|(t, is)| is.then_some(t)).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if all layers are frozen.
+    pub(crate) fn check_trained(&self) -> Result<()> {
+        if self.architecture.trained().any(|trained| trained) {
+            return Ok(());
+        }
+        let rule = "at least 1; train one by `unfreeze`";
+        Err(Error::argument("number of layers that are not frozen", 0, rule))
+    }
+
+    /// Whether rows of `data` have weights, in training or in evaluation.
+    pub(crate) fn is_weighted(&self, data: &Dataset, trains: bool) -> bool {
+        data.weights().is_some() || trains && self.compile.class_weights.is_some()
+    }
+
+    /// How often each row of `data` counts in the loss: its own weight, in training times that of its
+    /// class. `None` if each counts once.
+    pub(crate) fn weights(&self, data: &Dataset, trains: bool) -> Option<Vec<f32>> {
+        let of_rows = data.weights().map(<[f32]>::to_vec);
+        let Some(of_classes) = self.compile.class_weights.as_ref().filter(|_| trains) else {
+            return of_rows;
+        };
+        let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
+        let of_classes: Vec<f32> = match data.targets() {
+            Targets::Classes { labels, .. } => {
+                labels.iter().map(|&label| of_class(label as usize)).collect()
+            }
+            // Of a probability the likelier class, as Keras rounds them.
+            Targets::Values { data, .. } => {
+                data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
+            }
+        };
+        match of_rows {
+            Some(of_rows) => Some(of_rows.iter().zip(of_classes).map(|(a, b)| a * b).collect()),
+            None => Some(of_classes),
+        }
+    }
+
+    /// Adds the loss and the sums of the metrics to a graph, in this order.
+    pub(crate) fn results(
+        &self,
+        graph: &mut Graph,
+        predictions: Tensor,
+        targets: Tensor,
+        weights: Option<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let loss = self.compile.loss;
+        let value = match (&self.compile.own_loss, weights) {
+            (Some(own), weights) => {
+                let of_rows = own.of_rows(graph, predictions, targets)?;
+                let of_rows = match weights {
+                    Some(weights) => graph.mul(of_rows, weights)?,
+                    None => of_rows,
+                };
+                graph.mean(of_rows, 0)?
+            }
+            (None, Some(weights)) => graph.weighted_loss(loss, predictions, targets, weights)?,
+            (None, None) => graph.loss(loss, predictions, targets)?,
+        };
+        let mut results = vec![value];
+        for metric in &self.compile.metrics {
+            let own = |function: &&SharedFunction| function.0.name() == metric.name();
+            let function = match metric {
+                Metric::Own(_) => self.compile.own_metrics.iter().find(own),
+                _ => None,
+            };
+            results.push(match function {
+                Some(function) => {
+                    let of_rows = function.of_rows(graph, predictions, targets)?;
+                    graph.sum(of_rows, 0)?
+                }
+                None => graph.count(metric.count(loss)?, predictions, targets)?,
+            });
+        }
+        Ok(results)
     }
 
     /// The same task over the features and targets of `encoder`.
@@ -84,4 +271,15 @@ impl Task {
         self.encoder = Some(Arc::new(encoder));
         Ok(self)
     }
+}
+
+/// # Errors
+/// [`Error::Argument`] if the name of a metric of the program's own is that of another figure.
+fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
+    let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
+    if same == 1 && name != "loss" && !name.is_empty() && !name.starts_with("val_") {
+        return Ok(());
+    }
+    let rule = "a name that no other figure has, and that does not begin with `val_`";
+    Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }

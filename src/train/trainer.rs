@@ -129,18 +129,22 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
         }
+        if trains {
+            model.task.check_trained()?;
+        }
         let gpu = model.gpu().clone();
         let rows = all.rows();
         let batch = batch.min(rows);
         let KernelChoice { net, why } = match trains {
-            true => model.choose_kernels(batch)?,
+            true => model.choose_kernels(batch, all.weights().is_some())?,
             false => KernelChoice { net: None, why: "general: nothing is trained".into() },
         };
         let orders = match net {
             Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
             None => 1,
         };
-        let feed = Feed::new(&gpu, data, batch, residency, orders).await?;
+        let weights = model.task.weights(all, trains);
+        let feed = Feed::new(&gpu, data, weights, batch, residency, orders).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
             Some(net) => Engine::whole_step(model, &feed, net, batch).await?,

@@ -72,6 +72,11 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
     ("training_dropout", LANES_TOO),
+    ("plot", "pictures; no device"),
+    ("training_frozen", LANES_TOO),
+    ("training_l1", LANES_TOO),
+    ("training_own", LANES_TOO),
+    ("training_weights", LANES_TOO),
     ("training_logged", "writes files"),
     ("training_resumed", "reads and writes files, has processes and lanes"),
 ];
