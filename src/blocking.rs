@@ -1,16 +1,14 @@
 //! Twins of the `async` calls that wait for the device: everything that ends in `_blocking`. Not in browsers,
 //! where nothing may wait.
 
-use std::borrow::Borrow;
 use std::ops::Range;
 #[cfg(feature = "files")]
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Result;
 use crate::cluster::{Clusters, KMeans};
-use crate::data::Dataset;
+use crate::data::{AsData, Dataset, OwnedData};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
@@ -211,13 +209,13 @@ impl Sequential {
 
 impl Model {
     blocking! {
-        fit_blocking: fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
-        evaluate_blocking: evaluate(&self, data: &Dataset) -> Result<Evaluation>;
+        fit_blocking: fit<D: AsData>(&mut self, data: &D, fit: FitOptions<'_>) -> Result<History>;
+        evaluate_blocking: evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
-        trainer_blocking: trainer<D: Borrow<Dataset>>(
+        trainer_blocking: trainer<D: AsData>(
             &mut self, data: D, batch: usize, residency: Residency
         ) -> Result<Trainer<D>>;
     }
@@ -260,7 +258,7 @@ impl Predictor {
     }
 }
 
-impl<D: Borrow<Dataset>> Trainer<D> {
+impl<D: AsData> Trainer<D> {
     blocking! {
         submit_blocking: submit(
             &mut self, batches: Range<usize>, step: impl FnMut(usize) -> Step
@@ -273,7 +271,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
 impl Parallel {
     blocking! {
         new_blocking: new(
-            model: Sequential, compile: TrainingConfig, data: impl Into<Arc<Dataset>>, options: ParallelOptions, lanes: &[Gpu]
+            model: Sequential, compile: TrainingConfig, data: impl Into<OwnedData>, options: ParallelOptions, lanes: &[Gpu]
         ) -> Result<Self>;
         fit_blocking: fit(&mut self, fit: FitOptions<'_>) -> Result<History>;
         relay_blocking: relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()>;

@@ -99,6 +99,7 @@ fn register_font() -> Result<()> {
 /// the ones to read on them.
 fn colour(activity: Activity) -> (RGBColor, bool) {
     match activity {
+        Activity::Read => (RGBColor(150, 150, 150), false),
         Activity::Upload => (RGBColor(86, 180, 233), false),
         Activity::Forward => (RGBColor(0, 114, 178), true),
         Activity::Backward => (RGBColor(213, 94, 0), true),
