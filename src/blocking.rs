@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::Result;
 use crate::cluster::{Clusters, KMeans};
-use crate::data::{AsData, Dataset, OwnedData};
+use crate::data::{AsData, Dataset, OwnedData, Source};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
@@ -86,12 +86,14 @@ impl KMeans {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<Clusters>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters>;
+        fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters>;
     }
 }
 
 impl Clusters {
     blocking! {
         predict_blocking: predict(&self, values: &[f32]) -> Result<Vec<u32>>;
+        predict_source_blocking: predict_source(&self, source: &Source) -> Result<Vec<u32>>;
         transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
     }
 }
@@ -101,6 +103,7 @@ impl Pca {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<PrincipalComponents>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+        fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents>;
     }
 }
 
@@ -108,6 +111,9 @@ impl Pca {
 impl PrincipalComponents {
     blocking! {
         transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
+        transform_source_blocking: transform_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         inverse_transform_blocking: inverse_transform(&self, transformed: &[f32]) -> Result<Vec<f32>>;
     }
 }
@@ -212,6 +218,9 @@ impl Model {
         fit_blocking: fit<D: AsData>(&mut self, data: &D, fit: FitOptions<'_>) -> Result<History>;
         evaluate_blocking: evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_source_blocking: predict_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
@@ -243,6 +252,9 @@ impl ModelFile {
 impl Predictor {
     blocking! {
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_source_blocking: predict_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         record_blocking: record(

@@ -72,6 +72,7 @@ mod page;
 mod predictor;
 mod send;
 mod shaders;
+mod sources;
 mod step_numbers;
 mod threads;
 mod timeline;

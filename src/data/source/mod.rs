@@ -10,6 +10,7 @@ mod npy;
 mod pass;
 mod read;
 mod rows;
+mod whole;
 mod windows;
 
 use std::fmt;
@@ -30,10 +31,7 @@ use super::dataset::{Dataset, Names};
 use super::error::{DataError, SourceError};
 use super::form::{Form, TargetForm};
 use super::origin::Origin;
-use super::rows::check_count;
 use super::standardize::Standardizer;
-use crate::checksum::Checksum;
-use rows::Opened;
 
 /// Rows of features, with their targets if they have any, that are read in blocks: what a [`Dataset`] is to data that
 /// fits in memory. [`Model::fit`](crate::train::Model::fit), `evaluate`, `predict_source`, lanes, k-means and
@@ -100,9 +98,6 @@ const WINDOW: usize = 128 << 20;
 
 /// Classes at most: labels are read as f32, which holds all whole numbers up to here.
 const MOST_CLASSES: usize = 1 << 24;
-
-/// Blocks that a source is known again by.
-const SAMPLED: usize = 16;
 
 impl Source {
     /// Rows of features, without targets for now.
@@ -347,62 +342,6 @@ impl Source {
         Some(self.end.or(self.whole_rows())?.saturating_sub(self.first))
     }
 
-    /// How many rows there are. If that is not known, they are read to the end, this once.
-    ///
-    /// # Errors
-    /// If they cannot be read, or there are none.
-    pub fn count(&self) -> Result<usize, DataError> {
-        if self.rows().is_none() {
-            // As many as fit a few MiB at a time.
-            let at_once = (BLOCK / (4 * self.features.width())).max(1);
-            let (mut reader, mut some, mut rows) = (self.features.open()?, Vec::new(), 0);
-            loop {
-                some.clear();
-                let found = reader.read(rows, at_once, &mut some)?;
-                rows += found;
-                if found < at_once {
-                    break;
-                }
-            }
-            let _ = self.counted.set(rows);
-        }
-        match self.rows() {
-            Some(rows) if rows > 0 => Ok(rows),
-            _ => Err(DataError::Empty { origin: self.origin() }),
-        }
-    }
-
-    /// All rows in memory.
-    ///
-    /// # Errors
-    /// If they cannot be read, have no targets, do not fit in memory, or are more than `u32` numbers.
-    pub fn read(&self) -> Result<Dataset, DataError> {
-        let rows = self.count()?;
-        check_count(rows)?;
-        let mut opened = Opened::new(self, true)?;
-        let mut all = opened.room(rows)?;
-        let of_block = self.rows_of_block();
-        for first in (0..rows).step_by(of_block) {
-            opened.read(first, of_block.min(rows - first), &mut all)?;
-        }
-        let Some(targets) = all.targets else { return Err(self.no_targets()) };
-        Ok(Dataset::of_checked(all.features, self.width(), targets, self.names.clone()))
-    }
-
-    /// All features, some rows at a time in the order of the file, read ahead.
-    pub(crate) fn each(
-        &self,
-        wanted: Wanted,
-        mut take: impl FnMut(&Window) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
-        let pass = Arc::new(Pass::new(self, self.count()?, EpochOrder::AS_THEY_LIE)?);
-        let windows = Windows::new(self, wanted);
-        (0..pass.windows().len()).try_for_each(|number| {
-            let window = windows.get(&pass, number)?;
-            take(&window)
-        })
-    }
-
     pub(crate) fn origin(&self) -> Origin {
         self.features.origin()
     }
@@ -451,39 +390,6 @@ impl Source {
             _ => true,
         };
         !self.blocks_in_order && self.features.reads_anywhere() && apart
-    }
-
-    /// A number by which a training that was broken off knows its rows again: of their number and form, of blocks and
-    /// window, and of what is in sixteen blocks, or in the first where they cannot be had in any order.
-    pub(crate) fn checksum(&self) -> Result<u64, DataError> {
-        if let Some(&known) = self.checksum.get() {
-            return Ok(known);
-        }
-        let (rows, of_block) = (self.count()?, self.rows_of_block());
-        let shuffles = usize::from(self.shuffles_blocks());
-        let mut sum = Checksum::new();
-        for count in [rows, self.width(), of_block, self.rows_of_window(), shuffles, self.first] {
-            sum = sum.count(count);
-        }
-        let mut opened = Opened::new(self, true)?;
-        let (blocks, sampled) = (rows.div_ceil(of_block), if shuffles == 1 { SAMPLED } else { 1 });
-        let last = blocks - 1;
-        let mut places: Vec<usize> = match sampled {
-            1 => vec![0],
-            _ => (0..SAMPLED).map(|number| last * number / (SAMPLED - 1)).collect(),
-        };
-        places.dedup();
-        for block in places {
-            let first = block * of_block;
-            let mut some = opened.room(of_block.min(rows - first))?;
-            opened.read(first, of_block.min(rows - first), &mut some)?;
-            sum = sum.numbers(&some.features);
-            sum = match &some.targets {
-                Some(targets) => targets.checksum(sum),
-                None => sum,
-            };
-        }
-        Ok(*self.checksum.get_or_init(|| sum.value()))
     }
 }
 

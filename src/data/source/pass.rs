@@ -119,3 +119,89 @@ impl Pass {
         self.windows.partition_point(|window| window.start <= place).saturating_sub(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+
+    fn source(rows: usize, block: usize, window: usize) -> Source {
+        let numbers: Vec<f32> = (0..rows).map(|row| row as f32).collect();
+        let data = Dataset::regression(numbers.clone(), 1, numbers, 1).unwrap();
+        let source = Source::dataset(data).unwrap();
+        source.block_rows(block).unwrap().window_rows(window).unwrap()
+    }
+
+    fn seeded(seed: u64, epoch: u64) -> EpochOrder {
+        EpochOrder::new(Some(seed), epoch)
+    }
+
+    #[test]
+    fn every_block_comes_once_and_windows_are_bounded() {
+        for (rows, block, window) in [
+            (1, 1, 1),
+            (13, 5, 10),
+            (13, 5, 3),
+            (12, 3, 100),
+            (100, 7, 20),
+            (64, 8, 16),
+            (9, 10, 4),
+        ] {
+            let source = source(rows, block, window);
+            for order in [EpochOrder::AS_THEY_LIE, seeded(3, 0), seeded(3, 1)] {
+                let pass = Pass::new(&source, rows, order).unwrap();
+                let mut blocks: Vec<usize> =
+                    pass.windows().iter().flat_map(|window| window.blocks.clone()).collect();
+                let mut start = 0;
+                for (number, planned) in pass.windows().iter().enumerate() {
+                    assert_eq!(planned.start, start);
+                    assert!(planned.rows > 0 && planned.blocks.is_sorted());
+                    let most = if order.seed.is_some() { window.max(block) } else { rows };
+                    assert!(planned.rows <= most, "{rows} {block} {window}: {planned:?}");
+                    for place in start..start + planned.rows {
+                        assert_eq!(pass.window_at(place), number);
+                    }
+                    start += planned.rows;
+                }
+                assert_eq!(start, rows);
+                blocks.sort_unstable();
+                assert_eq!(blocks, (0..rows.div_ceil(block)).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn orders_differ_by_seed_and_epoch_and_stay_where_they_must() {
+        let blocks = |source: &Source, order| -> Vec<usize> {
+            let pass = Pass::new(source, 100, order).unwrap();
+            pass.windows().iter().flat_map(|window| window.blocks.clone()).collect()
+        };
+        let shuffled = source(100, 2, 2);
+        let first = blocks(&shuffled, seeded(1, 0));
+        assert_eq!(first, blocks(&shuffled, seeded(1, 0)));
+        let others = [seeded(2, 0), seeded(1, 1), EpochOrder::AS_THEY_LIE];
+        others.iter().for_each(|&order| assert_ne!(first, blocks(&shuffled, order)));
+        let pass = Pass::new(&shuffled, 100, seeded(1, 0)).unwrap();
+        assert_eq!(pass.next(&shuffled).unwrap(), Pass::new(&shuffled, 100, seeded(1, 1)).unwrap());
+        // No two windows of an epoch are shuffled alike.
+        let mut seeds: Vec<_> = pass.windows().iter().map(|window| window.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 50);
+        let kept = shuffled.clone().blocks_in_order();
+        assert_eq!(blocks(&kept, seeded(1, 0)), (0..50).collect::<Vec<_>>());
+        // All rows in one window are drawn as those of a data set are.
+        let whole = Pass::new(&source(100, 2, 100), 100, seeded(9, 4)).unwrap();
+        assert_eq!(whole.windows().len(), 1);
+        assert_eq!(whole.windows()[0].seed, Some(epoch_seed(9, 4)));
+    }
+
+    #[test]
+    fn rows_of_a_window_are_numbered_in_32_bits() {
+        let rows = 1 << 33;
+        let error = Pass::new(&source(4, 1 << 32, 1 << 32), rows, seeded(0, 0)).unwrap_err();
+        assert!(error.to_string().contains("4294967296 rows"), "{error}");
+        let pass = Pass::new(&source(4, 1 << 31, 1 << 31), rows, seeded(0, 0)).unwrap();
+        assert_eq!(pass.windows().iter().map(|window| window.rows).sum::<usize>(), rows);
+    }
+}

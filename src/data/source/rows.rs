@@ -27,6 +27,12 @@ impl Rows {
         self.blocks.get(block).map_or(row, |&(here, there)| there + (row - here))
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.features.clear();
+        self.blocks.clear();
+    }
+
     /// Bytes of its numbers.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn bytes(&self) -> u64 {
