@@ -129,7 +129,7 @@ fn a_seed_gives_the_same_bits() {
         ("k-means‖", KMeans::new(7).seeding(Seeding::Parallel)),
         ("mini-batches", KMeans::new(7).mini_batch(100).max_iterations(1)),
     ] {
-        let k_means = k_means.max_iterations(6).seed(2);
+        let k_means = k_means.max_iterations(3).seed(2);
         let one = k_means.fit_blocking(&gpu(), &values, 3).unwrap();
         let bits = |found: &Clusters| {
             let centers: Vec<u32> = found.cluster_centers().iter().map(|x| x.to_bits()).collect();

@@ -24,7 +24,9 @@ use wgrad::{Error, Gpu, Result};
 
 const RULE: UpdateRule = UpdateRule::Sgd { weight_decay: 0.0 };
 /// Moments at which each call meets the loss of a caller's device.
-const MOMENTS: u64 = 50;
+const MOMENTS: u64 = 12;
+/// With those of the test that takes a minute.
+const ALL_MOMENTS: u64 = 50;
 
 fn noop() -> Gpu {
     let descriptor = wgpu::DeviceDescriptor {
@@ -357,9 +359,19 @@ fn lost_at_some_moment(name: &'static str, call: Call, random: &mut Random, make
 
 #[test]
 fn callers_devices_lost_at_any_moment() {
-    let mut random = Random::new(1);
+    callers_devices_lost(MOMENTS, 1);
+}
+
+#[test]
+#[ignore = "a minute of more cases"]
+fn callers_devices_lost_at_more_moments() {
+    callers_devices_lost(ALL_MOMENTS - MOMENTS, 3);
+}
+
+fn callers_devices_lost(moments: u64, seed: u64) {
+    let mut random = Random::new(seed);
     for &(name, call) in CALLS {
-        for _ in 0..MOMENTS {
+        for _ in 0..moments {
             lost_at_some_moment(name, call, &mut random, noop);
         }
     }
@@ -368,7 +380,7 @@ fn callers_devices_lost_at_any_moment() {
 #[test]
 fn own_devices_lost_at_any_moment() {
     let mut random = Random::new(2);
-    for run in 0..MOMENTS as usize {
+    for run in 0..ALL_MOMENTS as usize {
         let (name, call) = CALLS[run % CALLS.len()];
         lost_at_some_moment(name, call, &mut random, fresh);
     }

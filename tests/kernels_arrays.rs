@@ -1,8 +1,8 @@
 //! Kernels that choose, find and move elements, and products of many matrices, against the twin.
 
-use crate::common::cases::{LAYOUTS, Net, matmul_shapes};
+use crate::common::cases::{Net, matmul_shapes};
 use crate::common::random::Random;
-use crate::common::{Run, check, check_run, gpu, run, tilings};
+use crate::common::{Run, check, check_run, gpu, run, tilings_in_turn};
 use wgrad::Error;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{Binary, Graph, Tensor};
@@ -260,22 +260,17 @@ fn what_is_moved_stays_the_same() {
 
 #[test]
 fn many_products_in_every_tiling() {
-    for layout in LAYOUTS {
-        for (p, m, k, n) in
-            [(3, 25, 17, 65), (2, 8, 16, 8), (5, 1, 1, 1), (2, 33, 64, 64), (70, 3, 5, 4)]
-        {
-            let mut net = Net::new((p * m * k * n) as u64);
-            let (of_a, of_b) = matmul_shapes(layout, m, k, n);
-            let (a, b) = (net.input([p, of_a[0], of_a[1]]), net.input([p, of_b[0], of_b[1]]));
-            let bias = net.input([n]);
-            let y = net.graph.matmul_layout(layout, a, b).unwrap();
-            let y = net.graph.bias_add(y, bias).unwrap();
-            for tiling in tilings() {
-                let run = Run { tiling: Some(tiling), ..Run::default() };
-                let name = format!("{p} products {layout:?} {m} {k} {n}, {tiling}");
-                check_run(&run, &name, &net.graph, &[y], &net.values);
-            }
-        }
+    let cases = [(3, 25, 17, 65), (2, 8, 16, 8), (5, 1, 1, 1), (2, 33, 64, 64), (70, 3, 5, 4)];
+    for (layout, tiling, (p, m, k, n)) in tilings_in_turn(&cases) {
+        let mut net = Net::new((p * m * k * n) as u64);
+        let (of_a, of_b) = matmul_shapes(layout, m, k, n);
+        let (a, b) = (net.input([p, of_a[0], of_a[1]]), net.input([p, of_b[0], of_b[1]]));
+        let bias = net.input([n]);
+        let y = net.graph.matmul_layout(layout, a, b).unwrap();
+        let y = net.graph.bias_add(y, bias).unwrap();
+        let run = Run { tiling: Some(tiling), ..Run::default() };
+        let name = format!("{p} products {layout:?} {m} {k} {n}, {tiling}");
+        check_run(&run, &name, &net.graph, &[y], &net.values);
     }
 }
 
@@ -283,23 +278,20 @@ fn many_products_in_every_tiling() {
 /// tiling, with ties, and an error where a row has NaN.
 #[test]
 fn places_of_products_are_those_of_their_values() {
-    for (m, k, n) in [(25, 16, 64), (130, 7, 32), (8, 33, 4), (1, 5, 60), (70, 4, 8)] {
-        for layout in LAYOUTS {
-            let mut net = Net::new((m * k * n) as u64);
-            let (of_a, of_b) = matmul_shapes(layout, m, k, n);
-            // Few different numbers, whose sums are exact: there are ties.
-            let few = |r: &mut Random| r.below(3) as f32 - 1.0;
-            let (a, b) = (net.drawn(of_a, few), net.drawn(of_b, few));
-            let bias = net.drawn([n], few);
-            let product = net.graph.matmul_layout(layout, a, b).unwrap();
-            let y = net.graph.bias_add(product, bias).unwrap();
-            let places = net.graph.arg_max(y).unwrap();
-            for tiling in tilings() {
-                let run = Run { tiling: Some(tiling), busy: Some(1), ..Run::default() };
-                let name = format!("places {layout:?} {m} {k} {n}, {tiling}");
-                check_run(&run, &name, &net.graph, &[places], &net.values);
-            }
-        }
+    let cases = [(25, 16, 64), (130, 7, 32), (8, 33, 4), (1, 5, 60), (70, 4, 8)];
+    for (layout, tiling, (m, k, n)) in tilings_in_turn(&cases) {
+        let mut net = Net::new((m * k * n) as u64);
+        let (of_a, of_b) = matmul_shapes(layout, m, k, n);
+        // Few different numbers, whose sums are exact: there are ties.
+        let few = |r: &mut Random| r.below(3) as f32 - 1.0;
+        let (a, b) = (net.drawn(of_a, few), net.drawn(of_b, few));
+        let bias = net.drawn([n], few);
+        let product = net.graph.matmul_layout(layout, a, b).unwrap();
+        let y = net.graph.bias_add(product, bias).unwrap();
+        let places = net.graph.arg_max(y).unwrap();
+        let run = Run { tiling: Some(tiling), busy: Some(1), ..Run::default() };
+        let name = format!("places {layout:?} {m} {k} {n}, {tiling}");
+        check_run(&run, &name, &net.graph, &[places], &net.values);
     }
     let gpu = gpu();
     let mut graph = Graph::new();

@@ -48,7 +48,7 @@ fn trained(model: &mut Model, batch: usize, shuffle: u64) -> (Vec<u32>, Vec<f32>
 fn a_reset_model_is_a_new_one() {
     let mut runner = TestRunner::deterministic();
     let all: Vec<Kernels> = kinds().collect();
-    for case in 0..24 {
+    for case in 0..12 {
         let values = (optimizers(), any::<u64>(), 1..40usize, any::<u64>(), 0..3u32);
         let tree = values.new_tree(&mut runner).unwrap();
         let (optimizer, seed, batch, shuffle, before) = tree.current();

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::sync::Once;
 
 use wgrad::exec::{Executor, Step};
-use wgrad::graph::{DType, Graph, Tensor, UpdateRule};
+use wgrad::graph::{DType, Graph, Layout, Tensor, UpdateRule};
 use wgrad::kernel::matmul::Tiling;
 use wgrad::plan::{AdapterClass, Place, Plan, PlanOptions, Target};
 use wgrad::{Error, Gpu};
 
+use super::cases::LAYOUTS;
 use super::num::Num;
 use super::twin::{self, Value, Values};
 
@@ -244,6 +245,18 @@ pub fn run(graph: &Graph, outputs: &[Tensor], values: &Values) -> Vec<Vec<f32>> 
 /// the parts of the shader together in another way.
 pub fn tilings() -> Vec<Tiling> {
     tilings_of(&gpu().target())
+}
+
+/// Each layout with each tiling, and each with a case: the cases in turn, since a driver compiles a kernel for each.
+/// Every tiling gets a case in every layout, and every layout every case (there are more tilings than cases).
+pub fn tilings_in_turn<C: Copy>(cases: &[C]) -> Vec<(Layout, Tiling, C)> {
+    let tilings = tilings();
+    assert!(cases.len() <= tilings.len());
+    let of_layout = |(first, layout)| {
+        let cases = cases.iter().copied().cycle().skip(first);
+        tilings.clone().into_iter().zip(cases).map(move |(tiling, case)| (layout, tiling, case))
+    };
+    LAYOUTS.into_iter().enumerate().flat_map(of_layout).collect()
 }
 
 fn tilings_of(target: &Target) -> Vec<Tiling> {

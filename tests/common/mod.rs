@@ -17,7 +17,7 @@ pub mod twin_update;
 
 pub use device::{
     Run, check, check_run, compare, fresh, gpu, lanes, narrowest, run, step_from, tilings,
-    within_bounds, write, write_raw,
+    tilings_in_turn, within_bounds, write, write_raw,
 };
 
 use cases::Case;

@@ -84,7 +84,6 @@ export class Digits {
   async reset(values = this.#values) {
     this.#values = values;
     this.#data ??= await loadDigits();
-    await breathe();
     if (values !== this.#values) return;
     this.#chart.clear();
     this.figures = { loss: null, testLoss: null, accuracy: null };
@@ -119,10 +118,11 @@ export class Digits {
     };
   }
 
-  async #looked({ model, weights, steps, loss }) {
+  async #looked({ model, weights, steps, loss, isCurrent }) {
     const { test } = this.#data;
     const { loss: testLoss, metrics } = await model.evaluate(test.x, test.y);
     const classes = await model.predictClasses(test.x);
+    if (!isCurrent()) return; // reset meanwhile
     const wrong = [...test.y.keys()].filter((row) => classes[row] !== test.y[row]);
     this.figures = { loss: loss ?? this.figures.loss, testLoss, accuracy: metrics.accuracy };
     this.#chart.add('test', steps, testLoss);

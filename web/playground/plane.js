@@ -81,8 +81,7 @@ export class Plane {
     this.#chart.clear();
     if (!this.#map) this.#caption.textContent = 'compiling shaders …';
     this.figures = { loss: null, testLoss: null, accuracy: null };
-    await breathe();
-    if (values === this.#values) await this.session.reset(this.#spec());
+    await this.session.reset(this.#spec());
   }
 
   /** Takes changed values: some need new weights, some only other training. */

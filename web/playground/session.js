@@ -2,7 +2,7 @@
 // of its device.
 
 import { createModel } from './engine.js';
-import { wait, whenVisible } from './tasks.js';
+import { breathe, wait, whenVisible } from './tasks.js';
 
 /** How long one call of the engine should take, in ms: long enough to be cheap, short enough to look live. */
 const SLICE = 40;
@@ -37,7 +37,7 @@ export class Session {
   #advanceTook = 0;
 
   /**
-   * `watch` has `advanced(steps, loss)`, after every call of the engine; `looked(look)`, awaited, with `{ model, weights, steps, epoch, loss }`; `changed()`,
+   * `watch` has `advanced(steps, loss)`, after every call of the engine; `looked(look)`, awaited, with `{ model, weights, steps, epoch, loss, isCurrent() }`; `changed()`,
    * after anything a person can see; `failed(error)`; `lost(steps)`, once training can go on.
    */
   constructor(device, watch) {
@@ -50,11 +50,13 @@ export class Session {
   }
 
   /** Starts again: `{ config, x, y, batch, seed, speed }`. A run goes on, with the new model. */
-  reset(spec) {
+  async reset(spec) {
     this.#spec = spec;
     this.#stale = true;
     this.#saved = null;
-    return this.#renew();
+    const turn = ++this.#turn;
+    await breathe(); // so that the page shows that it begins
+    await this.#renew(turn);
   }
 
   /** Other settings of training, with the weights as they are. */
@@ -62,7 +64,7 @@ export class Session {
     const turn = ++this.#turn;
     await this.#job(turn, async () => {
       if (!this.#stale && !this.#device.isLost) await this.#save();
-      this.#spec = spec;
+      if (turn === this.#turn) this.#spec = spec;
     });
     if (turn === this.#turn) await this.#renew();
   }
@@ -72,8 +74,7 @@ export class Session {
     this.#spec.speed = speed;
   }
 
-  async #renew() {
-    const turn = ++this.#turn;
+  async #renew(turn = ++this.#turn) {
     await this.#job(turn, async () => {
       await this.#build();
       await this.#look();
@@ -188,6 +189,7 @@ export class Session {
     await this.#ensure();
     const started = now();
     const result = await this.#trainer.steps(count);
+    if (this.#stale) return; // started again meanwhile: these were steps of the model before
     this.#advanceTook = now() - started;
     this.steps = this.#before.steps + this.#model.steps;
     this.epoch = this.#before.epoch + result.epoch;
@@ -211,6 +213,7 @@ export class Session {
     await this.#watch.looked({
       model: this.#model,
       ...this.#saved,
+      isCurrent: () => !this.#stale,
       loss: count > 0 ? sum / count : null,
     });
     this.#lookedAt = now();
@@ -225,8 +228,8 @@ export class Session {
 
   /** Makes sure that there is a model on a device that works. */
   async #ensure() {
-    if (this.#model && this.#gpu === this.#device.gpu && !this.#device.isLost) return;
-    const lost = this.#model !== null;
+    const lost = this.#model !== null && (this.#gpu !== this.#device.gpu || this.#device.isLost);
+    if (this.#model && !this.#stale && !lost) return;
     await this.#build();
     if (lost) this.#watch.lost(this.steps);
   }
@@ -234,7 +237,8 @@ export class Session {
   /** A model from the last weights, or from the first ones. */
   async #build() {
     this.free();
-    const { config, x, y, batch, seed } = this.#spec;
+    const spec = this.#spec;
+    const { config, x, y, batch, seed } = spec;
     const saved = this.#saved;
     this.#gpu = await this.#device.open();
     const model = await createModel(this.#gpu, config);
@@ -247,6 +251,7 @@ export class Session {
       throw error;
     }
     this.#model = model;
+    if (spec !== this.#spec) return; // started again meanwhile: this is not the model that is asked for
     this.#stale = false;
     this.#before = { steps: saved?.steps ?? 0, epoch: saved?.epoch ?? 0 };
     this.#losses = { sum: 0, count: 0 };

@@ -30,6 +30,7 @@ const note = (text) => console.log(`      ${text}`);
 async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
   const phone = viewport === PHONE;
   const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
+  page.setDefaultTimeout(MINUTE); // a busy machine
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error.stack)));
   page.on('request', (request) => {
@@ -613,6 +614,27 @@ test('a loss that is not finite stops training and is said', async () => {
   await page.waitForFunction(() => document.querySelector('#message').textContent.startsWith('Training stopped:'), null, { timeout: MINUTE });
   note(await textOf(page, 'message'));
   assert.match(await textOf(page, 'run'), /Run/);
+  await closePage(page);
+});
+
+test('a reset starts again, whatever is under way', async () => {
+  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4&speed=0' });
+  const first = await atStart(page);
+  for (const optimizer of ['sgd', 'momentum', 'nesterov', 'adam']) {
+    await page.click('#run');
+    await untilSteps(page, 20);
+    await page.click('#run');
+    // The weights go on to another model, which is in the making when it is no longer asked for.
+    await page.evaluate(async (optimizer) => {
+      const select = document.querySelector('#plane [data-key="optimizer"] select');
+      select.value = optimizer;
+      select.dispatchEvent(new Event('input', { bubbles: true }));
+      const { session } = globalThis.playground.tabs.plane.view;
+      while (session.model !== null) await new Promise((resolve) => setTimeout(resolve));
+      document.querySelector('#reset').click();
+    }, optimizer);
+    assert.equal((await atStart(page)).testLoss, first.testLoss, optimizer);
+  }
   await closePage(page);
 });
 
