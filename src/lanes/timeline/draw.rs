@@ -19,6 +19,7 @@ const HEAD: i32 = 76;
 const ROW: i32 = 76;
 const COMPUTE: Range<i32> = 8..46;
 const TRANSFERS: Range<i32> = 50..68;
+const READS: Range<i32> = 69..73;
 /// Ticks and their labels.
 const FOOT: i32 = 56;
 const WIDEST_LABEL: i32 = 320;
@@ -227,7 +228,12 @@ fn ticks<B: DrawingBackend>(area: &Area<B>, axis: &Axis, bottom: i32) -> Drawn<B
 }
 
 fn bar<B: DrawingBackend>(area: &Area<B>, axis: &Axis, top: i32, span: &Span) -> Drawn<B> {
-    let height = if span.activity.is_compute() { COMPUTE } else { TRANSFERS };
+    let height = match span.activity {
+        // It goes on beside all else.
+        Activity::Read => READS,
+        activity if activity.is_compute() => COMPUTE,
+        _ => TRANSFERS,
+    };
     let (from, to) = (axis.x(span.start), axis.x(span.end));
     // A pixel between neighbours keeps them apart, and the shortest span keeps a pixel.
     let right = (to - 1).max(from + 1);
