@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::graphs::check_output;
 use super::kernels::Kernels;
-use crate::data::{Dataset, Encoder, Targets};
+use crate::data::{Data, Encoder, Form, Targets};
 use crate::graph::{Graph, Loss, Tensor};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
@@ -185,31 +185,32 @@ impl Task {
         Err(Error::argument("number of layers that are not frozen", 0, rule))
     }
 
-    /// Whether rows of `data` have weights, in training or in evaluation.
-    pub(crate) fn is_weighted(&self, data: &Dataset, trains: bool) -> bool {
-        data.weights().is_some() || trains && self.compile.class_weights.is_some()
+    /// What rows of `data` are, in training or in evaluation.
+    ///
+    /// # Errors
+    /// As [`Data::form`].
+    pub(crate) fn form(&self, data: Data<'_>, trains: bool) -> Result<Form> {
+        let form = data.form()?;
+        let by_class = trains && self.compile.class_weights.is_some();
+        Ok(Form { weighted: form.weighted || by_class, ..form })
     }
 
-    /// How often each row of `data` counts in the loss: its own weight, in training times that of its
-    /// class. `None` if each counts once.
-    pub(crate) fn weights(&self, data: &Dataset, trains: bool) -> Option<Vec<f32>> {
-        let of_rows = data.weights().map(<[f32]>::to_vec);
-        let Some(of_classes) = self.compile.class_weights.as_ref().filter(|_| trains) else {
-            return of_rows;
+    /// How often rows of `data` count in the loss: each by its own weight, in training times that of its class.
+    pub(crate) fn weighting(&self, data: Data<'_>, trains: bool) -> Weighting {
+        let of_classes = self.compile.class_weights.as_ref().filter(|_| trains);
+        let data = match (data, of_classes) {
+            (Data::Dataset(data), _) => data,
+            (Data::Source(_), Some(of_classes)) => return Weighting::Classes(of_classes.clone()),
+            (Data::Source(_), None) => return Weighting::Once,
         };
-        let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
-        let of_classes: Vec<f32> = match data.targets() {
-            Targets::Classes { labels, .. } => {
-                labels.iter().map(|&label| of_class(label as usize)).collect()
+        let by_class = of_classes.map(|of_classes| by_class(of_classes, data.targets()));
+        match (data.weights(), by_class) {
+            (None, None) => Weighting::Once,
+            (Some(own), None) => Weighting::Rows(own.to_vec()),
+            (None, Some(by_class)) => Weighting::Rows(by_class),
+            (Some(own), Some(by_class)) => {
+                Weighting::Rows(own.iter().zip(by_class).map(|(a, b)| a * b).collect())
             }
-            // Of a probability the likelier class, as Keras rounds them.
-            Targets::Values { data, .. } => {
-                data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
-            }
-        };
-        match of_rows {
-            Some(of_rows) => Some(of_rows.iter().zip(of_classes).map(|(a, b)| a * b).collect()),
-            None => Some(of_classes),
         }
     }
 
@@ -270,6 +271,31 @@ impl Task {
         }
         self.encoder = Some(Arc::new(encoder));
         Ok(self)
+    }
+}
+
+/// How often rows count in the loss.
+#[derive(Clone, Debug)]
+pub(crate) enum Weighting {
+    /// Each once.
+    Once,
+    /// Each row by a number of its own.
+    Rows(Vec<f32>),
+    /// By the class of a row, which is known when it has been read.
+    Classes(Vec<f32>),
+}
+
+/// The weight of each row's class.
+pub(crate) fn by_class(of_classes: &[f32], targets: &Targets) -> Vec<f32> {
+    let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
+    match targets {
+        Targets::Classes { labels, .. } => {
+            labels.iter().map(|&label| of_class(label as usize)).collect()
+        }
+        // Of a probability the likelier class, as Keras rounds them.
+        Targets::Values { data, .. } => {
+            data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
+        }
     }
 }
 
