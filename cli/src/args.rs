@@ -96,8 +96,10 @@ impl From<MissingName> for MissingValues {
 /// How rows of classes are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClassWeights {
-    /// Rows of rare classes are drawn more often, until all classes come about equally often
+    /// The loss of rows of rare classes counts more, so that all classes count alike
     Balanced,
+    /// Each row counts once; takes away those of a model that is trained on
+    None,
 }
 
 #[derive(ClapArgs, Debug)]

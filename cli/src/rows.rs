@@ -6,7 +6,7 @@ use wgrad::data::{ColumnType, Encoder, EncoderOptions, Encoding, TargetType};
 
 use crate::args::RowsArgs;
 use crate::failure::Outcome;
-use crate::predict::quoted;
+use crate::predict::{empty, quoted};
 use crate::progress::Voice;
 use crate::score::Figure;
 use crate::table;
@@ -73,13 +73,14 @@ impl Rows {
         self.names.len()
     }
 
-    /// Columns of numbers in units of which one drowns the other.
+    /// Columns in units of which one drowns the other.
     fn warn_of_units(&self, encoder: &Encoder, voice: Voice) {
-        let numbers = encoder
+        let mut deviations: Vec<(&str, f64)> = encoder
             .column_features()
-            .filter(|(column, _)| matches!(column.encoding, Encoding::Number(_)));
-        let mut deviations: Vec<(&str, f64)> = numbers
-            .map(|(column, range)| (column.name.as_str(), self.deviation(range.start)))
+            .map(|(column, range)| {
+                let most = range.map(|feature| self.deviation(feature)).fold(0.0, f64::max);
+                (column.name.as_str(), most)
+            })
             .filter(|(_, deviation)| *deviation > 0.0)
             .collect();
         deviations.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -109,7 +110,7 @@ impl Rows {
     pub fn print(&self, header: &[String], line: impl Fn(usize) -> String) -> Outcome {
         let mut out = BufWriter::new(io::stdout().lock());
         writeln!(out, "{}", header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
-        let empty = ",".repeat(header.len().saturating_sub(1));
+        let empty = empty(header.len());
         let mut kept = self.kept.iter().enumerate().peekable();
         for row in 0..self.total {
             match kept.next_if(|(_, at)| **at == row) {

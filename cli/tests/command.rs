@@ -357,7 +357,7 @@ fn rows_become_clusters_and_components() {
     let args = ["rows.csv", "--ignore", "word", "--missing", "drop", "--json", "figures.json"];
     let said = out(&folder, &[&["cluster", "-k", "3"][..], &args].concat());
     let labels: Vec<&str> = said.lines().collect();
-    assert_eq!((labels[0], labels.len(), labels[61]), ("cluster", 62, ""), "a line for each row");
+    assert_eq!((labels[0], labels.len(), labels[61]), ("cluster", 62, "\"\""), "a line for each row");
     assert!((1..61).all(|row| (labels[row] == labels[1]) == (row % 3 == 1)), "{labels:?}");
     let figures = json(folder.join("figures.json"));
     assert_eq!(figures["sizes"], serde_json::json!([20, 20, 20]));
@@ -376,7 +376,7 @@ fn rows_become_clusters_and_components() {
 
     let said = out(&folder, &[&["pca", "--components", "1"][..], &args].concat());
     let numbers: Vec<&str> = said.lines().collect();
-    assert_eq!((numbers[0], numbers.len(), numbers[61]), ("pc1", 62, ""));
+    assert_eq!((numbers[0], numbers.len(), numbers[61]), ("pc1", 62, "\"\""));
     let figures = json(folder.join("figures.json"));
     let ratio = figures["explained_variance_ratio"][0].as_f64().unwrap();
     assert!(ratio > 0.99 && ratio < 1.0, "{figures}");

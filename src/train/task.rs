@@ -104,7 +104,13 @@ impl Task {
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
             match metric {
-                Metric::Own(_) => check_own(metric.name(), &compile.metrics)?,
+                Metric::Own(_) => {
+                    check_own(metric.name(), &compile.metrics)?;
+                    if !compile.own_metrics.iter().any(|own| own.0.name() == metric.name()) {
+                        let rule = "given by `TrainingConfig::metric_of_rows`, with the function that it is";
+                        return Err(Error::argument("metric", format!("'{}'", metric.name()), rule));
+                    }
+                }
                 metric => {
                     metric.count(compile.loss)?;
                 }
@@ -119,17 +125,17 @@ impl Task {
     /// # Errors
     /// Those of a loss or a metric of the program's own that cannot be built for the model's outputs.
     fn check_functions(&self) -> Result<()> {
-        // Of two rows, so that their number is not mistaken for another one.
-        const ROWS: usize = 2;
         if self.compile.own_loss.is_none() && self.compile.own_metrics.is_empty() {
             return Ok(());
         }
         let mut graph = Graph::outline();
         let outputs = self.architecture.output_width();
-        let predictions = graph.input("predictions", [ROWS, outputs])?;
+        // So that no other extent is mistaken for the number of rows.
+        let rows = outputs.saturating_add(1);
+        let predictions = graph.input("predictions", [rows, outputs])?;
         let targets = match self.compile.loss.takes_classes() {
-            true => graph.index_input("labels", [ROWS])?,
-            false => graph.input("targets", [ROWS, outputs])?,
+            true => graph.index_input("labels", [rows])?,
+            false => graph.input("targets", [rows, outputs])?,
         };
         self.results(&mut graph, predictions, targets, None)?;
         Ok(())
@@ -302,10 +308,13 @@ pub(crate) fn by_class(of_classes: &[f32], targets: &Targets) -> Vec<f32> {
 /// # Errors
 /// [`Error::Argument`] if the name of a metric of the program's own is that of another figure.
 fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
+    // Of other columns of a log file.
+    const TAKEN: [&str; 4] = ["epoch", "loss", "learning_rate", "seconds"];
     let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
-    if same == 1 && name != "loss" && !name.is_empty() && !name.starts_with("val_") {
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c));
+    if same == 1 && plain && !TAKEN.contains(&name) && !name.is_empty() && !name.starts_with("val_") {
         return Ok(());
     }
-    let rule = "a name that no other figure has, and that does not begin with `val_`";
+    let rule = "letters, digits, `_`, `-`, `.` and `@`, which no other figure is called, and not begin with `val_`";
     Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }
