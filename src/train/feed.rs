@@ -91,7 +91,7 @@ pub(crate) struct Feed<D> {
     streamed: bool,
     /// The host's copy of the order, for streaming.
     host_order: Vec<u32>,
-    /// How often each row counts, if not once.
+    /// How often each row counts, if not once; for streaming.
     weights: Option<Vec<f32>>,
 }
 
@@ -136,7 +136,7 @@ impl<D: Borrow<Dataset>> Feed<D> {
                 orders,
                 streamed,
                 host_order,
-                weights,
+                weights: None,
             });
         }
         let row_words = rows.width() + target_width(rows) + usize::from(weighted);
