@@ -8,10 +8,6 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     let row = softmax_row(i, inside, invocation);
     let log_sum = log1p(row.rest);
     let columns = select(0u, dims.columns, inside);
-    var weight = 0.0;
-    if (inside) {
-        weight = weight_of_row(i);
-    }
     var loss = 0.0;
     var part = 0.0;
     for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
@@ -26,9 +22,12 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
             let at = row.first + k;
             let power = exponential(predictions[at] - row.top.value);
             let gradient = softmax_cross_entropy_probabilities_gradient(power, row.rest, sum, targets[at]);
-            emit(at, gradient * scale * weight);
+            emit(at, weighted_row(gradient, i) * scale);
         }
     }
     // Each invocation returns its part; they are added up with those of other rows.
-    return loss * weight;
+    if (inside) {
+        loss = weighted_row(loss, i);
+    }
+    return loss;
 }

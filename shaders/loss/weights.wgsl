@@ -2,10 +2,10 @@
 
 @group(0) @binding(6) var<storage, read> weights: array<f32>;
 
-fn weight_of_row(row: u32) -> f32 {
-    return weights[row];
+fn weighted_row(x: f32, row: u32) -> f32 {
+    return x * weights[row];
 }
 
-fn weight_of_element(element: u32) -> f32 {
-    return weights[element / dims.columns];
+fn weighted_element(x: f32, element: u32) -> f32 {
+    return x * weights[element / dims.columns];
 }
