@@ -147,6 +147,7 @@ impl Reads {
         let begun = std::time::Instant::now();
         let Some(planned) = pass.windows().get(number) else { return Ok(None) };
         let known = self.whole.clone().filter(|_| pass.windows().len() == 1);
+        #[cfg(not(target_arch = "wasm32"))]
         let fresh = known.is_none();
         let rows = match known {
             Some(rows) => rows,
