@@ -63,9 +63,12 @@ fn main() -> ExitCode {
     common::exit(outcome)
 }
 
-/// Noise with a pattern in it that depends on the class; a thousand rows at a time, each made of its number alone.
-fn write(x: &Path, y: &Path, rows: usize) -> Result<(), wgrad::data::DataError> {
-    let (mut features, mut labels) = (NpyWriter::create(x, WIDTH)?, NpyWriter::create(y, 1)?);
+/// Noise with a pattern in it that depends on the class; a thousand rows at a time, each made of its number alone. Under
+/// their names there are whole files only.
+fn write(x: &Path, y: &Path, rows: usize) -> Outcome {
+    let (part_of_x, part_of_y) = (x.with_extension("part"), y.with_extension("part"));
+    let mut features = NpyWriter::create(&part_of_x, WIDTH)?;
+    let mut labels = NpyWriter::create(&part_of_y, 1)?;
     for first in (0..rows).step_by(1000) {
         let (mut some, mut classes) = (Vec::new(), Vec::new());
         for row in first..(first + 1000).min(rows) {
@@ -85,7 +88,9 @@ fn write(x: &Path, y: &Path, rows: usize) -> Result<(), wgrad::data::DataError> 
         labels.write(&classes)?;
     }
     features.finish()?;
-    labels.finish()
+    labels.finish()?;
+    std::fs::rename(part_of_x, x)?;
+    Ok(std::fs::rename(part_of_y, y)?)
 }
 
 fn run(args: &Args, folder: &Path) -> Outcome {
@@ -93,7 +98,8 @@ fn run(args: &Args, folder: &Path) -> Outcome {
     let rows = args.options.size(args.rows, 2_000_000, 3_000);
     let window = args.options.size(args.window, 40_000, 1_000);
     let (x, y) = (folder.join("features.npy"), folder.join("labels.npy"));
-    if !y.exists() {
+    let there = |path: &Path| path.exists().then(|| Source::npy(path)).transpose();
+    if there(&x)?.and_then(|x| x.rows()) != Some(rows) || !y.exists() {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
         let start = Instant::now();

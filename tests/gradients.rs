@@ -46,11 +46,10 @@ fn gradients_agree_with_the_twin() {
     }
 }
 
-/// However matrix products are tiled: each case with products in the next few of the tilings, so that each
+/// However matrix products are tiled: each case with products in the next one of the tilings, so that each
 /// tiling gets its share of the cases. (Tilings share the code of everything but the product itself.)
 #[test]
 fn gradients_agree_with_the_twin_in_every_tiling() {
-    const TILINGS_OF_A_CASE: usize = 2;
     let tilings = common::tilings();
     let mut next = tilings.iter().copied().cycle();
     let mut products = 0;
@@ -60,7 +59,7 @@ fn gradients_agree_with_the_twin_in_every_tiling() {
             continue; // no product in it
         }
         let all = twin::evaluate(&case.graph, &case.values, 0);
-        for tiling in next.by_ref().take(TILINGS_OF_A_CASE) {
+        if let Some(tiling) = next.next() {
             products += 1;
             let run = Run { tiling: Some(tiling), ..Run::default() };
             let plan = run.plan(&case.graph, &outputs);
@@ -72,7 +71,7 @@ fn gradients_agree_with_the_twin_in_every_tiling() {
             }
         }
     }
-    assert!(products >= 3 * tilings.len(), "{products} runs had a product");
+    assert!(products >= tilings.len(), "{products} runs had a product");
 }
 
 /// One gradient at a time: other values are then fused away, and nothing else keeps alive what this

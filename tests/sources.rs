@@ -362,6 +362,12 @@ fn classes_of_a_source_are_learned() {
         let in_set = other.fit_blocking(&data, fit().validation(&data)).unwrap();
         all.push(outcome(&one, &in_source));
         assert_eq!(all.last(), Some(&outcome(&other, &in_set)));
+        // The weights of each window are those of its rows.
+        let (mut one, mut other) = (net().unwrap(), net().unwrap());
+        let windows = source.clone().window_rows(300).unwrap();
+        let in_windows = one.fit_blocking(&windows, fit().in_order()).unwrap();
+        let in_set = other.fit_blocking(&data, fit().in_order()).unwrap();
+        assert_eq!(outcome(&one, &in_windows), outcome(&other, &in_set));
     }
     assert_ne!(all[0], all[1], "the weights have a part");
 }

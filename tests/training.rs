@@ -50,7 +50,7 @@ fn every_loss_of_320_steps_is_that_of_the_reference() {
 
 #[test]
 fn batches_of_any_size_follow_the_reference() {
-    for kernels in kinds() {
+    for (place, kernels) in kinds().enumerate() {
         let data = article_data(75);
         let rules = [
             ("sgd", Optimizer::sgd(0.02)),
@@ -66,8 +66,9 @@ fn batches_of_any_size_follow_the_reference() {
             ),
         ];
         let nets = || Sequential::new(10).dense(12).tanh().dense(7).sigmoid().dense(1).seed(3);
-        for (name, optimizer) in rules {
-            for batch in [1, 32, 75, 1000] {
+        for (number, (name, optimizer)) in rules.into_iter().enumerate() {
+            // Each rule with two of them in turn.
+            for batch in [[1, 75], [32, 1000]][(number + place) % 2] {
                 let epochs = if batch == 1 { 1 } else { 4 };
                 let mut model =
                     compile_on(kernels, &gpu(), nets(), Loss::MeanSquaredError, optimizer.clone());

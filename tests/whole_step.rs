@@ -214,18 +214,24 @@ fn follows(seeds: impl Iterator<Item = u64>) {
 
 #[test]
 fn random_nets_follow_the_reference() {
-    follows(0..8);
+    follows(0..4);
 }
 
 #[test]
 fn more_random_nets_follow_the_reference() {
-    follows(8..24);
+    follows(4..12);
+}
+
+#[test]
+#[ignore = "a minute of more cases"]
+fn still_more_random_nets_follow_the_reference() {
+    follows(12..24);
 }
 
 /// Invocations as GPUs have them. Without subgroup operations any device runs them.
 #[test]
 fn more_lanes_follow_the_reference() {
-    for (invocations, seeds) in [(16, 24..26), (32, 25..26), (64, 24..25)] {
+    for (invocations, seeds) in [(16, 24..25), (32, 25..26), (64, 24..25)] {
         let gpu = without_subgroups().planned_as_gpu(invocations);
         for seed in seeds {
             let task = Task::draw(seed);

@@ -357,7 +357,11 @@ fn rows_become_clusters_and_components() {
     let args = ["rows.csv", "--ignore", "word", "--missing", "drop", "--json", "figures.json"];
     let said = out(&folder, &[&["cluster", "-k", "3"][..], &args].concat());
     let labels: Vec<&str> = said.lines().collect();
-    assert_eq!((labels[0], labels.len(), labels[61]), ("cluster", 62, "\"\""), "a line for each row");
+    assert_eq!(
+        (labels[0], labels.len(), labels[61]),
+        ("cluster", 62, "\"\""),
+        "a line for each row"
+    );
     assert!((1..61).all(|row| (labels[row] == labels[1]) == (row % 3 == 1)), "{labels:?}");
     let figures = json(folder.join("figures.json"));
     assert_eq!(figures["sizes"], serde_json::json!([20, 20, 20]));

@@ -132,7 +132,7 @@ impl KMeans {
     /// As [`KMeans::fit`], for the features of a source: to the same clusters as of the same rows in memory. It is read
     /// twice, and once more for each centre (k-means++) or each draw (k-means‖), for each iteration and at the end.
     /// Mini-batches read the rows that they draw by their place, which of a text or an iterator takes a pass for each.
-    /// For each row some twenty bytes are in memory.
+    /// For each row some twenty bytes are in memory, and while k-means++ seeds four more for each candidate.
     ///
     /// # Errors
     /// As for [`KMeans::fit`]; and if rows cannot be read.

@@ -117,7 +117,8 @@ impl Sequential {
         let found = names().position(|own| own == name);
         match found.and_then(|place| self.layers.get(place)).filter(|of| has_parameters(of)) {
             Some(of) if !frozen && !of.frozen && of.outline.frozen.contains(&true) => {
-                let rule = "one that was frozen itself: here a layer within it was, before it was added";
+                let rule =
+                    "one that was frozen itself: here a layer within it was, before it was added";
                 Err(Error::argument("layer to unfreeze", format!("'{name}'"), rule))
             }
             Some(_) => {

@@ -113,6 +113,10 @@ enum Supply {
     Windows(Drawing),
 }
 
+/// Windows of which it is kept when they were read, until that is asked for.
+#[cfg(not(target_arch = "wasm32"))]
+const MOST_READINGS: usize = 1000;
+
 /// A source, and where a pass over it stands.
 #[derive(Debug)]
 struct Drawing {
@@ -150,7 +154,11 @@ impl Drawing {
             check_probabilities(self.loss, data, *width, |row| window.rows.number(row))?;
         }
         #[cfg(not(target_arch = "wasm32"))]
-        self.readings.extend(window.take_reading());
+        {
+            // Nobody may ask: no more than a few submissions need are kept.
+            self.readings.truncate(MOST_READINGS - 1);
+            self.readings.extend(window.take_reading());
+        }
         let weights = match (&self.class_weights, &window.rows.targets) {
             (Some(of_classes), Some(targets)) => Some(Arc::new(by_class(of_classes, targets))),
             _ => None,

@@ -108,7 +108,11 @@ impl Task {
                     check_own(metric.name(), &compile.metrics)?;
                     if !compile.own_metrics.iter().any(|own| own.0.name() == metric.name()) {
                         let rule = "given by `TrainingConfig::metric_of_rows`, with the function that it is";
-                        return Err(Error::argument("metric", format!("'{}'", metric.name()), rule));
+                        return Err(Error::argument(
+                            "metric",
+                            format!("'{}'", metric.name()),
+                            rule,
+                        ));
                     }
                 }
                 metric => {
@@ -312,7 +316,8 @@ fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
     const TAKEN: [&str; 4] = ["epoch", "loss", "learning_rate", "seconds"];
     let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
     let plain = name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c));
-    if same == 1 && plain && !TAKEN.contains(&name) && !name.is_empty() && !name.starts_with("val_") {
+    if same == 1 && plain && !TAKEN.contains(&name) && !name.is_empty() && !name.starts_with("val_")
+    {
         return Ok(());
     }
     let rule = "letters, digits, `_`, `-`, `.` and `@`, which no other figure is called, and not begin with `val_`";

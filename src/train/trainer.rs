@@ -8,7 +8,7 @@ use super::feed::{Bringing, Feed, Order, Residency, check_order};
 use super::graphs::{check_data, forward_step};
 use super::kernels::KernelChoice;
 use super::model::Model;
-use crate::data::{AsData, Data, EpochOrder};
+use crate::data::{AsData, Data, EpochOrder, Wanted, Windows};
 use crate::exec::{Halt, Numbers, Step};
 use crate::gpu::Gpu;
 use crate::kernel::whole_step::MOST_STEPS;
@@ -142,7 +142,12 @@ impl<D: AsData> Trainer<D> {
             Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
             None => 1,
         };
-        let (loss, windows) = (model.loss(), None);
+        // What is evaluated is gone over once, and not read ahead into another epoch.
+        let windows = match all {
+            Data::Source(source) if !trains => Some(Windows::new(source, Wanted::Pairs)),
+            _ => None,
+        };
+        let loss = model.loss();
         let weights = model.task.weighting(all, trains);
         let how = Bringing { batch, residency, orders, loss, weights, windows };
         let feed = Feed::new(&gpu, data, how).await?;

@@ -326,6 +326,82 @@ fn readers_of_ones_own_are_read() {
     assert_eq!(scaled, data.standardized(&standardizer).unwrap());
     let wide = Standardizer::fit(&[1.0, 2.0], 2).unwrap();
     assert_says(source.standardized(&wide), &["2 columns"]);
+    // Nor does another choice of columns get its means.
+    let all = Source::new(Squares).standardized(&wide).unwrap();
+    assert_says(all.last_columns_as_targets(1), &["2 columns"]);
+}
+
+/// A reader that does not do what it says, in one way or another.
+#[derive(Clone)]
+struct Wrong {
+    known: bool,
+    read: fn(usize, usize, &mut Vec<f32>) -> usize,
+}
+
+impl ReadRows for Wrong {
+    fn origin(&self) -> wgrad::data::Origin {
+        wgrad::data::Origin::Named("wrong".into())
+    }
+    fn width(&self) -> usize {
+        2
+    }
+    fn rows(&self) -> Option<usize> {
+        self.known.then_some(50)
+    }
+    fn reads_anywhere(&self) -> bool {
+        true
+    }
+    fn open(&self) -> Result<Box<dyn RowReader>, DataError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl RowReader for Wrong {
+    fn read(&mut self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<usize, DataError> {
+        Ok((self.read)(first, count, out))
+    }
+}
+
+#[test]
+fn readers_that_say_one_thing_and_add_another_are_errors() {
+    type Read = fn(usize, usize, &mut Vec<f32>) -> usize;
+    let whole_pages: Read = |_, count, out| {
+        out.extend(vec![1.0; 2 * (count + 3)]);
+        count + 3
+    };
+    let fewer: Read = |_, count, out| {
+        out.extend(vec![1.0; 2 * count - 1]);
+        count
+    };
+    let more: Read = |_, count, out| {
+        out.extend(vec![1.0; 2 * count + 1]);
+        count
+    };
+    let panics: Read = |first, _, _| panic!("no row {first}");
+    for known in [false, true] {
+        for read in [whole_pages, fewer, more] {
+            let bare = Source::new(Wrong { known, read });
+            let with_targets = bare.clone().last_columns_as_targets(1).unwrap();
+            let numbers = || Source::new(Squares);
+            let as_targets = numbers().with_targets(Wrong { known, read }).unwrap();
+            for source in [with_targets, as_targets] {
+                assert_says(source.read(), &["wrong: asked for", "its reader says"]);
+            }
+        }
+        let source = Source::new(Wrong { known, read: panics }).last_columns_as_targets(1).unwrap();
+        assert_says(source.read(), &["wrong", "no row 0"]);
+    }
+}
+
+/// What a damaged header says of its length is not believed.
+#[test]
+fn long_headers_are_refused() {
+    let path = folder("long").join("a.npy");
+    let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+    bytes.extend(0xffff_fff0_u32.to_le_bytes());
+    bytes.extend([b' '; 100]);
+    fs::write(&path, bytes).unwrap();
+    assert_says(ArrayFile::npy(&path), &["a.npy", "its header has 4294967280 bytes"]);
 }
 
 #[cfg(feature = "csv")]

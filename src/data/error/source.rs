@@ -21,6 +21,26 @@ pub enum SourceError {
         what: String,
     },
 
+    /// A program's own reader that does not add what it says.
+    #[error(
+        "{origin}: asked for {count} rows of {width} numbers from row {first} on, its reader says {found} and added \
+         {added} numbers; add at most as many rows as are asked for, and say how many"
+    )]
+    Added {
+        /// What was being read.
+        origin: Origin,
+        /// The first row that was asked for.
+        first: usize,
+        /// How many were asked for.
+        count: usize,
+        /// How many the reader says that it added.
+        found: usize,
+        /// Numbers of a row.
+        width: usize,
+        /// Numbers that it added.
+        added: usize,
+    },
+
     /// A data set whose rows have weights.
     #[error(
         "rows of a source have no weights of their own, and those of the data set would be lost; train on the data \

@@ -32,7 +32,7 @@ impl Source {
             let mut rows = NumberRows::open(&path, &options)?;
             Ok(Box::new(move || rows.next(AT_ONCE)))
         });
-        let source = Self { names: Arc::new(names), ..Self::new(rows) };
-        source.with(TargetsFrom::Last(TargetForm::Values { width: targets }))
+        let targets = TargetsFrom::Last(TargetForm::Values { width: targets });
+        Ok(Self { names: Arc::new(names), ..Self::new(rows).with(targets)? })
     }
 }

@@ -239,7 +239,7 @@ impl Source {
         }
         match &targets {
             TargetsFrom::Last(form) => {
-                let (count, most) = (form.width(), self.features.width() - 1);
+                let (count, most) = (form.width(), self.features.width().saturating_sub(1));
                 if count == 0 || count > most {
                     return wrong(
                         "number of columns with targets",
@@ -262,7 +262,17 @@ impl Source {
             }
             TargetsFrom::Nowhere => {}
         }
-        Ok(Self { targets, checksum: Arc::default(), ..self })
+        let source = Self { targets, checksum: Arc::default(), ..self };
+        let width = source.width();
+        if let Some(standardizer) = source.standardizer.as_ref().filter(|own| own.width() != width)
+        {
+            let (standardizer, dataset) = (standardizer.width(), width);
+            return Err(DataError::StandardizerWidth { standardizer, dataset });
+        }
+        // Names of other columns than these say nothing.
+        let named = source.names.features.len();
+        let names = if [0, width].contains(&named) { source.names } else { Arc::default() };
+        Ok(Self { names, ..source })
     }
 
     /// With features shifted and scaled as they are read.
@@ -281,7 +291,7 @@ impl Source {
     /// In blocks of so many rows: by default of about 1 MiB. A block is what is read at once, and what a split holds out.
     ///
     /// # Errors
-    /// If it is 0; or this is a part of a source, whose blocks are given.
+    /// If it is 0.
     pub fn block_rows(self, rows: usize) -> Result<Self, DataError> {
         not_zero("rows of a block", rows)?;
         Ok(Self { block_rows: Some(rows), checksum: Arc::default(), ..self })
@@ -375,7 +385,7 @@ impl Source {
             TargetsFrom::Apart { rows, .. } => rows.width(),
             _ => 0,
         };
-        self.features.width().saturating_add(targets).saturating_mul(4)
+        self.features.width().saturating_add(targets).saturating_mul(4).max(1)
     }
 
     fn rows_of_block(&self) -> usize {

@@ -13,6 +13,9 @@ use crate::data::origin::{Origin, excerpt};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
+/// Bytes of a header at most; numpy itself reads none of more than 10,000 characters unless asked to.
+const LONGEST_HEADER: usize = 1 << 16;
+
 pub(super) fn read_header(file: &mut File, origin: &Origin) -> Result<Header, DataError> {
     let wrong = |what: String| DataError::from(SourceError::Npy { origin: origin.clone(), what });
     let start = take(file, MAGIC.len() + 2, origin)?;
@@ -35,6 +38,9 @@ pub(super) fn read_header(file: &mut File, origin: &Origin) -> Result<Header, Da
         return Err(cut());
     }
     let length = length.iter().rev().fold(0, |all, &byte| all << 8 | usize::from(byte));
+    if length > LONGEST_HEADER {
+        return Err(wrong(format!("says that its header has {length} bytes")));
+    }
     let text = take(file, length, origin)?;
     if text.len() < length {
         return Err(cut());

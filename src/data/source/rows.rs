@@ -71,15 +71,19 @@ impl Opened {
     /// If no memory holds as many.
     pub(super) fn room(&self, rows: usize) -> Result<Rows, DataError> {
         let width = self.source.width();
-        let targets = self.form.map(|form| match form {
-            TargetForm::Values { width } => Targets::Values { data: Vec::new(), width },
-            TargetForm::Classes { classes } => Targets::Classes { labels: Vec::new(), classes },
-        });
-        let mut features = Vec::new();
-        match rows.checked_mul(width).map(|numbers| features.try_reserve_exact(numbers)) {
-            Some(Ok(())) => Ok(Rows { features, targets, blocks: Vec::new() }),
-            _ => Err(DataError::TooLarge { origin: self.source.origin(), rows, width }),
-        }
+        let too_large = || DataError::TooLarge { origin: self.source.origin(), rows, width };
+        let targets = match self.form {
+            None => None,
+            Some(TargetForm::Values { width }) => {
+                Some(Targets::Values { data: reserved(rows, width).ok_or_else(too_large)?, width })
+            }
+            Some(TargetForm::Classes { classes }) => {
+                let labels = reserved(rows, 1).ok_or_else(too_large)?;
+                Some(Targets::Classes { labels, classes })
+            }
+        };
+        let features = reserved(rows, width).ok_or_else(too_large)?;
+        Ok(Rows { features, targets, blocks: Vec::new() })
     }
 
     /// Adds `count` rows from row `first` of the source on.
@@ -98,10 +102,16 @@ impl Opened {
         let before = rows.features.len();
         rows.blocks.push((before / width, first));
         let found = match whole == width {
-            true => features.read(first, count, &mut rows.features)?,
+            true => {
+                let found = features.read(first, count, &mut rows.features)?;
+                let added = rows.features.len().saturating_sub(before);
+                check_added(&origin, added, (found, count), (whole, first))?;
+                found
+            }
             false => {
                 raw.clear();
                 let found = features.read(first, count, raw)?;
+                check_added(&origin, raw.len(), (found, count), (whole, first))?;
                 raw.chunks_exact(whole)
                     .for_each(|row| rows.features.extend(row.iter().take(width)));
                 found
@@ -138,6 +148,7 @@ impl Opened {
                 origin = rows.origin();
                 raw.clear();
                 let found = reader.read(first, count, raw)?;
+                check_added(&origin, raw.len(), (found, count), (rows.width(), first))?;
                 ends(&origin, found, reader)?;
             }
             // The numbers after the features.
@@ -167,6 +178,28 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// Room for so many rows, if there is as much.
+fn reserved<T>(rows: usize, width: usize) -> Option<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(rows.checked_mul(width)?).ok()?;
+    Some(room)
+}
+
+/// # Errors
+/// Unless a reader that found `found` of `count` rows of `width` numbers, from row `first` on, added `added` numbers for
+/// them.
+pub(super) fn check_added(
+    origin: &Origin,
+    added: usize,
+    (found, count): (usize, usize),
+    (width, first): (usize, usize),
+) -> Result<(), DataError> {
+    if found <= count && found.checked_mul(width) == Some(added) {
+        return Ok(());
+    }
+    Err(SourceError::Added { origin: origin.clone(), first, count, found, width, added }.into())
 }
 
 fn check_finite(

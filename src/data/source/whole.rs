@@ -1,12 +1,14 @@
 //! What is found by going over the rows of a source.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::rows::Opened;
+use super::rows::{Opened, check_added};
+use super::windows::said;
 use super::{BLOCK, EpochOrder, Pass, Source, Wanted, Window, Windows};
 use crate::checksum::Checksum;
 use crate::data::dataset::Dataset;
-use crate::data::error::DataError;
+use crate::data::error::{DataError, SourceError};
 use crate::data::rows::check_count;
 
 /// Blocks that a source is known again by.
@@ -19,23 +21,37 @@ impl Source {
     /// If they cannot be read, or there are none.
     pub fn count(&self) -> Result<usize, DataError> {
         if self.rows().is_none() {
-            // As many as fit a few MiB at a time.
-            let at_once = (BLOCK / (4 * self.features.width())).max(1);
-            let (mut reader, mut some, mut rows) = (self.features.open()?, Vec::new(), 0);
-            loop {
-                some.clear();
-                let found = reader.read(rows, at_once, &mut some)?;
-                rows += found;
-                if found < at_once {
-                    break;
-                }
-            }
+            let rows = self.guarded(|| self.count_all())?;
             let _ = self.counted.set(rows);
         }
         match self.rows() {
             Some(rows) if rows > 0 => Ok(rows),
             _ => Err(DataError::Empty { origin: self.origin() }),
         }
+    }
+
+    fn count_all(&self) -> Result<usize, DataError> {
+        let (width, origin) = (self.features.width(), self.origin());
+        // As many as fit a few MiB at a time.
+        let at_once = (BLOCK / (4 * width).max(1)).max(1);
+        let (mut reader, mut some, mut rows) = (self.features.open()?, Vec::new(), 0);
+        loop {
+            some.clear();
+            let found = reader.read(rows, at_once, &mut some)?;
+            check_added(&origin, some.len(), (found, at_once), (width, rows))?;
+            rows += found;
+            if found < at_once {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// What `read` gives; of a panic in a program's own reader an error.
+    fn guarded<T>(&self, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+        // What the reader leaves behind is not used again.
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+            Err(SourceError::ReaderDied { origin: self.origin(), reason: said(payload) }.into())
+        })
     }
 
     /// All rows in memory.
@@ -45,18 +61,25 @@ impl Source {
     pub fn read(&self) -> Result<Dataset, DataError> {
         let rows = self.count()?;
         check_count(rows)?;
-        let mut opened = Opened::new(self, true)?;
-        let mut all = opened.room(rows)?;
-        let of_block = self.rows_of_block();
-        for first in (0..rows).step_by(of_block) {
-            opened.read(first, of_block.min(rows - first), &mut all)?;
-        }
+        let all = self.guarded(|| {
+            let mut opened = Opened::new(self, true)?;
+            let mut all = opened.room(rows)?;
+            let of_block = self.rows_of_block();
+            for first in (0..rows).step_by(of_block) {
+                opened.read(first, of_block.min(rows - first), &mut all)?;
+            }
+            Ok(all)
+        })?;
         let Some(targets) = all.targets else { return Err(self.no_targets()) };
         Ok(Dataset::of_checked(all.features, self.width(), targets, self.names.clone()))
     }
 
     /// The features of these rows, one row after another. They are read from the first to the last.
     pub(crate) fn rows_at(&self, rows: &[usize]) -> Result<Vec<f32>, DataError> {
+        self.guarded(|| self.read_at(rows))
+    }
+
+    fn read_at(&self, rows: &[usize]) -> Result<Vec<f32>, DataError> {
         let mut order: Vec<(usize, usize)> = rows.iter().copied().zip(0..).collect();
         order.sort_unstable();
         let width = self.width();
@@ -96,6 +119,11 @@ impl Source {
         if let Some(&known) = self.checksum.get() {
             return Ok(known);
         }
+        let sum = self.guarded(|| self.sum_of_samples())?;
+        Ok(*self.checksum.get_or_init(|| sum))
+    }
+
+    fn sum_of_samples(&self) -> Result<u64, DataError> {
         let (rows, of_block) = (self.count()?, self.rows_of_block());
         let shuffles = usize::from(self.shuffles_blocks());
         let mut sum = Checksum::new();
@@ -120,6 +148,6 @@ impl Source {
                 None => sum,
             };
         }
-        Ok(*self.checksum.get_or_init(|| sum.value()))
+        Ok(sum.value())
     }
 }

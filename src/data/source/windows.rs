@@ -1,6 +1,7 @@
 //! Windows of a source, read ahead by a thread: while the rows of one are used, the next is read. In a browser, which
 //! has no threads, each is read when it is asked for.
 
+use std::any::Any;
 #[cfg(not(target_arch = "wasm32"))]
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -204,6 +205,17 @@ impl Reads {
     }
 }
 
+/// What a panic said.
+pub(super) fn said(payload: Box<dyn Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => match payload.downcast::<&str>() {
+            Ok(text) => (*text).to_owned(),
+            Err(_) => "it panicked".into(),
+        },
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 type Asked = (Arc<Pass>, usize);
 
@@ -281,13 +293,7 @@ impl Reader {
     /// Why there is no answer; the next call begins a new thread.
     fn died(&mut self) -> DataError {
         let reason = match self.thread.take().map(Thread::end) {
-            Some(Err(payload)) => match payload.downcast::<String>() {
-                Ok(text) => *text,
-                Err(payload) => match payload.downcast::<&str>() {
-                    Ok(text) => (*text).to_owned(),
-                    Err(_) => "it panicked".into(),
-                },
-            },
+            Some(Err(payload)) => said(payload),
             _ => "it ended".into(),
         };
         SourceError::ReaderDied { origin: self.source.origin(), reason }.into()
@@ -317,7 +323,10 @@ impl Thread {
 
     /// What a thread that has ended left.
     fn end(mut self) -> std::thread::Result<()> {
-        self.handle.take().map_or(Ok(()), JoinHandle::join)
+        let handle = self.handle.take();
+        // And with it the sender: a thread that waits to be asked ends.
+        drop(self);
+        handle.map_or(Ok(()), JoinHandle::join)
     }
 }
 
