@@ -1,16 +1,14 @@
 //! Twins of the `async` calls that wait for the device: everything that ends in `_blocking`. Not in browsers,
 //! where nothing may wait.
 
-use std::borrow::Borrow;
 use std::ops::Range;
 #[cfg(feature = "files")]
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Result;
 use crate::cluster::{Clusters, KMeans};
-use crate::data::Dataset;
+use crate::data::{AsData, Dataset, OwnedData, Source};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
@@ -88,12 +86,14 @@ impl KMeans {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<Clusters>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters>;
+        fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters>;
     }
 }
 
 impl Clusters {
     blocking! {
         predict_blocking: predict(&self, values: &[f32]) -> Result<Vec<u32>>;
+        predict_source_blocking: predict_source(&self, source: &Source) -> Result<Vec<u32>>;
         transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
     }
 }
@@ -103,6 +103,7 @@ impl Pca {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<PrincipalComponents>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+        fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents>;
     }
 }
 
@@ -110,6 +111,9 @@ impl Pca {
 impl PrincipalComponents {
     blocking! {
         transform_blocking: transform(&self, values: &[f32]) -> Result<Vec<f32>>;
+        transform_source_blocking: transform_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         inverse_transform_blocking: inverse_transform(&self, transformed: &[f32]) -> Result<Vec<f32>>;
     }
 }
@@ -211,13 +215,16 @@ impl Sequential {
 
 impl Model {
     blocking! {
-        fit_blocking: fit(&mut self, data: &Dataset, fit: FitOptions<'_>) -> Result<History>;
-        evaluate_blocking: evaluate(&self, data: &Dataset) -> Result<Evaluation>;
+        fit_blocking: fit<D: AsData>(&mut self, data: &D, fit: FitOptions<'_>) -> Result<History>;
+        evaluate_blocking: evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_source_blocking: predict_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
-        trainer_blocking: trainer<D: Borrow<Dataset>>(
+        trainer_blocking: trainer<D: AsData>(
             &mut self, data: D, batch: usize, residency: Residency
         ) -> Result<Trainer<D>>;
     }
@@ -245,6 +252,9 @@ impl ModelFile {
 impl Predictor {
     blocking! {
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
+        predict_source_blocking: predict_source(
+            &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>
+        ) -> Result<()>;
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         record_blocking: record(
@@ -260,7 +270,7 @@ impl Predictor {
     }
 }
 
-impl<D: Borrow<Dataset>> Trainer<D> {
+impl<D: AsData> Trainer<D> {
     blocking! {
         submit_blocking: submit(
             &mut self, batches: Range<usize>, step: impl FnMut(usize) -> Step
@@ -273,7 +283,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
 impl Parallel {
     blocking! {
         new_blocking: new(
-            model: Sequential, compile: TrainingConfig, data: impl Into<Arc<Dataset>>, options: ParallelOptions, lanes: &[Gpu]
+            model: Sequential, compile: TrainingConfig, data: impl Into<OwnedData>, options: ParallelOptions, lanes: &[Gpu]
         ) -> Result<Self>;
         fit_blocking: fit(&mut self, fit: FitOptions<'_>) -> Result<History>;
         relay_blocking: relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()>;

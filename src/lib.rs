@@ -60,6 +60,8 @@ mod documents {
     #[cfg(feature = "files")]
     #[doc = include_str!("../docs/files.md")]
     struct Files;
+    #[doc = include_str!("../docs/sources.md")]
+    struct Sources;
     #[doc = include_str!("../docs/tasks.md")]
     struct Tasks;
 }

@@ -9,6 +9,7 @@ mod encoder_files;
 mod encoder_properties;
 mod idx;
 mod idx_set;
+mod source;
 mod standardize;
 #[cfg(feature = "csv")]
 mod table;

@@ -74,6 +74,7 @@ mod plot;
 mod predictor;
 mod send;
 mod shaders;
+mod sources;
 mod step_numbers;
 mod threads;
 mod timeline;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wgrad::Gpu;
 use wgrad::cluster::{Clusters, KMeans};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Source};
 #[cfg(feature = "decompose")]
 use wgrad::decompose::{Pca, PrincipalComponents};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
@@ -37,7 +37,7 @@ fn all(
     net: Sequential,
     compile: TrainingConfig,
     model: &mut Model,
-    data: &Dataset,
+    (data, source): (&Dataset, &Source),
     trainer: &mut Trainer<Arc<Dataset>>,
     parallel: &mut Parallel,
     state: TrainingState,
@@ -75,12 +75,16 @@ fn all(
     // cluster, decompose, explain
     is_send(k_means.fit(gpu, &[], 1));
     is_send(k_means.fit_over(&[], &[], 1));
+    is_send(k_means.fit_source(gpu, source));
+    is_send(clusters.predict_source(source));
     is_send(clusters.predict(&[]));
     is_send(clusters.transform(&[]));
     #[cfg(feature = "decompose")]
     {
         is_send(pca.0.fit(gpu, &[], 1));
         is_send(pca.0.fit_over(&[], &[], 1));
+        is_send(pca.0.fit_source(gpu, source));
+        is_send(pca.1.transform_source(source, |_| Ok(())));
         is_send(pca.1.transform(&[]));
         is_send(pca.1.inverse_transform(&[]));
     }
@@ -102,12 +106,16 @@ fn all(
     is_send(model.weights());
     is_send(model.trainer(data, 1, Default::default()));
     is_send(model.evaluate(data));
+    is_send(model.evaluate(source));
+    is_send(model.fit(source, FitOptions::new(1).validation(source)));
+    is_send(model.predict_source(source, |_| Ok(())));
     is_send(model.predict(&[]));
     is_send(model.predict_probabilities(&[]));
     is_send(model.predict_classes(&[]));
     is_send(model.fit(data, FitOptions::new(1)));
     let mut stopping = EarlyStopping::new("loss", 1);
     is_send(model.fit(data, FitOptions::new(1).callback(&mut stopping)));
+    is_send(predictor.predict_source(source, |_| Ok(())));
     is_send(predictor.predict(&[]));
     is_send(predictor.predict_probabilities(&[]));
     is_send(predictor.predict_classes(&[]));
@@ -167,8 +175,8 @@ fn none_is_left_out() {
     let mut sources = Vec::new();
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
     let functions: usize = sources.iter().map(|text| count(text, "pub async fn ")).sum();
-    // Those with a callback are besides, and the callback.
-    assert_eq!(count(include_str!("send.rs"), "is_send("), functions + 3);
+    // Those with a callback are besides, and the callback; and those that take a source too.
+    assert_eq!(count(include_str!("send.rs"), "is_send("), functions + 5);
 }
 
 /// A whole training on another thread, as an executor would run it.

@@ -84,6 +84,7 @@ fn frozen_layers_cost_nothing() {
     assert!(two + 4 <= all, "{two} of {all}");
 }
 
+#[cfg(feature = "files")]
 #[test]
 fn what_the_optimizer_keeps_stays_too() {
     let mut model = compiled(net());
@@ -104,17 +105,10 @@ fn what_the_optimizer_keeps_stays_too() {
 }
 
 /// Bits of the optimizer's states, by parameter.
+#[cfg(feature = "files")]
 fn states(model: &Model) -> Vec<Vec<u32>> {
-    #[cfg(feature = "files")]
-    {
-        let file = model.file_blocking().unwrap();
-        file.state().states.iter().map(|states| bits(&states.concat())).collect()
-    }
-    #[cfg(not(feature = "files"))]
-    {
-        let _ = model;
-        Vec::new()
-    }
+    let file = model.file_blocking().unwrap();
+    file.state().states.iter().map(|states| bits(&states.concat())).collect()
 }
 
 #[test]

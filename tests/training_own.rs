@@ -129,8 +129,10 @@ fn closures_and_logits() {
         (model.loss(), model.own_loss().unwrap().name()),
         (Loss::BinaryCrossEntropy, "logistic")
     );
-    let classes = model.predict_classes_blocking(&features).unwrap();
-    assert!(classes.contains(&0) || classes.contains(&1));
+    let logits = model.predict_blocking(&features).unwrap();
+    let expected: Vec<u32> = logits.iter().map(|&z| u32::from(z > 0.0)).collect();
+    assert_eq!(model.predict_classes_blocking(&features).unwrap(), expected);
+    assert!(expected.contains(&0) && expected.contains(&1));
 }
 
 #[test]

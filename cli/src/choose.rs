@@ -24,7 +24,7 @@ pub struct Choice {
     pub epochs: Option<usize>,
     /// Passes over the rows that are tried, at most.
     pub most_epochs: usize,
-    /// Whether rows of rare classes are drawn more often.
+    /// Whether the loss of rows of rare classes counts more.
     pub balanced: bool,
     pub seed: u64,
 }

@@ -2,10 +2,11 @@
 //! their digits in `f32`, and divided by a power of two, so that no square of them overflows.
 
 mod passes;
+mod table;
 
 pub(crate) use passes::{Block, Output, Passes};
+pub(crate) use table::Table;
 
-use crate::data::{Part, checked_rows};
 use crate::exec::Executor;
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::{ELEMENT_BYTES, Tensor};
@@ -31,23 +32,31 @@ impl Frame {
         Self { mean: vec![0.0; columns], unit, inverse: 1.0 / unit }
     }
 
-    /// The mean of each column, and a unit in which no number is beyond ±1.
-    fn of(values: &[f32], columns: usize, rows: usize) -> Self {
+    /// The mean of each column, and a unit in which no number is beyond ±1, of all rows that `pass` gives.
+    fn over(
+        columns: usize,
+        rows: usize,
+        mut pass: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<()>,
+    ) -> Result<Self> {
         let mut mean = vec![0.0; columns];
-        for row in values.chunks(columns) {
-            for (sum, &value) in mean.iter_mut().zip(row) {
-                *sum += f64::from(value);
+        pass(&mut |values| {
+            for row in values.chunks(columns) {
+                for (sum, &value) in mean.iter_mut().zip(row) {
+                    *sum += f64::from(value);
+                }
             }
-        }
+        })?;
         mean.iter_mut().for_each(|sum| *sum /= rows as f64);
         let mut largest: f64 = 0.0;
-        for row in values.chunks(columns) {
-            for (mean, &value) in mean.iter().zip(row) {
-                largest = largest.max((f64::from(value) - mean).abs());
+        pass(&mut |values| {
+            for row in values.chunks(columns) {
+                for (mean, &value) in mean.iter().zip(row) {
+                    largest = largest.max((f64::from(value) - mean).abs());
+                }
             }
-        }
+        })?;
         let unit = if largest > 0.0 { largest.log2().ceil().exp2() } else { 1.0 };
-        Self { mean, unit, inverse: 1.0 / unit }
+        Ok(Self { mean, unit, inverse: 1.0 / unit })
     }
 
     /// Numbers of a row, seen from this frame.
@@ -55,66 +64,14 @@ impl Frame {
         row.iter().zip(&self.mean).map(|(&value, mean)| (f64::from(value) - mean) * self.inverse)
     }
 
+    /// As [`Frame::seen`], in f32 as devices have them.
+    pub(crate) fn seen_f32<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        self.seen(row).map(|value| value as f32)
+    }
+
     /// The same numbers again as they were.
     pub(crate) fn back<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         row.iter().zip(&self.mean).map(|(&value, mean)| value * self.unit + mean)
-    }
-}
-
-/// Rows of finite numbers, seen from a frame.
-#[derive(Clone, Debug)]
-pub(crate) struct Table<'a> {
-    values: &'a [f32],
-    pub(crate) columns: usize,
-    pub(crate) rows: usize,
-    pub(crate) frame: Frame,
-}
-
-impl<'a> Table<'a> {
-    /// Rows of `columns` numbers, seen from their own mean.
-    ///
-    /// # Errors
-    /// [`Error::Data`] unless they are whole rows of finite numbers, at least one.
-    pub(crate) fn new(values: &'a [f32], columns: usize) -> Result<Self> {
-        let rows = checked_rows(values, columns, Part::Values)?;
-        let frame = Frame::of(values, columns, rows);
-        Ok(Self { values, columns, rows, frame })
-    }
-
-    /// Rows seen from another table's frame.
-    ///
-    /// # Errors
-    /// As for [`Table::new`].
-    pub(crate) fn within(values: &'a [f32], frame: &Frame) -> Result<Self> {
-        let columns = frame.mean.len();
-        let rows = checked_rows(values, columns, Part::Values)?;
-        Ok(Self { values, columns, rows, frame: frame.clone() })
-    }
-
-    /// The numbers of a row as they are; none past the last.
-    pub(crate) fn as_given(&self, row: usize) -> &'a [f32] {
-        let start = row.saturating_mul(self.columns);
-        self.values.get(start..start + self.columns).unwrap_or_default()
-    }
-
-    /// The numbers of a row, seen from the frame.
-    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = f64> + '_ {
-        self.frame.seen(self.as_given(row))
-    }
-
-    /// As [`Table::row`], in f32 as devices have them.
-    pub(crate) fn row_f32(&self, row: usize) -> impl Iterator<Item = f32> + '_ {
-        self.row(row).map(|value| value as f32)
-    }
-
-    /// `rows` rows from `first` on, with rows of zeros past the last.
-    fn block(&self, first: usize, rows: usize) -> Vec<f32> {
-        let mut block = Vec::with_capacity(rows * self.columns);
-        for row in first..(first + rows).min(self.rows) {
-            block.extend(self.row_f32(row));
-        }
-        block.resize(rows * self.columns, 0.0);
-        block
     }
 }
 
@@ -127,24 +84,28 @@ struct Resident {
 }
 
 impl Resident {
-    /// Makes the `rows` rows from `first` on the input `x` of `executor`.
+    /// Makes a block of `rows` rows, of which the first are `given`, the input `x` of `executor`.
     ///
     /// # Errors
     /// The errors of the device.
     async fn feed(
         &mut self,
-        table: &Table<'_>,
-        (first, rows): (usize, usize),
-        executor: &Executor,
-        x: Tensor,
+        frame: &Frame,
+        (first, given): (usize, &[f32]),
+        rows: usize,
+        (executor, x): (&Executor, Tensor),
     ) -> Result<()> {
         let gpu = executor.gpu().clone();
-        let bytes = (rows * table.columns * ELEMENT_BYTES) as u64;
+        let columns = frame.mean.len();
+        let bytes = (rows * columns * ELEMENT_BYTES) as u64;
         let (input, offset) = executor.buffer_of(x)?;
         if let Some((_, block)) = self.blocks.iter().find(|(place, _)| *place == first) {
             return copy(&gpu, block, (input, offset), bytes).await;
         }
-        let block = table.block(first, rows);
+        let mut block = Vec::with_capacity(rows * columns);
+        block.extend(given.chunks(columns).flat_map(|row| frame.seen_f32(row)));
+        // Rows of zeros past the last.
+        block.resize(rows * columns, 0.0);
         let data = bytemuck::cast_slice(&block);
         if bytes > self.room {
             return gpu.write(input, offset, data);
@@ -177,9 +138,11 @@ async fn copy(
 pub(crate) struct Held(Vec<Resident>);
 
 impl Held {
-    /// For several passes over one table.
-    pub(crate) fn by(gpus: &[Gpu]) -> Self {
-        Self(gpus.iter().map(|_| Resident { blocks: Vec::new(), room: RESIDENT }).collect())
+    /// For several passes over one table. Of a source nothing is kept: on a software adapter the device's memory is
+    /// the host's, which is not to grow with the rows.
+    pub(crate) fn by(gpus: &[Gpu], table: &Table<'_>) -> Self {
+        let room = if table.is_in_memory() { RESIDENT } else { 0 };
+        Self(gpus.iter().map(|_| Resident { blocks: Vec::new(), room }).collect())
     }
 
     /// For one pass: nothing is kept.

@@ -1,5 +1,7 @@
 //! Passes over a table by one plan on some devices, block by block.
 
+use std::borrow::Cow;
+
 use super::{Held, Table};
 use crate::exec::{Executor, Step};
 use crate::gpu::Gpu;
@@ -32,9 +34,11 @@ impl Output {
 
 /// What came of a block of rows: outputs as they were asked for. What they hold of rows past `rows` means nothing.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub(crate) struct Block<'a> {
     pub(crate) first: usize,
     pub(crate) rows: usize,
+    /// The rows as they are.
+    pub(crate) given: Cow<'a, [f32]>,
     pub(crate) outputs: Vec<Output>,
 }
 
@@ -88,23 +92,27 @@ impl Passes {
         &mut self,
         table: &Table<'_>,
         held: &mut Held,
-        mut take: impl FnMut(Block) -> Result<()>,
+        mut take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut firsts = (0..table.rows).step_by(self.rows).peekable();
-        while firsts.peek().is_some() {
+        let mut blocks = table.blocks(self.rows)?;
+        loop {
             let mut under_way = Vec::new();
             for (executor, held) in self.executors.iter_mut().zip(&mut held.0) {
-                let Some(first) = firsts.next() else { break };
-                held.feed(table, (first, self.rows), executor, self.x).await?;
+                let Some((first, given)) = blocks.next()? else { break };
+                let to = (&*executor, self.x);
+                held.feed(&table.frame, (first, &given), self.rows, to).await?;
                 executor.submit(&[Step::forward(0)]).await?;
-                under_way.push(first);
+                under_way.push((first, given));
             }
-            for (executor, first) in self.executors.iter_mut().zip(under_way) {
+            if under_way.is_empty() {
+                return Ok(());
+            }
+            for (executor, (first, given)) in self.executors.iter_mut().zip(under_way) {
                 let rows = self.rows.min(table.rows - first);
-                take(Block { first, rows, outputs: read(executor, &self.outputs).await? })?;
+                let outputs = read(executor, &self.outputs).await?;
+                take(Block { first, rows, given, outputs })?;
             }
         }
-        Ok(())
     }
 }
 

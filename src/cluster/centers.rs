@@ -1,6 +1,6 @@
 //! Centres of clusters, in the frame of the rows.
 
-use crate::blocks::Table;
+use crate::blocks::{Frame, Table};
 use crate::{Error, Result};
 
 /// Points with as many numbers as rows have columns; all of them are ones that f32 holds.
@@ -24,9 +24,12 @@ impl Centers {
         self.values.get(start..start + self.columns).unwrap_or_default()
     }
 
-    /// One more, that lies where a row does.
-    pub(super) fn push_row(&mut self, table: &Table<'_>, row: usize) {
-        self.values.extend(table.row_f32(row).map(f64::from));
+    /// As many more as there are rows, that lie where these do.
+    pub(super) fn push_rows(&mut self, table: &Table<'_>, rows: &[usize]) -> Result<()> {
+        let given = table.rows_at(rows)?;
+        let seen = given.chunks(self.columns).flat_map(|row| table.frame.seen_f32(row));
+        self.values.extend(seen.map(f64::from));
+        Ok(())
     }
 
     /// One more, rounded to what f32 holds.
@@ -74,8 +77,7 @@ pub(super) fn squared_distance(row: impl Iterator<Item = f64>, center: &[f64]) -
 /// ‖x - c‖² from a device's score, or from differences where the row lies so near that the score's digits would
 /// say little: less than a thirtieth of the way to the origin.
 pub(super) fn distance_by_score(
-    table: &Table<'_>,
-    row: usize,
+    (frame, row): (&Frame, &[f32]),
     row_norm: f64,
     score: f32,
     center: &[f64],
@@ -83,7 +85,7 @@ pub(super) fn distance_by_score(
 ) -> f64 {
     let squared = row_norm - 2.0 * f64::from(score);
     if squared < 1e-3 * (row_norm + center_norm) {
-        return squared_distance(table.row(row), center);
+        return squared_distance(frame.seen(row), center);
     }
     squared
 }

@@ -3,6 +3,8 @@
 //! ‖x - c‖² = ‖x‖² - 2·(x·c - ½‖c‖²): the nearest centre is the one whose score x·c - ½‖c‖² is largest, and the
 //! scores of a block of rows are one matrix product. Only those of one block exist at a time.
 
+use std::borrow::Cow;
+
 use super::centers::Centers;
 use crate::Result;
 use crate::blocks::{Held, Output, Passes, Table, block_rows};
@@ -21,10 +23,12 @@ pub(super) enum Wanted {
 }
 
 /// What came of a block of rows.
-#[derive(Debug, Default)]
-pub(super) struct Block {
+#[derive(Debug)]
+pub(super) struct Block<'a> {
     pub(super) first: usize,
     pub(super) rows: usize,
+    /// The rows as they are.
+    pub(super) given: Cow<'a, [f32]>,
     /// Each row's; empty where scores are wanted.
     pub(super) labels: Vec<u32>,
     /// What is wanted besides. Scores: rows × centres. Sums: runs × centres × columns.
@@ -80,17 +84,17 @@ impl Engine {
         table: &Table<'_>,
         held: &mut Held,
         centers: &Centers,
-        mut take: impl FnMut(Block) -> Result<()>,
+        mut take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
         let (transposed, offsets) = centers.for_device(self.room)?;
         self.passes.write(self.centers, &transposed)?;
         self.passes.write(self.offsets, &offsets)?;
-        let take = |mut block: crate::blocks::Block| {
+        let take = |mut block: crate::blocks::Block<'_>| {
             let (first, rows) = (block.first, block.rows);
             let numbers = block.outputs.pop().map_or(Vec::new(), Output::numbers);
             let mut labels = block.outputs.pop().map_or(Vec::new(), Output::indices);
             labels.truncate(rows);
-            take(Block { first, rows, labels, numbers })
+            take(Block { first, rows, given: block.given, labels, numbers })
         };
         self.passes.pass(table, held, take).await
     }

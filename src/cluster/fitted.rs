@@ -5,6 +5,7 @@ use super::engine::{Block, Engine, Wanted};
 use super::lloyd::Found;
 use crate::Result;
 use crate::blocks::{Frame, Held, Table};
+use crate::data::Source;
 use crate::gpu::Gpu;
 
 /// Clusters, and where rows lie among them.
@@ -57,11 +58,28 @@ impl Clusters {
     /// the device.
     pub async fn predict(&self, values: &[f32]) -> Result<Vec<u32>> {
         let mut labels = Vec::new();
-        let take = |block: Block| {
+        let take = |block: Block<'_>| {
             labels.extend(block.labels);
             Ok(())
         };
-        self.pass(values, Wanted::Nearest, take).await?;
+        self.pass(&Table::within(values, &self.frame)?, Wanted::Nearest, take).await?;
+        Ok(labels)
+    }
+
+    /// As [`Clusters::predict`], for the features of a source, which is read once. The numbers of the clusters are in
+    /// memory, four bytes a row; the rows are not.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) if its rows have another number of features than those that were
+    /// fitted; [`Error::Data`](crate::Error::Data) if they cannot be read or are not finite; the errors of the device.
+    pub async fn predict_source(&self, source: &Source) -> Result<Vec<u32>> {
+        let mut labels = Vec::new();
+        let take = |block: Block<'_>| {
+            labels.extend(block.labels);
+            Ok(())
+        };
+        let table = Table::of_source_within(source, &self.frame)?;
+        self.pass(&table, Wanted::Nearest, take).await?;
         Ok(labels)
     }
 
@@ -74,32 +92,32 @@ impl Clusters {
         let centers = &self.found.centers;
         let (norms, unit) = (centers.squared_norms(), self.frame.unit);
         let mut distances = Vec::with_capacity(table.rows * self.count());
-        let take = |block: Block| {
+        let take = |block: Block<'_>| {
             let scores = block.numbers.chunks(centers.count()).take(block.rows);
-            for (row, scores) in (block.first..).zip(scores) {
-                let point: Vec<f64> = table.row_f32(row).map(f64::from).collect();
+            for (row, scores) in block.given.chunks(table.columns).zip(scores) {
+                let point: Vec<f64> = table.frame.seen_f32(row).map(f64::from).collect();
                 let norm = squared_norm(&point);
                 for (center, (&score, &center_norm)) in scores.iter().zip(&norms).enumerate() {
                     let of = centers.of(center);
-                    let squared = distance_by_score(&table, row, norm, score, of, center_norm);
+                    let squared =
+                        distance_by_score((&table.frame, row), norm, score, of, center_norm);
                     distances.push((squared.sqrt() * unit) as f32);
                 }
             }
             Ok(())
         };
-        self.pass(values, Wanted::Scores, take).await?;
+        self.pass(&table, Wanted::Scores, take).await?;
         Ok(distances)
     }
 
     async fn pass(
         &self,
-        values: &[f32],
+        table: &Table<'_>,
         wanted: Wanted,
-        take: impl FnMut(Block) -> Result<()>,
+        take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
-        let table = Table::within(values, &self.frame)?;
         let gpus = std::slice::from_ref(&self.gpu);
         let mut engine = Engine::new(gpus, table.columns, self.count(), wanted, None).await?;
-        engine.pass(&table, &mut Held::passing(gpus), &self.found.centers, take).await
+        engine.pass(table, &mut Held::passing(gpus), &self.found.centers, take).await
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn lloyd(
     while iterations < most {
         iterations += 1;
         let mut assigned = assign(engine, table, held, &centers).await?;
-        relocate(table, &centers, &mut assigned);
+        relocate(table, &centers, &mut assigned)?;
         let moved = means(&centers, &assigned);
         let shift: f64 = squared_distance(moved.values.iter().copied(), &centers.values);
         same = assigned.labels == labels;
@@ -47,7 +47,7 @@ pub(super) async fn lloyd(
     if !same {
         labels = assign(engine, table, held, &centers).await?.labels;
     }
-    let inertia = inertia(table, &centers, &labels);
+    let inertia = inertia(table, &centers, &labels)?;
     Ok(Found { centers, labels, inertia, iterations })
 }
 
@@ -62,7 +62,7 @@ async fn assign(
         sums: vec![0.0; centers.values.len()],
         counts: vec![0.0; centers.count()],
     };
-    let take = |block: Block| {
+    let take = |block: Block<'_>| {
         for &label in &block.labels {
             if let Some(count) = assigned.counts.get_mut(label as usize) {
                 *count += 1.0;
@@ -84,24 +84,24 @@ async fn assign(
 /// Gives each cluster without rows the row that lies farthest from its centre, as scikit-learn does; of several
 /// the farthest first, and of equally far ones the first. With rows left that lie apart from their centres no
 /// cluster stays empty.
-fn relocate(table: &Table<'_>, centers: &Centers, assigned: &mut Assigned) {
+fn relocate(table: &Table<'_>, centers: &Centers, assigned: &mut Assigned) -> Result<()> {
     let counts = assigned.counts.iter().enumerate();
     let empty: Vec<usize> =
         counts.filter(|(_, count)| **count == 0.0).map(|(cluster, _)| cluster).collect();
     if empty.is_empty() {
-        return;
+        return Ok(());
     }
-    let mut far: Vec<(f64, usize)> = assigned
-        .labels
-        .iter()
-        .enumerate()
-        .map(|(row, &label)| (squared_distance(table.row(row), centers.of(label as usize)), row))
-        .filter(|(squared, _)| *squared > 0.0)
-        .collect();
+    let label = |row: usize| assigned.labels.get(row).map_or(0, |&label| label as usize);
+    let distances = table
+        .map(|row, given| squared_distance(table.frame.seen(given), centers.of(label(row))))?;
+    let mut far: Vec<(f64, usize)> =
+        distances.into_iter().zip(0..).filter(|(squared, _)| *squared > 0.0).collect();
     far.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    for (cluster, (_, row)) in empty.into_iter().zip(far) {
+    let rows: Vec<usize> = far.into_iter().map(|(_, row)| row).take(empty.len()).collect();
+    let given = table.rows_at(&rows)?;
+    for ((cluster, row), given) in empty.into_iter().zip(rows).zip(given.chunks(table.columns)) {
         let from = assigned.labels.get(row).map_or(0, |&label| label as usize);
-        for (column, value) in table.row(row).enumerate() {
+        for (column, value) in table.frame.seen(given).enumerate() {
             for (of, change) in [(from, -value), (cluster, value)] {
                 if let Some(sum) = assigned.sums.get_mut(of * centers.columns + column) {
                     *sum += change;
@@ -114,6 +114,7 @@ fn relocate(table: &Table<'_>, centers: &Centers, assigned: &mut Assigned) {
             }
         }
     }
+    Ok(())
 }
 
 /// The means of the clusters; a cluster without rows keeps its centre.
@@ -131,7 +132,9 @@ fn means(centers: &Centers, assigned: &Assigned) -> Centers {
 }
 
 /// Σ ‖x - c‖² over all rows and their centres.
-pub(super) fn inertia(table: &Table<'_>, centers: &Centers, labels: &[u32]) -> f64 {
-    let rows = labels.iter().enumerate();
-    rows.map(|(row, &label)| squared_distance(table.row(row), centers.of(label as usize))).sum()
+fn inertia(table: &Table<'_>, centers: &Centers, labels: &[u32]) -> Result<f64> {
+    table.sum(|row, given| {
+        let label = labels.get(row).map_or(0, |&label| label as usize);
+        squared_distance(table.frame.seen(given), centers.of(label))
+    })
 }

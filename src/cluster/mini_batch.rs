@@ -31,20 +31,22 @@ pub(super) async fn mini_batch(
     let (mut smoothed, mut least, mut waited) = (None, f64::INFINITY, 0);
     let most = epochs.saturating_mul(table.rows.div_ceil(rows));
     for number in 0..most {
-        let mut drawn = Vec::with_capacity(rows * table.columns);
-        (0..rows).for_each(|_| drawn.extend(table.as_given(below(random, table.rows))));
+        let places: Vec<usize> = (0..rows).map(|_| below(random, table.rows)).collect();
+        let drawn = table.rows_at(&places)?;
         let batch = Table::within(&drawn, &table.frame)?;
         let mut labels = Vec::new();
-        let take = |block: Block| {
+        let take = |block: Block<'_>| {
             labels.extend(block.labels);
             Ok(())
         };
         engine.pass(&batch, &mut Held::passing(gpus), &centers, take).await?;
-        let inertia = learn(&batch, &labels, &mut centers, &mut counts);
+        let inertia = learn(&batch, &drawn, &labels, (&mut centers, &mut counts));
         // A centre that no row came to begins again at a row of the batch.
         for cluster in 0..clusters {
             if counts.get(cluster).is_some_and(|&count| count == 0.0) {
-                centers.replace(cluster, batch.row(below(random, rows)));
+                let row = below(random, rows) * table.columns;
+                let given = drawn.get(row..row + table.columns).unwrap_or_default();
+                centers.replace(cluster, table.frame.seen(given));
             }
         }
         // The first batch says how good the seeds were.
@@ -63,16 +65,21 @@ pub(super) async fn mini_batch(
 }
 
 /// Moves the centres by the rows of a batch; returns the mean squared distance from where they were.
-fn learn(batch: &Table<'_>, labels: &[u32], centers: &mut Centers, counts: &mut [f64]) -> f64 {
+fn learn(
+    batch: &Table<'_>,
+    given: &[f32],
+    labels: &[u32],
+    (centers, counts): (&mut Centers, &mut [f64]),
+) -> f64 {
     let columns = centers.columns;
     let mut sums = vec![0.0; centers.values.len()];
     let mut fresh = vec![0.0; counts.len()];
     let mut inertia = 0.0;
-    for (row, &label) in labels.iter().enumerate() {
+    for (row, &label) in given.chunks(columns).zip(labels) {
         let cluster = label as usize;
-        inertia += squared_distance(batch.row(row), centers.of(cluster));
+        inertia += squared_distance(batch.frame.seen(row), centers.of(cluster));
         let sums = sums.iter_mut().skip(cluster * columns);
-        sums.zip(batch.row(row)).for_each(|(sum, value)| *sum += value);
+        sums.zip(batch.frame.seen(row)).for_each(|(sum, value)| *sum += value);
         if let Some(count) = fresh.get_mut(cluster) {
             *count += 1.0;
         }

@@ -30,6 +30,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::blocks::{Held, Table, at_least_one};
+use crate::data::Source;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 use centers::Centers;
@@ -125,16 +126,31 @@ impl KMeans {
     /// # Errors
     /// As for [`KMeans::fit`], and if there is no device.
     pub async fn fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters> {
+        self.fit_table(gpus, Table::new(values, columns)?).await
+    }
+
+    /// As [`KMeans::fit`], for the features of a source: to the same clusters as of the same rows in memory. It is read
+    /// twice, and once more for each centre (k-means++) or each draw (k-means‖), for each iteration and at the end.
+    /// Mini-batches read the rows that they draw by their place, which of a text or an iterator takes a pass for each.
+    /// For each row some twenty bytes are in memory.
+    ///
+    /// # Errors
+    /// As for [`KMeans::fit`]; and if rows cannot be read.
+    pub async fn fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters> {
+        self.fit_table(std::slice::from_ref(gpu), Table::of_source(source)?).await
+    }
+
+    async fn fit_table(&self, gpus: &[Gpu], table: Table<'_>) -> Result<Clusters> {
         let first =
             gpus.first().ok_or_else(|| Error::argument("number of devices", 0, "at least 1"))?;
-        let table = Table::new(values, columns)?;
         self.check(&table)?;
+        let columns = table.columns;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let mut held = Held::by(gpus);
+        let mut held = Held::by(gpus, &table);
         let mut engine = Engine::new(gpus, columns, self.clusters, Wanted::Sums, None).await?;
         let norms = match self.seeding {
             Seeding::Centers(_) => Vec::new(),
-            _ => seeding::norms(&table),
+            _ => seeding::norms(&table)?,
         };
         let mut best: Option<Found> = None;
         for _ in 0..self.starts {
@@ -153,7 +169,7 @@ impl KMeans {
                     centers
                 }
             };
-            let mut limits = (self.max_iterations, self.tolerance * mean_variance(&table));
+            let mut limits = (self.max_iterations, self.tolerance * mean_variance(&table)?);
             let mut batches = None;
             if let Some(rows) = self.batch {
                 let learn = mini_batch::mini_batch;
@@ -208,7 +224,6 @@ impl KMeans {
 }
 
 /// The mean of the variances of the columns, in the frame of the rows.
-fn mean_variance(table: &Table<'_>) -> f64 {
-    let squares: f64 = (0..table.rows).map(|row| table.row(row).map(|x| x * x).sum::<f64>()).sum();
-    squares / (table.rows * table.columns) as f64
+fn mean_variance(table: &Table<'_>) -> Result<f64> {
+    Ok(table.squares()? / (table.rows * table.columns) as f64)
 }

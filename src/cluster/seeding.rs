@@ -21,10 +21,8 @@ pub(super) fn below(random: &mut Xoshiro256PlusPlus, bound: usize) -> usize {
     ((u128::from(random.next_u64()) * bound as u128) >> 64) as usize
 }
 
-pub(super) fn norms(table: &Table<'_>) -> Vec<f64> {
-    (0..table.rows)
-        .map(|row| table.row_f32(row).map(|x| f64::from(x) * f64::from(x)).sum())
-        .collect()
+pub(super) fn norms(table: &Table<'_>) -> Result<Vec<f64>> {
+    table.map(|_, row| table.frame.seen_f32(row).map(|x| f64::from(x) * f64::from(x)).sum())
 }
 
 /// Squared distances of all rows from some centres.
@@ -39,20 +37,20 @@ impl Distances<'_, '_> {
     /// Of every row from the centres of these rows, one row after another.
     async fn of_all_from(&mut self, rows: &[usize]) -> Result<Vec<f32>> {
         let mut centers = Centers::none(self.table.columns);
-        rows.iter().for_each(|&row| centers.push_row(self.table, row));
+        centers.push_rows(self.table, rows)?;
         let (table, norms) = (self.table, self.norms);
         let center_norms = centers.squared_norms();
         let room = self.engine.room();
         let mut all = Vec::with_capacity(table.rows * rows.len());
-        let take = |block: Block| {
+        let take = |block: Block<'_>| {
             let scores = block.numbers.chunks(room).take(block.rows);
-            for ((row, scores), norm) in
-                (block.first..).zip(scores).zip(norms.iter().skip(block.first))
-            {
+            let rows = block.given.chunks(table.columns).zip(scores);
+            for ((row, scores), norm) in rows.zip(norms.iter().skip(block.first)) {
                 for (center, (&score, &center_norm)) in scores.iter().zip(&center_norms).enumerate()
                 {
                     let of = centers.of(center);
-                    let squared = distance_by_score(table, row, *norm, score, of, center_norm);
+                    let row = (&table.frame, row);
+                    let squared = distance_by_score(row, *norm, score, of, center_norm);
                     all.push(squared as f32);
                 }
             }
@@ -102,7 +100,7 @@ pub(super) async fn plus_plus(
         chosen.extend(candidates.get(best));
     }
     let mut centers = Centers::none(table.columns);
-    chosen.iter().for_each(|&row| centers.push_row(table, row));
+    centers.push_rows(table, &chosen)?;
     Ok(centers)
 }
 
@@ -152,7 +150,7 @@ pub(super) async fn parallel(
     random: &mut Xoshiro256PlusPlus,
 ) -> Result<Centers> {
     let mut candidates = Centers::none(table.columns);
-    candidates.push_row(table, below(random, table.rows));
+    candidates.push_rows(table, &[below(random, table.rows)])?;
     let mut closest = vec![f64::INFINITY; table.rows];
     let mut fresh = candidates.clone();
     for round in 0..=ROUNDS {
@@ -165,17 +163,14 @@ pub(super) async fn parallel(
         }
         let each = OVERSAMPLING * clusters as f64 / total;
         fresh = Centers::none(table.columns);
-        for (row, closest) in closest.iter().enumerate() {
-            if random.random::<f64>() < each * closest {
-                fresh.push_row(table, row);
-            }
-        }
-        let missing = clusters.saturating_sub(candidates.count() + fresh.count());
+        let taken = |(_, closest): &(usize, &f64)| random.random::<f64>() < each * **closest;
+        let mut rows: Vec<usize> =
+            closest.iter().enumerate().filter(taken).map(|(row, _)| row).collect();
+        let missing = clusters.saturating_sub(candidates.count() + rows.len());
         if round == ROUNDS - 1 && missing > 0 {
-            for row in drawn(&closest, total, missing, random) {
-                fresh.push_row(table, row);
-            }
+            rows.extend(drawn(&closest, total, missing, random));
         }
+        fresh.push_rows(table, &rows)?;
         if fresh.count() == 0 {
             continue;
         }
@@ -199,13 +194,14 @@ async fn nearer(
     }
     let mut engine = nearest_of(gpus, table.columns, fresh.count()).await?;
     let center_norms = fresh.squared_norms();
-    let take = |block: Block| {
+    let take = |block: Block<'_>| {
         let found = block.labels.iter().zip(&block.numbers);
-        let rows = closest.iter_mut().zip(norms).enumerate().skip(block.first);
+        let rows = closest.iter_mut().zip(norms).skip(block.first);
+        let rows = block.given.chunks(table.columns).zip(rows);
         for ((row, (closest, &norm)), (&label, &score)) in rows.zip(found) {
             let center_norm = center_norms.get(label as usize).copied().unwrap_or(0.0);
-            let of = fresh.of(label as usize);
-            *closest = closest.min(distance_by_score(table, row, norm, score, of, center_norm));
+            let (row, of) = ((&table.frame, row), fresh.of(label as usize));
+            *closest = closest.min(distance_by_score(row, norm, score, of, center_norm));
         }
         Ok(())
     };
@@ -227,7 +223,7 @@ async fn weights(
 ) -> Result<Vec<f64>> {
     let mut engine = nearest_of(gpus, table.columns, candidates.count()).await?;
     let mut weights = vec![0.0; candidates.count()];
-    let take = |block: Block| {
+    let take = |block: Block<'_>| {
         for &label in &block.labels {
             if let Some(weight) = weights.get_mut(label as usize) {
                 *weight += 1.0;

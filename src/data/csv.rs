@@ -2,6 +2,7 @@
 
 mod column;
 pub(super) mod lines;
+pub(super) mod numbers;
 mod options;
 mod select;
 
@@ -15,11 +16,11 @@ use column::{Column, Feature};
 use lines::{Row, Rows};
 use select::Selection;
 
+use super::bytes;
 use super::dataset::{Dataset, Names};
 use super::error::{CsvError, DataError};
 use super::number::odd_number;
 use super::origin::{Origin, excerpt};
-use super::source;
 
 /// A table read from a CSV file.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +64,7 @@ pub fn read_csv(reader: impl Read, options: &CsvOptions) -> Result<CsvTable, Dat
 /// # Errors
 /// As [`read_csv`], and if the file cannot be opened.
 pub fn read_csv_file(path: impl AsRef<Path>, options: &CsvOptions) -> Result<CsvTable, DataError> {
-    let (file, origin) = source::open(path.as_ref())?;
+    let (file, origin) = bytes::open(path.as_ref())?;
     read_from(file, options, &origin)
 }
 
@@ -72,13 +73,10 @@ fn read_from(
     options: &CsvOptions,
     origin: &Origin,
 ) -> Result<CsvTable, DataError> {
-    let delimiter = options.delimiter;
-    if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r') {
-        return Err(DataError::Csv(CsvError::Delimiter { delimiter }));
-    }
+    options.check_delimiter()?;
     let bounds = &options.bounds;
-    let text = source::unpacked(reader, bounds, origin)?;
-    let mut rows = Rows::new(text, delimiter, bounds, origin)?;
+    let text = bytes::unpacked(reader, bounds, origin)?;
+    let mut rows = Rows::new(text, options.delimiter, bounds, origin)?;
     let Some(first) = rows.next()? else {
         return Err(DataError::Empty { origin: origin.clone() });
     };
@@ -136,7 +134,7 @@ impl<'a> Table<'a> {
         // Every selected column is one of the row's: they are as many as names.
         let field = |at: usize| row.fields.get(at).copied().unwrap_or_default();
         let mut used = features.iter().chain(targets).copied();
-        if let Some(at) = used.find(|&at| self.is_missing(field(at))) {
+        if let Some(at) = used.find(|&at| self.options.is_missing(field(at))) {
             return match self.options.missing {
                 Missing::DropRow => {
                     self.dropped_rows += 1;
@@ -161,20 +159,14 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    fn is_missing(&self, text: &str) -> bool {
-        self.options.missing_words.iter().any(|word| word.trim().eq_ignore_ascii_case(text))
-    }
-
     fn target_value(&self, text: &str, line: u64, at: usize) -> Result<f32, DataError> {
-        let (origin, column, value) = (self.origin.clone(), self.name(at), excerpt(text));
-        match (text.parse::<f32>(), odd_number(text)) {
-            (Ok(number), _) if number.is_finite() => Ok(number),
-            (Ok(_), _) => Err(DataError::Csv(CsvError::NotFinite { origin, line, column, value })),
-            (Err(_), Some(why)) => {
-                Err(DataError::Csv(CsvError::OddNumber { origin, line, column, value, why }))
-            }
-            (Err(_), None) => Err(DataError::Csv(CsvError::Target { origin, line, column, value })),
-        }
+        number(
+            text,
+            self.origin,
+            line,
+            || self.name(at),
+            |origin, line, column, value| CsvError::Target { origin, line, column, value },
+        )
     }
 
     fn check_size(&self, rows: usize, width: usize) -> Result<(), DataError> {
@@ -218,6 +210,28 @@ impl<'a> Table<'a> {
             dropped_rows,
         })
     }
+}
+
+/// The finite number that a field holds. `word` is the error of one that holds no number to anybody.
+fn number(
+    text: &str,
+    origin: &Origin,
+    line: u64,
+    column: impl FnOnce() -> String,
+    word: impl FnOnce(Origin, u64, String, String) -> CsvError,
+) -> Result<f32, DataError> {
+    let error = match text.parse::<f32>() {
+        Ok(number) if number.is_finite() => return Ok(number),
+        parsed => {
+            let (origin, column, value) = (origin.clone(), column(), excerpt(text));
+            match (parsed, odd_number(text)) {
+                (Ok(_), _) => CsvError::NotFinite { origin, line, column, value },
+                (Err(_), Some(why)) => CsvError::OddNumber { origin, line, column, value, why },
+                (Err(_), None) => word(origin, line, column, value),
+            }
+        }
+    };
+    Err(error.into())
 }
 
 /// The features of all columns, `[rows, width]`, and their names.

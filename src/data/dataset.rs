@@ -29,6 +29,16 @@ pub enum Targets {
     },
 }
 
+impl Targets {
+    /// The checksum of what came before, with these.
+    pub(super) fn checksum(&self, sum: Checksum) -> Checksum {
+        match self {
+            Self::Values { data, width } => sum.count(*width).numbers(data),
+            Self::Classes { labels, classes } => sum.count(*classes).words(labels),
+        }
+    }
+}
+
 /// A table in memory: rows of features, each with its targets.
 ///
 /// Whatever is in a dataset has been checked: at least one row, whole rows, finite numbers, labels
@@ -112,6 +122,16 @@ impl Dataset {
         classes: usize,
     ) -> Result<Self, DataError> {
         Self::classification_from(features, width, labels, classes, &Origin::Memory)
+    }
+
+    /// Rows that have been checked already.
+    pub(super) fn of_checked(
+        features: Vec<f32>,
+        width: usize,
+        targets: Targets,
+        names: Arc<Names>,
+    ) -> Self {
+        Self { features, width, targets, names, weights: None, checksum: OnceLock::new() }
     }
 
     /// [`classification`](Self::classification) with labels that came from somewhere.
@@ -200,10 +220,7 @@ impl Dataset {
     pub fn checksum(&self) -> u64 {
         *self.checksum.get_or_init(|| {
             let sum = Checksum::new().count(self.width).numbers(&self.features);
-            let sum = match &self.targets {
-                Targets::Values { data, width } => sum.count(*width).numbers(data),
-                Targets::Classes { labels, classes } => sum.count(*classes).words(labels),
-            };
+            let sum = self.targets.checksum(sum);
             match &self.weights {
                 Some(weights) => sum.numbers(weights).value(),
                 None => sum.value(),

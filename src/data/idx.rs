@@ -6,11 +6,11 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use super::bytes;
 use super::error::DataError;
 use super::idx_element::IdxElement;
 use super::options::DataOptions;
 use super::origin::Origin;
-use super::source;
 
 /// An array read from an IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub fn read_idx_file_with(
     path: impl AsRef<Path>,
     options: &DataOptions,
 ) -> Result<IdxArray, DataError> {
-    let (file, origin) = source::open(path.as_ref())?;
+    let (file, origin) = bytes::open(path.as_ref())?;
     read_from(file, options, &origin)
 }
 
@@ -109,10 +109,35 @@ pub(super) fn read_from(
     options: &DataOptions,
     origin: &Origin,
 ) -> Result<IdxArray, DataError> {
-    const MAGIC: usize = 4;
-    let mut reader = source::unpacked(reader, options, origin)?;
+    let mut reader = bytes::unpacked(reader, options, origin)?;
+    let (element, dims, header) = read_header(&mut reader, origin)?;
+    if element != IdxElement::UnsignedByte {
+        return Err(DataError::IdxElementType { origin: origin.clone(), element });
+    }
+    let rank = dims.len();
+    // One byte more than promised is asked for below, to see whether the file goes on.
+    let countable = |&length: &usize| rank > 0 && length.checked_add(header + 1).is_some();
+    let Some(length) = product(&dims).filter(countable) else {
+        return Err(DataError::IdxDimensions { origin: origin.clone(), dims });
+    };
+    let data = bytes::take(&mut reader, length + 1, origin)?;
+    if data.len() < length {
+        return Err(truncated(origin, header + length, header + data.len()));
+    }
+    if data.len() > length {
+        let expected = (header + length) as u64;
+        return Err(DataError::IdxTrailing { origin: origin.clone(), expected });
+    }
+    Ok(IdxArray { element, dims, data })
+}
 
-    let magic = source::take(&mut reader, MAGIC, origin)?;
+/// The type of the elements, the extents, slowest first, and how many bytes say so.
+pub(super) fn read_header(
+    reader: &mut impl Read,
+    origin: &Origin,
+) -> Result<(IdxElement, Vec<usize>, usize), DataError> {
+    const MAGIC: usize = 4;
+    let magic = bytes::take(reader, MAGIC, origin)?;
     if magic.is_empty() {
         return Err(DataError::Empty { origin: origin.clone() });
     }
@@ -126,33 +151,13 @@ pub(super) fn read_from(
     let Some(element) = element else {
         return Err(DataError::NotIdx { origin: origin.clone(), start: magic });
     };
-    if element != IdxElement::UnsignedByte {
-        return Err(DataError::IdxElementType { origin: origin.clone(), element });
-    }
-
     let header = MAGIC + rank * size_of::<u32>();
-    let extents = source::take(&mut reader, header - MAGIC, origin)?;
+    let extents = bytes::take(reader, header - MAGIC, origin)?;
     if MAGIC + extents.len() < header {
         return Err(truncated(origin, header, MAGIC + extents.len()));
     }
-    let dims: Vec<usize> = extents
-        .chunks_exact(size_of::<u32>())
-        .map(|bytes| bytes.iter().fold(0, |extent, &byte| extent << 8 | usize::from(byte)))
-        .collect();
-    // One byte more than promised is asked for below, to see whether the file goes on.
-    let countable = |&length: &usize| rank > 0 && length.checked_add(header + 1).is_some();
-    let Some(length) = product(&dims).filter(countable) else {
-        return Err(DataError::IdxDimensions { origin: origin.clone(), dims });
-    };
-    let data = source::take(&mut reader, length + 1, origin)?;
-    if data.len() < length {
-        return Err(truncated(origin, header + length, header + data.len()));
-    }
-    if data.len() > length {
-        let expected = (header + length) as u64;
-        return Err(DataError::IdxTrailing { origin: origin.clone(), expected });
-    }
-    Ok(IdxArray { element, dims, data })
+    let extent = |bytes: &[u8]| bytes.iter().fold(0, |all, &byte| all << 8 | usize::from(byte));
+    Ok((element, extents.chunks_exact(size_of::<u32>()).map(extent).collect(), header))
 }
 
 fn truncated(origin: &Origin, expected: usize, found: usize) -> DataError {

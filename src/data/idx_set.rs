@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::bytes;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::idx::{self, IdxArray};
 use super::options::DataOptions;
 use super::origin::Origin;
-use super::source;
 
 /// Images with their labels, ready for training.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +112,7 @@ pub fn load_idx_folder(
 }
 
 fn load(path: &Path) -> Result<(IdxArray, Origin), DataError> {
-    let (file, origin) = source::open(path)?;
+    let (file, origin) = bytes::open(path)?;
     Ok((idx::read_from(file, &DataOptions::default(), &origin)?, origin))
 }
 

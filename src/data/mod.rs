@@ -3,7 +3,8 @@
 //! Everything comes down to a [`Dataset`]: rows of features, each with its [`Targets`]. It is made
 //! from slices, from IDX files such as MNIST's ([`load_idx_folder`]), from CSV files (`read_csv`,
 //! with the feature `csv`), or comes with the crate (`digits`, with the feature `digits`). What has
-//! become a dataset has been checked, so training need not check it again. A [`Table`] of text, with
+//! become a dataset has been checked, so training need not check it again. Data that does not fit in memory is
+//! a [`Source`], read in blocks. A [`Table`] of text, with
 //! words, dates and missing values in it, an [`Encoder`] makes a dataset of.
 //!
 //! ```
@@ -28,6 +29,7 @@
 //! - `gzip`: unpacking gzipped files; they are known by their first bytes, not by name.
 //! - `digits`: 1797 handwritten digits built into the crate (115 KiB).
 
+mod bytes;
 mod column_use;
 #[cfg(feature = "csv")]
 mod csv;
@@ -36,6 +38,7 @@ mod dataset;
 mod digits;
 mod encoder;
 mod error;
+mod form;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod idx;
@@ -63,7 +66,8 @@ pub use encoder::{
     EncodingReport, LeftOut, LeftOutReason, MissingValues, Scaling, TargetEncoding, TargetType,
     UnknownCategories, missing_words,
 };
-pub use error::{CsvError, DataError, TableError};
+pub use error::{CsvError, DataError, SourceError, TableError};
+pub(crate) use form::{Form, TargetForm};
 pub use idx::{IdxArray, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx};
 pub use idx_element::IdxElement;
 pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
@@ -71,7 +75,12 @@ pub use options::DataOptions;
 pub use origin::Origin;
 pub use part::Part;
 pub(crate) use rows::checked_rows;
+pub(crate) use shuffle::epoch_seed;
 pub use shuffle::permutation;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use source::Reading;
+pub use source::{ArrayFile, AsData, Data, NpyWriter, OwnedData, ReadRows, RowReader, Source};
+pub(crate) use source::{EpochOrder, Pass, Wanted, Window, Windows};
 pub use standardize::Standardizer;
 pub use table::{Place, Table};
 #[cfg(feature = "csv")]

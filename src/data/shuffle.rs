@@ -21,6 +21,12 @@ pub fn permutation(rows: usize, seed: u64) -> Vec<u32> {
     order
 }
 
+/// The seed of the order of epoch `epoch`, counted from 0.
+pub(crate) fn epoch_seed(seed: u64, epoch: u64) -> u64 {
+    // The constant spreads neighbouring seeds (Steele et al., 2014).
+    seed.wrapping_add(epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 /// A number below `bound`, which has at most 32 bits: the share of `bound` that a 64-bit draw is of
 /// 2⁶⁴. No result is likelier than another by more than one part in 2³².
 fn below(generator: &mut impl Rng, bound: u64) -> u64 {

@@ -1,7 +1,8 @@
 //! Components that were found, and rows seen along them.
 
 use super::Directions;
-use crate::blocks::{Block, Frame, Held, Passes, Table, block_rows};
+use crate::blocks::{Block, Frame, Held, Output, Passes, Table, block_rows};
+use crate::data::Source;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::{Error, Result};
@@ -85,6 +86,35 @@ impl PrincipalComponents {
     /// [`Error::Data`] unless they are whole rows of finite numbers, at least one; the errors of the device.
     pub async fn transform(&self, values: &[f32]) -> Result<Vec<f32>> {
         let table = Table::within(values, &self.frame)?;
+        let mut all = Vec::with_capacity(table.rows.saturating_mul(self.count()));
+        self.along(&table, |rows| {
+            all.extend_from_slice(rows);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// As [`PrincipalComponents::transform`], for the features of a source, which is read once: `take` has them some rows
+    /// at a time, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if its rows have another number of features than those that were fitted; [`Error::Data`] if
+    /// they cannot be read or are not finite; those of `take`; the errors of the device.
+    pub async fn transform_source(
+        &self,
+        source: &Source,
+        take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.along(&Table::of_source_within(source, &self.frame)?, take).await
+    }
+
+    /// Gives the rows of `table` as they are seen along the components to `take`, some at a time.
+    async fn along(
+        &self,
+        table: &Table<'_>,
+        mut take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
         let (columns, count) = (table.columns, self.count());
         let mut by = Vec::with_capacity(columns * count);
         for column in 0..columns {
@@ -92,13 +122,16 @@ impl PrincipalComponents {
         }
         let factors: Vec<f64> =
             self.deviations().map(|deviation| self.frame.unit / deviation).collect();
-        let mut along = self.product(&table, &by, count).await?;
-        for row in along.chunks_mut(count) {
-            for (value, factor) in row.iter_mut().zip(&factors) {
-                *value = if factor.is_finite() { (f64::from(*value) * factor) as f32 } else { 0.0 };
+        let scaled = |mut along: Vec<f32>| {
+            for row in along.chunks_mut(count) {
+                for (value, factor) in row.iter_mut().zip(&factors) {
+                    let scaled = (f64::from(*value) * factor) as f32;
+                    *value = if factor.is_finite() { scaled } else { 0.0 };
+                }
             }
-        }
-        Ok(along)
+            take(&along)
+        };
+        self.product(table, &by, count, scaled).await
     }
 
     /// Rows with these numbers along the components, and the mean in what the components leave out.
@@ -115,7 +148,12 @@ impl PrincipalComponents {
         };
         let table = Table::within(&spread, &Frame::of_unit(self.frame.unit, count))?;
         let columns = self.frame.mean.len();
-        let mut back = self.product(&table, &self.components, columns).await?;
+        let mut back = Vec::with_capacity(table.rows.saturating_mul(columns));
+        let take = |rows: Vec<f32>| {
+            back.extend(rows);
+            Ok(())
+        };
+        self.product(&table, &self.components, columns, take).await?;
         for row in back.chunks_mut(columns) {
             let seen: Vec<f64> = row.iter().map(|&value| value.into()).collect();
             row.iter_mut().zip(self.frame.back(&seen)).for_each(|(to, value)| *to = value as f32);
@@ -128,8 +166,14 @@ impl PrincipalComponents {
         self.variance.iter().map(|variance| if self.whiten { variance.sqrt() } else { 1.0 })
     }
 
-    /// The rows of `table` times a matrix with `width` columns.
-    async fn product(&self, table: &Table<'_>, matrix: &[f32], width: usize) -> Result<Vec<f32>> {
+    /// The rows of `table` times a matrix with `width` columns, some at a time.
+    async fn product(
+        &self,
+        table: &Table<'_>,
+        matrix: &[f32],
+        width: usize,
+        mut take: impl FnMut(Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
         let gpus = std::slice::from_ref(&self.gpu);
         let rows = block_rows(table.columns.max(width));
         let mut graph = Graph::new();
@@ -138,18 +182,16 @@ impl PrincipalComponents {
         let product = graph.matmul(x, by)?;
         let mut passes = Passes::new(gpus, &graph, x, vec![product]).await?;
         passes.write(by, matrix)?;
-        let mut all = Vec::with_capacity(table.rows.saturating_mul(width));
-        let take = |block: Block| {
-            for output in block.outputs {
-                all.extend(output.numbers().into_iter().take(block.rows * width));
+        let take = |block: Block<'_>| {
+            let output = block.outputs.into_iter().next();
+            let mut numbers = output.map_or(Vec::new(), Output::numbers);
+            numbers.truncate(block.rows * width);
+            match numbers.len() == block.rows * width {
+                true => take(numbers),
+                false => Err(Error::bug("a product of a block with fewer rows than that")),
             }
-            Ok(())
         };
-        passes.pass(table, &mut Held::passing(gpus), take).await?;
-        if all.len() != table.rows.saturating_mul(width) {
-            return Err(Error::bug("a product of a table with fewer rows than that"));
-        }
-        Ok(all)
+        passes.pass(table, &mut Held::passing(gpus), take).await
     }
 }
 

@@ -25,6 +25,7 @@ mod randomized;
 pub use fitted::PrincipalComponents;
 
 use crate::blocks::{Held, Passes, Table, at_least_one, block_rows};
+use crate::data::Source;
 use crate::gpu::Gpu;
 use crate::graph::{Graph, Layout, Tensor};
 use crate::{Error, Result};
@@ -119,11 +120,24 @@ impl Pca {
         values: &[f32],
         columns: usize,
     ) -> Result<PrincipalComponents> {
+        self.fit_table(gpus, Table::new(values, columns)?).await
+    }
+
+    /// As [`Pca::fit`], for the features of a source: to the same components as of the same rows in memory. It is read
+    /// four times, by the randomized solver three times and once for each iteration.
+    ///
+    /// # Errors
+    /// As for [`Pca::fit`]; and if rows cannot be read.
+    pub async fn fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents> {
+        self.fit_table(std::slice::from_ref(gpu), Table::of_source(source)?).await
+    }
+
+    async fn fit_table(&self, gpus: &[Gpu], table: Table<'_>) -> Result<PrincipalComponents> {
         let Some(first) = gpus.first() else {
             return Err(Error::argument("number of devices", 0, "at least 1"));
         };
-        let table = Table::new(values, columns)?;
         self.check(&table)?;
+        let columns = table.columns;
         let exact = match self.solver {
             Solver::Auto => columns <= FEW_COLUMNS,
             solver => solver == Solver::Exact,
@@ -137,8 +151,7 @@ impl Pca {
                 randomized::directions(gpus, &table, figures).await?
             }
         };
-        let squares: f64 =
-            (0..table.rows).map(|row| table.row(row).map(|x| x * x).sum::<f64>()).sum();
+        let squares = table.squares()?;
         Ok(PrincipalComponents::new(first, &table, found, squares, self.whiten))
     }
 
@@ -192,7 +205,7 @@ impl Sums {
 
     async fn over(&mut self, table: &Table<'_>, held: &mut Held) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; self.numbers];
-        let take = |block: crate::blocks::Block| {
+        let take = |block: crate::blocks::Block<'_>| {
             let found = block.outputs.into_iter().flat_map(|output| output.numbers());
             let found: Vec<f32> = found.collect();
             for run in found.chunks(sums.len().max(1)).take(block.rows.div_ceil(RUN)) {

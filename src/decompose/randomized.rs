@@ -21,7 +21,7 @@ pub(super) async fn directions(
         let basis = graph.input("directions", [columns, directions])?;
         Ok((basis, graph.matmul(x, basis)?))
     };
-    let mut held = Held::by(gpus);
+    let mut held = Held::by(gpus, table);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let drawn: Vec<f64> =
         (0..columns * directions).map(|_| 2.0 * random.random::<f64>() - 1.0).collect();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Parallel;
-use crate::data::Dataset;
+use crate::data::{AsData, Data, EpochOrder};
 use crate::gpu::Gpu;
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
@@ -11,7 +11,7 @@ use crate::train::fit::{
     BatchSize, Call, Completed, Moment, Run, Start, Trainee, Validation, Validator,
 };
 use crate::train::model::Model;
-use crate::train::progress::{Course, Progress};
+use crate::train::progress::Progress;
 use crate::train::sums::Sums;
 use crate::train::task::Task;
 use crate::train::{Evaluation, FitOptions, History, TrainingState};
@@ -46,7 +46,7 @@ impl Parallel {
     /// weights that they remembered are not put back.
     pub async fn fit(&mut self, mut fit: FitOptions<'_>) -> Result<History> {
         self.call_back();
-        let rows = self.data.rows();
+        let rows = self.rows;
         self.check_batch(fit.batch)?;
         if let Some(residency) = fit.residency.filter(|&other| other != self.options.residency) {
             let rule = format!(
@@ -66,7 +66,7 @@ impl Parallel {
             Some(Validation::Data(data)) => Some(*data),
             _ => None,
         };
-        let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation);
+        let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
         let validator = match fit.validation {
             None => None,
             Some(Validation::Data(data)) => Some(self.validator(data).await?),
@@ -92,17 +92,16 @@ impl Parallel {
         };
         let start = Start {
             epochs: fit.epochs,
-            rows,
             call,
             steps: self.state.step,
             learning_rate: self.learning_rate_at(self.state.step),
             figures,
             validates: validator.is_some(),
-            sums: Sums::new(
+            sums: Sums::over(
                 self.task.compile.loss,
                 &self.task.compile.metrics,
-                self.data.targets(),
-            ),
+                self.data.as_data(),
+            )?,
         };
         let trained = Trained { parallel: self, validator };
         Run::new(trained, start, fit.callbacks, keeper).run(resumed, |_| false).await
@@ -110,7 +109,7 @@ impl Parallel {
 
     /// Whether batches of `batch`, if it is given, are those of the lanes.
     fn check_batch(&self, batch: Option<BatchSize>) -> Result<()> {
-        let (rows, own) = (self.data.rows(), self.options.batch);
+        let (rows, own) = (self.rows, self.options.batch);
         let (value, wanted) = match batch {
             None => return Ok(()),
             Some(BatchSize::Rows(wanted)) => (wanted.to_string(), wanted),
@@ -128,12 +127,11 @@ impl Parallel {
 
     /// Where the state stands among its epochs.
     fn progress(&self) -> Progress {
-        let course = Course::new(&self.data, self.data.rows(), self.options.batch);
-        Progress::after(self.state.step, course)
+        Progress::after(self.state.step, self.course)
     }
 
     /// A model that looks at `data`, beside the first lane.
-    async fn validator<'d>(&self, data: &'d Dataset) -> Result<(Model, Validator<'d>)> {
+    async fn validator<'d>(&self, data: Data<'d>) -> Result<(Model, Validator<'d>)> {
         let gpu = self.gpus.first().map(Gpu::as_whole);
         let gpu = gpu.ok_or_else(|| Error::bug("lanes without a device"))?;
         let Task { architecture, compile, .. } = self.task.clone();
@@ -206,8 +204,8 @@ impl Trainee for Trained<'_, '_> {
         self.parallel.set_learning_rate(rate)
     }
 
-    async fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
-        self.parallel.set_order(order)
+    async fn set_order(&mut self, order: EpochOrder) -> Result<()> {
+        self.parallel.set_epoch_order(order)
     }
 
     async fn submit(&mut self, batches: Range<usize>) -> Result<()> {

@@ -1,19 +1,18 @@
 //! A lane: a device with its queue and what one stage or replica needs on it.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::gradient_sum::{GradientSum, Piece};
 use super::room::Room;
 use super::stage::{Rows, Stage, StageGraph};
-use crate::data::Dataset;
+use crate::data::{AsData, Form, OwnedData, Windows};
 use crate::exec::{Executor, ExecutorOptions, Parameters, STATUS_BYTES};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Tensor;
 use crate::kernel::Arena;
 use crate::plan::{ArenaLayout, Place, Plan, Target};
 use crate::train::TrainingState;
-use crate::train::feed::Feed;
+use crate::train::feed::{Bringing, Feed, Order};
 use crate::train::task::Task;
 use crate::{Error, Result};
 
@@ -82,7 +81,7 @@ impl Slot {
 pub(super) struct Lane {
     pub(super) gpu: Gpu,
     pub(super) role: Role,
-    pub(super) feed: Option<Feed<Arc<Dataset>>>,
+    pub(super) feed: Option<Feed<OwnedData>>,
     pub(super) parameters: Parameters,
     pub(super) sizes: Vec<Size>,
     pub(super) update: Executor,
@@ -101,17 +100,20 @@ impl Lane {
         task: &Task,
         role: &Role,
         (update_plan, loss): &(Plan, Tensor),
-        data: &Arc<Dataset>,
+        (data, windows): (OwnedData, Option<Windows>),
         room: &Room,
         state: &TrainingState,
     ) -> Result<Self> {
         let states = task.compile.optimizer.rule().states();
+        let form = task.form(data.as_data(), true)?;
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
             true => {
-                let weights = task.weights(data, true);
-                Some(Feed::new(gpu, data.clone(), weights, room.batch, room.residency, 1).await?)
+                let (batch, residency, loss) = (room.batch, room.residency, task.compile.loss);
+                let weights = task.weighting(data.as_data(), true);
+                let how = Bringing { batch, residency, orders: 1, loss, weights, windows };
+                Some(Feed::new(gpu, data, how).await?)
             }
             false => None,
         };
@@ -135,16 +137,16 @@ impl Lane {
             staging: Vec::new(),
         };
         for &(micro_batch, batch) in &room.sizes {
-            let size = lane.size(task, data, micro_batch, batch).await?;
+            let size = lane.size(task, form, micro_batch, batch).await?;
             lane.sizes.push(size);
         }
         Ok(lane)
     }
 
     /// Sets the order in which rows are drawn.
-    pub(super) fn set_order(&mut self, order: &[u32]) -> Result<()> {
+    pub(super) fn set_order(&mut self, order: &Order) -> Result<()> {
         match &mut self.feed {
-            Some(feed) => feed.set_order(&self.gpu, order.to_vec()),
+            Some(feed) => feed.set_order(&self.gpu, order.clone()),
             None => Ok(()),
         }
     }
@@ -152,7 +154,7 @@ impl Lane {
     async fn size(
         &self,
         task: &Task,
-        data: &Dataset,
+        form: Form,
         micro_batch: usize,
         batch: usize,
     ) -> Result<Size> {
@@ -160,7 +162,7 @@ impl Lane {
         let rows = Rows { micro_batch, batch, resident };
         let mut slots = Vec::new();
         for _ in 0..self.role.in_flight.max(1) {
-            let graph = task.stage_graph(&self.role.stage, data, rows, &self.role.target)?;
+            let graph = task.stage_graph(&self.role.stage, form, rows, &self.role.target)?;
             let StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars } =
                 graph;
             let mut inputs = Vec::new();

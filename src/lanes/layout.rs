@@ -3,17 +3,17 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::lane::{Lane, Role};
 use super::room::Room;
 use super::schedule::{self, Schedule};
 use super::{ParallelOptions, named};
-use crate::data::Dataset;
+use crate::data::{OwnedData, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
 use crate::plan::{Plan, Target};
 use crate::train::TrainingState;
+use crate::train::feed::Order;
 use crate::train::task::Task;
 use crate::{Error, Result};
 
@@ -29,7 +29,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Lays `task` on `data` over `gpus`, as `options` say.
+    /// Lays `task` on `rows` rows over `gpus`, as `options` say.
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
@@ -37,12 +37,12 @@ impl Layout {
     /// for its parameters.
     pub(super) fn new(
         task: &Task,
-        data: &Dataset,
+        rows: usize,
         options: &ParallelOptions,
         gpus: &[Gpu],
         step: u64,
     ) -> Result<Self> {
-        options.check(data.rows(), gpus.len())?;
+        options.check(rows, gpus.len())?;
         let costs = task.costs();
         let pipeline = options.schedule.is_pipeline();
         let sizes = match &options.schedule {
@@ -99,7 +99,7 @@ impl Layout {
             updates.push(update.map_err(|error| named(number, gpu, step, error))?);
             roles.push(role);
         }
-        let room = Room::new(data.rows(), options, &weights);
+        let room = Room::new(rows, options, &weights);
         Ok(Self { weights, roles, updates, room })
     }
 
@@ -109,13 +109,19 @@ impl Layout {
         &self,
         gpus: &[Gpu],
         task: &Task,
-        data: &Arc<Dataset>,
+        data: &OwnedData,
         state: &TrainingState,
-        order: &[u32],
+        order: &Order,
     ) -> Result<Vec<Lane>> {
         let mut lanes = Vec::new();
+        // What one lane reads of a source the others have too.
+        let windows = match data {
+            OwnedData::Source(source) => Some(Windows::new(source, Wanted::Epochs)),
+            OwnedData::Dataset(_) => None,
+        };
         for ((role, update), gpu) in self.roles.iter().zip(&self.updates).zip(gpus) {
-            let lane = Lane::new(gpu, task, role, update, data, &self.room, state);
+            let rows = (data.clone(), windows.clone());
+            let lane = Lane::new(gpu, task, role, update, rows, &self.room, state);
             let lane = match lane.await {
                 Ok(mut lane) => lane.set_order(order).map(|()| lane),
                 Err(error) => Err(error),

@@ -32,14 +32,14 @@ pub use options::{LaneMemory, ParallelOptions};
 pub use schedule::Schedule;
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use crate::data::Dataset;
+use crate::data::{AsData, EpochOrder, OwnedData};
 use crate::gpu::{Counters, Gpu};
 use crate::nn::Sequential;
 use crate::nn::optimizer::check_learning_rate;
-use crate::train::feed::check_order;
+use crate::train::feed::{Order, check_order};
 use crate::train::graphs::check_data;
+use crate::train::progress::Course;
 use crate::train::task::Task;
 use crate::train::{StepResult, TrainingConfig, TrainingState};
 use crate::{Error, Result};
@@ -53,7 +53,10 @@ use timeline::Timeline;
 #[derive(Debug)]
 pub struct Parallel {
     task: Task,
-    data: Arc<Dataset>,
+    data: OwnedData,
+    /// Its rows, and what they are.
+    rows: usize,
+    course: Course,
     options: ParallelOptions,
     /// The devices of the lanes.
     gpus: Vec<Gpu>,
@@ -61,7 +64,7 @@ pub struct Parallel {
     /// Micro-batches per lane if all are there, for replicas.
     weights: Vec<usize>,
     state: TrainingState,
-    order: Vec<u32>,
+    order: Order,
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
     /// The lanes while they are out on a run.
@@ -85,21 +88,25 @@ impl Parallel {
     pub async fn new(
         model: Sequential,
         compile: TrainingConfig,
-        data: impl Into<Arc<Dataset>>,
+        data: impl Into<OwnedData>,
         options: ParallelOptions,
         lanes: &[Gpu],
     ) -> Result<Self> {
         let data = data.into();
         let task = Task::new(model, compile)?;
-        check_data("Parallel::new", &task.architecture, task.compile.loss, &data)?;
-        let layout = Layout::new(&task, &data, &options, lanes, 0)?;
+        check_data("Parallel::new", &task.architecture, task.compile.loss, data.as_data())?;
+        let rows = data.as_data().rows()?;
+        let layout = Layout::new(&task, rows, &options, lanes, 0)?;
+        let course = Course::new(data.as_data(), rows, options.batch)?;
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
         let state = TrainingState::initial(&task)?;
-        let order: Vec<u32> = (0..crate::kernel::word(data.rows())).collect();
+        let order = Order::of(data.as_data(), EpochOrder::AS_THEY_LIE);
         let lanes = layout.lanes(&gpus, &task, &data, &state, &order).await?;
         Ok(Self {
             task,
             data,
+            rows,
+            course,
             options,
             gpus,
             lanes,
@@ -128,7 +135,7 @@ impl Parallel {
         self.call_back();
         let options = ParallelOptions { schedule, ..self.options.clone() };
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
-        let layout = Layout::new(&self.task, &self.data, &options, &gpus, self.state.step)?;
+        let layout = Layout::new(&self.task, self.rows, &options, &gpus, self.state.step)?;
         self.lanes = self.build(&layout, &gpus).await?;
         self.weights = layout.weights;
         (self.options, self.gpus, self.stale) = (options, gpus, false);
@@ -157,7 +164,7 @@ impl Parallel {
     async fn revive(&mut self) -> Result<()> {
         if self.stale {
             let (gpus, step) = (self.gpus.clone(), self.state.step);
-            let layout = Layout::new(&self.task, &self.data, &self.options, &gpus, step)?;
+            let layout = Layout::new(&self.task, self.rows, &self.options, &gpus, step)?;
             self.lanes = self.build(&layout, &gpus).await?;
             self.stale = false;
         }
@@ -166,16 +173,34 @@ impl Parallel {
 
     /// Batches that cover the data set once.
     pub fn batches(&self) -> usize {
-        self.data.rows().div_ceil(self.options.batch)
+        self.rows.div_ceil(self.options.batch)
     }
 
-    /// Sets the order in which rows are drawn; see [`epoch_order`](crate::train::epoch_order).
+    /// Sets the order in which rows are drawn; see [`epoch_order`](crate::train::epoch_order). The rows of a source are
+    /// not all there, and are drawn by [`Parallel::set_epoch`].
     ///
     /// # Errors
-    /// [`Error::Argument`] if it does not hold every row once.
+    /// [`Error::Argument`] if it does not hold every row once, or they are a source's.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
         self.call_back();
-        check_order(&order, self.data.rows())?;
+        check_order(&order, self.rows)?;
+        self.draw_in(Order::Rows(order))
+    }
+
+    /// Draws rows in the order in which [`Parallel::fit`] draws those of epoch `epoch`, counted from 0, with this seed.
+    ///
+    /// # Errors
+    /// If the rows of a window of a source are too many.
+    pub fn set_epoch(&mut self, seed: u64, epoch: u64) -> Result<()> {
+        self.set_epoch_order(EpochOrder::new(Some(seed), epoch))
+    }
+
+    fn set_epoch_order(&mut self, order: EpochOrder) -> Result<()> {
+        self.call_back();
+        self.draw_in(Order::of(self.data.as_data(), order))
+    }
+
+    fn draw_in(&mut self, order: Order) -> Result<()> {
         // Lanes of which one failed are made anew, with the order at hand then.
         for lane in self.lanes.iter_mut().filter(|_| !self.stale) {
             if let Err(error) = lane.set_order(&order) {

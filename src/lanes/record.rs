@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::timeline::{Activity, ClockSource, Span};
+use crate::data::Reading;
 use crate::gpu::{DeviceClock, Gpu, Timestamps};
 use crate::{Error, Result};
 
@@ -45,6 +46,21 @@ impl HostRecorder {
             let start = begun.duration_since(self.origin).as_secs_f64();
             let end = self.origin.elapsed().as_secs_f64();
             let (lane, name) = (self.lane, name.into());
+            self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
+        }
+    }
+}
+
+impl HostRecorder {
+    /// That rows were read, from when to when, which a step is the first to need.
+    pub(super) fn note_reading(&mut self, reading: Reading, step: u64) {
+        let Reading { begun, ended, bytes } = reading;
+        // What was read before the recording began is no part of it.
+        if self.on && ended > self.origin {
+            let start = begun.saturating_duration_since(self.origin).as_secs_f64();
+            let end = ended.duration_since(self.origin).as_secs_f64();
+            let (lane, activity, name) = (self.lane, Activity::Read, "window".into());
+            let micro_batch = None;
             self.spans.push(Span { lane, activity, name, step, micro_batch, start, end, bytes });
         }
     }

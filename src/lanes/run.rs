@@ -298,11 +298,14 @@ impl Runner<'_> {
     fn upload(&mut self, job: &Job, rows: &Range<usize>) -> Result<()> {
         let (begun, before) = (Instant::now(), self.lane.gpu.counters());
         let drawn = job.rows.start + rows.start..job.rows.start + rows.end;
-        if let Some(feed) = &self.lane.feed {
+        let at = (job.number(), None);
+        if let Some(feed) = &mut self.lane.feed {
             self.on_device = feed.bring(&self.lane.gpu, drawn)?;
+            for reading in feed.take_readings() {
+                self.recorder.host_recorder.note_reading(reading, job.number());
+            }
         }
         let bytes = (self.lane.gpu.counters() - before).bytes_uploaded;
-        let at = (job.number(), None);
         self.recorder.host_recorder.note(Activity::Upload, "batch", at, begun, bytes);
         Ok(())
     }

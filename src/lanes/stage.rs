@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use crate::data::{Dataset, Targets};
+use crate::data::Form;
 use crate::graph::{Graph, Shape, Tensor};
 use crate::nn::rows_of;
 use crate::plan::{Plan, PlanOptions, PlanScope, Target};
+use crate::train::graphs::input_of_targets;
 use crate::train::task::Task;
 use crate::{Error, Result};
 
@@ -134,7 +135,7 @@ impl Task {
     pub(super) fn stage_graph(
         &self,
         stage: &Stage,
-        data: &Dataset,
+        form: Form,
         rows: Rows,
         target: &Target,
     ) -> Result<StageGraph> {
@@ -146,7 +147,7 @@ impl Task {
         }
         let input = match order {
             Some(order) if stage.first => {
-                let all = graph.input("features", [rows.resident, data.width()])?;
+                let all = graph.input("features", [rows.resident, form.width])?;
                 features = Some(all);
                 graph.batch(all, order, rows.micro_batch)?
             }
@@ -157,15 +158,10 @@ impl Task {
         };
         let drawn = match order {
             Some(order) if stage.last => {
-                let all = match data.targets() {
-                    Targets::Values { width, .. } => {
-                        graph.input("targets", [rows.resident, *width])?
-                    }
-                    Targets::Classes { .. } => graph.index_input("labels", [rows.resident])?,
-                };
+                let all = input_of_targets(&mut graph, form, rows.resident)?;
                 targets = Some(all);
                 let drawn = graph.batch(all, order, rows.micro_batch)?;
-                let drawn_weights = match self.is_weighted(data, true) {
+                let drawn_weights = match form.weighted {
                     true => {
                         let all = *weights.insert(graph.input("weights", [rows.resident])?);
                         Some(graph.batch(all, order, rows.micro_batch)?)

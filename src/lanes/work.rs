@@ -70,7 +70,7 @@ impl Work {
     pub(super) fn new(parallel: &Parallel) -> Self {
         Self {
             optimizer: parallel.task.compile.optimizer.clone(),
-            rows: parallel.data.rows(),
+            rows: parallel.rows,
             batch: parallel.options.batch,
             micro_batches: parallel.options.micro_batches,
             weights: parallel.weights.clone(),

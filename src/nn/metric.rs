@@ -196,24 +196,57 @@ pub(crate) struct TargetFacts {
 impl TargetFacts {
     pub(crate) fn of(targets: &Targets) -> Self {
         match targets {
-            Targets::Classes { labels, .. } => {
-                Self { rows: labels.len(), width: 1, total_sum_of_squares: 0.0 }
-            }
+            Targets::Classes { labels, .. } => Self::of_classes(labels.len()),
             Targets::Values { data, width } => {
-                let step = (*width).max(1);
-                let rows = data.len() / step;
-                // Differences from the first row: those of a column that never varies are exactly 0,
-                // as are their mean and squares, however many rows there are.
-                let column = |first: f32, c: usize| {
-                    let values = data.iter().skip(c).step_by(step);
-                    values.map(move |&v| f64::from(v) - f64::from(first))
-                };
-                let total = data.iter().take(step).enumerate().map(|(c, &first)| {
-                    let mean = column(first, c).sum::<f64>() / rows as f64;
-                    column(first, c).map(|v| (v - mean).powi(2)).sum::<f64>()
+                let facts = Self::over(*width, |take| {
+                    take(data);
+                    Ok::<(), std::convert::Infallible>(())
                 });
-                Self { rows, width: *width, total_sum_of_squares: total.sum() }
+                match facts {
+                    Ok(facts) => facts,
+                    Err(never) => match never {},
+                }
             }
         }
+    }
+
+    /// Of so many labels.
+    pub(crate) fn of_classes(rows: usize) -> Self {
+        Self { rows, width: 1, total_sum_of_squares: 0.0 }
+    }
+
+    /// Of rows of `width` numbers. `pass` gives all of them to what it is called with, whole rows at a time, and the
+    /// same rows when it is called again.
+    pub(crate) fn over<E>(
+        width: usize,
+        mut pass: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let step = width.max(1);
+        // Differences from the first row: those of a column that never varies are exactly 0,
+        // as are their mean and squares, however many rows there are.
+        let (mut first, mut rows): (Vec<f64>, usize) = (Vec::new(), 0);
+        let mut means = vec![0.0; step];
+        pass(&mut |values| {
+            if first.is_empty() {
+                first.extend(values.iter().take(step).copied().map(f64::from));
+            }
+            for row in values.chunks_exact(step) {
+                rows += 1;
+                for ((sum, &value), first) in means.iter_mut().zip(row).zip(&first) {
+                    *sum += f64::from(value) - first;
+                }
+            }
+        })?;
+        means.iter_mut().for_each(|sum| *sum /= rows as f64);
+        let mut squares = vec![0.0; step];
+        pass(&mut |values| {
+            for row in values.chunks_exact(step) {
+                let columns = squares.iter_mut().zip(row).zip(first.iter().zip(&means));
+                for ((sum, &value), (first, mean)) in columns {
+                    *sum += (f64::from(value) - first - mean).powi(2);
+                }
+            }
+        })?;
+        Ok(Self { rows, width, total_sum_of_squares: squares.into_iter().sum() })
     }
 }

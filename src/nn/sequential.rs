@@ -116,6 +116,10 @@ impl Sequential {
         let names = || self.layers.iter().enumerate().map(|(place, placed)| placed.name(place));
         let found = names().position(|own| own == name);
         match found.and_then(|place| self.layers.get(place)).filter(|of| has_parameters(of)) {
+            Some(of) if !frozen && !of.frozen && of.outline.frozen.contains(&true) => {
+                let rule = "one that was frozen itself: here a layer within it was, before it was added";
+                Err(Error::argument("layer to unfreeze", format!("'{name}'"), rule))
+            }
             Some(_) => {
                 let placed = found.and_then(|place| self.layers.get_mut(place));
                 placed.into_iter().for_each(|placed| placed.frozen = frozen);
@@ -203,7 +207,7 @@ impl Sequential {
         self.layers.iter().map(|placed| &*placed.outline)
     }
 
-    /// Number of trained numbers, `usize::MAX` if there are more than that. If a layer cannot be built,
+    /// Numbers of all parameters, those of frozen layers included; `usize::MAX` if there are more than that. If a layer cannot be built,
     /// those behind it are not counted.
     pub fn parameter_count(&self) -> usize {
         self.outlines().map(Outline::parameter_count).fold(0, usize::saturating_add)

@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use super::predictor::Predictor;
+use crate::data::Source;
 use crate::graph::Loss;
 use crate::{Error, Result};
 
@@ -96,6 +97,18 @@ impl Model {
     /// Its errors.
     pub async fn predict(&self, features: &[f32]) -> Result<Vec<f32>> {
         self.predictor.predict(features).await
+    }
+
+    /// [`Predictor::predict_source`].
+    ///
+    /// # Errors
+    /// Its errors.
+    pub async fn predict_source(
+        &self,
+        source: &Source,
+        take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.predictor.predict_source(source, take).await
     }
 
     /// [`Predictor::predict_probabilities`].

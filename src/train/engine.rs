@@ -1,6 +1,5 @@
 //! What runs a trainer's batches: executors of plans, or a whole-step kernel.
 
-use std::borrow::Borrow;
 use std::collections::VecDeque;
 
 use super::feed::Feed;
@@ -8,7 +7,7 @@ use super::graphs::{Rows, TrainingGraph};
 use super::kernels::figures;
 use super::model::Model;
 
-use crate::data::Dataset;
+use crate::data::AsData;
 use crate::exec::{
     Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Step, WholeStep, submit_all,
 };
@@ -41,19 +40,19 @@ pub(super) struct General {
 }
 
 /// The plan of a batch of `batch` rows, with its graph.
-pub(super) fn plan<D: Borrow<Dataset>>(
+pub(super) fn plan<D: AsData>(
     model: &Model,
     feed: &Feed<D>,
     batch: usize,
     trains: bool,
 ) -> Result<(TrainingGraph, Plan)> {
     let rows = Rows { resident: feed.resident_rows, batch };
-    let graph = TrainingGraph::new(&model.task, trains, feed.data.borrow(), rows)?;
+    let graph = TrainingGraph::new(&model.task, trains, feed.form, rows)?;
     let plan = graph.plan(&model.gpu().target())?;
     Ok((graph, plan))
 }
 
-async fn executor<D: Borrow<Dataset>>(
+async fn executor<D: AsData>(
     model: &Model,
     feed: &Feed<D>,
     graph: TrainingGraph,
@@ -71,7 +70,7 @@ async fn executor<D: Borrow<Dataset>>(
 
 impl Engine {
     /// Executors of the model's plans; `full` is that of a full batch.
-    pub(super) async fn general<D: Borrow<Dataset>>(
+    pub(super) async fn general<D: AsData>(
         model: &Model,
         feed: &Feed<D>,
         full: (TrainingGraph, Plan),
@@ -79,7 +78,7 @@ impl Engine {
         trains: bool,
     ) -> Result<Self> {
         let full = executor(model, feed, full.0, full.1).await?;
-        let tail = match feed.data.borrow().rows() % batch {
+        let tail = match feed.rows % batch {
             0 => None,
             rest => {
                 let (graph, plan) = plan(model, feed, rest, trains)?;

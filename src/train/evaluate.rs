@@ -6,23 +6,23 @@ use super::predictor::MOST_ROWS;
 use super::sums::{Evaluation, Sums};
 use super::trainer::Trainer;
 use crate::Result;
-use crate::data::Dataset;
+use crate::data::{AsData, Data};
 
 impl Model {
-    /// Loss and metrics on `data`; no parameter moves.
+    /// Loss and metrics on `data`, a data set or a source; no parameter moves.
     ///
     /// # Errors
     /// If the data does not fit the model; the errors of the device.
-    pub async fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        let residency = Residency::Auto;
+    pub async fn evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation> {
+        let (data, residency) = (data.as_data(), Residency::Auto);
         let mut trainer = Trainer::evaluating("evaluate", self, data, MOST_ROWS, residency).await?;
-        evaluate_with(&mut trainer, &mut self.sums(data)).await
+        evaluate_with(&mut trainer, &mut self.sums_over(data)?).await
     }
 }
 
 /// What `sums` makes of all batches of the trainer's data.
 pub(super) async fn evaluate_with(
-    trainer: &mut Trainer<&Dataset>,
+    trainer: &mut Trainer<Data<'_>>,
     sums: &mut Sums,
 ) -> Result<Evaluation> {
     sums.clear();

@@ -1,10 +1,17 @@
 //! How rows reach the device: all at once, or block by block.
 
-use std::borrow::Borrow;
+use std::ops::Range;
+use std::sync::Arc;
 
-use crate::data::{Dataset, Targets};
+use super::fit::epoch_order;
+use super::graphs::check_probabilities;
+use super::task::{Weighting, by_class};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::Reading;
+use crate::data::{AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows};
 use crate::exec::MAX_STEPS;
 use crate::gpu::{Buffer, Gpu};
+use crate::graph::Loss;
 use crate::plan::Target;
 use crate::{Error, Result};
 
@@ -42,13 +49,7 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Room for `rows` rows and for `orders` orders of them; the first is that in which they lie.
-    async fn new(
-        gpu: &Gpu,
-        data: &Dataset,
-        rows: usize,
-        orders: usize,
-        weighted: bool,
-    ) -> Result<Self> {
+    async fn new(gpu: &Gpu, form: Form, rows: usize, orders: usize) -> Result<Self> {
         let bytes = |width: usize| (rows as u64).saturating_mul(width as u64 * 4);
         let target = gpu.target();
         let buffer = async |name: &str, width: usize| {
@@ -56,10 +57,10 @@ impl Buffers {
             gpu.buffer(name, bytes(width)).await
         };
         let buffers = Self {
-            features: buffer("features", data.width()).await?,
-            targets: buffer("targets", target_width(data)).await?,
+            features: buffer("features", form.width).await?,
+            targets: buffer("targets", form.targets.width()).await?,
             order: buffer("order", orders).await?,
-            weights: match weighted {
+            weights: match form.weighted {
                 true => Some(buffer("weights", 1).await?),
                 false => None,
             },
@@ -77,10 +78,94 @@ impl Buffers {
     }
 }
 
+/// The order in which rows are drawn.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Of a data set: the numbers of its rows.
+    Rows(Vec<u32>),
+    /// Of a source, whose rows may be too many to be listed.
+    Epoch(EpochOrder),
+}
+
+impl Order {
+    /// That of an epoch, over all rows of `data`.
+    pub(crate) fn of(data: Data<'_>, order: EpochOrder) -> Self {
+        match (data, order.seed) {
+            (Data::Source(_), _) => Self::Epoch(order),
+            (Data::Dataset(data), Some(seed)) => {
+                Self::Rows(epoch_order(data.rows(), seed, order.epoch))
+            }
+            (Data::Dataset(data), None) => {
+                Self::Rows((0..crate::kernel::word(data.rows())).collect())
+            }
+        }
+    }
+}
+
+/// Where rows come from that are uploaded.
+#[derive(Debug)]
+enum Supply {
+    /// All are on the device.
+    Device,
+    /// From the data set, in the host's copy of the order; with the weights of rows that have such.
+    Memory { order: Vec<u32>, weights: Option<Vec<f32>> },
+    /// From a source.
+    Windows(Drawing),
+}
+
+/// A source, and where a pass over it stands.
+#[derive(Debug)]
+struct Drawing {
+    windows: Windows,
+    pass: Arc<Pass>,
+    current: Option<Current>,
+    loss: Loss,
+    /// Of the classes, if rows have weights.
+    class_weights: Option<Vec<f32>>,
+    /// When windows were read that nobody has been told of.
+    #[cfg(not(target_arch = "wasm32"))]
+    readings: Vec<Reading>,
+}
+
+/// The window that a pass is at.
+#[derive(Clone, Debug)]
+struct Current {
+    number: usize,
+    window: Arc<Window>,
+    /// Of its rows, if they have such.
+    weights: Option<Arc<Vec<f32>>>,
+}
+
+impl Drawing {
+    /// The window that has the row at this place of the pass. It waits for it.
+    fn at(&mut self, place: usize) -> Result<Current> {
+        let number = self.pass.window_at(place);
+        if let Some(current) = self.current.as_ref().filter(|current| current.number == number) {
+            return Ok(current.clone());
+        }
+        // Given up before the next one is asked for.
+        self.current = None;
+        let window = self.windows.get(&self.pass, number)?;
+        if let Some(Targets::Values { data, width }) = &window.rows.targets {
+            check_probabilities(self.loss, data, *width, |row| window.rows.number(row))?;
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        self.readings.extend(window.take_reading());
+        let weights = match (&self.class_weights, &window.rows.targets) {
+            (Some(of_classes), Some(targets)) => Some(Arc::new(by_class(of_classes, targets))),
+            _ => None,
+        };
+        Ok(self.current.insert(Current { number, window, weights }).clone())
+    }
+}
+
 /// A data set with its rows, or some of them, on the device.
 #[derive(Debug)]
 pub(crate) struct Feed<D> {
     pub(crate) data: D,
+    pub(crate) form: Form,
+    /// Rows of the data.
+    pub(crate) rows: usize,
     pub(crate) buffers: Buffers,
     /// Rows that the buffers hold.
     pub(crate) resident_rows: usize,
@@ -88,137 +173,206 @@ pub(crate) struct Feed<D> {
     pub(crate) batches_per_block: usize,
     /// Orders of rows that the device holds at once.
     pub(crate) orders: usize,
-    streamed: bool,
-    /// The host's copy of the order, for streaming.
-    host_order: Vec<u32>,
-    /// How often each row counts, if not once; for streaming.
-    weights: Option<Vec<f32>>,
+    supply: Supply,
 }
 
-impl<D: Borrow<Dataset>> Feed<D> {
-    /// With room for `orders` orders of rows, if the data lies on the device; with the `weights` of rows that
-    /// have such ([`Task::weights`](super::task::Task::weights)).
-    pub(crate) async fn new(
-        gpu: &Gpu,
-        data: D,
-        weights: Option<Vec<f32>>,
-        batch: usize,
-        residency: Residency,
-        orders: usize,
-    ) -> Result<Self> {
-        let rows = data.borrow();
-        let row_bytes = rows.width().max(target_width(rows)) as u64 * 4;
-        let fits =
-            (rows.rows() as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
-        let weighted = weights.is_some();
-        let whole = async || Buffers::new(gpu, rows, rows.rows(), orders, weighted).await;
-        let resident = match residency {
-            Residency::Resident => Some(whole().await?),
-            Residency::Auto if fits => match whole().await {
-                Err(Error::OutOfMemory { .. }) => None,
-                buffers => Some(buffers?),
-            },
-            Residency::Auto | Residency::Streamed => None,
+/// How a feed brings its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Bringing {
+    pub(crate) batch: usize,
+    pub(crate) residency: Residency,
+    /// Orders of rows that the device has room for, if the data lies there.
+    pub(crate) orders: usize,
+    /// What the targets are for.
+    pub(crate) loss: Loss,
+    pub(crate) weights: Weighting,
+    /// The windows of a source.
+    pub(crate) windows: Option<Windows>,
+}
+
+impl<D: AsData> Feed<D> {
+    pub(crate) async fn new(gpu: &Gpu, data: D, how: Bringing) -> Result<Self> {
+        let Bringing { batch, residency, orders, loss, weights, windows } = how;
+        let all = data.as_data();
+        let (weights, class_weights) = match weights {
+            Weighting::Once => (None, None),
+            Weighting::Rows(weights) => (Some(weights), None),
+            Weighting::Classes(of_classes) => (None, Some(of_classes)),
         };
-        if let Some(buffers) = resident {
-            gpu.write_of_step(&buffers.features, 0, bytemuck::cast_slice(rows.features()))?;
-            gpu.write_of_step(&buffers.targets, 0, target_bytes(rows))?;
+        let weighted = weights.is_some() || class_weights.is_some();
+        let (form, rows) = (Form { weighted, ..all.form()? }, all.rows()?);
+        let widths = [form.width, form.targets.width(), usize::from(weighted)];
+        let row_bytes = widths[0].max(widths[1]) as u64 * 4;
+        let fits = (rows as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
+        let resident = match (residency, all) {
+            (Residency::Resident, Data::Source(_)) => {
+                let rule = "`Auto` or `Streamed` for a source, which is read in blocks; make a data set of it \
+                            by `Source::read`";
+                return Err(Error::argument("residency", "Resident", rule));
+            }
+            (Residency::Resident, _) => Some(Buffers::new(gpu, form, rows, orders).await?),
+            (Residency::Auto, Data::Dataset(_)) if fits => {
+                match Buffers::new(gpu, form, rows, orders).await {
+                    Err(Error::OutOfMemory { .. }) => None,
+                    buffers => Some(buffers?),
+                }
+            }
+            (Residency::Auto | Residency::Streamed, _) => None,
+        };
+        if let (Some(buffers), Data::Dataset(all)) = (resident, data.as_data()) {
+            gpu.write_of_step(&buffers.features, 0, bytemuck::cast_slice(all.features()))?;
+            gpu.write_of_step(&buffers.targets, 0, all.targets().bytes())?;
             if let (Some(buffer), Some(weights)) = (&buffers.weights, &weights) {
                 gpu.write_of_step(buffer, 0, bytemuck::cast_slice(weights))?;
             }
-            let (resident_rows, host_order) = (rows.rows(), Vec::new());
-            let (batches_per_block, streamed) = (usize::MAX, false);
+            let (resident_rows, batches_per_block, supply) = (rows, usize::MAX, Supply::Device);
             return Ok(Self {
                 data,
+                form,
+                rows,
                 buffers,
                 resident_rows,
                 batches_per_block,
                 orders,
-                streamed,
-                host_order,
-                weights: None,
+                supply,
             });
         }
-        let row_words = rows.width() + target_width(rows) + usize::from(weighted);
-        let words = (batch as u64).saturating_mul(row_words as u64);
+        let words = (batch as u64).saturating_mul(widths.iter().sum::<usize>() as u64);
         let batches_per_block = fitting(words.saturating_mul(4), &gpu.target()).min(MAX_STEPS);
-        let resident_rows = (batches_per_block * batch).min(rows.rows());
-        let buffers = Buffers::new(gpu, rows, resident_rows, 1, weighted).await?;
-        Ok(Self {
-            data,
-            buffers,
-            resident_rows,
-            batches_per_block,
-            orders: 1,
-            streamed: true,
-            host_order: Vec::new(),
-            weights,
-        })
+        let resident_rows = (batches_per_block * batch).min(rows);
+        let buffers = Buffers::new(gpu, form, resident_rows, 1).await?;
+        let supply = match data.as_data() {
+            Data::Dataset(_) => Supply::Memory { order: Vec::new(), weights },
+            Data::Source(source) => Supply::Windows(Drawing {
+                windows: windows.unwrap_or_else(|| Windows::new(source, Wanted::Epochs)),
+                pass: Arc::new(Pass::new(source, rows, EpochOrder::AS_THEY_LIE)?),
+                current: None,
+                loss,
+                class_weights,
+                #[cfg(not(target_arch = "wasm32"))]
+                readings: Vec::new(),
+            }),
+        };
+        Ok(Self { data, form, rows, buffers, resident_rows, batches_per_block, orders: 1, supply })
     }
 
     /// Whether rows are brought block by block.
     pub(crate) fn is_streamed(&self) -> bool {
-        self.streamed
+        !matches!(self.supply, Supply::Device)
     }
 
     /// Sets the order in which rows are drawn from now on.
-    pub(crate) fn set_order(&mut self, gpu: &Gpu, order: Vec<u32>) -> Result<()> {
+    pub(crate) fn set_order(&mut self, gpu: &Gpu, order: Order) -> Result<()> {
         self.set_order_at(gpu, order, 0)
     }
 
     /// Sets order `number` of those that the device holds.
-    pub(crate) fn set_order_at(&mut self, gpu: &Gpu, order: Vec<u32>, number: usize) -> Result<()> {
-        if self.streamed {
-            self.host_order = order;
-            return Ok(());
+    pub(crate) fn set_order_at(&mut self, gpu: &Gpu, order: Order, number: usize) -> Result<()> {
+        match (&mut self.supply, order, self.data.as_data()) {
+            (Supply::Device, Order::Rows(order), _) => {
+                let bytes: &[u8] = bytemuck::cast_slice(&order);
+                gpu.write(&self.buffers.order, (number * bytes.len()) as u64, bytes)
+            }
+            (Supply::Memory { order: own, .. }, Order::Rows(order), _) => {
+                *own = order;
+                Ok(())
+            }
+            (Supply::Windows(drawing), Order::Epoch(order), Data::Source(source)) => {
+                drawing.pass = Arc::new(Pass::new(source, self.rows, order)?);
+                drawing.current = None;
+                Ok(())
+            }
+            (Supply::Windows(_), Order::Rows(_), _) => {
+                let rule = "left to `fit` or `Trainer::set_epoch`, since the rows of a source are not all there";
+                Err(Error::argument("order of rows", "given", rule))
+            }
+            _ => Err(Error::bug("rows that are all there are drawn as those of a source")),
         }
-        let bytes: &[u8] = bytemuck::cast_slice(&order);
-        gpu.write(&self.buffers.order, (number * bytes.len()) as u64, bytes)
     }
 
     /// Makes `rows` (positions in the order) available; returns the position on the device of the
-    /// first.
-    pub(crate) fn bring(&self, gpu: &Gpu, rows: std::ops::Range<usize>) -> Result<usize> {
-        if !self.streamed {
-            return Ok(rows.start);
+    /// first. Rows of a source it waits for.
+    pub(crate) fn bring(&mut self, gpu: &Gpu, rows: Range<usize>) -> Result<usize> {
+        let mut fresh = Fresh::new(self.form, rows.len());
+        match (&mut self.supply, self.data.as_data()) {
+            (Supply::Device, _) => return Ok(rows.start),
+            (Supply::Memory { order, weights }, Data::Dataset(data)) => {
+                let place = |at: usize| order.get(at).map_or(at, |&row| row as usize);
+                let weights = weights.as_deref();
+                fresh.add(data.features(), data.targets().bytes(), weights, rows.map(place))?;
+            }
+            (Supply::Windows(drawing), _) => {
+                let mut at = rows.start;
+                while at < rows.end {
+                    let Current { window, weights, .. } = drawing.at(at)?;
+                    let end = rows.end.min(window.start + window.count());
+                    let places = (at..end).map(|place| window.place(place - window.start));
+                    let targets = window.rows.targets.as_ref().map_or(&[][..], Targets::bytes);
+                    let weights = weights.as_deref().map(Vec::as_slice);
+                    fresh.add(&window.rows.features, targets, weights, places)?;
+                    at = end;
+                }
+            }
+            (Supply::Memory { .. }, Data::Source(_)) => {
+                return Err(Error::bug("a source in memory"));
+            }
         }
-        let position = |at: usize| self.host_order.get(at).map_or(at, |&row| row as usize);
-        let data = self.data.borrow();
-        let (width, target_width) = (data.width(), target_width(data));
-        let mut features = Vec::with_capacity(rows.len() * width);
-        let mut targets: Vec<u8> = Vec::with_capacity(rows.len() * target_width * 4);
-        let all_targets = target_bytes(data);
-        let weight = |row: usize| self.weights.as_ref()?.get(row).copied();
-        let weights: Vec<f32> = rows.clone().map(position).filter_map(weight).collect();
-        for row in rows.map(position) {
-            let bytes = row * target_width * 4..(row + 1) * target_width * 4;
-            let (Some(x), Some(y)) = (data.row(row), all_targets.get(bytes)) else {
-                let rows = data.rows();
-                return Err(Error::bug(format!("row {row} of {rows} is to be uploaded")));
-            };
-            features.extend_from_slice(x);
-            targets.extend_from_slice(y);
-        }
-        gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&features))?;
-        gpu.write_of_step(&self.buffers.targets, 0, &targets)?;
+        gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&fresh.features))?;
+        gpu.write_of_step(&self.buffers.targets, 0, &fresh.targets)?;
         if let Some(buffer) = &self.buffers.weights {
-            gpu.write_of_step(buffer, 0, bytemuck::cast_slice(&weights))?;
+            gpu.write_of_step(buffer, 0, bytemuck::cast_slice(&fresh.weights))?;
         }
         Ok(0)
     }
-}
 
-fn target_width(data: &Dataset) -> usize {
-    match data.targets() {
-        Targets::Values { width, .. } => *width,
-        Targets::Classes { .. } => 1,
+    /// When rows were read of which nobody was told yet.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn take_readings(&mut self) -> Vec<Reading> {
+        match &mut self.supply {
+            Supply::Windows(drawing) => std::mem::take(&mut drawing.readings),
+            Supply::Device | Supply::Memory { .. } => Vec::new(),
+        }
     }
 }
 
-fn target_bytes(data: &Dataset) -> &[u8] {
-    match data.targets() {
-        Targets::Values { data, .. } => bytemuck::cast_slice(data),
-        Targets::Classes { labels, .. } => bytemuck::cast_slice(labels),
+/// Rows that are about to be uploaded.
+struct Fresh {
+    form: Form,
+    features: Vec<f32>,
+    targets: Vec<u8>,
+    weights: Vec<f32>,
+}
+
+impl Fresh {
+    fn new(form: Form, rows: usize) -> Self {
+        let features = Vec::with_capacity(rows * form.width);
+        let targets = Vec::with_capacity(rows * form.targets.width() * 4);
+        let weights = Vec::with_capacity(if form.weighted { rows } else { 0 });
+        Self { form, features, targets, weights }
+    }
+
+    /// The rows at these places of all.
+    fn add(
+        &mut self,
+        features: &[f32],
+        targets: &[u8],
+        weights: Option<&[f32]>,
+        places: impl Iterator<Item = usize>,
+    ) -> Result<()> {
+        let (width, bytes) = (self.form.width, self.form.targets.width() * 4);
+        for row in places {
+            let of = |width: usize| {
+                row.saturating_mul(width)..row.saturating_add(1).saturating_mul(width)
+            };
+            let (Some(x), Some(y)) = (features.get(of(width)), targets.get(of(bytes))) else {
+                let rows = features.len() / width.max(1);
+                return Err(Error::bug(format!("row {row} of {rows} is to be uploaded")));
+            };
+            self.features.extend_from_slice(x);
+            self.targets.extend_from_slice(y);
+            self.weights.extend(weights.and_then(|weights| weights.get(row)));
+        }
+        Ok(())
     }
 }
 

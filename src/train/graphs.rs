@@ -1,7 +1,7 @@
 //! The graphs behind training, evaluation and prediction.
 
 use super::task::Task;
-use crate::data::{Dataset, Targets};
+use crate::data::{Data, Form, TargetForm, Targets};
 use crate::exec::Step;
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::Sequential;
@@ -39,18 +39,15 @@ pub(crate) struct Rows {
 }
 
 impl TrainingGraph {
-    pub(crate) fn new(task: &Task, trains: bool, data: &Dataset, rows: Rows) -> Result<Self> {
+    pub(crate) fn new(task: &Task, trains: bool, form: Form, rows: Rows) -> Result<Self> {
         let model = &task.architecture;
         let mut graph = Graph::new();
-        let features = graph.input("features", [rows.resident, data.width()])?;
-        let targets = match data.targets() {
-            Targets::Values { width, .. } => graph.input("targets", [rows.resident, *width])?,
-            Targets::Classes { .. } => graph.index_input("labels", [rows.resident])?,
-        };
+        let features = graph.input("features", [rows.resident, form.width])?;
+        let targets = input_of_targets(&mut graph, form, rows.resident)?;
         let order = graph.index_input("order", [rows.resident])?;
         let x = graph.batch(features, order, rows.batch)?;
         let t = graph.batch(targets, order, rows.batch)?;
-        let (weights, batch_weights) = match task.is_weighted(data, trains) {
+        let (weights, batch_weights) = match form.weighted {
             true => {
                 let weights = graph.input("weights", [rows.resident])?;
                 (Some(weights), Some(graph.batch(weights, order, rows.batch)?))
@@ -80,11 +77,20 @@ impl TrainingGraph {
     }
 }
 
+/// The input for the targets of `rows` rows.
+pub(crate) fn input_of_targets(graph: &mut Graph, form: Form, rows: usize) -> Result<Tensor> {
+    match form.targets {
+        TargetForm::Values { width } => graph.input("targets", [rows, width]),
+        TargetForm::Classes { .. } => graph.index_input("labels", [rows]),
+    }
+}
+
 /// # Errors
 /// If the data does not fit the model or the loss; says which of them to change. `call` is the function
 /// that the data was given to.
-pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Dataset) -> Result<()> {
-    let (width, inputs) = (data.width(), model.input_width());
+pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: Data<'_>) -> Result<()> {
+    let form = data.form()?;
+    let (width, inputs) = (form.width, model.input_width());
     if width != inputs {
         let detail = format!(
             "the data has {width} features per row, the model takes {inputs}; give rows of {inputs}, \
@@ -94,36 +100,41 @@ pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: &Data
     }
     let outputs = model.output_width();
     let last_layer = |units: usize| format!("give the last dense layer {units} units");
-    match data.targets() {
-        Targets::Classes { classes, .. } if loss.takes_classes() => {
-            if *classes != outputs {
+    match form.targets {
+        TargetForm::Classes { classes } if loss.takes_classes() => {
+            if classes != outputs {
                 let detail = format!(
                     "the data has {classes} classes, the model {outputs} outputs; {}, or count the \
                      classes of the data anew",
-                    last_layer(*classes)
+                    last_layer(classes)
                 );
                 return Err(Error::shape(call, detail));
             }
         }
-        Targets::Values { data: values, width } if !loss.takes_classes() => {
-            if *width != outputs {
+        TargetForm::Values { width } if !loss.takes_classes() => {
+            if width != outputs {
                 let detail = format!(
                     "the data has {width} targets per row, the model {outputs} outputs; {}, or rows \
                      {outputs} targets",
-                    last_layer(*width)
+                    last_layer(width)
                 );
                 return Err(Error::shape(call, detail));
             }
-            check_probabilities(loss, values, *width)?;
+            // Those of a source are looked at when they are read.
+            if let Data::Dataset(data) = data
+                && let Targets::Values { data, width } = data.targets()
+            {
+                check_probabilities(loss, data, *width, |row| row)?;
+            }
         }
         targets => {
             let (have, remedy) = match targets {
-                Targets::Classes { .. } => (
+                TargetForm::Classes { .. } => (
                     "class labels",
                     "train with `Loss::SoftmaxCrossEntropy`, or give numbers by \
                      `Dataset::regression`",
                 ),
-                Targets::Values { .. } => (
+                TargetForm::Values { .. } => (
                     "values",
                     "give class labels by `Dataset::classification`, or train with a loss of values \
                      (for probabilities of classes `Loss::SoftmaxCrossEntropyProbabilities`)",
@@ -165,15 +176,20 @@ pub(crate) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
 
 /// # Errors
 /// [`Error::Argument`] naming the first target that is no probability, where the loss takes
-/// probabilities, or the first row of them that does not sum to one.
-fn check_probabilities(loss: Loss, data: &[f32], width: usize) -> Result<()> {
+/// probabilities, or the first row of them that does not sum to one. `number` says which row is which.
+pub(crate) fn check_probabilities(
+    loss: Loss,
+    data: &[f32],
+    width: usize,
+    number: impl Fn(usize) -> usize,
+) -> Result<()> {
     let rows = loss == Loss::SoftmaxCrossEntropyProbabilities;
     if loss != Loss::BinaryCrossEntropy && !rows {
         return Ok(());
     }
-    for (number, row) in data.chunks(width.max(1)).enumerate() {
+    for (place, row) in data.chunks(width.max(1)).enumerate() {
         if let Some(target) = row.iter().find(|t| !(0.0..=1.0).contains(*t)) {
-            let name = format!("a target of row {number}");
+            let name = format!("a target of row {}", number(place));
             return Err(Error::argument(
                 &name,
                 target,
@@ -183,7 +199,7 @@ fn check_probabilities(loss: Loss, data: &[f32], width: usize) -> Result<()> {
         let sum: f32 = row.iter().sum();
         // Probabilities that were rounded to three digits still pass.
         if rows && (sum - 1.0).abs() > 1e-2 {
-            let name = format!("the sum of the targets of row {number}");
+            let name = format!("the sum of the targets of row {}", number(place));
             return Err(Error::argument(&name, sum, "1: they are probabilities"));
         }
     }

@@ -104,6 +104,11 @@ impl Model {
         self.task.compile.own_loss.as_ref().map(|own| &*own.0)
     }
 
+    /// The weights of classes that it trains with: see [`TrainingConfig::class_weights`].
+    pub fn class_weights(&self) -> Option<&[f32]> {
+        self.task.compile.class_weights.as_deref()
+    }
+
     /// The optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.task.compile.optimizer
@@ -168,12 +173,23 @@ impl Model {
     /// [trainers](Model::trainer) anew.
     ///
     /// # Errors
-    /// [`Error::Argument`] if no layer of this name has parameters.
+    /// [`Error::Argument`] if no layer of this name has parameters, or a whole-step kernel was asked for, which
+    /// trains all layers.
     pub fn freeze(&mut self, layer: &str) -> Result<()> {
-        self.task.architecture.set_frozen(layer, true)
+        let before = self.task.architecture.clone();
+        self.task.architecture.set_frozen(layer, true)?;
+        // As it was made: what is saved must load again.
+        if let Err(error) = self.choose_kernels(1, false) {
+            self.task.architecture = before;
+            return Err(error);
+        }
+        Ok(())
     }
 
-    /// Trains the layer of this name again, from the optimizer's state that it had.
+    /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections go by the
+    /// model's steps: a layer that was frozen from the start begins with means of 0 and the corrections of a late
+    /// step, and its first hundred steps are up to six times the learning rate. Lower it, or make the model anew
+    /// from its weights.
     ///
     /// # Errors
     /// As for [`Model::freeze`].

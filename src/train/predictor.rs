@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::feed::fitting;
+use crate::data::{EpochOrder, Pass, Source, Wanted, Windows};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Step};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::{Graph, Loss, Role, Tensor};
@@ -136,6 +137,52 @@ impl Predictor {
             }
         }
         Ok(outputs)
+    }
+
+    /// As [`Predictor::predict`], for the features of a source, which is read once, ahead of the device: `take` has the
+    /// outputs of some rows at a time, in their order. What is in memory does not grow with the rows.
+    ///
+    /// ```no_run
+    /// use wgrad::data::{NpyWriter, Source};
+    /// # async fn run(predictor: &wgrad::train::Predictor) -> wgrad::Result<()> {
+    /// let mut file = NpyWriter::create("predictions.npy", predictor.architecture().output_width())?;
+    /// let rows = Source::npy("rows.npy")?;
+    /// predictor.predict_source(&rows, |outputs| Ok(file.write(outputs)?)).await?;
+    /// file.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if its rows have another number of features than the model takes; [`Error::Data`] if they cannot
+    /// be read or are not finite; those of `take`; the errors of the device.
+    pub async fn predict_source(
+        &self,
+        source: &Source,
+        mut take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (width, inputs) = (source.width(), self.architecture().input_width());
+        if width != inputs {
+            let detail = format!(
+                "the source has {width} features per row, the model takes {inputs}; give rows of {inputs}"
+            );
+            return Err(Error::shape("predict_source", detail));
+        }
+        let rows = source.count()?;
+        let pass = Arc::new(Pass::new(source, rows, EpochOrder::AS_THEY_LIE)?);
+        let windows = Windows::new(source, Wanted::Features);
+        for number in 0..pass.windows().len() {
+            let window = windows.get(&pass, number)?;
+            let mut rest = window.rows.features.as_slice();
+            while !rest.is_empty() {
+                // However many outputs a row has.
+                let rows = (rest.len() / width).min(MOST_ROWS);
+                let (some, later) = rest.split_at(rows * width);
+                take(&self.predict(some).await?)?;
+                rest = later;
+            }
+        }
+        Ok(())
     }
 
     /// Records the prediction of `rows` rows into the app's encoder: `input` holds rows × input width numbers,

@@ -1,7 +1,8 @@
 //! Where a training stands among its epochs.
 #![deny(clippy::arithmetic_side_effects)]
 
-use crate::data::Dataset;
+use crate::Result;
+use crate::data::Data;
 
 /// What an epoch is over: rows of a data set, in batches.
 #[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
@@ -15,8 +16,11 @@ pub(crate) struct Course {
 
 impl Course {
     /// Over the first `rows` rows of `data`, in batches of `batch`.
-    pub(crate) fn new(data: &Dataset, rows: usize, batch: usize) -> Self {
-        Self { data: data.checksum(), rows, batch: batch.min(rows) }
+    ///
+    /// # Errors
+    /// If rows of a source cannot be read.
+    pub(crate) fn new(data: Data<'_>, rows: usize, batch: usize) -> Result<Self> {
+        Ok(Self { data: data.checksum()?, rows, batch: batch.min(rows) })
     }
 
     /// Batches of an epoch.
@@ -84,10 +88,11 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{AsData, Dataset};
 
     fn course(rows: usize, batch: usize) -> Course {
         let data = Dataset::regression(vec![0.0; rows], 1, vec![0.0; rows], 1);
-        Course::new(&data.unwrap(), rows, batch)
+        Course::new(data.unwrap().as_data(), rows, batch).unwrap()
     }
 
     fn of(progress: Progress) -> (u64, u64) {

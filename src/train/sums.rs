@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::trainer::StepResult;
-use crate::data::{Dataset, Targets};
+use crate::data::{Data, Dataset, TargetForm, Targets, Wanted};
 use crate::graph::Loss;
 use crate::nn::Metric;
 use crate::nn::metric::TargetFacts;
@@ -54,14 +54,49 @@ pub(crate) struct SumsSoFar {
 impl Model {
     /// Sums of nothing yet, for batches of `data`.
     pub fn sums(&self, data: &Dataset) -> Sums {
-        Sums::new(self.loss(), self.metrics(), data.targets())
+        Sums::new(self.loss(), self.metrics(), TargetFacts::of(data.targets()))
+    }
+
+    /// The same for batches of what may be a source. Its targets are read twice for R², which compares with the spread
+    /// of all of them.
+    ///
+    /// # Errors
+    /// If rows cannot be read.
+    pub(super) fn sums_over(&self, data: Data<'_>) -> Result<Sums> {
+        Sums::over(self.loss(), self.metrics(), data)
     }
 }
 
 impl Sums {
-    pub(crate) fn new(function: Loss, metrics: &[Metric], targets: &Targets) -> Self {
+    fn new(function: Loss, metrics: &[Metric], facts: TargetFacts) -> Self {
         let counts = metrics.iter().map(|&metric| (metric, 0.0)).collect();
-        Self { function, facts: TargetFacts::of(targets), rows: 0, loss: 0.0, counts }
+        Self { function, facts, rows: 0, loss: 0.0, counts }
+    }
+
+    /// Of nothing yet, for batches of `data`.
+    ///
+    /// # Errors
+    /// If rows of a source cannot be read.
+    pub(crate) fn over(function: Loss, metrics: &[Metric], data: Data<'_>) -> Result<Self> {
+        let facts = match data {
+            Data::Dataset(data) => TargetFacts::of(data.targets()),
+            Data::Source(source) => match source.form()?.targets {
+                TargetForm::Values { width } if metrics.contains(&Metric::RSquared) => {
+                    TargetFacts::over(width, |take| {
+                        source.each(Wanted::Pairs, |window| {
+                            if let Some(Targets::Values { data, .. }) = &window.rows.targets {
+                                take(data);
+                            }
+                            Ok(())
+                        })
+                    })?
+                }
+                form => {
+                    TargetFacts { width: form.width(), ..TargetFacts::of_classes(source.count()?) }
+                }
+            },
+        };
+        Ok(Self::new(function, metrics, facts))
     }
 
     /// Adds the results of a batch. Its mean loss counts as often as it has rows, so that a short last

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::graphs::check_output;
 use super::kernels::Kernels;
-use crate::data::{Dataset, Encoder, Targets};
+use crate::data::{Data, Encoder, Form, Targets};
 use crate::graph::{Graph, Loss, Tensor};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
@@ -104,7 +104,13 @@ impl Task {
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
             match metric {
-                Metric::Own(_) => check_own(metric.name(), &compile.metrics)?,
+                Metric::Own(_) => {
+                    check_own(metric.name(), &compile.metrics)?;
+                    if !compile.own_metrics.iter().any(|own| own.0.name() == metric.name()) {
+                        let rule = "given by `TrainingConfig::metric_of_rows`, with the function that it is";
+                        return Err(Error::argument("metric", format!("'{}'", metric.name()), rule));
+                    }
+                }
                 metric => {
                     metric.count(compile.loss)?;
                 }
@@ -119,17 +125,17 @@ impl Task {
     /// # Errors
     /// Those of a loss or a metric of the program's own that cannot be built for the model's outputs.
     fn check_functions(&self) -> Result<()> {
-        // Of two rows, so that their number is not mistaken for another one.
-        const ROWS: usize = 2;
         if self.compile.own_loss.is_none() && self.compile.own_metrics.is_empty() {
             return Ok(());
         }
         let mut graph = Graph::outline();
         let outputs = self.architecture.output_width();
-        let predictions = graph.input("predictions", [ROWS, outputs])?;
+        // So that no other extent is mistaken for the number of rows.
+        let rows = outputs.saturating_add(1);
+        let predictions = graph.input("predictions", [rows, outputs])?;
         let targets = match self.compile.loss.takes_classes() {
-            true => graph.index_input("labels", [ROWS])?,
-            false => graph.input("targets", [ROWS, outputs])?,
+            true => graph.index_input("labels", [rows])?,
+            false => graph.input("targets", [rows, outputs])?,
         };
         self.results(&mut graph, predictions, targets, None)?;
         Ok(())
@@ -185,31 +191,32 @@ impl Task {
         Err(Error::argument("number of layers that are not frozen", 0, rule))
     }
 
-    /// Whether rows of `data` have weights, in training or in evaluation.
-    pub(crate) fn is_weighted(&self, data: &Dataset, trains: bool) -> bool {
-        data.weights().is_some() || trains && self.compile.class_weights.is_some()
+    /// What rows of `data` are, in training or in evaluation.
+    ///
+    /// # Errors
+    /// As [`Data::form`].
+    pub(crate) fn form(&self, data: Data<'_>, trains: bool) -> Result<Form> {
+        let form = data.form()?;
+        let by_class = trains && self.compile.class_weights.is_some();
+        Ok(Form { weighted: form.weighted || by_class, ..form })
     }
 
-    /// How often each row of `data` counts in the loss: its own weight, in training times that of its
-    /// class. `None` if each counts once.
-    pub(crate) fn weights(&self, data: &Dataset, trains: bool) -> Option<Vec<f32>> {
-        let of_rows = data.weights().map(<[f32]>::to_vec);
-        let Some(of_classes) = self.compile.class_weights.as_ref().filter(|_| trains) else {
-            return of_rows;
+    /// How often rows of `data` count in the loss: each by its own weight, in training times that of its class.
+    pub(crate) fn weighting(&self, data: Data<'_>, trains: bool) -> Weighting {
+        let of_classes = self.compile.class_weights.as_ref().filter(|_| trains);
+        let data = match (data, of_classes) {
+            (Data::Dataset(data), _) => data,
+            (Data::Source(_), Some(of_classes)) => return Weighting::Classes(of_classes.clone()),
+            (Data::Source(_), None) => return Weighting::Once,
         };
-        let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
-        let of_classes: Vec<f32> = match data.targets() {
-            Targets::Classes { labels, .. } => {
-                labels.iter().map(|&label| of_class(label as usize)).collect()
+        let by_class = of_classes.map(|of_classes| by_class(of_classes, data.targets()));
+        match (data.weights(), by_class) {
+            (None, None) => Weighting::Once,
+            (Some(own), None) => Weighting::Rows(own.to_vec()),
+            (None, Some(by_class)) => Weighting::Rows(by_class),
+            (Some(own), Some(by_class)) => {
+                Weighting::Rows(own.iter().zip(by_class).map(|(a, b)| a * b).collect())
             }
-            // Of a probability the likelier class, as Keras rounds them.
-            Targets::Values { data, .. } => {
-                data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
-            }
-        };
-        match of_rows {
-            Some(of_rows) => Some(of_rows.iter().zip(of_classes).map(|(a, b)| a * b).collect()),
-            None => Some(of_classes),
         }
     }
 
@@ -273,13 +280,41 @@ impl Task {
     }
 }
 
+/// How often rows count in the loss.
+#[derive(Clone, Debug)]
+pub(crate) enum Weighting {
+    /// Each once.
+    Once,
+    /// Each row by a number of its own.
+    Rows(Vec<f32>),
+    /// By the class of a row, which is known when it has been read.
+    Classes(Vec<f32>),
+}
+
+/// The weight of each row's class.
+pub(crate) fn by_class(of_classes: &[f32], targets: &Targets) -> Vec<f32> {
+    let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
+    match targets {
+        Targets::Classes { labels, .. } => {
+            labels.iter().map(|&label| of_class(label as usize)).collect()
+        }
+        // Of a probability the likelier class, as Keras rounds them.
+        Targets::Values { data, .. } => {
+            data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
+        }
+    }
+}
+
 /// # Errors
 /// [`Error::Argument`] if the name of a metric of the program's own is that of another figure.
 fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
+    // Of other columns of a log file.
+    const TAKEN: [&str; 4] = ["epoch", "loss", "learning_rate", "seconds"];
     let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
-    if same == 1 && name != "loss" && !name.is_empty() && !name.starts_with("val_") {
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c));
+    if same == 1 && plain && !TAKEN.contains(&name) && !name.is_empty() && !name.starts_with("val_") {
         return Ok(());
     }
-    let rule = "a name that no other figure has, and that does not begin with `val_`";
+    let rule = "letters, digits, `_`, `-`, `.` and `@`, which no other figure is called, and not begin with `val_`";
     Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }

@@ -1,15 +1,14 @@
 //! Running batches: the loop below `fit`, for those who write their own.
 
-use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::engine::{self, Engine};
-use super::feed::{Feed, Residency, check_order};
+use super::feed::{Bringing, Feed, Order, Residency, check_order};
 use super::graphs::{check_data, forward_step};
 use super::kernels::KernelChoice;
 use super::model::Model;
-use crate::data::Dataset;
+use crate::data::{AsData, Data, EpochOrder};
 use crate::exec::{Halt, Numbers, Step};
 use crate::gpu::Gpu;
 use crate::kernel::whole_step::MOST_STEPS;
@@ -41,8 +40,8 @@ impl StepResult {
 }
 
 /// A model's training (or evaluation) on one data set, batch by batch; made by
-/// [`Model::trainer`]. It holds the data by reference (`&Dataset`) or owns it (`Arc<Dataset>`,
-/// `Dataset`), as suits the loop.
+/// [`Model::trainer`]. It holds the data by reference (`&Dataset`, `&Source`) or owns it (`Arc<Dataset>`,
+/// `Dataset`, `Source`), as suits the loop.
 ///
 /// Batches are numbered from 0; batch `b` holds the rows `b·size..(b+1)·size` of the current order,
 /// the last one those that are left. Submissions do not wait for the device; results arrive in
@@ -81,7 +80,7 @@ impl Model {
     ///
     /// # Errors
     /// If the data does not fit the model, or `batch` is zero; the errors of the device.
-    pub async fn trainer<D: Borrow<Dataset>>(
+    pub async fn trainer<D: AsData>(
         &mut self,
         data: D,
         batch: usize,
@@ -93,17 +92,17 @@ impl Model {
     }
 }
 
-impl<'d> Trainer<&'d Dataset> {
+impl<'d> Trainer<Data<'d>> {
     /// A trainer that only evaluates, in batches of up to `most` rows: as many as the device allows.
     /// `call` is the function that this is for, as errors name it.
     pub(super) async fn evaluating(
         call: &str,
         model: &Model,
-        data: &'d Dataset,
+        data: Data<'d>,
         most: usize,
         residency: Residency,
     ) -> Result<Self> {
-        let mut rows = model.block_rows(most).min(data.rows());
+        let mut rows = model.block_rows(most).min(data.rows()?);
         loop {
             match Self::new(call, model, data, rows, false, residency).await {
                 // What a plan adds to the tensors of its graph may take more.
@@ -114,7 +113,7 @@ impl<'d> Trainer<&'d Dataset> {
     }
 }
 
-impl<D: Borrow<Dataset>> Trainer<D> {
+impl<D: AsData> Trainer<D> {
     /// `call` is the function that this is for, as errors name it.
     pub(super) async fn new(
         call: &str,
@@ -124,7 +123,7 @@ impl<D: Borrow<Dataset>> Trainer<D> {
         trains: bool,
         residency: Residency,
     ) -> Result<Self> {
-        let all = data.borrow();
+        let all = data.as_data();
         check_data(call, model.architecture(), model.loss(), all)?;
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
@@ -133,18 +132,20 @@ impl<D: Borrow<Dataset>> Trainer<D> {
             model.task.check_trained()?;
         }
         let gpu = model.gpu().clone();
-        let rows = all.rows();
+        let rows = all.rows()?;
         let batch = batch.min(rows);
         let KernelChoice { net, why } = match trains {
-            true => model.choose_kernels(batch, all.weights().is_some())?,
+            true => model.choose_kernels(batch, all.form()?.weighted)?,
             false => KernelChoice { net: None, why: "general: nothing is trained".into() },
         };
         let orders = match net {
             Some(_) => orders_at_once(rows, batch, gpu.target().max_tensor_bytes()),
             None => 1,
         };
-        let weights = model.task.weights(all, trains);
-        let feed = Feed::new(&gpu, data, weights, batch, residency, orders).await?;
+        let (loss, windows) = (model.loss(), None);
+        let weights = model.task.weighting(all, trains);
+        let how = Bringing { batch, residency, orders, loss, weights, windows };
+        let feed = Feed::new(&gpu, data, how).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
             Some(net) => Engine::whole_step(model, &feed, net, batch).await?,
@@ -202,19 +203,31 @@ impl<D: Borrow<Dataset>> Trainer<D> {
     }
 
     /// Sets the order in which rows are drawn from the next submission on; `order` holds every row
-    /// number once.
+    /// number once. The rows of a source are not all there, and are drawn by [`Trainer::set_epoch`].
     ///
     /// # Errors
-    /// [`Error::Argument`] if it does not.
+    /// [`Error::Argument`] if it does not, or they are a source's.
     pub fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
         check_order(&order, self.rows)?;
+        self.order = 0;
+        self.feed.set_order(&self.gpu, Order::Rows(order))
+    }
+
+    /// Draws rows from the next submission on in the order in which [`Model::fit`] draws those of epoch `epoch`,
+    /// counted from 0, with this seed; see [`Source`](crate::data::Source) for its rows' and
+    /// [`epoch_order`](super::epoch_order) for others.
+    ///
+    /// # Errors
+    /// If the rows of a window of a source are too many; the errors of the device.
+    pub fn set_epoch(&mut self, seed: u64, epoch: u64) -> Result<()> {
+        let order = Order::of(self.feed.data.as_data(), EpochOrder::new(Some(seed), epoch));
         self.order = 0;
         self.feed.set_order(&self.gpu, order)
     }
 
-    /// As [`Trainer::set_order`], from the next step on, whether or not it is of the next submission.
-    pub(super) async fn next_order(&mut self, order: Vec<u32>) -> Result<()> {
-        check_order(&order, self.rows)?;
+    /// The order of an epoch from the next step on, whether or not it is of the next submission.
+    pub(super) async fn next_order(&mut self, order: EpochOrder) -> Result<()> {
+        let order = Order::of(self.feed.data.as_data(), order);
         // Steps that wait for their submission draw from the orders so far.
         if self.waiting.is_empty() {
             self.order = 0;

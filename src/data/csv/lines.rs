@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use csv_core::ReadRecordResult;
 
+use crate::data::bytes;
 use crate::data::error::{CsvError, DataError};
 use crate::data::options::DataOptions;
 use crate::data::origin::{Origin, excerpt};
-use crate::data::source;
 
 /// The rows of a CSV text, numbered by the line that each starts on. It reads with `csv-core`, the parser
 /// of the crate `csv`, which lets a line's fields be counted while they come.
@@ -79,7 +79,7 @@ impl<R: Read> Rows<R> {
             // Room for what is there already, and for more of it.
             self.text.resize(self.text.len().max(length + 1024), 0);
             self.ends.resize(self.ends.len().max(count + 64), 0);
-            let input = self.reader.fill_buf().map_err(|e| source::read_error(e, &self.origin))?;
+            let input = self.reader.fill_buf().map_err(|e| bytes::read_error(e, &self.origin))?;
             let (text, ends) = (self.text.get_mut(length..), self.ends.get_mut(count..));
             let (result, read, written, ended) =
                 self.parser.read_record(input, text.unwrap_or_default(), ends.unwrap_or_default());
@@ -121,7 +121,7 @@ pub(in crate::data) type Marked<R> = io::Chain<Cursor<Vec<u8>>, R>;
 /// the first column's name. (The csv crate does so too, but only if one read brings all of it.)
 fn without_mark<R: Read>(mut reader: R, origin: &Origin) -> Result<Marked<R>, DataError> {
     const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-    let mut start = source::take(&mut reader, MARK.len(), origin)?;
+    let mut start = bytes::take(&mut reader, MARK.len(), origin)?;
     if start == MARK {
         start.clear();
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::data::encoder::missing_words;
+use crate::data::error::{CsvError, DataError};
 use crate::data::options::DataOptions;
 
 /// How to read a CSV file.
@@ -54,6 +55,23 @@ impl Default for CsvOptions {
             missing_words: missing_words(),
             bounds: DataOptions::default(),
         }
+    }
+}
+
+impl CsvOptions {
+    /// # Errors
+    /// If the delimiter is part of CSV itself, or not ASCII.
+    pub(super) fn check_delimiter(&self) -> Result<(), DataError> {
+        let delimiter = self.delimiter;
+        match !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r') {
+            true => Err(CsvError::Delimiter { delimiter }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a field without white space around it says that there is no value.
+    pub(super) fn is_missing(&self, text: &str) -> bool {
+        self.missing_words.iter().any(|word| word.trim().eq_ignore_ascii_case(text))
     }
 }
 

@@ -199,6 +199,22 @@ pub enum CsvError {
         value: String,
     },
 
+    /// A word in a table that is read in blocks, whose categories nobody knows yet.
+    #[error(
+        "{origin}: line {line}, column {column:?} holds {value:?}, which is no number; a table that is read in \
+         blocks has numbers only: exclude the column, or make numbers of it first (`TableReader`, `Encoder`)"
+    )]
+    Word {
+        /// What was being read.
+        origin: Origin,
+        /// The line that the row starts on, from 1.
+        line: u64,
+        /// The name of the column.
+        column: String,
+        /// The field.
+        value: String,
+    },
+
     /// A number that is NaN, infinite or too large for 32 bits.
     #[error(
         "{origin}: line {line}, column {column:?} holds {value:?}, which is no finite 32-bit \

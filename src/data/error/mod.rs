@@ -1,12 +1,14 @@
 //! What can be wrong with data, said so that the person who has it can mend it.
 
 mod csv;
+mod source;
 mod table;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use csv::CsvError;
+pub use source::SourceError;
 pub use table::TableError;
 
 use super::idx_element::IdxElement;
@@ -406,4 +408,8 @@ pub enum DataError {
     /// A table of text does not become what it should.
     #[error(transparent)]
     Table(#[from] TableError),
+
+    /// A source of rows in blocks is wrong.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::guess::{self, Counts};
 use super::{Place, Table};
+use crate::data::bytes;
 use crate::data::csv::lines::{Marked, Rows};
 use crate::data::error::{CsvError, DataError, TableError};
 use crate::data::options::DataOptions;
 use crate::data::origin::{Origin, excerpt};
-use crate::data::source;
 
 /// How a table is read.
 ///
@@ -87,7 +87,7 @@ impl TableReader<'static> {
     /// # Errors
     /// As [`TableReader::new`], and if the file cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: &TableOptions) -> Result<Self, DataError> {
-        let (file, origin): (BufReader<File>, Origin) = source::open(path.as_ref())?;
+        let (file, origin): (BufReader<File>, Origin) = bytes::open(path.as_ref())?;
         Self::from(file, options, origin)
     }
 }
@@ -123,7 +123,7 @@ impl<'a> TableReader<'a> {
         let bounds = options.bounds;
         // A stream may be longer than what is held of it, which the blocks bound.
         let unbounded = DataOptions { max_unpacked_bytes: u64::MAX, ..bounds };
-        let mut text = source::unpacked(reader, &unbounded, &origin)?;
+        let mut text = bytes::unpacked(reader, &unbounded, &origin)?;
         let (start, whole) = first_lines(&mut text, &origin)?;
         let delimiter = match options.delimiter {
             Some(delimiter) => delimiter,
@@ -276,7 +276,7 @@ fn first_lines(text: &mut impl Read, origin: &Origin) -> Result<(Vec<u8>, bool),
         let count = match text.read(&mut part) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(source::read_error(error, origin)),
+            Err(error) => return Err(bytes::read_error(error, origin)),
         };
         if count == 0 {
             return Ok((start, true));

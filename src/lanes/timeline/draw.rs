@@ -18,6 +18,7 @@ const HEAD: i32 = 76;
 const ROW: i32 = 76;
 const COMPUTE: Range<i32> = 8..46;
 const TRANSFERS: Range<i32> = 50..68;
+const READS: Range<i32> = 69..73;
 /// Ticks and their labels.
 const FOOT: i32 = 56;
 const WIDEST_LABEL: i32 = 320;
@@ -62,6 +63,7 @@ impl Picture for Timeline {
 /// the ones to read on them.
 fn colour(activity: Activity) -> (RGBColor, bool) {
     match activity {
+        Activity::Read => (RGBColor(150, 150, 150), false),
         Activity::Upload => (RGBColor(86, 180, 233), false),
         Activity::Forward => (RGBColor(0, 114, 178), true),
         Activity::Backward => (RGBColor(213, 94, 0), true),
@@ -189,7 +191,12 @@ fn ticks<B: DrawingBackend>(area: &Area<B>, axis: &Axis, bottom: i32) -> Drawn<B
 }
 
 fn bar<B: DrawingBackend>(area: &Area<B>, axis: &Axis, top: i32, span: &Span) -> Drawn<B> {
-    let height = if span.activity.is_compute() { COMPUTE } else { TRANSFERS };
+    let height = match span.activity {
+        // It goes on beside all else.
+        Activity::Read => READS,
+        activity if activity.is_compute() => COMPUTE,
+        _ => TRANSFERS,
+    };
     let (from, to) = (axis.x(span.start), axis.x(span.end));
     // A pixel between neighbours keeps them apart, and the shortest span keeps a pixel.
     let right = (to - 1).max(from + 1);

@@ -23,6 +23,9 @@ const FURTHEST: f64 = 1e9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Activity {
+    /// Reading rows of a [`Source`](crate::data::Source), ahead of the steps that need them, by a thread that
+    /// all lanes share.
+    Read,
     /// Writing a batch to the device.
     Upload,
     /// The forward pass of a micro-batch.
@@ -39,12 +42,20 @@ pub enum Activity {
 
 impl Activity {
     /// All of them, in the order of a training step.
-    pub const ALL: [Self; 6] =
-        [Self::Upload, Self::Forward, Self::Backward, Self::Update, Self::Exchange, Self::Readback];
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Upload,
+        Self::Forward,
+        Self::Backward,
+        Self::Update,
+        Self::Exchange,
+        Self::Readback,
+    ];
 
     /// Its name in tables, traces and legends.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Read => "read",
             Self::Upload => "upload",
             Self::Forward => "forward",
             Self::Backward => "backward",

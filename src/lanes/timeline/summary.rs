@@ -20,13 +20,16 @@ impl fmt::Display for Timeline {
         )?;
         let width = self.lanes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(4);
         write!(f, "{:<width$} {:>7}", "lane", "busy")?;
-        for activity in Activity::ALL {
+        // Few trainings read while they train.
+        let reads = self.valid().any(|span| span.activity == Activity::Read);
+        let shown = || Activity::ALL.into_iter().filter(|a| reads || *a != Activity::Read);
+        for activity in shown() {
             write!(f, " {:>11}", format!("{activity} ms"))?;
         }
         writeln!(f, " {:>12}", "exchanged MB")?;
         for (lane, name) in self.lanes.iter().enumerate() {
             write!(f, "{name:<width$} {:>5.1} %", 100.0 * self.busy(lane))?;
-            for activity in Activity::ALL {
+            for activity in shown() {
                 write!(f, " {:>11.3}", 1e3 * self.seconds(lane, activity))?;
             }
             writeln!(f, " {:>12.3}", 1e-6 * self.bytes(lane, Activity::Exchange) as f64)?;

@@ -26,7 +26,7 @@ use super::figure::Figure;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use super::file::folder::last_moment;
 use super::task::Task;
-use crate::data::{Dataset, permutation};
+use crate::data::{AsData, Data, epoch_seed, permutation};
 use crate::nn::Metric;
 use crate::{Error, Result};
 
@@ -57,7 +57,7 @@ pub struct FitOptions<'a> {
 }
 
 pub(crate) enum Validation<'a> {
-    Data(&'a Dataset),
+    Data(Data<'a>),
     Split(f64),
 }
 
@@ -105,14 +105,15 @@ impl<'a> FitOptions<'a> {
         self
     }
 
-    /// Evaluates the model on `data` after every epoch. Of several calls of this and
+    /// Evaluates the model on `data`, a data set or a source, after every epoch. Of several calls of this and
     /// [`FitOptions::validation_split`], the last one counts.
-    pub fn validation(mut self, data: &'a Dataset) -> Self {
-        self.validation = Some(Validation::Data(data));
+    pub fn validation(mut self, data: &'a impl AsData) -> Self {
+        self.validation = Some(Validation::Data(data.as_data()));
         self
     }
 
-    /// Holds out the last `fraction` of the rows, before any shuffling, and evaluates on them. Lanes are
+    /// Holds out the last `fraction` of the rows (of a source: of its [blocks](crate::data::Source::split_last)), before
+    /// any shuffling, and evaluates on them. Lanes are
     /// laid out for all of their rows, and hold out none.
     pub fn validation_split(mut self, fraction: f64) -> Self {
         self.validation = Some(Validation::Split(fraction));
@@ -210,6 +211,5 @@ impl<'a> FitOptions<'a> {
 /// The order in which `fit` draws `rows` rows in epoch `epoch` of a model's life, counted from 0 over
 /// all calls of `fit`.
 pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
-    // The constant spreads neighbouring seeds (Steele et al., 2014).
-    permutation(rows, seed.wrapping_add(epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    permutation(rows, epoch_seed(seed, epoch))
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::run::{Completed, Run, Start, Trainee, Validator};
 use super::state::{Call, FitState, Moment};
 use super::{BatchSize, FitOptions, Survive, Validation};
-use crate::data::Dataset;
+use crate::data::{AsData, Data, EpochOrder, OwnedData};
 use crate::exec::{Capture, Snapshot, Staging};
 use crate::gpu::Gpu;
 use crate::train::history::History;
@@ -18,7 +18,8 @@ use crate::train::trainer::{StepResult, Trainer};
 use crate::{Error, Result};
 
 impl Model {
-    /// Trains on `data` for as many epochs as `fit` says, and returns their history. Calling it again
+    /// Trains on `data`, a data set or a [`Source`](crate::data::Source) of rows that need not fit in memory, for as
+    /// many epochs as `fit` says, and returns their history. Calling it again
     /// trains for so many more, from where the last call stopped: weights, moments, step and orders of
     /// rows go on; [`Model::reset`] goes back to the start.
     ///
@@ -38,27 +39,27 @@ impl Model {
     /// If its future is dropped, or a callback panics, the steps that were submitted until then count:
     /// the next call goes on after them. Callbacks then do not hear of the end, and weights that they
     /// remembered are not put back.
-    pub async fn fit(&mut self, data: &Dataset, mut fit: FitOptions<'_>) -> Result<History> {
+    pub async fn fit<D: AsData>(&mut self, data: &D, mut fit: FitOptions<'_>) -> Result<History> {
         let held_out;
-        let whole = data;
+        let whole = data.as_data();
         let (data, validation) = match fit.validation {
-            None => (data, None),
-            Some(Validation::Data(validation)) => (data, Some(validation)),
+            None => (whole, None),
+            Some(Validation::Data(validation)) => (whole, Some(validation)),
             Some(Validation::Split(fraction)) => {
-                held_out = split_last(data, fraction)?;
-                (&held_out.0, Some(&held_out.1))
+                held_out = split_last(whole, fraction)?;
+                (held_out.0.as_data(), Some(held_out.1.as_data()))
             }
         };
         let figures = fit.figures(self.metrics())?;
         let batch = match fit.batch.unwrap_or(BatchSize::Rows(32)) {
             BatchSize::Rows(0) => return Err(Error::argument("batch size", 0, "at least 1")),
             BatchSize::Rows(rows) => rows,
-            BatchSize::Full => data.rows(),
+            BatchSize::Full => data.rows()?,
         };
         let residency = fit.residency.unwrap_or_default();
         self.make_sure_of_steps().await?;
-        let progress = self.progress.entering(Course::new(whole, data.rows(), batch));
-        let mut call = Call::new(self.steps(), progress, fit.shuffle, validation);
+        let progress = self.progress.entering(Course::new(whole, data.rows()?, batch)?);
+        let mut call = Call::new(self.steps(), progress, fit.shuffle, validation)?;
         let (mut keeper, resumed) = fit.kept(&self.task)?;
         let mut survive = fit.survive.take();
         let mut resumed = match resumed {
@@ -87,13 +88,12 @@ impl Model {
             };
             let start = Start {
                 epochs: fit.epochs,
-                rows: data.rows(),
                 call,
                 steps: self.steps(),
                 learning_rate: self.learning_rate_at(self.steps()),
                 figures: figures.clone(),
                 validates: validator.is_some(),
-                sums: self.sums(data),
+                sums: self.sums_over(data)?,
             };
             let trained = Trained {
                 before,
@@ -160,7 +160,7 @@ struct Trained<'m, 'd> {
     /// Whether a step was not finite; then the model's steps and epochs are known.
     failed: bool,
     model: &'m mut Model,
-    trainer: Trainer<&'d Dataset>,
+    trainer: Trainer<Data<'d>>,
     validator: Option<Validator<'d>>,
     /// Batch and learning rate of the steps whose results are yet to come.
     expected: VecDeque<(usize, f32)>,
@@ -230,7 +230,7 @@ impl Trainee for Trained<'_, '_> {
         self.model.set_learning_rate(rate)
     }
 
-    async fn set_order(&mut self, order: Vec<u32>) -> Result<()> {
+    async fn set_order(&mut self, order: EpochOrder) -> Result<()> {
         self.trainer.next_order(order).await
     }
 
@@ -320,11 +320,20 @@ impl Trainee for Trained<'_, '_> {
     }
 }
 
-/// The first rows and the last `fraction` of them.
-fn split_last(data: &Dataset, fraction: f64) -> Result<(Dataset, Dataset)> {
+/// The first rows and the last `fraction` of them; of a source, blocks of them.
+fn split_last(data: Data<'_>, fraction: f64) -> Result<(OwnedData, OwnedData)> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Error::argument("validation split", fraction, "above 0 and below 1"));
     }
-    let held_out = (data.rows() as f64 * fraction).round() as usize;
-    Ok(data.split_at(data.rows().saturating_sub(held_out))?)
+    Ok(match data {
+        Data::Dataset(data) => {
+            let held_out = (data.rows() as f64 * fraction).round() as usize;
+            let (first, last) = data.split_at(data.rows().saturating_sub(held_out))?;
+            (first.into(), last.into())
+        }
+        Data::Source(source) => {
+            let (first, last) = source.split_last(fraction)?;
+            (first.into(), last.into())
+        }
+    })
 }

@@ -4,12 +4,11 @@
 use std::ops::Range;
 
 use crate::clock::Clock;
-use crate::data::Dataset;
+use crate::data::{Data, EpochOrder};
 use crate::train::callback::{BatchLog, Callback, Signal, TrainLog};
 use crate::train::evaluate::evaluate_with;
 use crate::train::feed::Residency;
 use crate::train::figure::Figure;
-use crate::train::fit::epoch_order;
 use crate::train::fit::keeper::{Keeper, Pending};
 use crate::train::fit::state::{Call, FitState};
 use crate::train::history::{EpochLog, History};
@@ -37,8 +36,8 @@ pub(crate) trait Trainee {
     /// Trains every step from the next on that is not submitted yet with η = `rate`.
     fn set_learning_rate(&mut self, rate: f32) -> Result<()>;
 
-    /// Draws rows in this order from the next submission on.
-    async fn set_order(&mut self, order: Vec<u32>) -> Result<()>;
+    /// Draws rows in the order of this epoch from the next submission on.
+    async fn set_order(&mut self, order: EpochOrder) -> Result<()>;
 
     /// Submits these batches of the epoch, or adds them to a submission to come.
     async fn submit(&mut self, batches: Range<usize>) -> Result<()>;
@@ -97,7 +96,7 @@ pub(crate) struct Completed {
 /// Looks at a model after every epoch.
 #[derive(Debug)]
 pub(crate) struct Validator<'d> {
-    trainer: Trainer<&'d Dataset>,
+    trainer: Trainer<Data<'d>>,
     sums: Sums,
 }
 
@@ -108,13 +107,13 @@ impl<'d> Validator<'d> {
     /// On the rows of `data`, for a training in batches of `batch` rows.
     pub(crate) async fn new(
         model: &Model,
-        data: &'d Dataset,
+        data: Data<'d>,
         batch: usize,
         residency: Residency,
     ) -> Result<Self> {
         let most = batch.max(LEAST_VALIDATED);
         let trainer = Trainer::evaluating("validation", model, data, most, residency).await?;
-        Ok(Self { trainer, sums: model.sums(data) })
+        Ok(Self { trainer, sums: model.sums_over(data)? })
     }
 
     /// Loss and metrics of the model's present weights.
@@ -127,8 +126,6 @@ impl<'d> Validator<'d> {
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) epochs: usize,
-    /// Rows of an epoch.
-    pub(crate) rows: usize,
     /// Where it begins, and over what.
     pub(crate) call: Call,
     /// Steps completed by now: more than when it began if it goes on.
@@ -257,9 +254,9 @@ impl<'c, T: Trainee> Run<'c, T> {
     }
 
     async fn train(&mut self) -> Result<()> {
-        let Start { epochs, rows, call, .. } = self.start;
+        let Start { epochs, call, .. } = self.start;
         if call.shuffle.is_none() {
-            self.trainee.set_order((0..crate::kernel::word(rows)).collect()).await?;
+            self.trainee.set_order(EpochOrder::AS_THEY_LIE).await?;
         }
         // Only a callback or a validation needs an epoch's end to be an end on the device too.
         if self.keeper.remembers() && self.keeper.last.is_none() {
@@ -274,8 +271,8 @@ impl<'c, T: Trainee> Run<'c, T> {
             }
             // Counted from 0 over all calls.
             let number = call.progress.epochs.saturating_add(epoch as u64 - 1);
-            if let Some(seed) = call.shuffle {
-                self.trainee.set_order(epoch_order(rows, seed, number)).await?;
+            if call.shuffle.is_some() {
+                self.trainee.set_order(EpochOrder::new(call.shuffle, number)).await?;
             }
             self.submit_epoch(epoch).await?;
             if waits_at_epochs {

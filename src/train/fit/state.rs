@@ -1,6 +1,6 @@
 //! Where a call of `fit` stands, beside the model itself: what it needs to go on as if it had never stopped.
 
-use crate::data::Dataset;
+use crate::data::Data;
 use crate::train::history::EpochLog;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;
@@ -58,13 +58,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// # Errors
+    /// If rows of a source that is validated cannot be read.
     pub(crate) fn new(
         steps: u64,
         progress: Progress,
         shuffle: Option<u64>,
-        validation: Option<&Dataset>,
-    ) -> Self {
-        Self { steps, progress, shuffle, validation: validation.map(Dataset::checksum) }
+        validation: Option<Data<'_>>,
+    ) -> Result<Self> {
+        let validation = validation.map(Data::checksum).transpose()?;
+        Ok(Self { steps, progress, shuffle, validation })
     }
 
     /// # Errors

@@ -68,6 +68,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
+    ("sources", "reads and writes files, and has lanes"),
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),

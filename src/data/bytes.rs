@@ -20,27 +20,46 @@ pub(super) fn open(path: &Path) -> Result<(BufReader<File>, Origin), DataError> 
 
 /// The bytes of `reader`, unpacked if they start as a gzip file does. The name of a file says
 /// less: browsers and download tools unpack some files and keep the name.
-pub(super) fn unpacked<'a>(
-    mut reader: impl Read + 'a,
+pub(super) fn unpacked<R: Read>(
+    mut reader: R,
     options: &DataOptions,
     origin: &Origin,
-) -> Result<Bounded<Box<dyn Read + 'a>>, DataError> {
+) -> Result<Bounded<Unpacked<R>>, DataError> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     let start = take(&mut reader, GZIP.len(), origin)?;
     let gzipped = start == GZIP;
     let whole = Cursor::new(start).chain(reader);
-    let inner: Box<dyn Read> = if gzipped { gunzip(whole, origin)? } else { Box::new(whole) };
+    let inner = if gzipped { gunzip(whole, origin)? } else { Unpacked::Plain(whole) };
     let most = options.max_unpacked_bytes;
     Ok(Bounded { inner, left: most, most })
 }
 
+type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
+/// Bytes as they are, or unpacked.
+pub(super) enum Unpacked<R: Read> {
+    Plain(Whole<R>),
+    #[cfg(feature = "gzip")]
+    Gzip(Box<super::gzip::Members<BufReader<Whole<R>>>>),
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(reader) => reader.read(out),
+            #[cfg(feature = "gzip")]
+            Self::Gzip(reader) => reader.read(out),
+        }
+    }
+}
+
 #[cfg(feature = "gzip")]
-fn gunzip<'a>(reader: impl Read + 'a, _: &Origin) -> Result<Box<dyn Read + 'a>, DataError> {
-    Ok(Box::new(super::gzip::Members::new(BufReader::new(reader))))
+fn gunzip<R: Read>(reader: Whole<R>, _: &Origin) -> Result<Unpacked<R>, DataError> {
+    Ok(Unpacked::Gzip(Box::new(super::gzip::Members::new(BufReader::new(reader)))))
 }
 
 #[cfg(not(feature = "gzip"))]
-fn gunzip<'a>(_: impl Read + 'a, origin: &Origin) -> Result<Box<dyn Read + 'a>, DataError> {
+fn gunzip<R: Read>(_: Whole<R>, origin: &Origin) -> Result<Unpacked<R>, DataError> {
     Err(DataError::GzipFeature { origin: origin.clone() })
 }
 

@@ -1,0 +1,185 @@
+//! Rows of a source while they are in memory, and how they get there.
+
+use super::read::RowReader;
+use super::{Source, TargetsFrom};
+use crate::data::dataset::Targets;
+use crate::data::error::{DataError, SourceError};
+use crate::data::form::TargetForm;
+use crate::data::origin::Origin;
+use crate::data::part::Part;
+use crate::finite::first_not_finite;
+
+/// Some rows; all of them checked.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    /// `[rows, width]`.
+    pub(crate) features: Vec<f32>,
+    /// As many, if they were wanted.
+    pub(crate) targets: Option<Targets>,
+    /// Where its blocks begin: the row here, and the row of the whole file.
+    blocks: Vec<(usize, usize)>,
+}
+
+impl Rows {
+    /// The number of a row in the whole file.
+    pub(crate) fn number(&self, row: usize) -> usize {
+        let block = self.blocks.partition_point(|&(here, _)| here <= row).saturating_sub(1);
+        self.blocks.get(block).map_or(row, |&(here, there)| there + (row - here))
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.features.clear();
+        self.blocks.clear();
+    }
+
+    /// Bytes of its numbers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn bytes(&self) -> u64 {
+        let targets = self.targets.as_ref().map_or(0, |targets| targets.bytes().len());
+        (4 * self.features.len() + targets) as u64
+    }
+}
+
+/// A source that is being read.
+pub(crate) struct Opened {
+    source: Source,
+    features: Box<dyn RowReader>,
+    /// Of targets that are read apart.
+    targets: Option<Box<dyn RowReader>>,
+    /// What the targets become, if they are wanted.
+    form: Option<TargetForm>,
+    /// Rows as they were read, before they are taken apart.
+    raw: Vec<f32>,
+}
+
+impl Opened {
+    /// With targets or without.
+    pub(super) fn new(source: &Source, with_targets: bool) -> Result<Self, DataError> {
+        let form = if with_targets { Some(source.target_form()?) } else { None };
+        let targets = match &source.targets {
+            TargetsFrom::Apart { rows, .. } if with_targets => Some(rows.open()?),
+            _ => None,
+        };
+        let features = source.features.open()?;
+        Ok(Self { source: source.clone(), features, targets, form, raw: Vec::new() })
+    }
+
+    /// Nothing yet, with room for so many rows.
+    ///
+    /// # Errors
+    /// If no memory holds as many.
+    pub(super) fn room(&self, rows: usize) -> Result<Rows, DataError> {
+        let width = self.source.width();
+        let targets = self.form.map(|form| match form {
+            TargetForm::Values { width } => Targets::Values { data: Vec::new(), width },
+            TargetForm::Classes { classes } => Targets::Classes { labels: Vec::new(), classes },
+        });
+        let mut features = Vec::new();
+        match rows.checked_mul(width).map(|numbers| features.try_reserve_exact(numbers)) {
+            Some(Ok(())) => Ok(Rows { features, targets, blocks: Vec::new() }),
+            _ => Err(DataError::TooLarge { origin: self.source.origin(), rows, width }),
+        }
+    }
+
+    /// Adds `count` rows from row `first` of the source on.
+    ///
+    /// # Errors
+    /// If they cannot be read, are fewer, or one has a number that is not finite or a label that is no class.
+    pub(super) fn read(
+        &mut self,
+        first: usize,
+        count: usize,
+        rows: &mut Rows,
+    ) -> Result<(), DataError> {
+        let Self { source, features, targets, form, raw } = self;
+        let (width, whole) = (source.width(), source.features.width());
+        let (first, origin) = (source.first + first, source.origin());
+        let before = rows.features.len();
+        rows.blocks.push((before / width, first));
+        let found = match whole == width {
+            true => features.read(first, count, &mut rows.features)?,
+            false => {
+                raw.clear();
+                let found = features.read(first, count, raw)?;
+                raw.chunks_exact(whole)
+                    .for_each(|row| rows.features.extend(row.iter().take(width)));
+                found
+            }
+        };
+        let said = source.whole_rows().unwrap_or(first + count);
+        // Those that are read to the end may go on after it.
+        let ends = |origin: &Origin, found: usize, reader: &mut Box<dyn RowReader>| {
+            let origin = origin.clone();
+            if found < count {
+                return Err(SourceError::EndedEarly { origin, said, found: first + found }.into());
+            }
+            let more = first + count == said && reader.read(said, 1, &mut Vec::new())? > 0;
+            if more { Err(DataError::from(SourceError::GoesOn { origin, said })) } else { Ok(()) }
+        };
+        ends(&origin, found, features)?;
+        let fresh = rows.features.get_mut(before..).unwrap_or_default();
+        check_finite(fresh, (width, first), Part::Features, &origin)?;
+        if let Some(standardizer) = &source.standardizer {
+            standardizer.apply(fresh).map_err(|error| match error {
+                DataError::NotFinite { row, column, value, .. } => {
+                    let (origin, row) = (origin.clone(), first + row);
+                    let part = Part::Features;
+                    SourceError::NotFinite { origin, part, row, column, value }.into()
+                }
+                other => other,
+            })?;
+        }
+        let (Some(form), Some(to)) = (*form, &mut rows.targets) else { return Ok(()) };
+        let mut origin = origin;
+        let of_row = form.width();
+        match (targets, &source.targets) {
+            (Some(reader), TargetsFrom::Apart { rows, .. }) => {
+                origin = rows.origin();
+                raw.clear();
+                let found = reader.read(first, count, raw)?;
+                ends(&origin, found, reader)?;
+            }
+            // The numbers after the features.
+            _ => {
+                let mut kept = 0;
+                for row in 0..count {
+                    raw.copy_within(row * whole + width..(row + 1) * whole, kept);
+                    kept += of_row;
+                }
+                raw.truncate(kept);
+            }
+        }
+        check_finite(raw, (of_row, first), Part::Targets, &origin)?;
+        match to {
+            Targets::Values { data, .. } => data.extend_from_slice(raw),
+            Targets::Classes { labels, classes } => {
+                let is_class = |value: f32| {
+                    value >= 0.0 && value.fract() == 0.0 && (value as u64) < *classes as u64
+                };
+                if let Some(row) = raw.iter().position(|&value| !is_class(value)) {
+                    let value = raw.get(row).copied().unwrap_or_default();
+                    let (row, classes) = (first + row, *classes);
+                    return Err(SourceError::Label { origin, row, value, classes }.into());
+                }
+                labels.extend(raw.iter().map(|&value| value as u32));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_finite(
+    values: &[f32],
+    (width, first): (usize, usize),
+    part: Part,
+    origin: &Origin,
+) -> Result<(), DataError> {
+    match first_not_finite(values) {
+        None => Ok(()),
+        Some((at, value)) => {
+            let (row, column, origin) = (first + at / width, at % width, origin.clone());
+            Err(SourceError::NotFinite { origin, part, row, column, value }.into())
+        }
+    }
+}
