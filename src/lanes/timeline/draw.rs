@@ -34,7 +34,7 @@ impl Timeline {
     /// [`Timeline::steps`].
     ///
     /// # Errors
-    /// [`Error::Drawing`]; none is known to happen.
+    /// [`Error::Drawing`](crate::Error::Drawing); none is known to happen.
     pub fn to_svg(&self) -> Result<String> {
         to_svg(self)
     }
@@ -42,7 +42,7 @@ impl Timeline {
     /// The picture as a PNG file's bytes.
     ///
     /// # Errors
-    /// [`Error::Drawing`]; none is known to happen.
+    /// [`Error::Drawing`](crate::Error::Drawing); none is known to happen.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         to_png(self)
     }
