@@ -213,9 +213,9 @@ pub enum Error {
         /// Bytes that it must have.
         expected: usize,
     },
-    /// A timeline's picture could not be drawn.
-    #[cfg(all(feature = "timeline", not(target_arch = "wasm32")))]
-    #[error("the timeline cannot be drawn: {reason}; its figures and its trace need no picture")]
+    /// The picture of a timeline or a history could not be drawn.
+    #[cfg(all(feature = "plot", not(target_arch = "wasm32")))]
+    #[error("the picture cannot be drawn: {reason}; its figures can be had without")]
     Drawing {
         /// What the drawing library said.
         reason: String,

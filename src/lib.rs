@@ -32,6 +32,8 @@ pub mod kernel;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lanes;
 pub mod nn;
+#[cfg(all(feature = "plot", not(target_arch = "wasm32")))]
+mod picture;
 pub mod plan;
 pub mod prelude;
 pub mod train;

@@ -74,10 +74,14 @@ fn check(name: &str, graph: &Graph, outputs: &[Tensor], values: &twin::Values) {
     }
 }
 
-/// The loss alone; with its gradient, in one dispatch; with a gradient whose upstream is computed;
-/// the gradient alone.
 fn check_loss(name: &str, net: &mut Net, loss: Loss, predictions: Tensor, targets: Tensor) {
     let value = net.graph.loss(loss, predictions, targets).unwrap();
+    check_value(name, net, value, predictions);
+}
+
+/// The loss alone; with its gradient, in one dispatch; with a gradient whose upstream is computed;
+/// the gradient alone.
+fn check_value(name: &str, net: &mut Net, value: Tensor, predictions: Tensor) {
     check(&format!("{name}, alone"), &net.graph, &[value], &net.values);
 
     let mut direct = net.graph.clone();
@@ -106,6 +110,63 @@ fn losses() {
             check_loss(&format!("{} {shape:?}", loss.name()), &mut net, loss, predictions, targets);
         }
     }
+}
+
+/// Rows that do not count, that count once, and that count more or less than that.
+#[test]
+fn rows_with_weights() {
+    let shapes: [&[usize]; 8] =
+        [&[1, 2], &[5, 3], &[4, 4], &[7, 4], &[2, 3, 4], &[31, 33], &[3, 257], &[300, 33]];
+    for (number, loss) in ALL.into_iter().enumerate() {
+        for (i, shape) in shapes.into_iter().enumerate() {
+            let mut net = Net::new((100 * number + i) as u64);
+            let predictions = net.drawn(shape, |r| r.uniform(-2.0, 2.0));
+            let targets = targets(&mut net, loss, shape);
+            let weight = |r: &mut Random| [0.0, 1.0, r.uniform(0.0, 4.0)][r.below(3)];
+            let weights = net.drawn(&shape[..shape.len() - 1], weight);
+            let value = net.graph.weighted_loss(loss, predictions, targets, weights).unwrap();
+            check_value(
+                &format!("weighted {} {shape:?}", loss.name()),
+                &mut net,
+                value,
+                predictions,
+            );
+        }
+    }
+}
+
+/// Beside each other, each with the gradient of its own.
+#[test]
+fn weighted_and_not_weighted() {
+    for loss in [Loss::MeanSquaredError, Loss::BinaryCrossEntropy] {
+        let mut net = Net::new(7);
+        let p = net.drawn([9, 2], |r| r.uniform(-2.0, 2.0));
+        let t = net.drawn([9, 2], Random::unit);
+        let weights = net.drawn([9], Random::unit);
+        let plain = net.graph.loss(loss, p, t).unwrap();
+        let weighted = net.graph.weighted_loss(loss, p, t, weights).unwrap();
+        let of_weighted = net.graph.gradients(weighted, &[p]).unwrap()[0];
+        let of_plain = net.graph.gradients(plain, &[p]).unwrap()[0];
+        let outputs = [plain, weighted, of_weighted, of_plain];
+        check(loss.name(), &net.graph, &outputs, &net.values);
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit() {
+    let mut net = Net::new(1);
+    let (p, t) = (net.input([6, 2]), net.input([6, 2]));
+    for shape in [&[6, 2][..], &[2], &[5], &[6, 1]] {
+        let weights = net.input(shape);
+        let error = net.graph.weighted_loss(Loss::MeanSquaredError, p, t, weights).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("with a weight for each row"), "{error}");
+    }
+    // Weights are given, not learned.
+    let weights = net.input([6]);
+    let loss = net.graph.weighted_loss(Loss::MeanSquaredError, p, t, weights).unwrap();
+    let error = net.graph.gradients(loss, &[weights]).unwrap_err().to_string();
+    assert!(error.contains("has no gradient that way"), "{error}");
 }
 
 /// With a single class there is nothing to learn: no loss, no gradient, and no NaN.

@@ -69,6 +69,8 @@ mod onnx;
 mod onnx_models;
 mod own_operations;
 mod page;
+#[cfg(feature = "plot")]
+mod plot;
 mod predictor;
 mod send;
 mod shaders;
@@ -84,12 +86,16 @@ mod training_classes;
 mod training_devices;
 mod training_dropout;
 mod training_evaluate;
+mod training_frozen;
+mod training_l1;
 mod training_logged;
 mod training_not_finite;
+mod training_own;
 mod training_reset;
 #[cfg(feature = "files")]
 mod training_resumed;
 mod training_trainers;
+mod training_weights;
 mod whole_step;
 mod whole_step_dispatches;
 mod whole_step_shared;

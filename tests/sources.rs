@@ -310,6 +310,9 @@ fn sources_that_do_not_fit_are_refused() {
     says(model.fit_blocking(&narrow, fit()), "2 features per row");
     says(model.fit_blocking(&in_memory(), fit().validation_split(1.5)), "validation split is 1.5");
     says(model.fit_blocking(&in_memory(), fit().validation_split(0.01)), "13 blocks of 5 rows");
+    let weighted = data().with_weights(vec![2.0; ROWS]).unwrap();
+    let error = Source::dataset(weighted).unwrap_err().to_string();
+    assert!(error.contains("weights of their own"), "{error}");
     let shares = Source::dataset(data()).unwrap();
     let config = TrainingConfig::new(Loss::BinaryCrossEntropy, Optimizer::sgd(0.1));
     let mut binary = Sequential::new(3).dense(1).compile_blocking(&gpu(), config).unwrap();
@@ -342,20 +345,25 @@ fn evaluation_and_prediction_are_those_of_memory() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// Labels, and more rows than a block of what is evaluated.
+/// Labels, and more rows than a block of what is evaluated; with weights of classes, too.
 #[test]
 fn classes_of_a_source_are_learned() {
     let data = classes(3000);
-    let config = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(0.01));
-    let config = config.metric(Metric::Accuracy);
-    let net =
-        || Sequential::new(2).dense(8).relu().dense(3).compile_blocking(&gpu(), config.clone());
-    let (mut one, mut other) = (net().unwrap(), net().unwrap());
     let source = Source::dataset(data.clone()).unwrap().block_rows(100).unwrap();
     let fit = || FitOptions::new(1).batch_size(64);
-    let in_source = one.fit_blocking(&source, fit().validation(&source)).unwrap();
-    let in_set = other.fit_blocking(&data, fit().validation(&data)).unwrap();
-    assert_eq!(outcome(&one, &in_source), outcome(&other, &in_set));
+    let plain = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::adam(0.01))
+        .metric(Metric::Accuracy);
+    let mut all = Vec::new();
+    for config in [plain.clone(), plain.class_weights([0.25, 4.0, 1.0])] {
+        let net =
+            || Sequential::new(2).dense(8).relu().dense(3).compile_blocking(&gpu(), config.clone());
+        let (mut one, mut other) = (net().unwrap(), net().unwrap());
+        let in_source = one.fit_blocking(&source, fit().validation(&source)).unwrap();
+        let in_set = other.fit_blocking(&data, fit().validation(&data)).unwrap();
+        all.push(outcome(&one, &in_source));
+        assert_eq!(all.last(), Some(&outcome(&other, &in_set)));
+    }
+    assert_ne!(all[0], all[1], "the weights have a part");
 }
 
 fn found(clusters: &Clusters) -> (Vec<u32>, Vec<u32>, u64, usize) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use wgrad::data::MissingValues;
 
 use crate::score::Metric;
 
@@ -24,6 +25,10 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Which columns matter, and for single rows how much each contributes
     Explain(ExplainArgs),
+    /// Groups rows that are alike (k-means); the clusters go to standard output as CSV
+    Cluster(ClusterArgs),
+    /// Principal components: the directions in which rows differ most; the rows in them go to standard output as CSV
+    Pca(PcaArgs),
     /// Writes a model's net for other programs
     Export(ExportArgs),
     /// What a model's file holds
@@ -78,11 +83,23 @@ pub enum MissingName {
     Refuse,
 }
 
+impl From<MissingName> for MissingValues {
+    fn from(name: MissingName) -> Self {
+        match name {
+            MissingName::Impute => Self::Impute,
+            MissingName::Drop => Self::DropRow,
+            MissingName::Refuse => Self::Refuse,
+        }
+    }
+}
+
 /// How rows of classes are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClassWeights {
-    /// Rows of rare classes are drawn more often, until all classes come about equally often
+    /// The loss of rows of rare classes counts more, so that all classes count alike
     Balanced,
+    /// Each row counts once; takes away those of a model that is trained on
+    None,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -138,7 +155,7 @@ pub struct TrainArgs {
     /// The score [default: accuracy of classes, R² of numbers]
     #[arg(long, value_enum)]
     pub metric: Option<Metric>,
-    /// How rows of classes are weighted
+    /// How often rows of each class count in the loss
     #[arg(long, value_enum)]
     pub class_weights: Option<ClassWeights>,
     /// Part of the name of the adapter or its driver [default: the best adapter]
@@ -227,6 +244,73 @@ pub struct ExplainArgs {
     pub quiet: bool,
     #[command(flatten)]
     pub reading: TableArgs,
+}
+
+/// Rows of which nothing is to be predicted.
+#[derive(ClapArgs, Debug)]
+pub struct RowsArgs {
+    /// The table: CSV, gzipped or not; - is standard input
+    #[arg(value_name = "TABLE")]
+    pub table: PathBuf,
+    /// Columns to leave out
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// Columns to take as categories, though they hold numbers
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub categories: Vec<String>,
+    /// What is done about missing values
+    #[arg(long, value_enum, default_value = "impute")]
+    pub missing: MissingName,
+    /// Further words that stand for missing values
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub missing_words: Vec<String>,
+    /// Shift and scale columns of numbers to mean 0 and deviation 1, so that none outweighs the others by its unit
+    #[arg(long)]
+    pub standardize: bool,
+    /// Seed of what is drawn
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Write the figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct ClusterArgs {
+    /// How many clusters
+    #[arg(short = 'k', long, value_name = "CLUSTERS")]
+    pub clusters: usize,
+    /// How often to begin anew; the best clustering is kept
+    #[arg(long, default_value_t = 10)]
+    pub starts: usize,
+    /// Iterations at most, of each start
+    #[arg(long, value_name = "ITERATIONS", default_value_t = 300)]
+    pub max_iterations: usize,
+    /// Learn from so many rows at a time instead of from all: faster, and a little worse
+    #[arg(long, value_name = "ROWS")]
+    pub mini_batch: Option<usize>,
+    #[command(flatten)]
+    pub rows: RowsArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct PcaArgs {
+    /// How many components
+    #[arg(long, default_value_t = 2)]
+    pub components: usize,
+    /// Scale the rows' components to deviation 1
+    #[arg(long)]
+    pub whiten: bool,
+    #[command(flatten)]
+    pub rows: RowsArgs,
 }
 
 #[derive(ClapArgs, Debug)]

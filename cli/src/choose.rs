@@ -1,5 +1,6 @@
 //! What nobody said, chosen by the size of the table.
 
+use wgrad::data::Dataset;
 use wgrad::nn::{Init, Loss, Optimizer, Sequential};
 use wgrad::train::TrainingConfig;
 
@@ -23,7 +24,7 @@ pub struct Choice {
     pub epochs: Option<usize>,
     /// Passes over the rows that are tried, at most.
     pub most_epochs: usize,
-    /// Whether rows of rare classes are drawn more often.
+    /// Whether the loss of rows of rare classes counts more.
     pub balanced: bool,
     pub seed: u64,
 }
@@ -109,6 +110,11 @@ impl Choice {
             OptimizerName::Rmsprop => Optimizer::rmsprop(rate).weight_decay(DECAY),
         };
         TrainingConfig::new(loss, optimizer)
+    }
+
+    /// The weights of the classes of `data`, if they are asked for.
+    pub fn class_weights(&self, data: &Dataset) -> Option<Vec<f32>> {
+        data.balanced_class_weights().filter(|_| self.balanced)
     }
 
     /// The net in words: `64-32`.

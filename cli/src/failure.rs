@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use wgrad::data::{DataError, TableError};
 
+use crate::interrupt::INTERRUPTED;
+
 /// Why the command ends without having done what it was asked for.
 #[derive(Debug)]
 pub struct Failure {
@@ -28,7 +30,7 @@ impl Failure {
 
     /// Ended by Ctrl-C; what was kept has been said. The code is that of a process which the signal ends.
     pub fn interrupted() -> Self {
-        Self { message: None, code: 130 }
+        Self { message: None, code: INTERRUPTED }
     }
 
     /// Says why, and gives the exit code.

@@ -8,7 +8,7 @@ use wgrad::nn::Loss;
 use wgrad::train::{EarlyStopping, FitOptions, History, Model};
 
 use crate::choose::Choice;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::interrupt;
 use crate::progress::Voice;
 use crate::split;
@@ -60,12 +60,20 @@ pub fn train(
     from: Option<Model>,
     voice: Voice,
 ) -> Outcome<Trained> {
+    if interrupt::asked() {
+        return Err(Failure::interrupted()); // there is nothing to keep yet
+    }
     let start = Instant::now();
     let mut model = match from {
         Some(model) => model,
         None => {
             let net = choice.net(data.width(), outputs(data));
-            net.compile_blocking(gpu, choice.config(loss(data)))?
+            let config = choice.config(loss(data));
+            let config = match choice.class_weights(data) {
+                Some(weights) => config.class_weights(weights),
+                None => config,
+            };
+            net.compile_blocking(gpu, config)?
         }
     };
     let fresh = model.steps() == 0;
@@ -108,11 +116,18 @@ fn fit(
         Some((held_out, stopping)) => options.validation(held_out).callback(stopping),
         None => options,
     };
-    if choice.balanced {
-        let balanced = data.select(&split::balanced(data, choice.seed))?;
-        return Ok(model.fit_blocking(&balanced, options)?);
-    }
     Ok(model.fit_blocking(data, options)?)
+}
+
+/// Rows that are left out, which are to count as those that are trained on do.
+fn weighed(model: &Model, out: Dataset) -> Outcome<Dataset> {
+    let (Some(weights), Targets::Classes { labels, .. }) = (model.class_weights(), out.targets())
+    else {
+        return Ok(out);
+    };
+    let of = |&label: &u32| weights.get(label as usize).copied().unwrap_or(1.0);
+    let own = labels.iter().map(of).collect();
+    Ok(out.with_weights(own)?)
 }
 
 fn curves(history: &History) -> Curves {
@@ -140,7 +155,7 @@ fn find_epochs(
         if others.is_empty() || interrupt::asked() {
             break;
         }
-        let (training, out) = (data.select(&others)?, data.select(part)?);
+        let (training, out) = (data.select(&others)?, weighed(model, data.select(part)?)?);
         model.reset(choice.seed)?;
         let mut stopping = EarlyStopping::new("val_loss", patience);
         let what = format!("how long? {}/{PARTS}", number + 1);
@@ -172,7 +187,7 @@ fn stop_by_some(
     voice: Voice,
 ) -> Outcome<(Curves, usize, String)> {
     let (training, out) = split::held_out(data.rows(), split::classes(data), 0.1, choice.seed)?;
-    let (training, out) = (data.select(&training)?, data.select(&out)?);
+    let (training, out) = (data.select(&training)?, weighed(model, data.select(&out)?)?);
     let patience = (choice.most_epochs / 8).clamp(8, 50);
     let mut stopping = EarlyStopping::new("val_loss", patience);
     let stop = Some((&out, &mut stopping));

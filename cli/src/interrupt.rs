@@ -1,16 +1,21 @@
 //! Ctrl-C: the first asks training to end and to keep what there is, the second ends the process.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
-static PRESSED: AtomicUsize = AtomicUsize::new(0);
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+
+/// What a process ends with that Ctrl-C ended, as shells have it.
+pub const INTERRUPTED: u8 = 130;
+
+static PRESSED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// Takes Ctrl-C over. Where the system does not let it, Ctrl-C ends the process as ever.
 pub fn watch() {
-    let taken = ctrlc::set_handler(|| {
-        if PRESSED.fetch_add(1, Ordering::SeqCst) > 0 {
-            std::process::exit(130);
-        }
-    });
+    // In this order: the second looks whether there was a first.
+    let taken = flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), PRESSED.clone())
+        .and_then(|_| flag::register(SIGINT, PRESSED.clone()));
     if let Err(error) = taken {
         eprintln!("note: Ctrl-C will keep nothing: {error}");
     }
@@ -18,5 +23,5 @@ pub fn watch() {
 
 /// Whether Ctrl-C was pressed.
 pub fn asked() -> bool {
-    PRESSED.load(Ordering::SeqCst) > 0
+    PRESSED.load(Ordering::SeqCst)
 }

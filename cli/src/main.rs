@@ -1,8 +1,10 @@
-//! `wgrad`: a table becomes a model with one command, and a model predicts, is judged and explained.
+//! `wgrad`: a table becomes a model with one command, and a model predicts, is judged and explained; rows become
+//! clusters and components.
 
 mod args;
 mod baseline;
 mod choose;
+mod cluster;
 mod evaluate;
 mod explain;
 mod failure;
@@ -10,9 +12,11 @@ mod fit;
 mod importance;
 mod interrupt;
 mod model;
+mod pca;
 mod predict;
 mod progress;
 mod report;
+mod rows;
 mod score;
 mod show;
 mod split;
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         Command::Predict(options) => predict::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Cluster(options) => cluster::run(options),
+        Command::Pca(options) => pca::run(options),
         Command::Export(options) => show::export(options),
         Command::Show(options) => show::run(options),
         Command::Devices(options) => show::devices(options),

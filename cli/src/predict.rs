@@ -33,7 +33,7 @@ pub fn run(args: &PredictArgs) -> Outcome {
     }
     writeln!(out, "{}", header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
     let mut met = EncodingReport::default();
-    let empty = ",".repeat(header.len() - 1);
+    let empty = empty(header.len());
     while let Some(block) = reader.next_block(BLOCK)? {
         let encoded = encoder.encode(&block)?;
         let said = model::predictions(&predictor, &encoder, &encoded.features)?;
@@ -73,8 +73,16 @@ pub fn run(args: &PredictArgs) -> Outcome {
     Ok(())
 }
 
+/// A line of so many empty fields. A single one is quoted: readers pass over lines with nothing in them.
+pub fn empty(fields: usize) -> String {
+    match fields {
+        0 | 1 => "\"\"".into(),
+        _ => ",".repeat(fields - 1),
+    }
+}
+
 /// A field of a CSV file.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     match text.contains(['"', ',', '\n', '\r']) || text.trim() != text {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

@@ -67,28 +67,6 @@ pub fn classes(data: &Dataset) -> Option<&[u32]> {
     }
 }
 
-/// Rows with those of rare classes repeated, until each class has about as many as the largest.
-pub fn balanced(data: &Dataset, seed: u64) -> Vec<usize> {
-    let Some(labels) = classes(data) else { return (0..data.rows()).collect() };
-    let mut of_class: Vec<Vec<usize>> = Vec::new();
-    for (row, &label) in labels.iter().enumerate() {
-        let label = label as usize;
-        if of_class.len() <= label {
-            of_class.resize(label + 1, Vec::new());
-        }
-        if let Some(rows) = of_class.get_mut(label) {
-            rows.push(row);
-        }
-    }
-    let most = of_class.iter().map(Vec::len).max().unwrap_or(0);
-    let mut rows: Vec<usize> =
-        of_class.iter().flat_map(|rows| rows.iter().cycle().take(most)).copied().collect();
-    // Repeated rows are not to stand together.
-    let order = permutation(rows.len(), seed);
-    rows = order.into_iter().filter_map(|at| rows.get(at as usize).copied()).collect();
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,14 +95,5 @@ mod tests {
             let ones = part.iter().filter(|&&row| classes[row] == 1).count();
             assert!((22..=23).contains(&part.len()) && (7..=8).contains(&ones), "{part:?}");
         }
-    }
-
-    #[test]
-    fn rare_classes_are_repeated() {
-        let labels = vec![0, 0, 0, 0, 1, 1];
-        let data = Dataset::classification(vec![0.0; 6], 1, labels, 3).unwrap();
-        let rows = balanced(&data, 0);
-        assert_eq!(rows.iter().filter(|&&row| row < 4).count(), 4);
-        assert_eq!(rows.iter().filter(|&&row| row >= 4).count(), 4);
     }
 }

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use wgrad::data::{
-    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, MissingValues, Table,
-    TargetEncoding, TargetType,
+    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, Table, TargetEncoding, TargetType,
 };
 use wgrad::train::ModelFile;
 use wgrad::{Error, Gpu};
 
-use crate::args::{MissingName, Task, TrainArgs};
+use crate::args::{Task, TrainArgs};
 use crate::baseline::Baselines;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
@@ -28,7 +27,6 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
-    interrupt::watch();
     let resumed = args.resume.as_deref().map(model::read).transpose()?;
     let (table, targets) = read(args)?;
     let whole = match &resumed {
@@ -48,6 +46,8 @@ pub fn run(args: &TrainArgs) -> Outcome {
     }
     let gpu = model::gpu(args.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
+    // Before there is a model, Ctrl-C has nothing to keep, and ends the process.
+    interrupt::watch();
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, voice };
     let scores = match args.folds {
         Some(folds) => Some(setting.fold_scores(folds)?),
@@ -73,11 +73,7 @@ fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
         }),
         exclude: args.ignore.clone(),
         types: args.categories.iter().map(|name| (name.clone(), ColumnType::Category)).collect(),
-        missing: match args.missing {
-            MissingName::Impute => MissingValues::Impute,
-            MissingName::Drop => MissingValues::DropRow,
-            MissingName::Refuse => MissingValues::Refuse,
-        },
+        missing: args.missing.into(),
         clamp: true,
         ..EncoderOptions::default()
     };
@@ -195,7 +191,19 @@ impl Setting<'_> {
         let from = match resumed {
             Some((file, _)) => {
                 choice.hidden = hidden(&file);
+                let file = match args.class_weights {
+                    Some(_) => file.with_class_weights(choice.class_weights(&training))?,
+                    None => file,
+                };
                 let mut model = file.model_blocking(gpu)?;
+                if let (Some(weights), None) = (model.class_weights(), args.class_weights) {
+                    let weights: Vec<String> =
+                        weights.iter().map(|&weight| Figure(weight.into()).to_string()).collect();
+                    voice.say(format!(
+                        "note: the model's weights of classes go on, {}; --class-weights none takes them away",
+                        weights.join(", ")
+                    ));
+                }
                 if let Some(rate) = args.rate {
                     model.set_learning_rate(rate)?;
                 }

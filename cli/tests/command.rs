@@ -316,6 +316,25 @@ fn what_is_wrong_is_said_with_what_to_do() {
     }
 }
 
+/// The file keeps the weights, by which the model trains on.
+#[test]
+fn rare_classes_count_as_much_as_others() {
+    let folder = folder("weighted");
+    fs::write(folder.join("flowers.csv"), flowers(60)).unwrap();
+    let train = ["train", "flowers.csv", "--epochs", "2", "--quiet"];
+    let weights = |args: &[&str]| {
+        out(&folder, &[&train[..], args].concat());
+        let file = wgrad::train::ModelFile::read(folder.join("kind.wgrad")).unwrap();
+        let config = format!("{:?}", file.config());
+        config.split_once("class_weights: ").unwrap().1.to_owned()
+    };
+    assert!(weights(&["--target", "kind"]).starts_with("None"));
+    let balanced = weights(&["--target", "kind", "--class-weights", "balanced"]);
+    assert!(balanced.starts_with("Some(["), "{balanced}");
+    let resumed = weights(&["--resume", "kind.wgrad", "--output", "kind.wgrad"]);
+    assert_eq!(resumed, balanced);
+}
+
 #[test]
 fn devices_are_listed() {
     let folder = folder("devices");
@@ -323,6 +342,51 @@ fn devices_are_listed() {
     let shown: Value = serde_json::from_str(&out(&folder, &["devices", "--json"])).unwrap();
     assert!(shown[0]["name"].is_string(), "{shown}");
     assert_says(&out(&folder, &["--help"]), &["train", "predict", "explain", "devices"]);
+}
+
+/// Rows in three heaps, a word that is to be ignored, and a row that lacks a value.
+#[test]
+fn rows_become_clusters_and_components() {
+    let folder = folder("clusters");
+    let row = |n: usize| {
+        let (heap, off) = (n % 3, (n * 37 % 11) as f64 / 100.0);
+        format!("{},{},{}\n", 10.0 * heap as f64 + off, 2.0 * off - heap as f64, ["a", "b"][n % 2])
+    };
+    let rows = "x,y,word\n".to_owned() + &(0..60).map(row).collect::<String>() + ",1,a\n";
+    fs::write(folder.join("rows.csv"), rows).unwrap();
+    let args = ["rows.csv", "--ignore", "word", "--missing", "drop", "--json", "figures.json"];
+    let said = out(&folder, &[&["cluster", "-k", "3"][..], &args].concat());
+    let labels: Vec<&str> = said.lines().collect();
+    assert_eq!((labels[0], labels.len(), labels[61]), ("cluster", 62, "\"\""), "a line for each row");
+    assert!((1..61).all(|row| (labels[row] == labels[1]) == (row % 3 == 1)), "{labels:?}");
+    let figures = json(folder.join("figures.json"));
+    assert_eq!(figures["sizes"], serde_json::json!([20, 20, 20]));
+    // By the definition, with the means of the heaps.
+    let of = |n: usize| (n * 37 % 11) as f64 / 100.0;
+    let inertia: f64 = (0..3)
+        .map(|heap| {
+            let offs: Vec<f64> = (heap..60).step_by(3).map(of).collect();
+            let mean = offs.iter().sum::<f64>() / 20.0;
+            offs.iter().map(|off| 5.0 * (off - mean).powi(2)).sum::<f64>()
+        })
+        .sum();
+    let found = figures["inertia"].as_f64().unwrap();
+    assert!((found / inertia - 1.0).abs() < 1e-4, "{found}, not {inertia}");
+    assert!(figures["iterations"].as_u64().unwrap() >= 1);
+
+    let said = out(&folder, &[&["pca", "--components", "1"][..], &args].concat());
+    let numbers: Vec<&str> = said.lines().collect();
+    assert_eq!((numbers[0], numbers.len(), numbers[61]), ("pc1", 62, "\"\""));
+    let figures = json(folder.join("figures.json"));
+    let ratio = figures["explained_variance_ratio"][0].as_f64().unwrap();
+    assert!(ratio > 0.99 && ratio < 1.0, "{figures}");
+    let variance = figures["explained_variance"][0].as_f64().unwrap();
+    // Of the heaps, at 0, 10 and 20 and at 0, -1 and -2, along their line.
+    assert!((variance / (101.0 * 2.0 / 3.0 * 60.0 / 59.0) - 1.0).abs() < 0.01, "{variance}");
+
+    let said = fails(&folder, 1, &["cluster", "rows.csv", "-k", "99", "--missing", "drop"]);
+    assert_says(&said, &["number of clusters is 99", "at most 60"]);
+    assert_says(&fails(&folder, 2, &["cluster", "rows.csv"]), &["--clusters <CLUSTERS>"]);
 }
 
 /// Ctrl-C ends training, and the model so far is kept.

@@ -1,8 +1,8 @@
 // Parts: shared/line, shared/log1p, shared/prelude, shared/words, piece:*, softmax/row, element:*,
 // loss/binary_cross_entropy, loss/found, loss/huber, loss/huber_delta, loss/items_are_elements,
 // loss/items_are_labelled_rows, loss/items_are_rows_of_probabilities, loss/items_of_four, loss/items_of_one,
-// loss/mean_absolute_error, loss/mean_squared_error, loss/piece_4, loss/piece_words, loss/softmax_cross_entropy,
-// loss/softmax_cross_entropy_probabilities.
+// loss/mean_absolute_error, loss/mean_squared_error, loss/no_weights, loss/piece_4, loss/piece_words,
+// loss/softmax_cross_entropy, loss/softmax_cross_entropy_probabilities, loss/weights.
 //
 // gradient = scale · upstream · ∂ Σ item(i) / ∂ predictions. A file of the loss before this one says
 // what an item is. An item has LINE_INVOCATIONS invocations; scale is 1 / the number of elements or of rows,

@@ -7,6 +7,11 @@
 
 const LINE_INVOCATIONS: u32 = 1u;
 
+// What is found for an element, as often as its row counts.
+fn weighted_found(found: Found, element: u32) -> Found {
+    return Found(weighted_element(found.value, element), weighted_element(found.gradient, element));
+}
+
 fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
     if (inside) {
         return piece(i, scale);

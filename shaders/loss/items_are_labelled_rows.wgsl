@@ -15,11 +15,12 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
         for (var k = invocation % LINE_INVOCATIONS; k < dims.columns; k += LINE_INVOCATIONS) {
             let at = row.first + k;
             let power = exponential(predictions[at] - row.top.value);
-            emit(at, softmax_cross_entropy_gradient(power, rest, k == label, k == row.top.index) * scale);
+            let gradient = softmax_cross_entropy_gradient(power, rest, k == label, k == row.top.index);
+            emit(at, weighted_row(gradient, i) * scale);
         }
     }
     // One invocation of the row's speaks for it.
     let at_label = predictions[row.first + select(0u, label, label < dims.columns)];
-    let loss = softmax_cross_entropy(rest, row.top.value, at_label);
+    let loss = weighted_row(softmax_cross_entropy(rest, row.top.value, at_label), i);
     return select(0.0, loss, invocation % LINE_INVOCATIONS == 0u);
 }

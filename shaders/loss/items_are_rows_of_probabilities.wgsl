@@ -17,13 +17,17 @@ fn item(i: u32, inside: bool, invocation: u32, scale: f32) -> f32 {
         part += t;
     }
     if (EMITS) {
-        let weight = line_sum(invocation, part);
+        let sum = line_sum(invocation, part);
         for (var k = invocation % LINE_INVOCATIONS; k < columns; k += LINE_INVOCATIONS) {
             let at = row.first + k;
             let power = exponential(predictions[at] - row.top.value);
-            emit(at, softmax_cross_entropy_probabilities_gradient(power, row.rest, weight, targets[at]) * scale);
+            let gradient = softmax_cross_entropy_probabilities_gradient(power, row.rest, sum, targets[at]);
+            emit(at, weighted_row(gradient, i) * scale);
         }
     }
     // Each invocation returns its part; they are added up with those of other rows.
+    if (inside) {
+        loss = weighted_row(loss, i);
+    }
     return loss;
 }

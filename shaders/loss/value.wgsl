@@ -1,9 +1,10 @@
 // Parts: shared/line, shared/log1p, shared/prelude, shared/tree_sum, shared/words, piece:*, softmax/row,
 // element:*, loss/binary_cross_entropy, loss/count_correct, loss/count_correct_binary, loss/found, loss/huber,
-// loss/huber_delta, loss/items_are_elements, loss/items_are_labelled_rows, loss/items_are_rows_of_probabilities,
-// loss/items_of_four, loss/items_of_one, loss/mean_absolute_error, loss/mean_squared_error, loss/piece_4,
-// loss/piece_words, loss/softmax_cross_entropy, loss/softmax_cross_entropy_probabilities,
-// loss/tops_of_labelled_rows, loss/tops_of_rows_of_probabilities.
+// loss/huber_delta, loss/items_are_elements, loss/items_are_labelled_rows,
+// loss/items_are_rows_of_probabilities, loss/items_of_four, loss/items_of_one, loss/mean_absolute_error,
+// loss/mean_squared_error, loss/no_weights, loss/piece_4, loss/piece_words, loss/softmax_cross_entropy,
+// loss/softmax_cross_entropy_probabilities, loss/tops_of_labelled_rows, loss/tops_of_rows_of_probabilities,
+// loss/weights.
 //
 // value = factor · Σ item(i) over all items. A file of the loss or count before this one says
 // what an item is. Workgroup g sums share items from g·share on and writes its sum to

@@ -1,8 +1,8 @@
 // Parts: shared/line, shared/log1p, shared/prelude, shared/tree_sum, shared/words, piece:*, softmax/row,
 // element:*, loss/binary_cross_entropy, loss/found, loss/huber, loss/huber_delta, loss/items_are_elements,
 // loss/items_are_labelled_rows, loss/items_are_rows_of_probabilities, loss/items_of_four, loss/items_of_one,
-// loss/mean_absolute_error, loss/mean_squared_error, loss/piece_4, loss/piece_words, loss/softmax_cross_entropy,
-// loss/softmax_cross_entropy_probabilities.
+// loss/mean_absolute_error, loss/mean_squared_error, loss/no_weights, loss/piece_4, loss/piece_words,
+// loss/softmax_cross_entropy, loss/softmax_cross_entropy_probabilities, loss/weights.
 //
 // loss/value.wgsl and loss/gradient.wgsl in one dispatch: value = factor · Σ item(i), and
 // gradient = scale · ∂ Σ item(i) / ∂ predictions, where scale is a constant.

@@ -1,7 +1,9 @@
-// Parts: shared/prelude, update/clip, update/guard, update/no_clip, update/report, update/rule_*, rule:*.
+// Parts: shared/prelude, update/clip, update/guard, update/l1, update/no_clip, update/no_penalty, update/report,
+// update/rule_*, rule:*.
 //
 // Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
-// that the part made for the rule has, are count pieces of four elements of an arena.
+// that the part made for the rule has, are pieces of four elements of an arena, of which those from first on
+// are moved, up to end.
 
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read_write> values: array<Piece>;
@@ -13,12 +15,12 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
-    if (i >= dims.count || halted()) {
+    let i = dims.first + flat_workgroup(workgroup, workgroups) * WORKGROUP + invocation;
+    if (i >= dims.end || halted()) {
         return;
     }
     let w = values[i];
-    let after = move_piece(i, w, clipped(gradients[i]));
+    let after = move_piece(i, w, penalized(w, clipped(gradients[i])));
     if (!all(after.sound)) {
         report(2u);
     }

@@ -1,11 +1,12 @@
 // Parts: shared/norm, shared/prelude, shared/tree_norm.
 //
-// partials[offset + g] = the norm of the share pieces of gradients from g·share on: the first dispatch of
-// the norm of all gradients together, in a fixed order.
+// partials[offset + g] = the norm of the share pieces of gradients from first + g·share on, up to end: the first
+// dispatch of the norm of all gradients together, in a fixed order.
 
 struct Dims {
     // Pieces of four gradients.
-    count: u32,
+    first: u32,
+    end: u32,
     share: u32,
     offset: u32,
 }
@@ -21,14 +22,15 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let group = flat_workgroup(workgroup, workgroups);
-    let end = min((group + 1u) * dims.share, dims.count);
+    let first = dims.first + group * dims.share;
+    let end = min(first + dims.share, dims.end);
     var mine = no_numbers();
-    for (var i = group * dims.share + invocation; i < end; i += INVOCATIONS) {
+    for (var i = first + invocation; i < end; i += INVOCATIONS) {
         mine = with_four(mine, gradients[i]);
     }
     let all = tree_norm(invocation, mine);
     // Every workgroup has gradients, except for the surplus of the dispatch.
-    if (invocation == 0u && group * dims.share < dims.count) {
+    if (invocation == 0u && first < dims.end) {
         partials[dims.offset + group] = all;
     }
 }

@@ -59,6 +59,8 @@ pub struct Dataset {
     features: Vec<f32>,
     width: usize,
     targets: Targets,
+    /// A weight per row, or each row counts once.
+    weights: Option<Vec<f32>>,
     names: Arc<Names>,
     /// Once somebody has asked for it.
     checksum: OnceLock<u64>,
@@ -83,6 +85,7 @@ impl PartialEq for Dataset {
         parts(self) == parts(other)
             && self.features == other.features
             && self.targets == other.targets
+            && self.weights == other.weights
     }
 }
 
@@ -103,7 +106,7 @@ impl Dataset {
         let target_rows = checked_rows(&targets, target_width, Part::Targets)?;
         check_pairs(rows, target_rows)?;
         let targets = Targets::Values { data: targets, width: target_width };
-        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
+        Ok(Self::of(features, width, targets))
     }
 
     /// Rows to be classified: `features` is `[rows, width]`, row by row, and `labels` is `[rows]`,
@@ -128,7 +131,7 @@ impl Dataset {
         targets: Targets,
         names: Arc<Names>,
     ) -> Self {
-        Self { features, width, targets, names, checksum: OnceLock::new() }
+        Self { features, width, targets, names, weights: None, checksum: OnceLock::new() }
     }
 
     /// [`classification`](Self::classification) with labels that came from somewhere.
@@ -147,7 +150,36 @@ impl Dataset {
             return Err(DataError::LabelOutOfRange { origin, row, label, classes });
         }
         let targets = Targets::Classes { labels, classes };
-        Ok(Self { features, width, targets, names: Arc::default(), checksum: OnceLock::new() })
+        Ok(Self::of(features, width, targets))
+    }
+
+    fn of(features: Vec<f32>, width: usize, targets: Targets) -> Self {
+        let (weights, names, checksum) = (None, Arc::default(), OnceLock::new());
+        Self { features, width, targets, weights, names, checksum }
+    }
+
+    /// These rows, each with how often it counts in the loss: Keras's `sample_weight`. The loss of a row is
+    /// multiplied by its weight, and the sum still divided by the number of rows. Parts of them keep their
+    /// weights; metrics count each row once.
+    ///
+    /// # Errors
+    /// If there is not one for each row, one is negative or not finite, or all are 0.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self, DataError> {
+        let rows = self.rows();
+        if weights.len() != rows {
+            return Err(DataError::WeightCount { weights: weights.len(), rows });
+        }
+        let wrong = |weight: &f32| !(*weight >= 0.0 && weight.is_finite());
+        if let Some(row) = weights.iter().position(wrong) {
+            let weight = weights.get(row).copied().unwrap_or_default();
+            return Err(DataError::Weight { row, weight });
+        }
+        if weights.iter().all(|&weight| weight == 0.0) {
+            return Err(DataError::NoWeight { rows });
+        }
+        self.weights = Some(weights);
+        self.checksum = OnceLock::new();
+        Ok(self)
     }
 
     /// These rows with names, which parts of them keep, and errors and predictions can say.
@@ -188,7 +220,11 @@ impl Dataset {
     pub fn checksum(&self) -> u64 {
         *self.checksum.get_or_init(|| {
             let sum = Checksum::new().count(self.width).numbers(&self.features);
-            self.targets.checksum(sum).value()
+            let sum = self.targets.checksum(sum);
+            match &self.weights {
+                Some(weights) => sum.numbers(weights).value(),
+                None => sum.value(),
+            }
         })
     }
 
@@ -221,7 +257,32 @@ impl Dataset {
         }
     }
 
-    /// The features, their width and the targets, to be changed and made into a dataset again.
+    /// How often each row counts in the loss, if rows were given weights.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
+    /// A weight for each class by which all classes count alike, however many rows they have: the number of
+    /// rows, divided by the number of classes that have some and by that of the class's rows (`balanced` in
+    /// scikit-learn; King and Zeng, 2001). A class without rows has 1. `None` if the targets are values.
+    pub fn balanced_class_weights(&self) -> Option<Vec<f32>> {
+        let Targets::Classes { labels, classes } = &self.targets else { return None };
+        let mut counts = vec![0_usize; *classes];
+        for &label in labels {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        let present = counts.iter().filter(|&&count| count > 0).count();
+        let weight = |&count: &usize| match count {
+            0 => 1.0,
+            count => (labels.len() as f64 / (present as f64 * count as f64)) as f32,
+        };
+        Some(counts.iter().map(weight).collect())
+    }
+
+    /// The features, their width and the targets, to be changed and made into a dataset again. Names and
+    /// weights are not among them.
     pub fn into_parts(self) -> (Vec<f32>, usize, Targets) {
         (self.features, self.width, self.targets)
     }
@@ -300,6 +361,7 @@ impl Dataset {
     /// Copies rows that are known to exist.
     fn pick(&self, rows: impl Iterator<Item = usize> + Clone) -> Self {
         let features = gather(&self.features, self.width, rows.clone());
+        let weighted = rows.clone();
         let targets = match &self.targets {
             Targets::Values { data, width } => {
                 Targets::Values { data: gather(data, *width, rows), width: *width }
@@ -308,8 +370,9 @@ impl Dataset {
                 Targets::Classes { labels: gather(labels, 1, rows), classes: *classes }
             }
         };
+        let weights = self.weights.as_ref().map(|weights| gather(weights, 1, weighted));
         let names = Arc::clone(&self.names);
-        Self { features, width: self.width, targets, names, checksum: OnceLock::new() }
+        Self { weights, names, ..Self::of(features, self.width, targets) }
     }
 }
 

@@ -51,4 +51,6 @@ pub(crate) struct Form {
     pub(crate) width: usize,
     /// Its targets.
     pub(crate) targets: TargetForm,
+    /// Whether it has a weight in the loss.
+    pub(crate) weighted: bool,
 }

@@ -131,15 +131,19 @@ async fn judged(model: &Model, data: &Dataset, score: Score) -> Result<f64> {
     })
 }
 
-/// The same targets for other features.
+/// The same targets and weights for other features.
 fn with_features(data: &Dataset, features: Vec<f32>) -> Result<Dataset> {
     let width = data.width();
-    Ok(match data.targets() {
+    let other = match data.targets() {
         Targets::Values { data: values, width: columns } => {
             Dataset::regression(features, width, values.clone(), *columns)?
         }
         Targets::Classes { labels, classes } => {
             Dataset::classification(features, width, labels.clone(), *classes)?
         }
-    })
+    };
+    match data.weights() {
+        Some(weights) => Ok(other.with_weights(weights.to_vec())?),
+        None => Ok(other),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Binary, Count, DType, Graph, Layout, Loss, Node, Op, Pass, Reduction, Role, Shape, Tensor,
-    Unary, Update, UpdateRule,
+    Unary,
 };
 use crate::Error;
 
@@ -29,6 +29,12 @@ impl Graph {
         let tensor = self.add_tensor(unique, shape.into(), DType::F32, role)?;
         self.parameters.push(tensor);
         Ok(tensor)
+    }
+
+    /// How many tensors are given from outside: parameters and inputs.
+    pub(crate) fn given(&self) -> usize {
+        let is_given = |role| matches!(role, Role::Parameter(_) | Role::Input);
+        self.tensors.iter().filter(|tensor| is_given(tensor.role)).count()
     }
 
     /// Whether the name of a parameter is such a one.
@@ -250,6 +256,33 @@ impl Graph {
         self.node(Op::Loss(loss), &[predictions, targets], Shape::scalar())
     }
 
+    /// A loss of which each row counts as often as its weight says; a scalar. `weights` has a number per row,
+    /// of the shape that labels have. The sum of the weighted items is divided by the number of elements (of
+    /// rows, for a loss of rows), not by the sum of the weights: so Keras does it (`sum_over_batch_size` in
+    /// `keras/src/losses/loss.py`). Weights have no gradient.
+    pub fn weighted_loss(
+        &mut self,
+        loss: Loss,
+        predictions: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+    ) -> Result<Tensor, Error> {
+        loss.check()?;
+        self.check_targets(loss.name(), predictions, targets, loss.takes_classes())?;
+        self.operands(loss.name(), &[weights])?;
+        if !self.are_rows_of(weights, predictions) {
+            let rule = "…×n with a weight for each row, …";
+            return Err(self.mismatch(loss.name(), &[predictions, weights], rule));
+        }
+        self.node(Op::Loss(loss), &[predictions, targets, weights], Shape::scalar())
+    }
+
+    /// Whether `x` has one number for each row of `of`.
+    fn are_rows_of(&self, x: Tensor, of: Tensor) -> bool {
+        let (x, of) = (self.known_shape(x), self.known_shape(of));
+        of.rank() > 0 && of.dims().get(..of.rank() - 1) == Some(x.dims())
+    }
+
     /// A sum over a batch that a metric is computed from; a scalar. See [`Count`].
     pub fn count(
         &mut self,
@@ -260,76 +293,6 @@ impl Graph {
         let classes = count == Count::Correct;
         self.check_targets("count", predictions, targets, classes)?;
         self.node(Op::Count(count), &[predictions, targets], Shape::scalar())
-    }
-
-    /// Adds the update pass: after the backward pass every parameter in `gradients` moves by
-    /// `rule`, unless `loss` is not finite. At most one update pass per graph.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if a figure of the rule is out of its range; [`Error::Shape`] if `loss` is no
-    /// scalar or is a parameter, also under another shape: the update itself moves those; or if
-    /// `gradients` do not fit or are none.
-    pub fn update(
-        &mut self,
-        rule: UpdateRule,
-        clip_norm: Option<f32>,
-        loss: Tensor,
-        gradients: &[(Tensor, Tensor)],
-    ) -> Result<(), Error> {
-        self.operands("update", &[loss])?;
-        if self.update.is_some() {
-            return Err(Error::shape(
-                "update",
-                "the graph has an update pass already; make a new graph for another",
-            ));
-        }
-        rule.check()?;
-        if self.known_shape(loss).elements() != 1 {
-            return Err(self.mismatch("update", &[loss], "a scalar loss"));
-        }
-        let root = self.known(self.root(loss));
-        if let Role::Parameter(_) = root.role {
-            let detail = format!(
-                "the loss is the parameter '{}', which the update moves; compute the loss from it",
-                root.name
-            );
-            return Err(Error::shape("update", detail));
-        }
-        if let Some(norm) = clip_norm
-            && !(norm > 0.0 && norm.is_finite())
-        {
-            return Err(Error::argument("clip_norm", norm, "a positive, finite number"));
-        }
-        if gradients.is_empty() {
-            let detail = "there is no parameter to move; list each with its gradient";
-            return Err(Error::shape("update", detail));
-        }
-        for (position, &(parameter, gradient)) in gradients.iter().enumerate() {
-            self.operands("update", &[parameter, gradient])?;
-            if !matches!(self.known(parameter).role, Role::Parameter(_)) {
-                let name = &self.known(parameter).name;
-                let detail = format!(
-                    "'{name}' is not a parameter; pair gradients with tensors of `parameter`"
-                );
-                return Err(Error::shape("update", detail));
-            }
-            if self.is_assigned(parameter) {
-                let name = &self.known(parameter).name;
-                let detail = format!("'{name}' is assigned to; update a parameter of its own");
-                return Err(Error::shape("update", detail));
-            }
-            if gradients.iter().take(position).any(|&(other, _)| other == parameter) {
-                let name = &self.known(parameter).name;
-                let detail =
-                    format!("'{name}' is listed twice; list it once, with its one gradient");
-                return Err(Error::shape("update", detail));
-            }
-            if self.known_shape(parameter) != self.known_shape(gradient) {
-                return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
-            }
-        }
-        self.update = Some(Update { rule, clip_norm, loss, gradients: gradients.to_vec() });
-        Ok(())
     }
 
     /// The tensor that `tensor` is another shape of, itself if it is none.
@@ -379,11 +342,9 @@ impl Graph {
         self.check_handles(op, &[predictions, targets])?;
         self.expect_dtype(op, predictions, DType::F32)?;
         self.expect_dtype(op, targets, if classes { DType::U32 } else { DType::F32 })?;
-        let (p, t) = (self.known_shape(predictions), self.known_shape(targets));
-        let fits = if classes {
-            p.rank() > 0 && p.dims().get(..p.rank() - 1) == Some(t.dims())
-        } else {
-            p == t
+        let fits = match classes {
+            true => self.are_rows_of(targets, predictions),
+            false => self.known_shape(predictions) == self.known_shape(targets),
         };
         if fits {
             return Ok(());

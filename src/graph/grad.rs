@@ -211,7 +211,9 @@ impl Graph {
                 let dx = self.back(Op::Reshape, &[dy], x)?;
                 adjoints.add(self, x, dx)?;
             }
-            (Op::Loss(loss), &[predictions, targets]) => {
+            (Op::Loss(loss), &[predictions, targets, ref weights @ ..])
+                if weights.iter().all(|weights| !wanted[weights.index()]) =>
+            {
                 self.backward_loss(node, loss, predictions, targets, dy, wanted, adjoints)?;
             }
             (Op::Custom(number), operands) => {
@@ -243,7 +245,9 @@ impl Graph {
         if wanted[targets.index()] && !symmetric {
             return Err(self.no_gradient(node));
         }
-        let dp = self.back(Op::LossGrad(loss), &[predictions, targets, dy], predictions)?;
+        let mut operands = vec![predictions, targets, dy];
+        operands.extend(node.inputs.get(2));
+        let dp = self.back(Op::LossGrad(loss), &operands, predictions)?;
         if wanted[predictions.index()] {
             adjoints.add(self, predictions, dp)?;
         }

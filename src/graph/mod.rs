@@ -33,6 +33,7 @@ mod handle;
 mod op;
 pub(crate) mod rule;
 mod shape;
+mod update;
 
 pub use activation::Unary;
 pub use binary::Binary;
@@ -117,6 +118,8 @@ pub struct Update {
     pub rule: UpdateRule,
     /// Largest global norm of the gradients; longer ones are scaled down to it.
     pub clip_norm: Option<f32>,
+    /// λ of the L1 penalty; 0 without one.
+    pub l1: f32,
     /// The scalar that must be finite for an update to happen.
     pub loss: Tensor,
     /// Each trained parameter with its gradient.

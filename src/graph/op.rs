@@ -251,9 +251,10 @@ pub enum Op {
     Transpose,
     /// `(x)`: the same elements under another shape.
     Reshape,
-    /// `(predictions, targets)`: scalar.
+    /// `(predictions, targets)`, or `(predictions, targets, weights)` with one for each row: scalar.
     Loss(Loss),
-    /// `(predictions, targets, upstream scalar)`: the gradient with respect to the predictions.
+    /// `(predictions, targets, upstream scalar)`, and a fourth one if rows have weights: the gradient with
+    /// respect to the predictions.
     LossGrad(Loss),
     /// `(predictions, targets)`: scalar.
     Count(Count),

@@ -21,12 +21,41 @@ const GROUPS: usize = 256;
 
 const TREE_SUM: &Part = part!("shared/tree_sum");
 const ELEMENTS: &Part = part!("loss/items_are_elements");
+const NO_WEIGHTS: &Part = part!("loss/no_weights");
 const FOUND: &Part = part!("loss/found");
 /// Gradients, and where items are elements predictions and targets, are accessed one by one.
 const PIECE_OF_ONE: &Part = &Part { name: "piece:of_1", source: "alias Piece = f32;\n" };
 const FOUR: &Part = part!("loss/items_of_four");
 const LOG1P: &Part = part!("shared/log1p");
 const SOFTMAX_ROW: &Part = part!("softmax/row");
+
+/// What a loss compares, and how often each row counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// Of the model.
+    pub predictions: Tensor,
+    /// What they should be.
+    pub targets: Tensor,
+    /// A weight for each row, or each counts once.
+    pub weights: Option<Tensor>,
+}
+
+impl Compared {
+    fn operands(self) -> Vec<(&'static str, Operand)> {
+        let pairs = [("predictions", self.predictions), ("targets", self.targets)];
+        let weights = self.weights.map(|weights| ("weights", weights));
+        let all = pairs.into_iter().chain(weights);
+        all.map(|(name, tensor)| (name, Operand::Tensor(tensor))).collect()
+    }
+
+    /// The file that says how often a row counts.
+    fn part(self) -> &'static Part {
+        match self.weights {
+            Some(_) => part!("loss/weights"),
+            None => NO_WEIGHTS,
+        }
+    }
+}
 
 /// Where a scalar goes: `operand[row · stride + column]`, where `row` is the step's row of the
 /// results table. Stride 0 makes it a fixed place; partial sums use stride and column 0.
@@ -212,18 +241,18 @@ pub fn value(
     shapes: Shapes<'_>,
     loss: Loss,
     items: Items,
-    predictions: Tensor,
-    targets: Tensor,
+    compared: Compared,
     to: Destination,
     groups: usize,
 ) -> Launch {
-    let columns = shapes.of(predictions).columns();
+    let columns = shapes.of(compared.predictions).columns();
+    let factor = reciprocal(items.mean_over);
     Launch {
         name: loss.name().into(),
-        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss/value")]),
+        parts: parts_of_loss(loss, items.kind, &[compared.part(), TREE_SUM, part!("loss/value")]),
         constants: constants_of(loss, columns),
-        dims: value_dims(shapes, items, predictions, to, groups, reciprocal(items.mean_over)),
-        operands: value_operands(predictions, targets, to),
+        dims: value_dims(shapes, items, compared.predictions, to, groups, factor),
+        operands: value_operands(compared, to),
         workgroups: groups.max(1),
         turns: items.turns(columns, share(items.count, groups), loss_turns(loss, columns, false)),
         multiply_adds: 0,
@@ -237,20 +266,20 @@ pub fn value_and_gradient(
     shapes: Shapes<'_>,
     loss: Loss,
     items: Items,
-    predictions: Tensor,
-    targets: Tensor,
+    compared: Compared,
     upstream: f32,
     gradient: Tensor,
     to: Destination,
     groups: usize,
 ) -> Launch {
     let scale = (f64::from(upstream) / items.mean_over as f64) as f32;
-    let (columns, share) = (shapes.of(predictions).columns(), share(items.count, groups));
-    let mut operands = value_operands(predictions, targets, to);
+    let (columns, share) = (shapes.of(compared.predictions).columns(), share(items.count, groups));
+    let main = [compared.part(), TREE_SUM, part!("loss/value_and_gradient")];
+    let mut operands = value_operands(compared, to);
     operands.push(("gradient", Operand::Tensor(gradient)));
     Launch {
         name: format!("{} + gradient", loss.name()),
-        parts: parts_of_loss(loss, items.kind, &[TREE_SUM, part!("loss/value_and_gradient")]),
+        parts: parts_of_loss(loss, items.kind, &main),
         constants: constants_of(loss, columns),
         dims: vec![
             word(items.count),
@@ -273,23 +302,20 @@ pub fn gradient(
     shapes: Shapes<'_>,
     loss: Loss,
     items: Items,
-    predictions: Tensor,
-    targets: Tensor,
+    compared: Compared,
     upstream: Tensor,
     out: Tensor,
 ) -> Launch {
-    let columns = shapes.of(predictions).columns();
+    let columns = shapes.of(compared.predictions).columns();
+    let mut operands = compared.operands();
+    operands.push(("upstream", Operand::Tensor(upstream)));
+    operands.push(("gradient", Operand::Tensor(out)));
     Launch {
         name: format!("{}_grad", loss.name()),
-        parts: parts_of_loss(loss, items.kind, &[part!("loss/gradient")]),
+        parts: parts_of_loss(loss, items.kind, &[compared.part(), part!("loss/gradient")]),
         constants: constants_of(loss, columns),
         dims: vec![word(items.count), word(columns), reciprocal(items.mean_over).to_bits()],
-        operands: vec![
-            ("predictions", Operand::Tensor(predictions)),
-            ("targets", Operand::Tensor(targets)),
-            ("upstream", Operand::Tensor(upstream)),
-            ("gradient", Operand::Tensor(out)),
-        ],
+        operands,
         workgroups: items.count.div_ceil(INVOCATIONS / items.kind.invocations(columns)),
         turns: loss_turns(loss, columns, true),
         multiply_adds: 0,
@@ -319,7 +345,7 @@ pub fn count(
         Count::CorrectProbabilities => part!("loss/tops_of_rows_of_probabilities"),
         Count::CorrectBinary | Count::AbsoluteError | Count::SquaredError => element(formula),
     };
-    let main = [formula, iteration, TREE_SUM, part!("loss/value")];
+    let main = [formula, iteration, NO_WEIGHTS, TREE_SUM, part!("loss/value")];
     let parts = [&[PRELUDE], items.kind.parts(), &main].concat();
     let columns = shapes.of(predictions).columns();
     let rows = count_of_rows(count).then(|| ("LINE_INVOCATIONS", line_invocations(columns) as f64));
@@ -328,7 +354,7 @@ pub fn count(
         parts,
         constants: rows.into_iter().collect(),
         dims: value_dims(shapes, items, predictions, to, groups, 1.0),
-        operands: value_operands(predictions, targets, to),
+        operands: value_operands(Compared { predictions, targets, weights: None }, to),
         workgroups: groups.max(1),
         turns: items.turns(columns, share(items.count, groups), count_turns(count, columns)),
         multiply_adds: 0,
@@ -412,16 +438,10 @@ fn value_dims(
     vec![word(items.count), columns, share, factor.to_bits(), to.stride, to.column]
 }
 
-fn value_operands(
-    predictions: Tensor,
-    targets: Tensor,
-    to: Destination,
-) -> Vec<(&'static str, Operand)> {
-    vec![
-        ("predictions", Operand::Tensor(predictions)),
-        ("targets", Operand::Tensor(targets)),
-        ("value", to.operand),
-    ]
+fn value_operands(compared: Compared, to: Destination) -> Vec<(&'static str, Operand)> {
+    let mut operands = compared.operands();
+    operands.push(("value", to.operand));
+    operands
 }
 
 /// Items of each workgroup; the last one may get fewer.

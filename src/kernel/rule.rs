@@ -26,7 +26,7 @@ pub(super) fn of_pieces(rule: UpdateRule) -> &'static Part {
         });
         format!(
             "alias Piece = vec4<f32>;\nalias Truths = vec4<bool>;\n\n\
-             struct Dims {{\n    count: u32,\n    loss_stride: u32,\n    loss_column: u32,\n{fields}}}\n\n\
+             struct Dims {{\n    first: u32,\n    end: u32,\n    loss_stride: u32,\n    loss_column: u32,\n{fields}}}\n\n\
              @group(0) @binding(0) var<uniform> dims: Dims;\n\n{switch}\
              // Moves the states of piece i.\n\
              fn move_piece(i: u32, w: Piece, g: Piece) -> Moved {{\n\

@@ -1,6 +1,8 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/guard.wgsl` and `update/clip.wgsl`; the norm that clipping needs,
+//! `update/rule_*.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and `update/l1.wgsl`; the norm that clipping needs,
 //! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
+
+use std::ops::Range;
 
 use super::elementwise::workgroups;
 use super::loss::{self, Destination};
@@ -20,20 +22,48 @@ pub const NORM_WORDS: usize = 2;
 /// Words of the factors that [`norm_clip`] finds.
 pub const FACTORS: usize = 2;
 
-/// Moves the first `count` values of `chunk`, a multiple of four, by `rule`, unless the number at
-/// `loss` is not finite. With `clip`, the factors of [`norm_clip`], gradients are multiplied by them first.
+/// Some of the values of a chunk: both ends are multiples of four.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The chunk.
+    pub chunk: usize,
+    /// Its elements, counted from its beginning.
+    pub elements: Range<usize>,
+}
+
+impl Run {
+    /// The first piece of four and the one past the last.
+    fn pieces(&self) -> [u32; 2] {
+        [word(self.elements.start / 4), word(self.elements.end / 4)]
+    }
+
+    /// Bytes of these values that the `update` moves.
+    pub(crate) fn bytes_of(update: &Launch) -> u64 {
+        match *update.dims {
+            [first, end, ..] => 4 * ELEMENT_BYTES as u64 * u64::from(end.saturating_sub(first)),
+            _ => 0,
+        }
+    }
+}
+
+/// Moves the values of `run` by `rule`, unless the number at `loss` is not finite. With `clip`, the factors of
+/// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Tensor>,
-    count: usize,
-    chunk: usize,
+    l1: f32,
+    run: &Run,
     loss: Destination,
 ) -> Launch {
-    let pieces = word(count / 4);
-    let mut dims = vec![pieces, loss.stride, loss.column];
+    let (chunk, [first, end]) = (run.chunk, run.pieces());
+    let mut dims = vec![first, end, loss.stride, loss.column];
     dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
     let row = rule.row();
-    let constants = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
+    let switch = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
+    let (penalty, factor) = match l1 {
+        0.0 => (part!("update/no_penalty"), None),
+        l1 => (part!("update/l1"), Some(("L1", f64::from(l1)))),
+    };
     let around = rule::of_pieces(rule);
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
@@ -53,12 +83,26 @@ pub fn update(
         }
     };
     Launch {
-        name: format!("update {}{}", row.name, if clip.is_some() { " + clip" } else { "" }),
-        parts: vec![PRELUDE, REPORT, GUARD, clipping, around, row.formula, part!("update/main")],
-        constants: constants.into_iter().collect(),
+        name: format!(
+            "update {}{}{}",
+            row.name,
+            if clip.is_some() { " + clip" } else { "" },
+            if factor.is_some() { " + l1" } else { "" }
+        ),
+        parts: vec![
+            PRELUDE,
+            REPORT,
+            GUARD,
+            clipping,
+            penalty,
+            around,
+            row.formula,
+            part!("update/main"),
+        ],
+        constants: switch.into_iter().chain(factor).collect(),
         dims,
         operands,
-        workgroups: workgroups(pieces),
+        workgroups: workgroups(end - first),
         turns: Turns::NONE,
         multiply_adds: 0,
     }
@@ -83,7 +127,7 @@ pub fn assign(shapes: Shapes<'_>, chunk: usize, offset: u64, x: Tensor) -> Launc
     }
 }
 
-/// Number of parts in which [`norm_partials`] finds the norm of a chunk of `count` values, a multiple of
+/// Number of parts in which [`norm_partials`] finds the norm of a run of `count` values, a multiple of
 /// four, so that its loops take at most `most` turns.
 pub fn norm_groups(count: usize, most: u64) -> usize {
     loss::partials(count / 4, count, most, norm_turns)
@@ -94,21 +138,16 @@ fn norm_turns(share: usize) -> Turns {
     loss::sum_turns(share, INVOCATIONS, Turns::NONE)
 }
 
-/// Finds the norm of the first `count` gradients of `chunk`, a multiple of four, in `groups` parts of
-/// [`NORM_WORDS`] each, which are parts `offset`, `offset` + 1, … of `scratch`.
-pub fn norm_partials(
-    chunk: usize,
-    count: usize,
-    scratch: Tensor,
-    offset: usize,
-    groups: usize,
-) -> Launch {
-    let share = loss::share(count / 4, groups);
+/// Finds the norm of the gradients of `run`, in `groups` parts of [`NORM_WORDS`] each, which are parts `offset`,
+/// `offset` + 1, … of `scratch`.
+pub fn norm_partials(run: &Run, scratch: Tensor, offset: usize, groups: usize) -> Launch {
+    let (chunk, [first, end]) = (run.chunk, run.pieces());
+    let share = loss::share((end - first) as usize, groups);
     Launch {
         name: "norm_partials".into(),
         parts: vec![PRELUDE, NORM, TREE_NORM, part!("update/norm_partials")],
         constants: vec![],
-        dims: vec![word(count / 4), word(share), word(offset)],
+        dims: vec![first, end, word(share), word(offset)],
         operands: vec![
             ("gradients", Operand::Arena(Arena::Gradients, chunk)),
             ("partials", Operand::Tensor(scratch)),

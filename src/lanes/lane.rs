@@ -105,13 +105,14 @@ impl Lane {
         state: &TrainingState,
     ) -> Result<Self> {
         let states = task.compile.optimizer.rule().states();
-        let form = data.as_data().form()?;
+        let form = task.form(data.as_data(), true)?;
         let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
             true => {
                 let (batch, residency, loss) = (room.batch, room.residency, task.compile.loss);
-                let how = Bringing { batch, residency, orders: 1, loss, windows };
+                let weights = task.weighting(data.as_data(), true);
+                let how = Bringing { batch, residency, orders: 1, loss, weights, windows };
                 Some(Feed::new(gpu, data, how).await?)
             }
             false => None,
@@ -162,13 +163,15 @@ impl Lane {
         let mut slots = Vec::new();
         for _ in 0..self.role.in_flight.max(1) {
             let graph = task.stage_graph(&self.role.stage, form, rows, &self.role.target)?;
-            let StageGraph { plan, features, targets, order, x, y, dy, dx, scalars } = graph;
+            let StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars } =
+                graph;
             let mut inputs = Vec::new();
             if let Some(feed) = &self.feed {
                 let buffers = &feed.buffers;
                 inputs.extend(features.map(|t| (t, buffers.features.clone())));
                 inputs.extend(targets.map(|t| (t, buffers.targets.clone())));
                 inputs.extend(order.map(|t| (t, buffers.order.clone())));
+                inputs.extend(weights.zip(buffers.weights.as_deref().cloned()));
             }
             let parameters = Some(self.parameters.clone());
             let options = ExecutorOptions { parameters, inputs };

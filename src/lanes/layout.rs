@@ -58,6 +58,18 @@ impl Layout {
             return Err(Error::shape("pipeline", detail));
         }
         let stages = task.stages(&sizes)?;
+        task.check_trained()?;
+        let trained: Vec<bool> = task.architecture.trained().collect();
+        for (number, stage) in stages.iter().enumerate() {
+            let own = trained.get(stage.parameters.clone()).unwrap_or_default();
+            if !own.contains(&true) {
+                let detail = format!(
+                    "all layers of stage {number} are frozen; cut the layers by `Schedule::Pipeline` so that \
+                     each stage trains one"
+                );
+                return Err(Error::shape("pipeline", detail));
+            }
+        }
         let weights = match &options.schedule {
             Schedule::DataParallel { shares } if !shares.is_empty() => shares.clone(),
             Schedule::DataParallel { .. } => vec![1; gpus.len()],

@@ -38,6 +38,8 @@ pub(super) struct StageGraph {
     pub(super) features: Option<Tensor>,
     pub(super) targets: Option<Tensor>,
     pub(super) order: Option<Tensor>,
+    /// The same of weights of rows, for the last stage, if rows have such.
+    pub(super) weights: Option<Tensor>,
     /// Input: the activations of the stage before.
     pub(super) x: Option<Tensor>,
     /// Output: the activations for the stage after.
@@ -103,11 +105,13 @@ impl Task {
     /// Multiply-adds per row of each layer with parameters, forward and backward; one for each number
     /// that is trained, of layers without a product.
     pub(super) fn costs(&self) -> Vec<u64> {
+        let frozen: Vec<usize> = self.architecture.frozen().collect();
         let layers = self.architecture.outlines().enumerate();
         let trained = layers.filter(|(_, layer)| !layer.parameters.is_empty());
         let costs = trained.map(|(index, layer)| {
-            // The first layer's input needs no gradient.
+            // The first layer's input needs no gradient, nor do the weights of frozen ones.
             let passes = if index == 0 { 2 } else { 3 };
+            let passes = passes - u64::from(frozen.contains(&index));
             let forward = match layer.multiply_adds {
                 0 => layer.parameter_count() as u64,
                 products => products,
@@ -137,6 +141,7 @@ impl Task {
     ) -> Result<StageGraph> {
         let mut graph = Graph::new();
         let (mut features, mut targets, mut order, mut x) = (None, None, None, None);
+        let mut weights = None;
         if stage.first || stage.last {
             order = Some(graph.index_input("order", [rows.resident])?);
         }
@@ -155,28 +160,36 @@ impl Task {
             Some(order) if stage.last => {
                 let all = input_of_targets(&mut graph, form, rows.resident)?;
                 targets = Some(all);
-                Some(graph.batch(all, order, rows.micro_batch)?)
+                let drawn = graph.batch(all, order, rows.micro_batch)?;
+                let drawn_weights = match form.weighted {
+                    true => {
+                        let all = *weights.insert(graph.input("weights", [rows.resident])?);
+                        Some(graph.batch(all, order, rows.micro_batch)?)
+                    }
+                    false => None,
+                };
+                Some((drawn, drawn_weights))
             }
             _ => None,
         };
         let (out, parameters) =
             self.architecture.build_layers(&mut graph, input, stage.layers.clone(), true)?;
+        let parameters = self.trained(parameters, stage.parameters.start);
         let mut wrt = parameters.clone();
         wrt.extend(x);
         let (mut y, mut dy, mut scalars) = (None, None, Vec::new());
         let (mut gradients, loss);
-        if let Some(drawn) = drawn {
+        if let Some((drawn, drawn_weights)) = drawn {
             // The loss of a batch is the mean over its rows: a micro-batch adds its share of it.
             let share = (rows.micro_batch as f64 / rows.batch as f64) as f32;
             let out = graph.as_lists(out)?;
-            let mean = graph.loss(self.compile.loss, out, drawn)?;
+            scalars = self.results(&mut graph, out, drawn, drawn_weights)?;
+            let first = scalars.first_mut().ok_or_else(|| Error::bug("results without a loss"))?;
+            let mean = *first;
             let upstream = graph.constant(share, Shape::scalar())?;
             gradients = graph.vector_jacobian(mean, upstream, &wrt)?;
             loss = if share == 1.0 { mean } else { graph.scale(mean, share)? };
-            scalars.push(loss);
-            for metric in &self.compile.metrics {
-                scalars.push(graph.count(metric.count(self.compile.loss)?, out, drawn)?);
-            }
+            *first = loss;
         } else {
             let upstream = graph.input("gradient", graph.shape(out)?.clone())?;
             gradients = graph.vector_jacobian(out, upstream, &wrt)?;
@@ -185,12 +198,12 @@ impl Task {
         }
         let dx = if x.is_some() { gradients.pop() } else { None };
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
+        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
             PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
         let plan = Plan::with_options(&graph, &options, target)?;
-        Ok(StageGraph { plan, features, targets, order, x, y, dy, dx, scalars })
+        Ok(StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars })
     }
 
     /// The plan of a stage's update, and its input: the batch's loss.
@@ -201,11 +214,11 @@ impl Task {
             self.architecture.build_layers(&mut graph, x, stage.layers.clone(), true)?;
         let loss = graph.input("loss", Shape::scalar())?;
         let mut pairs = Vec::new();
-        for parameter in parameters {
+        for parameter in self.trained(parameters, stage.parameters.start) {
             let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }
-        graph.update(self.compile.optimizer.rule(), self.compile.optimizer.clip(), loss, &pairs)?;
+        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
         let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
         Ok((Plan::with_options(&graph, &options, target)?, loss))
     }

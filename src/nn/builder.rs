@@ -28,11 +28,13 @@ struct Scope {
     of_layers: u64,
     /// Places of its layers so far.
     places: Vec<usize>,
+    /// Whether its parameters stay as they are in training.
+    frozen: bool,
 }
 
 impl Scope {
     fn new(prefix: String, seed: u64, of_layers: u64) -> Self {
-        Self { prefix, seed, drawn: 0, given: 0, of_layers, places: Vec::new() }
+        Self { prefix, seed, drawn: 0, given: 0, of_layers, places: Vec::new(), frozen: false }
     }
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Registered {
     pub(super) tensor: Tensor,
     pub(super) initial: InitialValues,
     pub(super) seed: u64,
+    pub(super) frozen: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -100,7 +103,8 @@ impl<'a> Builder<'a> {
         if matches!(initial, InitialValues::Drawn { .. }) {
             self.scope.drawn = self.scope.drawn.saturating_add(1);
         }
-        self.parameters.push(Registered { tensor, initial, seed });
+        let frozen = self.scope.frozen;
+        self.parameters.push(Registered { tensor, initial, seed, frozen });
         Ok(tensor)
     }
 
@@ -110,6 +114,17 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Those of the layer, with its place and name.
     pub fn layer(&mut self, place: usize, layer: &dyn Layer, x: Tensor) -> Result<Tensor, Error> {
+        self.layer_of(place, layer, false, x)
+    }
+
+    /// [`Builder::layer`], whose parameters may be frozen.
+    pub(super) fn layer_of(
+        &mut self,
+        place: usize,
+        layer: &dyn Layer,
+        frozen: bool,
+        x: Tensor,
+    ) -> Result<Tensor, Error> {
         let name = layer.name();
         if self.scope.places.contains(&place) {
             let rule =
@@ -122,7 +137,8 @@ impl<'a> Builder<'a> {
         // change its weights.
         let seed = nth_seed(self.scope.of_layers, (place as u64).wrapping_add(1));
         let prefix = format!("{}{name}_{place}.", self.scope.prefix);
-        let scope = Scope::new(prefix, seed, mixed(!seed));
+        let frozen = frozen || self.scope.frozen;
+        let scope = Scope { frozen, ..Scope::new(prefix, seed, mixed(!seed)) };
         let outer = std::mem::replace(&mut self.scope, scope);
         let built = layer.build(self, x).and_then(|y| self.check_rows(x, y));
         let built = built.and_then(|y| self.check_unknown(before).map(|()| y));
@@ -200,6 +216,8 @@ pub(crate) struct Outline {
     /// Name and shape of each parameter; of a layer that cannot be built, those it added before that
     /// was clear.
     pub(crate) parameters: Vec<(String, Shape)>,
+    /// Whether each of them is of a frozen layer within this one.
+    pub(crate) frozen: Vec<bool>,
     /// `None` of a layer that cannot be built.
     pub(crate) output: Option<Shape>,
     /// Multiply-adds of its matrix products, by which pipelines are cut.
@@ -238,9 +256,9 @@ impl Trial {
     pub(super) fn outline(&self, input: Shape) -> Outline {
         let parameters = self.parameters.iter().map(|parameter| {
             let info = self.graph.info(parameter.tensor).ok();
-            info.map(|info| (info.name.clone(), info.shape.clone()))
+            info.map(|info| ((info.name.clone(), info.shape.clone()), parameter.frozen))
         });
-        let parameters = parameters.flatten();
+        let (parameters, frozen) = parameters.flatten().unzip();
         let output = self.built.as_ref().ok();
         let output = output.map(|&y| self.graph.known_shape(y).without(0, 1));
         let products =
@@ -254,7 +272,7 @@ impl Trial {
                 _ => None,
             });
         let multiply_adds = products.fold(0, u64::saturating_add);
-        Outline { input: Some(input), parameters: parameters.collect(), output, multiply_adds }
+        Outline { input: Some(input), parameters, frozen, output, multiply_adds }
     }
 }
 

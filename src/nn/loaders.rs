@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Layer, Sequential, Settings, StackSettings, layers};
+use super::{Layer, RowFunction, Sequential, Settings, StackSettings, layers};
 use crate::{Error, Result};
 
+type LoadFunction = dyn Fn(&Settings) -> Result<Arc<dyn RowFunction>> + Send + Sync;
 type Load = dyn Fn(&Settings) -> Result<Arc<dyn Layer>> + Send + Sync;
 
 /// Makes layers again from their names and [settings](Layer::settings): those of the crate, and those of a
@@ -41,6 +42,7 @@ type Load = dyn Fn(&Settings) -> Result<Arc<dyn Layer>> + Send + Sync;
 #[derive(Clone, Default)]
 pub struct Loaders {
     own: Vec<(String, Arc<Load>)>,
+    functions: Vec<(String, Arc<LoadFunction>)>,
 }
 
 impl Loaders {
@@ -59,6 +61,32 @@ impl Loaders {
         self.own.retain(|(own, _)| own != name);
         self.own.push((name.into(), Arc::new(move |settings| Ok(Arc::new(load(settings)?)))));
         self
+    }
+
+    /// Makes losses and metrics of the program's own of this [name](RowFunction::name) by `load`, from what
+    /// their [`RowFunction::settings`] gave.
+    pub fn function<F: RowFunction>(
+        mut self,
+        name: &str,
+        load: impl Fn(&Settings) -> Result<F> + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.retain(|(own, _)| own != name);
+        self.functions.push((name.into(), Arc::new(move |settings| Ok(Arc::new(load(settings)?)))));
+        self
+    }
+
+    /// The loss or metric of this name with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if nobody knows the name, or a setting is missing or not of its kind.
+    pub fn load_function(&self, name: &str, settings: &Settings) -> Result<Arc<dyn RowFunction>> {
+        match self.functions.iter().find(|(own, _)| own == name) {
+            Some((_, load)) => load(settings),
+            None => {
+                let rule = "one that the program tells `Loaders::function` of";
+                Err(Error::argument("loss or metric", format!("'{name}'"), rule))
+            }
+        }
     }
 
     /// The layer of this name with these settings.
@@ -81,14 +109,16 @@ impl Loaders {
     /// Those of [`Loaders::load`].
     pub fn stack(&self, settings: &StackSettings) -> Result<Sequential> {
         let stack = Sequential::new(settings.input.clone());
-        settings.layers.iter().try_fold(stack, |stack, (name, settings)| {
+        let add = |stack: Sequential, (name, settings): &(String, Settings)| -> Result<_> {
             Ok(stack.shared_layer(self.load(name, settings)?))
-        })
+        };
+        settings.layers.iter().try_fold(stack, add)?.freeze_at(&settings.frozen)
     }
 }
 
 impl fmt::Debug for Loaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.own.iter().map(|(name, _)| name)).finish()
+        let functions = self.functions.iter().map(|(name, _)| name);
+        f.debug_list().entries(self.own.iter().map(|(name, _)| name).chain(functions)).finish()
     }
 }

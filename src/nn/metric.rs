@@ -1,5 +1,8 @@
 //! Metrics: what a person asks of a model beside its loss.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use crate::Error;
 use crate::data::Targets;
 use crate::graph::{Count, Loss};
@@ -21,9 +24,62 @@ pub enum Metric {
     /// target column. 1 is perfect, 0 is as good as the mean. Of targets that never vary it is 1 for
     /// a perfect fit and 0 for any other, as in scikit-learn.
     RSquared,
+    /// The mean over all rows of a function of the program's own, which
+    /// [`TrainingConfig::metric_of_rows`](crate::train::TrainingConfig::metric_of_rows) adds.
+    Own(OwnMetric),
+}
+
+/// Name and direction of a metric of the program's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnMetric {
+    name: &'static str,
+    direction: Direction,
+}
+
+impl OwnMetric {
+    /// Names are kept as long as the process runs, each once.
+    pub(crate) fn new(name: &str, direction: Direction) -> Self {
+        static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = names.get(name).copied();
+        let name = known.unwrap_or_else(|| {
+            let name: &'static str = name.to_owned().leak();
+            names.insert(name);
+            name
+        });
+        Self { name, direction }
+    }
+}
+
+/// As files have it.
+#[cfg(feature = "files")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct OwnMetricText {
+    name: String,
+    direction: Direction,
+}
+
+#[cfg(feature = "files")]
+impl serde::Serialize for OwnMetric {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        OwnMetricText { name: self.name.into(), direction: self.direction }.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "files")]
+impl<'de> serde::Deserialize<'de> for OwnMetric {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let OwnMetricText { name, direction } = OwnMetricText::deserialize(deserializer)?;
+        Ok(Self::new(&name, direction))
+    }
 }
 
 /// Which of two values of a figure is the better one.
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The larger: accuracy, R².
@@ -51,7 +107,7 @@ impl Direction {
 }
 
 impl Metric {
-    /// All metrics.
+    /// All metrics of wgrad's.
     pub const ALL: [Metric; 3] = [Metric::Accuracy, Metric::MeanAbsoluteError, Metric::RSquared];
 
     /// Whether it is better if larger or if smaller.
@@ -59,6 +115,7 @@ impl Metric {
         match self {
             Metric::Accuracy | Metric::RSquared => Direction::Larger,
             Metric::MeanAbsoluteError => Direction::Smaller,
+            Metric::Own(own) => own.direction,
         }
     }
 
@@ -68,6 +125,7 @@ impl Metric {
             Metric::Accuracy => "accuracy",
             Metric::MeanAbsoluteError => "mean_absolute_error",
             Metric::RSquared => "r_squared",
+            Metric::Own(own) => own.name,
         }
     }
 
@@ -98,7 +156,7 @@ impl Metric {
             (Metric::Accuracy, count) => count,
             (Metric::MeanAbsoluteError, None) => Some(Count::AbsoluteError),
             (Metric::RSquared, None) => Some(Count::SquaredError),
-            (Metric::MeanAbsoluteError | Metric::RSquared, Some(_)) => None,
+            (Metric::MeanAbsoluteError | Metric::RSquared, Some(_)) | (Metric::Own(_), _) => None,
         }
     }
 
@@ -113,7 +171,7 @@ impl Metric {
         let elements = (rows * facts.width) as f64;
         match (self, loss) {
             (Metric::Accuracy, Loss::BinaryCrossEntropy) => Some(sum / elements),
-            (Metric::Accuracy, _) => Some(sum / rows as f64),
+            (Metric::Accuracy | Metric::Own(_), _) => Some(sum / rows as f64),
             (Metric::MeanAbsoluteError, _) => Some(sum / elements),
             (Metric::RSquared, _) if rows != facts.rows => None,
             (Metric::RSquared, _) if facts.total_sum_of_squares == 0.0 => {

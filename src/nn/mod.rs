@@ -8,6 +8,7 @@ mod learning_rate_schedule;
 mod loaders;
 pub(crate) mod metric;
 pub(crate) mod optimizer;
+mod row_function;
 mod sequential;
 mod settings;
 
@@ -19,7 +20,9 @@ pub use init::{Init, InitialValues};
 pub use layer::Layer;
 pub use learning_rate_schedule::{LearningRateSchedule, WarmUp};
 pub use loaders::Loaders;
-pub use metric::{Direction, Metric};
+pub use metric::{Direction, Metric, OwnMetric};
 pub use optimizer::Optimizer;
+pub(crate) use row_function::SharedFunction;
+pub use row_function::{OwnFunction, RowFunction};
 pub use sequential::{ParameterSpec, Sequential};
 pub use settings::{Setting, Settings, StackSettings};

@@ -2,7 +2,7 @@
 
 use super::LearningRateSchedule;
 use crate::Error;
-use crate::graph::UpdateRule;
+use crate::graph::{Graph, Tensor, UpdateRule};
 
 /// An update rule with its learning rate, schedule and gradient clipping.
 ///
@@ -20,12 +20,20 @@ pub struct Optimizer {
     learning_rate: f32,
     schedule: LearningRateSchedule,
     clip_norm: Option<f32>,
+    #[cfg_attr(feature = "files", serde(default, skip_serializing_if = "is_zero"))]
+    l1: f32,
+}
+
+#[cfg(feature = "files")]
+fn is_zero(l1: &f32) -> bool {
+    *l1 == 0.0
 }
 
 impl Optimizer {
     /// Any rule.
     pub fn new(rule: UpdateRule, learning_rate: f32) -> Self {
-        Self { rule, learning_rate, schedule: LearningRateSchedule::Constant, clip_norm: None }
+        let schedule = LearningRateSchedule::Constant;
+        Self { rule, learning_rate, schedule, clip_norm: None, l1: 0.0 }
     }
 
     /// Stochastic gradient descent.
@@ -74,6 +82,13 @@ impl Optimizer {
         self
     }
 
+    /// Adds an L1 penalty λ: λ·sign(w) goes to each gradient, as [`Graph::l1_penalty`] says; for AdamW too, whose
+    /// decay does not. Weights that the data does not need come near 0. The loss is reported without it.
+    pub fn l1(mut self, penalty: f32) -> Self {
+        self.l1 = penalty;
+        self
+    }
+
     /// Scales the gradients of a step down to this norm, taken over all parameters together, when
     /// theirs is larger (Pascanu et al., 2013).
     pub fn clip_norm(mut self, norm: f32) -> Self {
@@ -90,6 +105,22 @@ impl Optimizer {
     /// The rule.
     pub fn rule(&self) -> UpdateRule {
         self.rule
+    }
+
+    /// λ of the L1 penalty; 0 without one.
+    pub fn l1_penalty(&self) -> f32 {
+        self.l1
+    }
+
+    /// Adds the update pass to a graph: [`Graph::update`] with what this optimizer is.
+    pub(crate) fn update(
+        &self,
+        graph: &mut Graph,
+        loss: Tensor,
+        gradients: &[(Tensor, Tensor)],
+    ) -> Result<(), Error> {
+        graph.update(self.rule, self.clip_norm, loss, gradients)?;
+        graph.l1_penalty(self.l1)
     }
 
     /// The largest norm, if gradients are clipped.
@@ -112,6 +143,7 @@ impl Optimizer {
         if let Some(norm) = self.clip_norm {
             within("clip_norm", norm, norm > 0.0, "positive and finite")?;
         }
+        within("l1", self.l1, self.l1 >= 0.0, "0 or more, and finite")?;
         self.rule.check()?;
         self.schedule.check()
     }
@@ -142,6 +174,8 @@ mod tests {
             (Optimizer::momentum(0.1, 1.0), "momentum"),
             (Optimizer::adam(0.1).weight_decay(-1.0), "weight decay"),
             (Optimizer::adam(0.1).clip_norm(0.0), "clip_norm"),
+            (Optimizer::adam(0.1).l1(-1e-3), "l1"),
+            (Optimizer::sgd(0.1).l1(f32::NAN), "l1"),
             (Optimizer::sgd(0.1).schedule(LearningRateSchedule::step(0, 0.5)), "every"),
             (Optimizer::sgd(0.1).schedule(LearningRateSchedule::cosine(5, 2.0)), "floor"),
         ] {

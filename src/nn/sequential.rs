@@ -30,6 +30,19 @@ pub struct Sequential {
 struct Placed {
     layer: Arc<dyn Layer>,
     outline: Arc<Outline>,
+    frozen: bool,
+}
+
+impl Placed {
+    /// The name in summaries, and what the names of its parameters begin with.
+    fn name(&self, place: usize) -> String {
+        format!("{}_{place}", self.layer.name())
+    }
+
+    /// Whether each of its parameters is trained.
+    fn trained(&self) -> impl Iterator<Item = bool> {
+        self.outline.frozen.iter().map(|frozen| !(self.frozen || *frozen))
+    }
 }
 
 /// Name, shape and first values of a parameter.
@@ -65,8 +78,87 @@ impl Sequential {
             }
             None => Outline::default(),
         };
-        self.layers.push(Placed { layer, outline: Arc::new(outline) });
+        self.layers.push(Placed { layer, outline: Arc::new(outline), frozen: false });
         self
+    }
+
+    /// Freezes the layer of this name, `dense_0` for example, as [`Sequential::summary`] has it: in training its
+    /// parameters and what the optimizer keeps for them stay as they are, and no gradient of them is computed.
+    /// What it does in training alone, such as dropout, it still does.
+    ///
+    /// ```
+    /// use wgrad::nn::Sequential;
+    /// let model = Sequential::new(10).dense(64).relu().dense(1).freeze("dense_0")?;
+    /// assert_eq!(model.trained().collect::<Vec<_>>(), [false, false, true, true]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if no layer of this name has parameters.
+    pub fn freeze(mut self, name: &str) -> Result<Self, Error> {
+        self.set_frozen(name, true)?;
+        Ok(self)
+    }
+
+    /// Trains the layer of this name again.
+    ///
+    /// # Errors
+    /// As for [`Sequential::freeze`].
+    pub fn unfreeze(mut self, name: &str) -> Result<Self, Error> {
+        self.set_frozen(name, false)?;
+        Ok(self)
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if no layer of this name has parameters.
+    pub(crate) fn set_frozen(&mut self, name: &str, frozen: bool) -> Result<(), Error> {
+        let has_parameters = |placed: &Placed| !placed.outline.parameters.is_empty();
+        let names = || self.layers.iter().enumerate().map(|(place, placed)| placed.name(place));
+        let found = names().position(|own| own == name);
+        match found.and_then(|place| self.layers.get(place)).filter(|of| has_parameters(of)) {
+            Some(of) if !frozen && !of.frozen && of.outline.frozen.contains(&true) => {
+                let rule = "one that was frozen itself: here a layer within it was, before it was added";
+                Err(Error::argument("layer to unfreeze", format!("'{name}'"), rule))
+            }
+            Some(_) => {
+                let placed = found.and_then(|place| self.layers.get_mut(place));
+                placed.into_iter().for_each(|placed| placed.frozen = frozen);
+                Ok(())
+            }
+            None => {
+                let with = self.layers.iter().zip(names()).filter(|(of, _)| has_parameters(of));
+                let with: Vec<String> = with.map(|(_, name)| name).collect();
+                let rule = format!("a layer with parameters: {}", with.join(", "));
+                Err(Error::argument("layer", format!("'{name}'"), &rule))
+            }
+        }
+    }
+
+    /// Places of the layers that were frozen.
+    pub(crate) fn frozen(&self) -> impl Iterator<Item = usize> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter(|(_, placed)| placed.frozen).map(|(place, _)| place)
+    }
+
+    /// Freezes the layers at these places.
+    pub(crate) fn freeze_at(mut self, places: &[usize]) -> Result<Self, Error> {
+        for &place in places {
+            let count = self.layers.len();
+            match self.layers.get_mut(place) {
+                Some(placed) => placed.frozen = true,
+                None => {
+                    let rule = format!("below {count}, the number of layers");
+                    return Err(Error::argument("place of a frozen layer", place, &rule));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// For each parameter, in the order of [`Sequential::parameters`], whether it is trained: it is not if it
+    /// is of a frozen layer.
+    pub fn trained(&self) -> impl Iterator<Item = bool> {
+        self.layers.iter().flat_map(Placed::trained)
     }
 
     /// The seed of the initial weights and of what dropout draws; 0 unless set.
@@ -115,7 +207,7 @@ impl Sequential {
         self.layers.iter().map(|placed| &*placed.outline)
     }
 
-    /// Number of trained numbers, `usize::MAX` if there are more than that. If a layer cannot be built,
+    /// Numbers of all parameters, those of frozen layers included; `usize::MAX` if there are more than that. If a layer cannot be built,
     /// those behind it are not counted.
     pub fn parameter_count(&self) -> usize {
         self.outlines().map(Outline::parameter_count).fold(0, usize::saturating_add)
@@ -132,7 +224,7 @@ impl Sequential {
             let rule = format!("from 1 to {most}");
             return Err(Error::argument("input width", width, &rule));
         }
-        for (place, Placed { layer, outline }) in self.layers.iter().enumerate() {
+        for (place, Placed { layer, outline, .. }) in self.layers.iter().enumerate() {
             let which = format!("of layer {place} ({})", layer.name());
             let Some(output) = &outline.output else {
                 return Err(match self.trial(place)?.built {
@@ -167,7 +259,7 @@ impl Sequential {
     /// The layer at `place`, built by itself.
     fn trial(&self, place: usize) -> Result<Trial, Error> {
         match self.layers.get(place) {
-            Some(Placed { layer, outline }) => match &outline.input {
+            Some(Placed { layer, outline, .. }) => match &outline.input {
                 Some(input) => Ok(Trial::new(&**layer, place, input, self.seed)),
                 None => Err(Error::bug("a layer behind one that cannot be built is tried")),
             },
@@ -256,16 +348,25 @@ impl Sequential {
         layers: Range<usize>,
         training: bool,
     ) -> Result<(Tensor, Vec<Tensor>), Error> {
-        let mut y = self.enter(graph, x, layers.start)?;
+        let x = self.enter(graph, x, layers.start)?;
         let scope = self.scope(graph);
         let mut builder = Builder::new(graph, scope, self.seed, training);
-        for (place, placed) in self.layers.iter().enumerate() {
-            if layers.contains(&place) {
-                y = builder.layer(place, &*placed.layer, y)?;
-            }
-        }
+        let y = self.build_in(&mut builder, x, layers)?;
         let parameters = builder.into_parameters().into_iter();
         Ok((y, parameters.map(|parameter| parameter.tensor).collect()))
+    }
+
+    /// Adds some of the layers as layers of what the builder is for.
+    pub(super) fn build_in(
+        &self,
+        builder: &mut Builder<'_>,
+        x: Tensor,
+        layers: Range<usize>,
+    ) -> Result<Tensor, Error> {
+        let placed = self.layers.iter().enumerate().filter(|(place, _)| layers.contains(place));
+        placed.into_iter().try_fold(x, |x, (place, placed)| {
+            builder.layer_of(place, &*placed.layer, placed.frozen, x)
+        })
     }
 
     /// `x` in the shape that the layer at `place` takes.
@@ -310,11 +411,13 @@ impl Sequential {
 impl fmt::Debug for Sequential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers: Vec<_> = self.layers().collect();
-        f.debug_struct("Sequential")
-            .field("input", &self.input)
-            .field("layers", &layers)
-            .field("seed", &self.seed)
-            .finish()
+        let mut text = f.debug_struct("Sequential");
+        text.field("input", &self.input).field("layers", &layers).field("seed", &self.seed);
+        let frozen: Vec<usize> = self.frozen().collect();
+        if !frozen.is_empty() {
+            text.field("frozen", &frozen);
+        }
+        text.finish()
     }
 }
 
@@ -337,18 +440,29 @@ impl fmt::Display for Summary<'_> {
         };
         writeln!(f, "{:<24}{:<16}{:>12}", "layer", "output", "parameters")?;
         writeln!(f, "{:<24}{:<16}{:>12}", "input", shown(&self.0.input), 0)?;
-        for (place, Placed { layer, outline }) in self.0.layers.iter().enumerate() {
-            let name = format!("{}_{place}", layer.name());
+        let mut frozen = 0_usize;
+        for (place, placed) in self.0.layers.iter().enumerate() {
+            let (name, outline) = (placed.name(place), &placed.outline);
             let output = match (&outline.input, &outline.output) {
                 (_, Some(output)) => shown(output),
                 (Some(_), None) => "cannot be built".into(),
                 (None, None) => "unknown".into(),
             };
             let count = outline.parameter_count();
-            writeln!(f, "{name:<24}{output:<16}{count:>12}")?;
+            let of_each = outline.parameters.iter().map(|(_, shape)| shape.elements());
+            let stay = of_each.zip(placed.trained()).filter(|(_, trained)| !trained);
+            let stay = stay.fold(0_usize, |sum, (elements, _)| sum.saturating_add(elements));
+            frozen = frozen.saturating_add(stay);
+            let said = match stay {
+                0 => String::new(),
+                _ if stay == count => "  frozen".into(),
+                some => format!("  {some} frozen"),
+            };
+            writeln!(f, "{name:<24}{output:<16}{count:>12}{said}")?;
         }
         let count = self.0.parameter_count();
-        write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)
+        write!(f, "parameters: {count} ({:.1} KiB)", count as f64 * 4.0 / 1024.0)?;
+        if frozen > 0 { write!(f, ", {frozen} of them frozen") } else { Ok(()) }
     }
 }
 
@@ -380,5 +494,8 @@ layer                   output            parameters
 input                   (?, 3)                     0
 parameters: 0 (0.0 KiB)";
         assert_eq!(Sequential::new(3).summary().to_string(), empty);
+        let frozen = model.freeze("dense_0").unwrap().summary().to_string();
+        assert!(frozen.contains("100480  frozen\n") && frozen.contains("1290\n"), "{frozen}");
+        assert!(frozen.ends_with("(397.5 KiB), 100480 of them frozen"), "{frozen}");
     }
 }

@@ -33,13 +33,15 @@ pub enum Setting {
     Stack(StackSettings),
 }
 
-/// A stack of layers as a file keeps it: its input, and name and settings of each layer.
+/// A stack of layers as a file keeps it: its input, name and settings of each layer, and which are frozen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StackSettings {
     /// The shape of a row.
     pub input: Shape,
     /// Name and settings of each layer.
     pub layers: Vec<(String, Settings)>,
+    /// Places of the layers that are frozen.
+    pub frozen: Vec<usize>,
 }
 
 impl StackSettings {
@@ -55,6 +57,7 @@ impl StackSettings {
         Ok(Self {
             input: stack.input_shape().clone(),
             layers: layers.collect::<Result<_, usize>>()?,
+            frozen: stack.frozen().collect(),
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::Error;
 use crate::graph::{
     Custom, DType, Graph, Issuer, Node, Op, Pass, Reduction, Role, Shape, Tensor, TensorInfo,
 };
+use crate::kernel::loss::Compared;
 use crate::kernel::{
     Launch, Operand, Shapes, Turns, arrays, elementwise, loss, reduce, rows, softmax,
 };
@@ -75,6 +76,15 @@ fn operands<const N: usize>(node: &Node) -> Result<[Tensor; N], Error> {
     found
         .try_into()
         .map_err(|_| Error::bug(format!("{} has {} operands, not {N}", node.op, found.len())))
+}
+
+/// The first operands of a node, and one more if it has one.
+fn split<const N: usize>(node: &Node) -> Result<(&[Tensor; N], Option<Tensor>), Error> {
+    match node.inputs.split_first_chunk() {
+        Some((first, [])) => Ok((first, None)),
+        Some((first, &[last])) => Ok((first, Some(last))),
+        _ => Err(Error::bug(format!("{} has {} operands", node.op, node.inputs.len()))),
+    }
 }
 
 pub(super) struct Lowering<'a> {
@@ -320,14 +330,15 @@ impl<'a> Lowering<'a> {
                 arrays::transpose(self.shapes(), x, out)
             }
             Op::Loss(kind) => {
-                let [predictions, targets] = operands(node)?;
-                self.loss(kind, predictions, targets, out, pass);
+                let (&[predictions, targets], weights) = split(node)?;
+                self.loss(kind, Compared { predictions, targets, weights }, out, pass);
                 return Ok(());
             }
             Op::LossGrad(kind) => {
-                let [predictions, targets, upstream] = operands(node)?;
+                let (&[predictions, targets, upstream], weights) = split(node)?;
                 let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
-                loss::gradient(self.shapes(), kind, items, predictions, targets, upstream, out)
+                let compared = Compared { predictions, targets, weights };
+                loss::gradient(self.shapes(), kind, items, compared, upstream, out)
             }
             Op::Count(count) => {
                 let [predictions, targets] = operands(node)?;

@@ -1,9 +1,11 @@
-//! The update pass: one dispatch per chunk of the parameters, whatever their number.
+//! The update pass: one dispatch per chunk of the parameters, whatever their number; if some of them are not
+//! trained, one for each run of neighbours that are.
 
-use super::PlanScope;
 use super::lower::Lowering;
+use super::{ArenaLayout, PlanScope};
 use crate::Error;
-use crate::graph::{Pass, Role, Tensor, Update};
+use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
+use crate::kernel::update::Run;
 use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
@@ -16,48 +18,55 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
         };
         lowering.lowered.gradients.push((number, gradient));
     }
-    let assigned: Vec<Role> = lowering
-        .graph
-        .assignments()
-        .iter()
-        .map(|&(parameter, _)| lowering.graph.known(parameter).role)
-        .collect();
-    let missing = (0..lowering.graph.parameters().len()).find(|&number| {
-        !lowering.lowered.gradients.iter().any(|&(trained, _)| trained == number)
-            && !assigned.contains(&Role::Parameter(number))
-    });
-    if let Some(number) = missing {
-        let name =
-            lowering.lowered.arena.entries.get(number).map_or("", |entry| entry.name.as_str());
-        let detail = format!(
-            "parameter '{name}' has no gradient; pair it with one, or make it an input to keep its value"
-        );
-        return Err(Error::shape("update", detail));
-    }
     if lowering.options.portion == PlanScope::Gradients {
         return Ok(());
     }
-    let chunks: Vec<usize> =
-        lowering.lowered.arena.chunks.iter().map(|&bytes| (bytes / 4) as usize).collect();
-    let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &chunks, longest));
+    let trained: Vec<usize> =
+        lowering.lowered.gradients.iter().map(|&(number, _)| number).collect();
+    let runs = runs(&lowering.lowered.arena, &trained);
+    let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
     let loss = lowering.destination(pass.loss);
-    for (chunk, &count) in chunks.iter().enumerate() {
-        let launch = update::update(pass.rule, clip, count, chunk, loss);
+    for run in &runs {
+        let launch = update::update(pass.rule, clip, pass.l1, run, loss);
         lowering.push(launch, Pass::Update);
     }
     Ok(())
 }
 
+/// Where the `trained` parameters lie: whole chunks, if all are trained. What lies between neighbours is zero.
+fn runs(arena: &ArenaLayout, trained: &[usize]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut last = None;
+    for (number, entry) in arena.entries.iter().enumerate() {
+        if !trained.contains(&number) {
+            continue;
+        }
+        let first = entry.offset as usize / ELEMENT_BYTES;
+        let end = first + entry.shape.elements().next_multiple_of(4);
+        match runs.last_mut() {
+            Some(run)
+                if run.chunk == entry.chunk && last.is_some_and(|last| last + 1 == number) =>
+            {
+                run.elements.end = end;
+            }
+            _ => runs.push(Run { chunk: entry.chunk, elements: first..end }),
+        }
+        last = Some(number);
+    }
+    runs
+}
+
 /// What all gradients are multiplied by, so that their norm is at most `longest`.
-fn clip_factors(lowering: &mut Lowering<'_>, chunks: &[usize], longest: f32) -> Tensor {
+fn clip_factors(lowering: &mut Lowering<'_>, runs: &[Run], longest: f32) -> Tensor {
     let most = lowering.target.most_turns;
-    let groups: Vec<usize> = chunks.iter().map(|&count| update::norm_groups(count, most)).collect();
+    let groups: Vec<usize> =
+        runs.iter().map(|run| update::norm_groups(run.elements.len(), most)).collect();
     let parts = groups.iter().sum::<usize>().max(1);
     let partials = lowering.scratch("parts of the norm", [parts, update::NORM_WORDS]);
     let factors = lowering.scratch("clipping", [update::FACTORS]);
     let mut offset = 0;
-    for (chunk, (&count, &groups)) in chunks.iter().zip(&groups).enumerate() {
-        let launch = update::norm_partials(chunk, count, partials, offset, groups);
+    for (run, &groups) in runs.iter().zip(&groups) {
+        let launch = update::norm_partials(run, partials, offset, groups);
         lowering.push(launch, Pass::Update);
         offset += groups;
     }

@@ -46,7 +46,7 @@ pub use target::{AdapterClass, Target};
 pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
 
 #[doc(inline)]
-pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling};
+pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling, update::Run};
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
@@ -348,8 +348,13 @@ impl Plan {
         let of = |tensors: &[Tensor]| -> u64 {
             tensors.iter().filter_map(|&t| self.info(t)).map(|i| i.shape.bytes() as u64).sum()
         };
-        let arenas = if dispatch.moves_arenas() { 3 * self.arena.bytes() } else { 0 };
+        let arenas = if dispatch.moves_arenas() { 3 * Run::bytes_of(&dispatch.launch) } else { 0 };
         of(&dispatch.reads) + of(&dispatch.writes) + arenas
+    }
+
+    /// The same of all updates together.
+    pub(crate) fn bytes_of_updates(&self) -> u64 {
+        self.dispatches.iter().filter(|d| d.moves_arenas()).map(|d| self.bytes(d)).sum()
     }
 
     /// Buffers for intermediate tensors.

@@ -42,6 +42,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header =
             ["level", "pass", "kernel", "reads", "writes", "to", "groups", "fill", "bytes"];
+        // Where some parameters stay, an update moves a part of them.
+        let whole = self.bytes_of_updates() == 3 * self.arena().bytes();
+        let all = |what: &str| format!("{} {what}", if whole { "all" } else { "trained" });
         let rows: Vec<[String; 9]> = self
             .dispatches()
             .iter()
@@ -53,8 +56,8 @@ impl fmt::Display for Plan {
                     d.level.to_string(),
                     d.pass.name().into(),
                     d.launch.name.clone(),
-                    or(self.operands(&d.reads), "all gradients"),
-                    or(self.operands(&d.writes), "all parameters"),
+                    or(self.operands(&d.reads), &all("gradients")),
+                    or(self.operands(&d.writes), &all("parameters")),
                     or(self.places(&d.writes), "in place"),
                     d.launch.workgroups.to_string(),
                     self.fill(d),

@@ -178,13 +178,13 @@ impl Watch {
         Self { name: name.into(), best: None, margin: 0.0 }
     }
 
-    /// Forgets the last training.
+    /// Forgets the last training. Whether this one has the figure, `fit` sees to.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.best = None;
         if !(self.margin >= 0.0 && self.margin.is_finite()) {
             return Err(Error::argument("min_delta", self.margin, "0 or more, and finite"));
         }
-        self.name.parse::<Figure>().map(drop)
+        Ok(())
     }
 
     fn state(&self) -> String {
@@ -213,7 +213,7 @@ impl Watch {
     /// Whether the epoch is the best so far. It is not if the figure is NaN or as bad as can be
     /// (an infinite loss), or if it is unknown.
     pub(super) fn improves(&mut self, log: &EpochLog) -> bool {
-        let Ok(figure) = self.name.parse::<Figure>() else { return false };
+        let Ok(figure) = Figure::among(&log.figures(), "figure", &self.name) else { return false };
         let (Some(value), direction) = (log.figure(figure), figure.direction()) else {
             return false;
         };

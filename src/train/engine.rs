@@ -47,15 +47,7 @@ pub(super) fn plan<D: AsData>(
     trains: bool,
 ) -> Result<(TrainingGraph, Plan)> {
     let rows = Rows { resident: feed.resident_rows, batch };
-    let optimizer = trains.then(|| model.optimizer());
-    let graph = TrainingGraph::new(
-        model.architecture(),
-        model.loss(),
-        model.metrics(),
-        optimizer,
-        feed.form,
-        rows,
-    )?;
+    let graph = TrainingGraph::new(&model.task, trains, feed.form, rows)?;
     let plan = graph.plan(&model.gpu().target())?;
     Ok((graph, plan))
 }
@@ -66,14 +58,13 @@ async fn executor<D: AsData>(
     graph: TrainingGraph,
     plan: Plan,
 ) -> Result<Executor> {
-    let options = ExecutorOptions {
-        parameters: Some(model.parameters().clone()),
-        inputs: vec![
-            (graph.features, feed.buffers.features.clone()),
-            (graph.targets, feed.buffers.targets.clone()),
-            (graph.order, feed.buffers.order.clone()),
-        ],
-    };
+    let mut inputs = vec![
+        (graph.features, feed.buffers.features.clone()),
+        (graph.targets, feed.buffers.targets.clone()),
+        (graph.order, feed.buffers.order.clone()),
+    ];
+    inputs.extend(graph.weights.zip(feed.buffers.weights.as_deref().cloned()));
+    let options = ExecutorOptions { parameters: Some(model.parameters().clone()), inputs };
     Executor::with_options(model.gpu(), plan, options).await
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fit::epoch_order;
 use super::graphs::check_probabilities;
+use super::task::{Weighting, by_class};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::Reading;
 use crate::data::{AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows};
@@ -42,6 +43,8 @@ pub(crate) struct Buffers {
     pub(crate) features: Buffer,
     pub(crate) targets: Buffer,
     pub(crate) order: Buffer,
+    /// If rows have weights.
+    pub(crate) weights: Option<Buffer>,
 }
 
 impl Buffers {
@@ -57,6 +60,10 @@ impl Buffers {
             features: buffer("features", form.width).await?,
             targets: buffer("targets", form.targets.width()).await?,
             order: buffer("order", orders).await?,
+            weights: match form.weighted {
+                true => Some(buffer("weights", 1).await?),
+                false => None,
+            },
         };
         let identity: Vec<u32> = (0..crate::kernel::word(rows)).collect();
         gpu.write_of_step(&buffers.order, 0, bytemuck::cast_slice(&identity))?;
@@ -66,7 +73,8 @@ impl Buffers {
     /// Bytes on the device.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn bytes(&self) -> u64 {
-        self.features.size() + self.targets.size() + self.order.size()
+        let weights = self.weights.as_ref().map_or(0, |weights| weights.size());
+        self.features.size() + self.targets.size() + self.order.size() + weights
     }
 }
 
@@ -99,8 +107,8 @@ impl Order {
 enum Supply {
     /// All are on the device.
     Device,
-    /// From the data set, in the host's copy of the order.
-    Memory(Vec<u32>),
+    /// From the data set, in the host's copy of the order; with the weights of rows that have such.
+    Memory { order: Vec<u32>, weights: Option<Vec<f32>> },
     /// From a source.
     Windows(Drawing),
 }
@@ -110,19 +118,30 @@ enum Supply {
 struct Drawing {
     windows: Windows,
     pass: Arc<Pass>,
-    current: Option<(usize, Arc<Window>)>,
+    current: Option<Current>,
     loss: Loss,
+    /// Of the classes, if rows have weights.
+    class_weights: Option<Vec<f32>>,
     /// When windows were read that nobody has been told of.
     #[cfg(not(target_arch = "wasm32"))]
     readings: Vec<Reading>,
 }
 
+/// The window that a pass is at.
+#[derive(Clone, Debug)]
+struct Current {
+    number: usize,
+    window: Arc<Window>,
+    /// Of its rows, if they have such.
+    weights: Option<Arc<Vec<f32>>>,
+}
+
 impl Drawing {
     /// The window that has the row at this place of the pass. It waits for it.
-    fn at(&mut self, place: usize) -> Result<Arc<Window>> {
+    fn at(&mut self, place: usize) -> Result<Current> {
         let number = self.pass.window_at(place);
-        if let Some((_, window)) = self.current.as_ref().filter(|(of, _)| *of == number) {
-            return Ok(window.clone());
+        if let Some(current) = self.current.as_ref().filter(|current| current.number == number) {
+            return Ok(current.clone());
         }
         // Given up before the next one is asked for.
         self.current = None;
@@ -132,8 +151,11 @@ impl Drawing {
         }
         #[cfg(not(target_arch = "wasm32"))]
         self.readings.extend(window.take_reading());
-        self.current = Some((number, window.clone()));
-        Ok(window)
+        let weights = match (&self.class_weights, &window.rows.targets) {
+            (Some(of_classes), Some(targets)) => Some(Arc::new(by_class(of_classes, targets))),
+            _ => None,
+        };
+        Ok(self.current.insert(Current { number, window, weights }).clone())
     }
 }
 
@@ -163,16 +185,23 @@ pub(crate) struct Bringing {
     pub(crate) orders: usize,
     /// What the targets are for.
     pub(crate) loss: Loss,
+    pub(crate) weights: Weighting,
     /// The windows of a source.
     pub(crate) windows: Option<Windows>,
 }
 
 impl<D: AsData> Feed<D> {
     pub(crate) async fn new(gpu: &Gpu, data: D, how: Bringing) -> Result<Self> {
-        let Bringing { batch, residency, orders, loss, windows } = how;
+        let Bringing { batch, residency, orders, loss, weights, windows } = how;
         let all = data.as_data();
-        let (form, rows) = (all.form()?, all.rows()?);
-        let widths = [form.width, form.targets.width()];
+        let (weights, class_weights) = match weights {
+            Weighting::Once => (None, None),
+            Weighting::Rows(weights) => (Some(weights), None),
+            Weighting::Classes(of_classes) => (None, Some(of_classes)),
+        };
+        let weighted = weights.is_some() || class_weights.is_some();
+        let (form, rows) = (Form { weighted, ..all.form()? }, all.rows()?);
+        let widths = [form.width, form.targets.width(), usize::from(weighted)];
         let row_bytes = widths[0].max(widths[1]) as u64 * 4;
         let fits = (rows as u64).saturating_mul(row_bytes) <= gpu.target().max_tensor_bytes();
         let resident = match (residency, all) {
@@ -193,6 +222,9 @@ impl<D: AsData> Feed<D> {
         if let (Some(buffers), Data::Dataset(all)) = (resident, data.as_data()) {
             gpu.write_of_step(&buffers.features, 0, bytemuck::cast_slice(all.features()))?;
             gpu.write_of_step(&buffers.targets, 0, all.targets().bytes())?;
+            if let (Some(buffer), Some(weights)) = (&buffers.weights, &weights) {
+                gpu.write_of_step(buffer, 0, bytemuck::cast_slice(weights))?;
+            }
             let (resident_rows, batches_per_block, supply) = (rows, usize::MAX, Supply::Device);
             return Ok(Self {
                 data,
@@ -205,17 +237,18 @@ impl<D: AsData> Feed<D> {
                 supply,
             });
         }
-        let words = (batch as u64).saturating_mul((widths[0] + widths[1]) as u64);
+        let words = (batch as u64).saturating_mul(widths.iter().sum::<usize>() as u64);
         let batches_per_block = fitting(words.saturating_mul(4), &gpu.target()).min(MAX_STEPS);
         let resident_rows = (batches_per_block * batch).min(rows);
         let buffers = Buffers::new(gpu, form, resident_rows, 1).await?;
         let supply = match data.as_data() {
-            Data::Dataset(_) => Supply::Memory(Vec::new()),
+            Data::Dataset(_) => Supply::Memory { order: Vec::new(), weights },
             Data::Source(source) => Supply::Windows(Drawing {
                 windows: windows.unwrap_or_else(|| Windows::new(source, Wanted::Epochs)),
                 pass: Arc::new(Pass::new(source, rows, EpochOrder::AS_THEY_LIE)?),
                 current: None,
                 loss,
+                class_weights,
                 #[cfg(not(target_arch = "wasm32"))]
                 readings: Vec::new(),
             }),
@@ -240,7 +273,7 @@ impl<D: AsData> Feed<D> {
                 let bytes: &[u8] = bytemuck::cast_slice(&order);
                 gpu.write(&self.buffers.order, (number * bytes.len()) as u64, bytes)
             }
-            (Supply::Memory(own), Order::Rows(order), _) => {
+            (Supply::Memory { order: own, .. }, Order::Rows(order), _) => {
                 *own = order;
                 Ok(())
             }
@@ -263,25 +296,32 @@ impl<D: AsData> Feed<D> {
         let mut fresh = Fresh::new(self.form, rows.len());
         match (&mut self.supply, self.data.as_data()) {
             (Supply::Device, _) => return Ok(rows.start),
-            (Supply::Memory(order), Data::Dataset(data)) => {
+            (Supply::Memory { order, weights }, Data::Dataset(data)) => {
                 let place = |at: usize| order.get(at).map_or(at, |&row| row as usize);
-                fresh.add(data.features(), data.targets().bytes(), rows.map(place))?;
+                let weights = weights.as_deref();
+                fresh.add(data.features(), data.targets().bytes(), weights, rows.map(place))?;
             }
             (Supply::Windows(drawing), _) => {
                 let mut at = rows.start;
                 while at < rows.end {
-                    let window = drawing.at(at)?;
+                    let Current { window, weights, .. } = drawing.at(at)?;
                     let end = rows.end.min(window.start + window.count());
                     let places = (at..end).map(|place| window.place(place - window.start));
                     let targets = window.rows.targets.as_ref().map_or(&[][..], Targets::bytes);
-                    fresh.add(&window.rows.features, targets, places)?;
+                    let weights = weights.as_deref().map(Vec::as_slice);
+                    fresh.add(&window.rows.features, targets, weights, places)?;
                     at = end;
                 }
             }
-            (Supply::Memory(_), Data::Source(_)) => return Err(Error::bug("a source in memory")),
+            (Supply::Memory { .. }, Data::Source(_)) => {
+                return Err(Error::bug("a source in memory"));
+            }
         }
         gpu.write_of_step(&self.buffers.features, 0, bytemuck::cast_slice(&fresh.features))?;
         gpu.write_of_step(&self.buffers.targets, 0, &fresh.targets)?;
+        if let Some(buffer) = &self.buffers.weights {
+            gpu.write_of_step(buffer, 0, bytemuck::cast_slice(&fresh.weights))?;
+        }
         Ok(0)
     }
 
@@ -290,7 +330,7 @@ impl<D: AsData> Feed<D> {
     pub(crate) fn take_readings(&mut self) -> Vec<Reading> {
         match &mut self.supply {
             Supply::Windows(drawing) => std::mem::take(&mut drawing.readings),
-            Supply::Device | Supply::Memory(_) => Vec::new(),
+            Supply::Device | Supply::Memory { .. } => Vec::new(),
         }
     }
 }
@@ -300,13 +340,15 @@ struct Fresh {
     form: Form,
     features: Vec<f32>,
     targets: Vec<u8>,
+    weights: Vec<f32>,
 }
 
 impl Fresh {
     fn new(form: Form, rows: usize) -> Self {
         let features = Vec::with_capacity(rows * form.width);
         let targets = Vec::with_capacity(rows * form.targets.width() * 4);
-        Self { form, features, targets }
+        let weights = Vec::with_capacity(if form.weighted { rows } else { 0 });
+        Self { form, features, targets, weights }
     }
 
     /// The rows at these places of all.
@@ -314,6 +356,7 @@ impl Fresh {
         &mut self,
         features: &[f32],
         targets: &[u8],
+        weights: Option<&[f32]>,
         places: impl Iterator<Item = usize>,
     ) -> Result<()> {
         let (width, bytes) = (self.form.width, self.form.targets.width() * 4);
@@ -327,6 +370,7 @@ impl Fresh {
             };
             self.features.extend_from_slice(x);
             self.targets.extend_from_slice(y);
+            self.weights.extend(weights.and_then(|weights| weights.get(row)));
         }
         Ok(())
     }

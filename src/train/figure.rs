@@ -50,10 +50,10 @@ impl Figure {
     /// # Errors
     /// [`Error::Argument`] that lists them and says how to have the one that is not there.
     pub(super) fn among(figures: &[Figure], what: &str, name: &str) -> Result<Figure> {
-        let known = name.parse::<Figure>();
-        if let Some(figure) = known.as_ref().ok().filter(|figure| figures.contains(figure)) {
+        if let Some(figure) = figures.iter().find(|figure| figure.to_string() == name) {
             return Ok(*figure);
         }
+        let known = name.parse::<Figure>();
         let names: Vec<String> = figures.iter().map(Figure::to_string).collect();
         let mut rule = format!("one of this training's: {}", names.join(", "));
         if let Ok(figure) = known {

@@ -1,10 +1,11 @@
 //! The graphs behind training, evaluation and prediction.
 
+use super::task::Task;
 use crate::data::{Data, Form, TargetForm, Targets};
 use crate::exec::Step;
 use crate::graph::{Graph, Loss, Tensor, Unary};
+use crate::nn::Sequential;
 use crate::nn::layers::{Activation, Softmax};
-use crate::nn::{Metric, Optimizer, Sequential};
 use crate::plan::{Plan, PlanOptions, Target};
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ pub struct TrainingGraph {
     pub targets: Tensor,
     /// Input: the order in which rows are drawn, `u32`.
     pub order: Tensor,
+    /// Input: how often each row counts in the loss, if not once.
+    pub weights: Option<Tensor>,
     /// The model's output for the batch, rows × output width.
     pub predictions: Tensor,
     /// Scalars of a step: the loss, then a sum per metric.
@@ -36,36 +39,35 @@ pub(crate) struct Rows {
 }
 
 impl TrainingGraph {
-    pub(crate) fn new(
-        model: &Sequential,
-        loss: Loss,
-        metrics: &[Metric],
-        optimizer: Option<&Optimizer>,
-        form: Form,
-        rows: Rows,
-    ) -> Result<Self> {
+    pub(crate) fn new(task: &Task, trains: bool, form: Form, rows: Rows) -> Result<Self> {
+        let model = &task.architecture;
         let mut graph = Graph::new();
         let features = graph.input("features", [rows.resident, form.width])?;
         let targets = input_of_targets(&mut graph, form, rows.resident)?;
         let order = graph.index_input("order", [rows.resident])?;
         let x = graph.batch(features, order, rows.batch)?;
         let t = graph.batch(targets, order, rows.batch)?;
-        let (predictions, parameters) = match optimizer {
-            Some(_) => model.build_training(&mut graph, x)?,
-            None => model.build(&mut graph, x)?,
+        let (weights, batch_weights) = match form.weighted {
+            true => {
+                let weights = graph.input("weights", [rows.resident])?;
+                (Some(weights), Some(graph.batch(weights, order, rows.batch)?))
+            }
+            false => (None, None),
+        };
+        let (predictions, parameters) = match trains {
+            true => model.build_training(&mut graph, x)?,
+            false => model.build(&mut graph, x)?,
         };
         let predictions = graph.as_lists(predictions)?;
-        let loss_value = graph.loss(loss, predictions, t)?;
-        let mut results = vec![loss_value];
-        for metric in metrics {
-            results.push(graph.count(metric.count(loss)?, predictions, t)?);
-        }
-        if let Some(optimizer) = optimizer {
-            let gradients = graph.gradients(loss_value, &parameters)?;
+        let results = task.results(&mut graph, predictions, t, batch_weights)?;
+        if let (true, Some(&loss)) = (trains, results.first()) {
+            let optimizer = &task.compile.optimizer;
+            let parameters = task.trained(parameters, 0);
+            let gradients = graph.gradients(loss, &parameters)?;
             let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-            graph.update(optimizer.rule(), optimizer.clip(), loss_value, &pairs)?;
+            optimizer.update(&mut graph, loss, &pairs)?;
         }
-        Ok(Self { graph, features, targets, order, predictions, results })
+        Ok(Self { graph, features, targets, order, weights, predictions, results })
     }
 
     /// The plan whose results table has the loss and the metrics' sums.

@@ -16,13 +16,14 @@
 //! cores, for more of them they are taken to hold. Time to compile is bounded for registers, below; the
 //! kernel in memory takes 0.4 s, as long as the general ones of a net do together (Mesa 22.3).
 
+use super::task::{Task, TrainingConfig};
 use crate::exec::Figures;
 use crate::graph::Loss;
 use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::LONGEST_SUM;
 use crate::kernel::whole_step::{self, Held, Net, WORKGROUP_WORDS};
 use crate::nn::layers::{Activation, Dense, Flatten};
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::nn::{Metric, Optimizer};
 use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
@@ -93,13 +94,27 @@ const MOST_WORKGROUPS: usize = 8;
 
 /// The net as the whole-step kernels take it, or why it is none that they take: a stack of dense layers.
 pub(super) fn whole_step_net(
-    model: &Sequential,
-    loss: Loss,
-    metrics: &[Metric],
-    optimizer: &Optimizer,
+    task: &Task,
     layout: &ArenaLayout,
     target: &Target,
 ) -> std::result::Result<Net, String> {
+    let (model, compile) = (&task.architecture, &task.compile);
+    let TrainingConfig { loss, ref optimizer, ref metrics, .. } = *compile;
+    if compile.class_weights.is_some() {
+        return Err("classes have weights".into());
+    }
+    if optimizer.l1_penalty() > 0.0 {
+        return Err("the optimizer has an L1 penalty".into());
+    }
+    if compile.own_loss.is_some() {
+        return Err("the loss is the program's own".into());
+    }
+    if let Some(own) = metrics.iter().find(|metric| matches!(metric, Metric::Own(_))) {
+        return Err(format!("the metric {} is the program's own", own.name()));
+    }
+    if let Some(place) = model.frozen().next() {
+        return Err(format!("layer {place} is frozen"));
+    }
     let mut layers: Vec<whole_step::Dense> = Vec::new();
     let mut entries = layout.entries.iter();
     for (index, layer) in model.layers().enumerate() {

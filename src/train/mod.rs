@@ -19,6 +19,8 @@ mod kernels;
 mod log_file;
 pub(crate) mod model;
 mod plateau;
+#[cfg(all(feature = "plot", not(target_arch = "wasm32")))]
+mod plot;
 mod predictor;
 pub(crate) mod progress;
 mod scores;

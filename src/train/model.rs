@@ -11,7 +11,7 @@ use crate::gpu::Gpu;
 use crate::graph::Loss;
 use crate::kernel::whole_step::Net;
 use crate::nn::optimizer::check_learning_rate;
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::nn::{Metric, Optimizer, RowFunction, Sequential};
 use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 
@@ -70,7 +70,7 @@ impl Model {
             predictor,
         };
         // Says early that a whole-step kernel cannot be, if it is asked for.
-        model.choose_kernels(1)?;
+        model.choose_kernels(1, false)?;
         Ok(model)
     }
 
@@ -94,9 +94,19 @@ impl Model {
         self.task.encoder.as_deref()
     }
 
-    /// The loss.
+    /// The loss; of a model with one of the program's own, that which it is [like](RowFunction::like).
     pub fn loss(&self) -> Loss {
         self.task.compile.loss
+    }
+
+    /// The loss of the program's own, if it has such.
+    pub fn own_loss(&self) -> Option<&dyn RowFunction> {
+        self.task.compile.own_loss.as_ref().map(|own| &*own.0)
+    }
+
+    /// The weights of classes that it trains with: see [`TrainingConfig::class_weights`].
+    pub fn class_weights(&self) -> Option<&[f32]> {
+        self.task.compile.class_weights.as_deref()
     }
 
     /// The optimizer.
@@ -159,12 +169,40 @@ impl Model {
             .try_for_each(|(number, values)| self.parameters.write(number, values))
     }
 
-    /// Which kernels train in batches of `batch` rows, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
+    /// Freezes the layer of this name from the next training on: see [`Sequential::freeze`]. Make
+    /// [trainers](Model::trainer) anew.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if no layer of this name has parameters, or a whole-step kernel was asked for, which
+    /// trains all layers.
+    pub fn freeze(&mut self, layer: &str) -> Result<()> {
+        let before = self.task.architecture.clone();
+        self.task.architecture.set_frozen(layer, true)?;
+        // As it was made: what is saved must load again.
+        if let Err(error) = self.choose_kernels(1, false) {
+            self.task.architecture = before;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections go by the
+    /// model's steps: a layer that was frozen from the start begins with means of 0 and the corrections of a late
+    /// step, and its first hundred steps are up to six times the learning rate. Lower it, or make the model anew
+    /// from its weights.
+    ///
+    /// # Errors
+    /// As for [`Model::freeze`].
+    pub fn unfreeze(&mut self, layer: &str) -> Result<()> {
+        self.task.architecture.set_frozen(layer, false)
+    }
+
+    /// Which kernels train in batches of `batch` rows without weights of their own, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
     /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn kernels(&self, batch: usize) -> Result<String> {
-        Ok(self.choose_kernels(batch)?.why)
+        Ok(self.choose_kernels(batch, false)?.why)
     }
 
     /// The whole-step kernel that trains in batches of `batch` rows, if one does: to look at its text.
@@ -172,7 +210,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
     pub fn whole_step_kernel(&self, batch: usize) -> Result<Option<Net>> {
-        Ok(self.choose_kernels(batch)?.net)
+        Ok(self.choose_kernels(batch, false)?.net)
     }
 
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
@@ -194,19 +232,14 @@ impl Model {
         Ok((self.steps, self.progress))
     }
 
-    /// What trains in batches of `batch` rows.
-    pub(super) fn choose_kernels(&self, batch: usize) -> Result<KernelChoice> {
-        let (compile, target) = (&self.task.compile, self.gpu.target());
-        let layout = self.parameters.layout();
-        let net = whole_step_net(
-            &self.task.architecture,
-            compile.loss,
-            &compile.metrics,
-            &compile.optimizer,
-            layout,
-            &target,
-        );
-        choose(compile.kernels, net, batch, &target)
+    /// What trains in batches of `batch` rows, which may have weights of their own.
+    pub(super) fn choose_kernels(&self, batch: usize, weighted: bool) -> Result<KernelChoice> {
+        let target = self.gpu.target();
+        let net = match weighted {
+            true => Err("rows of the data have weights".into()),
+            false => whole_step_net(&self.task, self.parameters.layout(), &target),
+        };
+        choose(self.task.compile.kernels, net, batch, &target)
     }
 
     /// Says that `steps` more steps of training are done.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::graphs::check_output;
 use super::kernels::Kernels;
-use crate::data::Encoder;
-use crate::graph::Loss;
-use crate::nn::{Metric, Optimizer, Sequential};
+use crate::data::{Data, Encoder, Form, Targets};
+use crate::graph::{Graph, Loss, Tensor};
+use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
@@ -16,12 +16,55 @@ pub struct TrainingConfig {
     pub(crate) optimizer: Optimizer,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) kernels: Kernels,
+    pub(crate) class_weights: Option<Vec<f32>>,
+    /// What is minimised in place of `loss`, which then says what targets and outputs are.
+    pub(crate) own_loss: Option<SharedFunction>,
+    /// Those that `metrics` names.
+    pub(crate) own_metrics: Vec<SharedFunction>,
 }
 
 impl TrainingConfig {
     /// Minimises `loss` with `optimizer`.
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
-        Self { loss, optimizer, metrics: Vec::new(), kernels: Kernels::Auto }
+        Self {
+            loss,
+            optimizer,
+            metrics: Vec::new(),
+            kernels: Kernels::Auto,
+            class_weights: None,
+            own_loss: None,
+            own_metrics: Vec::new(),
+        }
+    }
+
+    /// Minimises the mean over rows of a function of the program's own.
+    pub fn of_rows(function: impl RowFunction, optimizer: Optimizer) -> Self {
+        let own_loss = Some(SharedFunction(Arc::new(function)));
+        let like = own_loss.as_ref().map_or(Loss::MeanSquaredError, |own| own.0.like());
+        Self { own_loss, ..Self::new(like, optimizer) }
+    }
+
+    /// Reports the mean over rows of a function of the program's own too, under its name.
+    pub fn metric_of_rows(self, function: impl RowFunction) -> Self {
+        self.with_metric_of_rows(SharedFunction(Arc::new(function)))
+    }
+
+    pub(crate) fn with_metric_of_rows(mut self, function: SharedFunction) -> Self {
+        let metric = OwnMetric::new(function.0.name(), function.0.direction());
+        self.metrics.push(Metric::Own(metric));
+        self.own_metrics.push(function);
+        self
+    }
+
+    /// Trains with a weight for each class, by which the loss of its rows is multiplied: Keras's
+    /// `class_weight`. For [`Loss::SoftmaxCrossEntropy`] there are as many as the model has outputs, for
+    /// [`Loss::BinaryCrossEntropy`] of one output two; a row with [a weight of its
+    /// own](crate::data::Dataset::with_weights) has the product. As there, the sum is divided by the number of
+    /// rows, and what is evaluated or validated does not have them. See
+    /// [`Dataset::balanced_class_weights`].
+    pub fn class_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
+        self.class_weights = Some(weights.into());
+        self
     }
 
     /// Reports `metric` too.
@@ -60,9 +103,160 @@ impl Task {
         compile.loss.check()?;
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
-            metric.count(compile.loss)?;
+            match metric {
+                Metric::Own(_) => {
+                    check_own(metric.name(), &compile.metrics)?;
+                    if !compile.own_metrics.iter().any(|own| own.0.name() == metric.name()) {
+                        let rule = "given by `TrainingConfig::metric_of_rows`, with the function that it is";
+                        return Err(Error::argument("metric", format!("'{}'", metric.name()), rule));
+                    }
+                }
+                metric => {
+                    metric.count(compile.loss)?;
+                }
+            }
         }
-        Ok(Self { architecture, compile, encoder: None })
+        let task = Self { architecture, compile, encoder: None };
+        task.check_class_weights()?;
+        task.check_functions()?;
+        Ok(task)
+    }
+
+    /// # Errors
+    /// Those of a loss or a metric of the program's own that cannot be built for the model's outputs.
+    fn check_functions(&self) -> Result<()> {
+        if self.compile.own_loss.is_none() && self.compile.own_metrics.is_empty() {
+            return Ok(());
+        }
+        let mut graph = Graph::outline();
+        let outputs = self.architecture.output_width();
+        // So that no other extent is mistaken for the number of rows.
+        let rows = outputs.saturating_add(1);
+        let predictions = graph.input("predictions", [rows, outputs])?;
+        let targets = match self.compile.loss.takes_classes() {
+            true => graph.index_input("labels", [rows])?,
+            false => graph.input("targets", [rows, outputs])?,
+        };
+        self.results(&mut graph, predictions, targets, None)?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if the loss has no classes, there is not a weight for each, or one is out of range.
+    pub(crate) fn check_class_weights(&self) -> Result<()> {
+        let Some(weights) = &self.compile.class_weights else { return Ok(()) };
+        let (loss, outputs) = (self.compile.loss, self.architecture.output_width());
+        let classes = match loss {
+            Loss::SoftmaxCrossEntropy => outputs,
+            Loss::BinaryCrossEntropy if outputs == 1 => 2,
+            _ => {
+                let rule = "left out for a loss without classes; give weights of rows by \
+                            `Dataset::with_weights`";
+                return Err(Error::argument(
+                    "class weights",
+                    format!("with {}", loss.name()),
+                    rule,
+                ));
+            }
+        };
+        if weights.len() != classes {
+            let rule = format!("{classes}, one for each class");
+            return Err(Error::argument("number of class weights", weights.len(), &rule));
+        }
+        for (class, &weight) in weights.iter().enumerate() {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                let name = format!("weight of class {class}");
+                return Err(Error::argument(&name, weight, "0 or more, and finite"));
+            }
+        }
+        match weights.iter().all(|&weight| weight == 0.0) {
+            true => Err(Error::argument("weights of all classes", 0, "above 0 for at least one")),
+            false => Ok(()),
+        }
+    }
+
+    /// Those of the `parameters` that are trained; `first` is the number of the first in the whole model.
+    pub(crate) fn trained(&self, parameters: Vec<Tensor>, first: usize) -> Vec<Tensor> {
+        let trained = self.architecture.trained().skip(first);
+        parameters.into_iter().zip(trained).filter_map(|(t, is)| is.then_some(t)).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if all layers are frozen.
+    pub(crate) fn check_trained(&self) -> Result<()> {
+        if self.architecture.trained().any(|trained| trained) {
+            return Ok(());
+        }
+        let rule = "at least 1; train one by `unfreeze`";
+        Err(Error::argument("number of layers that are not frozen", 0, rule))
+    }
+
+    /// What rows of `data` are, in training or in evaluation.
+    ///
+    /// # Errors
+    /// As [`Data::form`].
+    pub(crate) fn form(&self, data: Data<'_>, trains: bool) -> Result<Form> {
+        let form = data.form()?;
+        let by_class = trains && self.compile.class_weights.is_some();
+        Ok(Form { weighted: form.weighted || by_class, ..form })
+    }
+
+    /// How often rows of `data` count in the loss: each by its own weight, in training times that of its class.
+    pub(crate) fn weighting(&self, data: Data<'_>, trains: bool) -> Weighting {
+        let of_classes = self.compile.class_weights.as_ref().filter(|_| trains);
+        let data = match (data, of_classes) {
+            (Data::Dataset(data), _) => data,
+            (Data::Source(_), Some(of_classes)) => return Weighting::Classes(of_classes.clone()),
+            (Data::Source(_), None) => return Weighting::Once,
+        };
+        let by_class = of_classes.map(|of_classes| by_class(of_classes, data.targets()));
+        match (data.weights(), by_class) {
+            (None, None) => Weighting::Once,
+            (Some(own), None) => Weighting::Rows(own.to_vec()),
+            (None, Some(by_class)) => Weighting::Rows(by_class),
+            (Some(own), Some(by_class)) => {
+                Weighting::Rows(own.iter().zip(by_class).map(|(a, b)| a * b).collect())
+            }
+        }
+    }
+
+    /// Adds the loss and the sums of the metrics to a graph, in this order.
+    pub(crate) fn results(
+        &self,
+        graph: &mut Graph,
+        predictions: Tensor,
+        targets: Tensor,
+        weights: Option<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let loss = self.compile.loss;
+        let value = match (&self.compile.own_loss, weights) {
+            (Some(own), weights) => {
+                let of_rows = own.of_rows(graph, predictions, targets)?;
+                let of_rows = match weights {
+                    Some(weights) => graph.mul(of_rows, weights)?,
+                    None => of_rows,
+                };
+                graph.mean(of_rows, 0)?
+            }
+            (None, Some(weights)) => graph.weighted_loss(loss, predictions, targets, weights)?,
+            (None, None) => graph.loss(loss, predictions, targets)?,
+        };
+        let mut results = vec![value];
+        for metric in &self.compile.metrics {
+            let own = |function: &&SharedFunction| function.0.name() == metric.name();
+            let function = match metric {
+                Metric::Own(_) => self.compile.own_metrics.iter().find(own),
+                _ => None,
+            };
+            results.push(match function {
+                Some(function) => {
+                    let of_rows = function.of_rows(graph, predictions, targets)?;
+                    graph.sum(of_rows, 0)?
+                }
+                None => graph.count(metric.count(loss)?, predictions, targets)?,
+            });
+        }
+        Ok(results)
     }
 
     /// The same task over the features and targets of `encoder`.
@@ -84,4 +278,43 @@ impl Task {
         self.encoder = Some(Arc::new(encoder));
         Ok(self)
     }
+}
+
+/// How often rows count in the loss.
+#[derive(Clone, Debug)]
+pub(crate) enum Weighting {
+    /// Each once.
+    Once,
+    /// Each row by a number of its own.
+    Rows(Vec<f32>),
+    /// By the class of a row, which is known when it has been read.
+    Classes(Vec<f32>),
+}
+
+/// The weight of each row's class.
+pub(crate) fn by_class(of_classes: &[f32], targets: &Targets) -> Vec<f32> {
+    let of_class = |class: usize| of_classes.get(class).copied().unwrap_or(1.0);
+    match targets {
+        Targets::Classes { labels, .. } => {
+            labels.iter().map(|&label| of_class(label as usize)).collect()
+        }
+        // Of a probability the likelier class, as Keras rounds them.
+        Targets::Values { data, .. } => {
+            data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
+        }
+    }
+}
+
+/// # Errors
+/// [`Error::Argument`] if the name of a metric of the program's own is that of another figure.
+fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
+    // Of other columns of a log file.
+    const TAKEN: [&str; 4] = ["epoch", "loss", "learning_rate", "seconds"];
+    let same = metrics.iter().chain(&Metric::ALL).filter(|other| other.name() == name).count();
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c));
+    if same == 1 && plain && !TAKEN.contains(&name) && !name.is_empty() && !name.starts_with("val_") {
+        return Ok(());
+    }
+    let rule = "letters, digits, `_`, `-`, `.` and `@`, which no other figure is called, and not begin with `val_`";
+    Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }

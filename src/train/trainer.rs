@@ -128,11 +128,14 @@ impl<D: AsData> Trainer<D> {
         if batch == 0 {
             return Err(Error::argument("batch size", batch, "at least 1"));
         }
+        if trains {
+            model.task.check_trained()?;
+        }
         let gpu = model.gpu().clone();
         let rows = all.rows()?;
         let batch = batch.min(rows);
         let KernelChoice { net, why } = match trains {
-            true => model.choose_kernels(batch)?,
+            true => model.choose_kernels(batch, all.form()?.weighted)?,
             false => KernelChoice { net: None, why: "general: nothing is trained".into() },
         };
         let orders = match net {
@@ -140,7 +143,8 @@ impl<D: AsData> Trainer<D> {
             None => 1,
         };
         let (loss, windows) = (model.loss(), None);
-        let how = Bringing { batch, residency, orders, loss, windows };
+        let weights = model.task.weighting(all, trains);
+        let how = Bringing { batch, residency, orders, loss, weights, windows };
         let feed = Feed::new(&gpu, data, how).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {

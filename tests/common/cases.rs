@@ -169,7 +169,7 @@ pub fn probabilities(random: &mut Random, rows: usize, classes: usize) -> Vec<f3
 /// Every case.
 pub fn all() -> Vec<Case> {
     type Group = fn(&mut Vec<Case>) -> Result<(), Error>;
-    let groups: [Group; 11] = [
+    let groups: [Group; 12] = [
         elementwise,
         broadcasting,
         matmuls,
@@ -178,6 +178,7 @@ pub fn all() -> Vec<Case> {
         reductions,
         rows_and_shapes,
         losses,
+        weighted_losses,
         networks,
         super::cases_arrays::arrays,
         super::cases_layers::layers,
@@ -409,6 +410,25 @@ fn losses(cases: &mut Vec<Case>) -> Result<(), Error> {
             let name = format!("softmax_cross_entropy {shape:?}");
             cases.push(mid_graph(net, name, y, logits)?);
         }
+    }
+    Ok(())
+}
+
+/// Losses of rows of which each counts as often as its weight says.
+fn weighted_losses(cases: &mut Vec<Case>) -> Result<(), Error> {
+    for (seed, loss) in LOSSES.into_iter().chain([Loss::SoftmaxCrossEntropy]).enumerate() {
+        let mut net = Net::new(870 + seed as u64);
+        let predictions = net.before([4, 3]);
+        let targets = match loss {
+            Loss::SoftmaxCrossEntropy => net.indices([4], &[2, 0, 1, 2]),
+            _ => {
+                let targets = probabilities(&mut net.random, 4, 3);
+                net.holding([4, 3], &targets)
+            }
+        };
+        let weights = net.holding([4], &[0.5, 2.25, 0.0, 1.0]);
+        let y = net.graph.weighted_loss(loss, predictions, targets, weights)?;
+        cases.push(mid_graph(net, format!("weighted {}", loss.name()), y, predictions)?);
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use wgrad::graph::{Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor
 use super::num::Num;
 use super::threefry::{factor, is_kept, word};
 use super::twin_arrays::{apply, beside, concat, extreme, segment_sum, select, slice, transpose};
-use super::twin_losses::{cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound};
+use super::twin_losses::{
+    by_rows, cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound,
+};
 pub use super::twin_update::{Trained, update};
 
 /// What a tensor holds.
@@ -98,6 +100,7 @@ fn constant(graph: &Graph, tensor: Tensor) -> Option<Value> {
 fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value {
     let value = |operand: usize| &all[&node.inputs[operand]];
     let floats = |operand: usize| value(operand).floats();
+    let weights = |operand: usize| (operand < node.inputs.len()).then(|| floats(operand));
     let shape = |operand: usize| graph.shape(node.inputs[operand]).unwrap();
     let columns = shape(0).columns();
     let out = graph.shape(node.output).unwrap();
@@ -221,9 +224,9 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value
         }
         Op::Reshape => floats(0).to_vec(),
         Op::Loss(Loss::SoftmaxCrossEntropy) => {
-            vec![cross_entropy(floats(0), value(1).indices(), columns)]
+            vec![cross_entropy(floats(0), value(1).indices(), columns, weights(2))]
         }
-        Op::Loss(loss) => vec![mean_loss(loss, floats(0), floats(1), columns)],
+        Op::Loss(loss) => vec![mean_loss(loss, floats(0), floats(1), columns, weights(2))],
         Op::LossGrad(Loss::SoftmaxCrossEntropy) => {
             let (logits, labels, upstream) = (floats(0), value(1).indices(), floats(2)[0]);
             let mut gradient = Vec::with_capacity(logits.len());
@@ -233,9 +236,12 @@ fn evaluate_node(graph: &Graph, node: &Node, all: &Values, step: &Step) -> Value
                     gradient.push((p - Num::exact(target)).over(labels.len()) * upstream);
                 }
             }
-            gradient
+            by_rows(gradient, columns, weights(3))
         }
-        Op::LossGrad(loss) => loss_grad(loss, floats(0), floats(1), columns, floats(2)[0]),
+        Op::LossGrad(loss) => {
+            let gradient = loss_grad(loss, floats(0), floats(1), columns, floats(2)[0]);
+            by_rows(gradient, columns, weights(3))
+        }
         Op::Count(Count::Correct) => {
             let rows = floats(0).chunks(columns).zip(value(1).indices());
             vec![Num::sum(rows.map(|(row, &label)| {

@@ -5,28 +5,62 @@ use wgrad::graph::{Count, Loss};
 use super::num::Num;
 use super::twin::{HALF, ONE, TWO, ZERO, log_softmax, sigmoid, softmax, times_sign};
 
-pub(super) fn cross_entropy(logits: &[Num], labels: &[u32], classes: usize) -> Num {
-    let rows = logits.chunks(classes).zip(labels);
-    Num::sum(rows.map(|(row, &label)| -log_softmax(row)[label as usize])).over(labels.len())
+/// Weights of rows, if they have such.
+type Weights<'a> = Option<&'a [Num]>;
+
+/// Numbers in rows of `columns`, each times the weight of its row.
+pub(super) fn by_rows(
+    items: impl IntoIterator<Item = Num>,
+    columns: usize,
+    weights: Weights<'_>,
+) -> Vec<Num> {
+    let weighted = |(i, item): (usize, Num)| match weights {
+        Some(weights) => item * weights[i / columns],
+        None => item,
+    };
+    items.into_iter().enumerate().map(weighted).collect()
 }
 
-pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], columns: usize) -> Num {
+pub(super) fn cross_entropy(
+    logits: &[Num],
+    labels: &[u32],
+    classes: usize,
+    weights: Weights<'_>,
+) -> Num {
+    let rows = logits.chunks(classes).zip(labels);
+    let items = rows.map(|(row, &label)| -log_softmax(row)[label as usize]);
+    Num::sum(by_rows(items, 1, weights)).over(labels.len())
+}
+
+pub(super) fn mean_loss(
+    loss: Loss,
+    predictions: &[Num],
+    targets: &[Num],
+    columns: usize,
+    weights: Weights<'_>,
+) -> Num {
     let n = predictions.len();
     let pairs = || predictions.iter().copied().zip(targets.iter().copied());
     match loss {
-        Loss::MeanSquaredError => Num::sum(pairs().map(|(p, t)| (p - t).squared())).over(n),
-        Loss::MeanAbsoluteError => Num::sum(pairs().map(|(p, t)| (p - t).abs())).over(n),
+        Loss::MeanSquaredError => {
+            let items = pairs().map(|(p, t)| (p - t).squared());
+            Num::sum(by_rows(items, columns, weights)).over(n)
+        }
+        Loss::MeanAbsoluteError => {
+            let items = pairs().map(|(p, t)| (p - t).abs());
+            Num::sum(by_rows(items, columns, weights)).over(n)
+        }
         Loss::Huber { delta } => {
             let delta = Num::exact(f64::from(delta));
-            Num::sum(pairs().map(|(p, t)| {
+            let items = pairs().map(|(p, t)| {
                 let e = (p - t).abs();
                 if e.value <= delta.value { e.squared() * HALF } else { delta * (e - HALF * delta) }
-            }))
-            .over(n)
+            });
+            Num::sum(by_rows(items, columns, weights)).over(n)
         }
         Loss::SoftmaxCrossEntropyProbabilities => {
             let rows = predictions.chunks(columns).zip(targets.chunks(columns));
-            Num::sum(rows.flat_map(|(row, targets)| {
+            let items = rows.flat_map(|(row, targets)| {
                 let targets = targets.to_vec();
                 // 0·ln 0 is 0.
                 let term = |(log_p, t): (Num, Num)| match t.value == 0.0 && !log_p.value.is_nan() {
@@ -34,18 +68,18 @@ pub(super) fn mean_loss(loss: Loss, predictions: &[Num], targets: &[Num], column
                     false => -(t * log_p),
                 };
                 log_softmax(row).into_iter().zip(targets).map(term)
-            }))
-            .over(n / columns)
+            });
+            Num::sum(by_rows(items, columns, weights)).over(n / columns)
         }
         Loss::BinaryCrossEntropy => {
             // log σ(z) = z - log(1 + eᶻ) = -log(1 + e⁻ᶻ), and 1 - σ(z) = σ(-z).
-            Num::sum(pairs().map(|(z, t)| {
+            let items = pairs().map(|(z, t)| {
                 let tail = (-z.abs()).exp().ln_1p();
                 // max(z, 0) - z·t, where 0·∞ is 0.
                 let share = if z.value >= 0.0 { ONE - t } else { t };
                 if share.value == 0.0 { tail } else { z.abs() * share + tail }
-            }))
-            .over(n)
+            });
+            Num::sum(by_rows(items, columns, weights)).over(n)
         }
         Loss::SoftmaxCrossEntropy => unreachable!("takes classes"),
         other => panic!("the twin does not know {other:?}"),

@@ -196,3 +196,42 @@ fn every_order_is_equally_likely() {
         counts.values().map(|count: &f64| (count - 1000.0).powi(2) / 1000.0).sum();
     assert!(chi_squared < 30.0, "{chi_squared}");
 }
+
+#[test]
+fn weights_stay_with_their_rows() {
+    let plain = squares(5);
+    let weighted = plain.clone().with_weights(vec![0.0, 1.0, 2.0, 3.0, 4.5]).unwrap();
+    assert_eq!((plain.weights(), weighted.rows()), (None, 5));
+    assert_eq!(weighted.select(&[4, 0, 4]).unwrap().weights().unwrap(), [4.5, 0.0, 4.5]);
+    let (before, after) = weighted.split_at(2).unwrap();
+    assert_eq!(
+        (before.weights().unwrap(), after.weights().unwrap()),
+        (&[0.0, 1.0][..], &[2.0, 3.0, 4.5][..])
+    );
+    let standardizer = Standardizer::fit(plain.features(), 2).unwrap();
+    assert_eq!(weighted.standardized(&standardizer).unwrap().weights(), weighted.weights());
+    assert!(plain != weighted && plain.checksum() != weighted.checksum());
+    let ones = plain.clone().with_weights(vec![1.0; 5]).unwrap();
+    assert_ne!(weighted.checksum(), ones.checksum());
+}
+
+#[test]
+fn weights_that_are_none_are_refused() {
+    let data = squares(3);
+    let with = |weights: &[f32]| data.clone().with_weights(weights.to_vec());
+    assert_says(with(&[1.0, 2.0]), &["2 weights", "3 rows"]);
+    assert_says(with(&[]), &["0 weights", "3 rows"]);
+    assert_says(with(&[1.0, -0.5, 1.0]), &["row 1", "-0.5"]);
+    assert_says(with(&[1.0, 1.0, f32::NAN]), &["row 2", "NaN"]);
+    assert_says(with(&[f32::INFINITY, 1.0, 1.0]), &["row 0", "inf"]);
+    assert_says(with(&[0.0, -0.0, 0.0]), &["all 3 rows", "at least one"]);
+}
+
+#[test]
+fn classes_are_balanced_by_their_rows() {
+    let labels = vec![0, 0, 0, 3, 1, 1];
+    let data = Dataset::classification(vec![0.0; 6], 1, labels, 4).unwrap();
+    // 6 rows, of three classes that have some.
+    assert_eq!(data.balanced_class_weights().unwrap(), [2.0 / 3.0, 1.0, 1.0, 2.0]);
+    assert_eq!(squares(3).balanced_class_weights(), None);
+}

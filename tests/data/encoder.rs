@@ -295,6 +295,21 @@ fn several_targets_are_numbers() {
 }
 
 #[test]
+fn without_targets_all_columns_are_features() {
+    let options = EncoderOptions { target_type: Some(TargetType::None), ..Default::default() };
+    let table = table(&["a|b", "1|10", "2|30", "3|20"]);
+    let encoder = Encoder::fit(&table, &options).unwrap();
+    assert_eq!(encoder.feature_names(), ["a", "b"]);
+    assert_eq!(encoder.targets().outputs(), 0);
+    assert_eq!(encoder.encode(&table).unwrap().rows, [0, 1, 2]);
+    assert_table_error(encoder.dataset(&table), "NoTargets");
+    let both = EncoderOptions { targets: vec!["b".into()], ..options.clone() };
+    assert_table_error(Encoder::fit(&table, &both), "TargetsOfNone");
+    let one = EncoderOptions { exclude: vec!["a".into(), "b".into()], ..options };
+    assert_says(Encoder::fit(&table, &one), &["tell rows apart by"]);
+}
+
+#[test]
 fn text_is_refused_with_advice() {
     let mut lines = vec!["name|note|x|y".to_owned()];
     lines.extend((0..20).map(|n| format!("Name {n}|Note {}|{n}|{n}.5", n + 1)));

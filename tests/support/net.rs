@@ -1,5 +1,7 @@
 //! Dense networks in plain f64: forward, loss, gradients, one step after another.
 
+use std::ops::Range;
+
 use wgrad::data::{Dataset, Targets};
 use wgrad::nn::layers::{Activation, Dense};
 use wgrad::nn::{Loss, Optimizer, Sequential};
@@ -27,6 +29,8 @@ pub struct Net {
     optimizer: Optimizer,
     state: Reference,
     steps: u64,
+    /// Parameters that stay as they are.
+    frozen: Range<usize>,
 }
 
 impl Net {
@@ -47,8 +51,14 @@ impl Net {
         }
         let start: Vec<f64> =
             model.parameters().unwrap().iter().flat_map(|spec| f64s(&spec.initial)).collect();
-        let state = Reference::new(optimizer.rule(), optimizer.clip(), 0.0, &start);
-        Self { blocks, loss, optimizer: optimizer.clone(), state, steps: 0 }
+        let mut state = Reference::new(optimizer.rule(), optimizer.clip(), 0.0, &start);
+        state.l1 = optimizer.l1_penalty().into();
+        Self { blocks, loss, optimizer: optimizer.clone(), state, steps: 0, frozen: 0..0 }
+    }
+
+    /// The same, of which these parameters stay as they are.
+    pub fn freeze(self, frozen: Range<usize>) -> Self {
+        Self { frozen, ..self }
     }
 
     /// All parameters, one after another.
@@ -136,7 +146,9 @@ impl Net {
         for &row in rows {
             let values = self.trace(&f64s(data.row(row).expect("a row")));
             let (loss, mut dy) = self.row_loss(values.last().expect("an output"), data, row);
-            total += loss;
+            let weight = data.weights().map_or(1.0, |weights| f64::from(weights[row]));
+            total += weight * loss;
+            dy.iter_mut().for_each(|dy| *dy *= weight);
             for (index, block) in self.blocks.iter().enumerate().rev() {
                 let x = &values[index];
                 dy = match *block {
@@ -163,10 +175,13 @@ impl Net {
 
     /// One step of training; the loss before it.
     pub fn step(&mut self, data: &Dataset, rows: &[usize]) -> f64 {
-        let (loss, gradient) = self.loss_and_gradient(data, rows);
+        let (loss, mut gradient) = self.loss_and_gradient(data, rows);
+        gradient[self.frozen.clone()].fill(0.0);
+        let kept = self.state.p[self.frozen.clone()].to_vec();
         self.state.rate = self.optimizer.learning_rate_at(self.steps).into();
         self.steps += 1;
         self.state.step(&gradient);
+        self.state.p[self.frozen.clone()].copy_from_slice(&kept);
         loss
     }
 

@@ -7,6 +7,8 @@ pub struct Reference {
     rule: UpdateRule,
     clip: Option<f64>,
     pub rate: f64,
+    /// λ of the L1 penalty.
+    pub l1: f64,
     step: i32,
     pub p: Vec<f64>,
     m: Vec<f64>,
@@ -18,7 +20,7 @@ impl Reference {
         let zeros = vec![0.0; start.len()];
         let (m, v) = (zeros.clone(), zeros);
         let clip = clip.map(f64::from);
-        Self { rule, clip, rate: rate.into(), step: 0, p: start.to_vec(), m, v }
+        Self { rule, clip, rate: rate.into(), l1: 0.0, step: 0, p: start.to_vec(), m, v }
     }
 
     pub fn step(&mut self, gradient: &[f64]) {
@@ -27,7 +29,8 @@ impl Reference {
         let factor = self.clip.map_or(1.0, |clip| (clip / norm).min(1.0));
         for (i, &g) in gradient.iter().enumerate() {
             let (p, m, v) = (&mut self.p[i], &mut self.m[i], &mut self.v[i]);
-            let g = g * factor;
+            let sign = if *p == 0.0 { 0.0 } else { p.signum() };
+            let g = g * factor + self.l1 * sign;
             match self.rule {
                 UpdateRule::Sgd { weight_decay } => {
                     *p -= self.rate * (g + f64::from(weight_decay) * *p)

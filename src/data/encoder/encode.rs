@@ -44,8 +44,11 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`Encoder::encode`]; and if the table lacks a target column, or a target is no number, or
-    /// no class that the encoder knows.
+    /// no class that the encoder knows; or the encoder was fitted without targets.
     pub fn dataset(&self, table: &Table) -> Result<(Dataset, EncodingReport), DataError> {
+        if self.targets.outputs() == 0 {
+            return Err(TableError::NoTargets.into());
+        }
         let words = Words::new(&self.missing_words);
         let rows = self.rows(table, &words, true)?;
         let Encoded { features, rows, report } = self.encode_rows(table, rows, &words)?;

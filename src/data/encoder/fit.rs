@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::encoding::{ColumnEncoding, Encoding, Source, Wish};
-use super::options::{EncoderOptions, MissingValues};
+use super::options::{EncoderOptions, MissingValues, TargetType};
 use super::profile::{Guess, Profile, Words};
 use super::targets::TargetEncoding;
 use super::{Encoder, LeftOut, LeftOutReason};
@@ -121,7 +121,11 @@ impl Selection {
             Ok(found)
         };
         take(&options.exclude, ColumnUse::Excluded)?;
-        let last = names.last().cloned();
+        let without = options.target_type == Some(TargetType::None);
+        if without && !options.targets.is_empty() {
+            return Err(TableError::TargetsOfNone { targets: options.targets.clone() }.into());
+        }
+        let last = names.last().cloned().filter(|_| !without);
         let targets = match options.targets.is_empty() {
             true => take(&Vec::from_iter(last), ColumnUse::Target)?,
             false => take(&options.targets, ColumnUse::Target)?,

@@ -15,8 +15,8 @@
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderOptions {
-    /// The columns to predict, in the order of the model's outputs; the last one if none is named. They
-    /// are several numbers, or one column of classes.
+    /// The columns to predict, in the order of the model's outputs; the last one if none is named, unless there
+    /// are to be none ([`TargetType::None`]). They are several numbers, or one column of classes.
     pub targets: Vec<String>,
     /// What targets are taken for. If it is not said: classes if one holds a word, or whole numbers
     /// of which few are different (20 at most, and each five times on average); else numbers.
@@ -118,6 +118,9 @@ pub enum TargetType {
     Classes,
     /// Numbers.
     Values,
+    /// There are none: all columns that are not excluded are features, for clusters and components. Such an
+    /// encoder makes rows ([`Encoder::encode`](super::Encoder::encode)), and no data set to train on.
+    None,
 }
 
 /// What is done about missing values.

@@ -108,6 +108,34 @@ pub enum DataError {
         expected: usize,
     },
 
+    /// As many weights as there are no rows.
+    #[error("{weights} weights were given for {rows} rows; give one for each")]
+    WeightCount {
+        /// How many weights were given.
+        weights: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
+
+    /// A row cannot count so often.
+    #[error(
+        "the weight of row {row} is {weight}; it must be 0 or more, and finite: give 0 for a row that \
+         should not count"
+    )]
+    Weight {
+        /// Its row, from 0.
+        row: usize,
+        /// The weight given.
+        weight: f32,
+    },
+
+    /// No row counts.
+    #[error("the weights of all {rows} rows are 0, so that none counts; give at least one another")]
+    NoWeight {
+        /// How many rows there are.
+        rows: usize,
+    },
+
     /// A label names a class that does not exist.
     #[error(
         "{origin}: row {row} has label {label}, but with {classes} classes labels must be below \

@@ -21,6 +21,13 @@ pub enum SourceError {
         what: String,
     },
 
+    /// A data set whose rows have weights.
+    #[error(
+        "rows of a source have no weights of their own, and those of the data set would be lost; train on the data \
+         set itself, or give weights of classes"
+    )]
+    Weights,
+
     /// A file that is shorter than its header says, or that was cut while it was read.
     #[error(
         "{origin}: has {found} bytes, where by its header it should have {expected}; it was cut off: \

@@ -112,11 +112,33 @@ pub enum TableError {
         second: &'static str,
     },
 
+    /// Targets were named where there are to be none.
+    #[error(
+        "the target type is none, and {} named as {}; leave the names out, or the type",
+        list(targets),
+        if targets.len() == 1 { "a target" } else { "targets" }
+    )]
+    TargetsOfNone {
+        /// The names.
+        targets: Vec<String>,
+    },
+
+    /// A data set to train on, of an encoder without targets.
+    #[error(
+        "the encoder was fitted without targets, so there is nothing to train for; encode rows with it, \
+         or fit one with targets"
+    )]
+    NoTargets,
+
     /// No column is left to predict from.
     #[error(
-        "{origin}: none of its columns is left to predict from, beside the target {}; exclude \
-         fewer, or bring a column that holds more than one value",
-        list(targets)
+        "{origin}: none of its columns is left to {}; exclude fewer, or bring a column that holds more \
+         than one value",
+        if targets.is_empty() {
+            "tell rows apart by".into()
+        } else {
+            format!("predict from, beside the target {}", list(targets))
+        }
     )]
     NoFeatures {
         /// Where the table comes from.

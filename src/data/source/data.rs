@@ -24,7 +24,11 @@ impl Data<'_> {
     /// [`SourceError::NoTargets`](crate::data::SourceError::NoTargets).
     pub(crate) fn form(self) -> Result<Form, DataError> {
         match self {
-            Self::Dataset(data) => Ok(Form { width: data.width(), targets: data.targets().form() }),
+            Self::Dataset(data) => Ok(Form {
+                width: data.width(),
+                targets: data.targets().form(),
+                weighted: data.weights().is_some(),
+            }),
             Self::Source(source) => source.form(),
         }
     }

@@ -137,9 +137,12 @@ impl Source {
     /// no copy of all of it.
     ///
     /// # Errors
-    /// If it has more than 2²⁴ classes.
+    /// If it has more than 2²⁴ classes, or weights of rows.
     pub fn dataset(data: impl Into<Arc<Dataset>>) -> Result<Self, DataError> {
         let data = data.into();
+        if data.weights().is_some() {
+            return Err(SourceError::Weights.into());
+        }
         let (form, names) = (data.targets().form(), data.names().clone());
         let of = |targets: bool| memory::Columns { data: data.clone(), targets };
         let source = Self { names: Arc::new(names), ..Self::new(of(false)) };
@@ -363,7 +366,7 @@ impl Source {
     }
 
     pub(crate) fn form(&self) -> Result<Form, DataError> {
-        Ok(Form { width: self.width(), targets: self.target_form()? })
+        Ok(Form { width: self.width(), targets: self.target_form()?, weighted: false })
     }
 
     /// Bytes of a row with its targets, in memory.

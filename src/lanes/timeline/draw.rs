@@ -2,14 +2,13 @@
 //! right.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Activity, Span, Timeline};
-use crate::{Error, Result};
+use crate::Result;
+use crate::picture::{Area, Drawn, FONT, Picture, to_png, to_svg};
 
 /// Pixels.
 const WIDTH: u32 = 1600;
@@ -27,16 +26,8 @@ const TEXT: i32 = 16;
 /// Seconds that the axis shows at least: timestamps tell little less apart.
 const SHORTEST: f64 = 1e-6;
 
-/// The registered name of the font that comes along, with what viewers of an SVG take in its place. A
-/// name of its own, so that fonts which the app registers stay the app's.
-const FONT: &str = "DejaVu Sans, sans-serif";
-
 const ROW_COLOUR: RGBColor = RGBColor(245, 245, 245);
 const GRID: RGBColor = RGBColor(208, 208, 208);
-
-type Area<B> = DrawingArea<B, Shift>;
-type Drawn<B, T = ()> =
-    std::result::Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 impl Timeline {
     /// The picture as an SVG document. To look closer, draw a [`Timeline::window`] of it or some of its
@@ -45,12 +36,7 @@ impl Timeline {
     /// # Errors
     /// [`Error::Drawing`]; none is known to happen.
     pub fn to_svg(&self) -> Result<String> {
-        register_font()?;
-        let mut svg = String::new();
-        let area = SVGBackend::with_string(&mut svg, self.size()).into_drawing_area();
-        draw(self, &area).map_err(failed)?;
-        drop(area);
-        Ok(svg)
+        to_svg(self)
     }
 
     /// The picture as a PNG file's bytes.
@@ -58,41 +44,18 @@ impl Timeline {
     /// # Errors
     /// [`Error::Drawing`]; none is known to happen.
     pub fn to_png(&self) -> Result<Vec<u8>> {
-        register_font()?;
-        let (width, height) = self.size();
-        let mut rgb = vec![0; 3 * width as usize * height as usize];
-        let area = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
-        draw(self, &area).map_err(failed)?;
-        drop(area);
-        let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, width, height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header().map_err(failed)?;
-        writer.write_image_data(&rgb).map_err(failed)?;
-        writer.finish().map_err(failed)?;
-        Ok(file)
+        to_png(self)
     }
+}
 
+impl Picture for Timeline {
     fn size(&self) -> (u32, u32) {
         let rows = (self.lanes.len() as u32).saturating_mul(ROW as u32);
         (WIDTH, rows.saturating_add((HEAD + FOOT) as u32))
     }
-}
 
-fn failed(reason: impl std::fmt::Display) -> Error {
-    Error::Drawing { reason: reason.to_string() }
-}
-
-fn register_font() -> Result<()> {
-    static IS_READABLE: OnceLock<bool> = OnceLock::new();
-    let register = || {
-        let font = dejavu::sans::regular();
-        plotters::style::register_font(FONT, FontStyle::Normal, font).is_ok()
-    };
-    match IS_READABLE.get_or_init(register) {
-        true => Ok(()),
-        false => Err(failed("the font cannot be read")),
+    fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
+        draw(self, area)
     }
 }
 

@@ -40,10 +40,7 @@ impl Layer for Residual {
     }
 
     fn build(&self, builder: &mut Builder<'_>, x: Tensor) -> Result<Tensor, Error> {
-        let mut y = x;
-        for (place, layer) in self.layers.layers().enumerate() {
-            y = builder.layer(place, layer, y)?;
-        }
+        let y = self.layers.build_in(builder, x, 0..self.layers.layers().len())?;
         let (input, output) = (builder.shape(x)?.without(0, 1), builder.shape(y)?.without(0, 1));
         if input != output {
             let detail = format!(

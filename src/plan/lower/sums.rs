@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use crate::graph::{Count, Loss, Op, Pass, Reduction, Role, Tensor, View};
-use crate::kernel::loss::{self, Destination};
+use crate::kernel::loss::{self, Compared, Destination};
 use crate::kernel::{Launch, Operand, reduce, rows, word};
 
 impl Lowering<'_> {
@@ -43,18 +43,13 @@ impl Lowering<'_> {
         self.reduce(Reduction::Sum, 0, 1, scratch, out, pass);
     }
 
-    pub(super) fn loss(
-        &mut self,
-        kind: Loss,
-        predictions: Tensor,
-        targets: Tensor,
-        out: Tensor,
-        pass: Pass,
-    ) {
+    pub(super) fn loss(&mut self, kind: Loss, compared: Compared, out: Tensor, pass: Pass) {
+        let Compared { predictions, targets, weights } = compared;
         let items = loss::loss_items(self.shapes(), kind, predictions, self.long());
         let gradient = self.companion(predictions, |node| {
             node.op == Op::LossGrad(kind)
                 && node.inputs.get(..2) == Some(&[predictions, targets])
+                && node.inputs.get(3).copied() == weights
                 && node.inputs.get(2).is_some_and(|&t| self.constant(t).is_some())
         });
         let gradient = gradient.map(|(index, node)| {
@@ -65,18 +60,10 @@ impl Lowering<'_> {
             Some((gradient, upstream)) => {
                 let shapes = lowering.shapes();
                 loss::value_and_gradient(
-                    shapes,
-                    kind,
-                    items,
-                    predictions,
-                    targets,
-                    upstream,
-                    gradient,
-                    to,
-                    groups,
+                    shapes, kind, items, compared, upstream, gradient, to, groups,
                 )
             }
-            None => loss::value(lowering.shapes(), kind, items, predictions, targets, to, groups),
+            None => loss::value(lowering.shapes(), kind, items, compared, to, groups),
         };
         let groups =
             loss::loss_groups(self.shapes(), kind, predictions, items, self.target.most_turns);

@@ -10,7 +10,7 @@ use super::tensor::NamedTensor;
 use crate::data::Encoder;
 use crate::graph::{Loss, Shape};
 use crate::nn::optimizer::check_learning_rate;
-use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, StackSettings};
+use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, SharedFunction, StackSettings};
 use crate::train::fit::state::FitState;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::train::fit::state::Moment;
@@ -39,6 +39,13 @@ pub(super) struct Header {
     optimizer: Optimizer,
     metrics: Vec<Metric>,
     kernels: Kernels,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_weights: Option<Vec<f32>>,
+    /// Loss and metrics of the program's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_loss: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    own_metrics: Vec<Value>,
     step: u64,
     progress: Progress,
     learning_rate: Option<f32>,
@@ -90,6 +97,9 @@ impl Header {
             optimizer: compile.optimizer.clone(),
             metrics: compile.metrics.clone(),
             kernels: compile.kernels,
+            class_weights: compile.class_weights.clone(),
+            own_loss: compile.own_loss.as_ref().map(function_to_json).transpose()?,
+            own_metrics: compile.own_metrics.iter().map(function_to_json).collect::<Result<_>>()?,
             step: state.step,
             progress: *progress,
             learning_rate: *learning_rate,
@@ -135,7 +145,17 @@ impl Header {
         let stack = stack_from_json(&self.layers)?;
         let architecture = loaders.stack(&stack)?.seed(self.seed);
         let config = TrainingConfig::new(self.loss, self.optimizer.clone()).kernels(self.kernels);
-        let config = self.metrics.iter().copied().fold(config, TrainingConfig::metric);
+        let function = |value: &Value| -> Result<SharedFunction> {
+            let (name, settings) = named_from_json(value, FUNCTION)?;
+            Ok(SharedFunction(loaders.load_function(&name, &settings)?))
+        };
+        let config = TrainingConfig {
+            class_weights: self.class_weights.clone(),
+            own_loss: self.own_loss.as_ref().map(function).transpose()?,
+            own_metrics: self.own_metrics.iter().map(function).collect::<Result<_>>()?,
+            metrics: self.metrics.clone(),
+            ..config
+        };
         let mut task = Task::new(architecture, config)?;
         if let Some(encoder) = self.encoder.clone() {
             task = task.with_encoder(encoder)?;
@@ -172,6 +192,10 @@ impl Header {
         same("optimizer", format!("{:?}", self.optimizer), format!("{:?}", own.optimizer))?;
         same("metrics", format!("{:?}", self.metrics), format!("{:?}", own.metrics))?;
         same("kernels", format!("{:?}", self.kernels), format!("{:?}", own.kernels))?;
+        let functions = |of: &Self| format!("{:?} {:?}", of.own_loss, of.own_metrics);
+        same("loss and metrics of the program's own", functions(&self), functions(&own))?;
+        let weights = |of: &Self| format!("{:?}", of.class_weights);
+        same("class weights", weights(&self), weights(&own))?;
         let ModelFile { state, progress, learning_rate, fit, .. } =
             self.with_tensors(task.clone(), tensors)?;
         Ok(fit.map(|fit| Moment { state, progress, learning_rate, fit: *fit }))
@@ -240,41 +264,61 @@ fn state_names(compile: &TrainingConfig) -> Vec<String> {
     names.map(|name| name.replace(' ', "_").replace('\'', "")).collect()
 }
 
-/// `{"input": [10], "layers": [{"layer": "dense", "units": 64, …}, …]}`.
+/// `{"input": [10], "layers": [{"layer": "dense", "units": 64, …}, …]}`, with `"frozen": [0]` if layers are.
 fn stack_to_json(stack: &StackSettings) -> Result<Value> {
-    let layers = stack.layers.iter().map(|(name, settings)| {
-        let mut object = Map::new();
-        object.insert(LAYER.into(), name.clone().into());
-        for (key, value) in settings.iter() {
-            let value = match value {
-                // As f64, which is written and read back exactly.
-                &Setting::Number(number) => serde_json::Number::from_f64(number.into())
-                    .map(Value::Number)
-                    .ok_or_else(|| {
-                        Error::argument(
-                            &format!("setting `{key}` of layer '{name}'"),
-                            number,
-                            "finite",
-                        )
-                    })?,
-                &Setting::Integer(integer) => integer.into(),
-                Setting::Text(text) => text.clone().into(),
-                Setting::Stack(stack) => stack_to_json(stack)?,
-            };
-            if object.insert(key.into(), value).is_some() {
-                let rule = format!("another than `{LAYER}`, which is the layer's name");
-                return Err(Error::argument("name of a setting", key, &rule));
-            }
-        }
-        Ok(Value::Object(object))
-    });
+    let layers = stack.layers.iter().map(|(name, settings)| named_to_json(name, settings, LAYER));
     let layers = layers.collect::<Result<Vec<_>>>()?;
-    Ok(serde_json::json!({ INPUT: stack.input.dims(), LAYERS: layers }))
+    let mut object = Map::new();
+    object.insert(INPUT.into(), stack.input.dims().into());
+    object.insert(LAYERS.into(), layers.into());
+    if !stack.frozen.is_empty() {
+        object.insert(FROZEN.into(), stack.frozen.clone().into());
+    }
+    Ok(Value::Object(object))
 }
 
+/// `{"layer": "dense", "units": 64, …}`: a name under `kind`, and settings.
+fn named_to_json(name: &str, settings: &Settings, kind: &str) -> Result<Value> {
+    let mut object = Map::new();
+    object.insert(kind.into(), name.into());
+    for (key, value) in settings.iter() {
+        let value = match value {
+            // As f64, which is written and read back exactly.
+            &Setting::Number(number) => {
+                serde_json::Number::from_f64(number.into()).map(Value::Number).ok_or_else(|| {
+                    let setting = format!("setting `{key}` of {kind} '{name}'");
+                    Error::argument(&setting, number, "finite")
+                })?
+            }
+            &Setting::Integer(integer) => integer.into(),
+            Setting::Text(text) => text.clone().into(),
+            Setting::Stack(stack) => stack_to_json(stack)?,
+        };
+        if object.insert(key.into(), value).is_some() {
+            let rule = format!("another than `{kind}`, which is the {kind}'s name");
+            return Err(Error::argument("name of a setting", key, &rule));
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+/// A loss or metric of the program's own.
+fn function_to_json(function: &SharedFunction) -> Result<Value> {
+    let name = function.0.name();
+    let settings = function.0.settings().ok_or_else(|| {
+        refused(format!(
+            "the loss or metric '{name}' has no settings and cannot be saved; implement \
+             `RowFunction::settings` for it, and tell `Loaders::function` how to make it again"
+        ))
+    })?;
+    named_to_json(name, &settings, FUNCTION)
+}
+
+const FUNCTION: &str = "function";
 const INPUT: &str = "input";
 const LAYERS: &str = "layers";
 const LAYER: &str = "layer";
+const FROZEN: &str = "frozen";
 
 fn stack_from_json(value: &Value) -> Result<StackSettings> {
     let wrong = |what: &str| refused(format!("its description has {what}"));
@@ -284,18 +328,28 @@ fn stack_from_json(value: &Value) -> Result<StackSettings> {
     let input: Vec<usize> =
         input.collect::<Option<_>>().ok_or_else(|| wrong("an input's shape that is none"))?;
     let layers = value.get(LAYERS).and_then(Value::as_array);
-    let layers = layers.ok_or_else(|| wrong("a stack without layers"))?.iter().map(|layer| {
-        let object = layer.as_object().ok_or_else(|| wrong("a layer that is no object"))?;
-        let name = object.get(LAYER).and_then(Value::as_str);
-        let name = name.ok_or_else(|| wrong("a layer without a name"))?;
-        let settings = object.iter().filter(|(key, _)| *key != LAYER);
-        let settings = settings.map(|(key, value)| Ok((key, setting(value)?)));
-        let settings = settings.collect::<Result<Vec<_>>>()?.into_iter();
-        let settings =
-            settings.fold(Settings::new(), |settings, (key, value)| settings.with(key, value));
-        Ok((name.to_string(), settings))
-    });
-    Ok(StackSettings { input: input.into(), layers: layers.collect::<Result<_>>()? })
+    let layers = layers.ok_or_else(|| wrong("a stack without layers"))?.iter();
+    let layers = layers.map(|layer| named_from_json(layer, LAYER));
+    let layers = layers.collect::<Result<_>>()?;
+    let frozen = match value.get(FROZEN) {
+        None => Vec::new(),
+        Some(places) => serde_json::from_value(places.clone())
+            .map_err(|_| wrong("frozen layers without places"))?,
+    };
+    Ok(StackSettings { input: input.into(), layers, frozen })
+}
+
+fn named_from_json(value: &Value, kind: &str) -> Result<(String, Settings)> {
+    let wrong = |what: &str| refused(format!("its description has a {kind} {what}"));
+    let object = value.as_object().ok_or_else(|| wrong("that is no object"))?;
+    let name = object.get(kind).and_then(Value::as_str);
+    let name = name.ok_or_else(|| wrong("without a name"))?;
+    let settings = object.iter().filter(|(key, _)| *key != kind);
+    let settings = settings.map(|(key, value)| Ok((key, setting(value)?)));
+    let settings = settings.collect::<Result<Vec<_>>>()?.into_iter();
+    let settings =
+        settings.fold(Settings::new(), |settings, (key, value)| settings.with(key, value));
+    Ok((name.to_string(), settings))
 }
 
 fn setting(value: &Value) -> Result<Setting> {

@@ -86,6 +86,17 @@ impl ModelFile {
         Ok(Self { task: self.task.with_encoder(encoder)?, ..self })
     }
 
+    /// The same model with a weight for each class when it trains on, or without such: see
+    /// [`TrainingConfig::class_weights`].
+    ///
+    /// # Errors
+    /// Those of [`Sequential::compile`] with such weights.
+    pub fn with_class_weights(mut self, weights: Option<Vec<f32>>) -> Result<Self> {
+        self.task.compile.class_weights = weights;
+        self.task.check_class_weights()?;
+        Ok(self)
+    }
+
     /// What makes features and targets of a table's columns, if the model was given such.
     pub fn encoder(&self) -> Option<&Encoder> {
         self.task.encoder.as_deref()

@@ -1,7 +1,7 @@
 //! Launches of all shaders in `shaders/`.
 
 use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, UpdateRule};
-use wgrad::kernel::loss::Destination;
+use wgrad::kernel::loss::{Compared, Destination};
 use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
 use wgrad::kernel::{
     CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, arrays, elementwise, loss, matmul, reduce,
@@ -170,7 +170,7 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
     // With 30 elements they are looked at one by one, with 24 in fours.
     let [p, values, gradient] = [(); 3].map(|()| tensors.f32([6, 5]));
     let [p4, values4, gradient4] = [(); 3].map(|()| tensors.f32([6, 4]));
-    let (labels, partials) = (tensors.u32([6]), tensors.f32([3]));
+    let (labels, partials, weights) = (tensors.u32([6]), tensors.f32([3]), tensors.f32([6]));
     let upstream = tensors.f32([]);
     let shapes = tensors.shapes();
     let table = Destination { operand: Operand::Results, stride: 4, column: 1 };
@@ -184,11 +184,14 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
         for kind in LOSSES {
             let t = if kind.takes_classes() { labels } else { values };
             let items = loss::loss_items(shapes, kind, p, long);
-            launches.push(loss::value(shapes, kind, items, p, t, table, 1));
-            launches.push(loss::value(shapes, kind, items, p, t, scratch, 3));
-            launches.push(loss::gradient(shapes, kind, items, p, t, upstream, gradient));
-            let both = loss::value_and_gradient;
-            launches.push(both(shapes, kind, items, p, t, 1.0, gradient, table, 1));
+            for weights in [None, Some(weights)] {
+                let of = Compared { predictions: p, targets: t, weights };
+                launches.push(loss::value(shapes, kind, items, of, table, 1));
+                launches.push(loss::value(shapes, kind, items, of, scratch, 3));
+                launches.push(loss::gradient(shapes, kind, items, of, upstream, gradient));
+                let both = loss::value_and_gradient;
+                launches.push(both(shapes, kind, items, of, 1.0, gradient, table, 1));
+            }
         }
         for count in COUNTS {
             let t = if count == Count::Correct { labels } else { values };
@@ -204,13 +207,15 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
 fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (factors, partials) = (tensors.f32([2]), tensors.f32([3, 2]));
     let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let run = update::Run { chunk: 0, elements: 4..104 };
     let of_rule = |&rule: &UpdateRule| {
-        [None, Some(factors)].map(|clip| update::update(rule, clip, 100, 0, loss))
+        [(None, 0.0), (Some(factors), 0.0), (None, 0.5)]
+            .map(|(clip, l1)| update::update(rule, clip, l1, &run, loss))
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     let value = tensors.f32([2, 3]);
     launches.push(update::assign(tensors.shapes(), 0, 256, value));
-    launches.push(update::norm_partials(0, 100, partials, 1, 2));
+    launches.push(update::norm_partials(&run, partials, 1, 2));
     launches.push(update::norm_clip(partials, 3, 1.0, factors));
     launches
 }

@@ -14,6 +14,8 @@ const WHOLE_STEP: &str = "a page's models train with these kernels only when ask
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
 
+const MANY: &str = "many cases of what other tests run here; it runs natively on the same driver";
+
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
@@ -71,6 +73,11 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
     ("training_dropout", LANES_TOO),
+    ("plot", "pictures; no device"),
+    ("training_frozen", LANES_TOO),
+    ("training_l1", LANES_TOO),
+    ("training_own", LANES_TOO),
+    ("training_weights", LANES_TOO),
     ("training_logged", "writes files"),
     ("training_resumed", "reads and writes files, has processes and lanes"),
 ];
@@ -83,6 +90,9 @@ const SKIPPED: &[(&str, &str)] = &[
     ),
     ("gradients_agree_with_the_twin_in_every_tiling", TILINGS),
     ("every_tiling", TILINGS),
+    ("single_gradients_agree_with_finite_differences", MANY),
+    ("norms_of_every_size", MANY),
+    ("every_kernel_at_its_limit_and_beyond", MILLIONS),
     ("random_nets_follow_the_reference", WHOLE_STEP),
     ("more_random_nets_follow_the_reference", WHOLE_STEP),
     (
