@@ -73,7 +73,8 @@ impl Parallel {
             Some(Validation::Split(fraction)) => {
                 let rule = format!(
                     "left out: the lanes were laid out for all of their {rows} rows; make the `Parallel` \
-                     with the first part of `Dataset::split_at`, and give the other to `FitOptions::validation`"
+                     with the first part of `Dataset::split_at` or `Source::split_last`, and give the other to \
+                     `FitOptions::validation`"
                 );
                 return Err(Error::argument("validation split", fraction, &rule));
             }
