@@ -320,6 +320,7 @@ fn check_own(name: &str, metrics: &[Metric]) -> Result<()> {
     {
         return Ok(());
     }
-    let rule = "letters, digits, `_`, `-`, `.` and `@`, which no other figure is called, and not begin with `val_`";
+    let rule = "a name that no other figure has, of letters, digits, `_`, `-`, `.` and `@`, that does not begin \
+                with `val_`";
     Err(Error::argument("name of a metric", format!("'{name}'"), rule))
 }
