@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use wgrad::data::{ColumnType, Encoder, EncoderOptions, Encoding, TargetType};
+use wgrad::data::{ColumnType, Encoder, EncoderOptions, TargetType};
 
 use crate::args::RowsArgs;
 use crate::failure::Outcome;
