@@ -194,13 +194,19 @@ fn what_cannot_be_is_said() {
         graph.mul(p, w)
     };
     refused(own(parameter), &["mine", "parameter or an input"]);
-    for name in ["loss", "val_near", "near", "mean_absolute_error", ""] {
+    for name in
+        ["loss", "val_near", "near", "mean_absolute_error", "", "epoch", "within 5 %", "a,b"]
+    {
         let metric = OwnFunction::new(name, |graph, p, t| graph.sub(p, t));
         refused(
             config().metric_of_rows(metric),
             &["name of a metric", "which no other figure is called"],
         );
     }
+    let alone = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+    let model = compiled(config());
+    let near = model.metrics().iter().find(|metric| metric.name() == "near").unwrap();
+    refused(alone.metric(*near), &["metric is 'near'", "with the function that it is"]);
     refused(config().kernels(Kernels::WholeStep), &["the loss is the program's own"]);
     let plain = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let asked = plain.metric_of_rows(Near).kernels(Kernels::WholeStep);
