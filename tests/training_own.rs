@@ -196,10 +196,7 @@ fn what_cannot_be_is_said() {
     refused(own(parameter), &["mine", "parameter or an input"]);
     for name in ["loss", "val_near", "near", "mean_absolute_error", ""] {
         let metric = OwnFunction::new(name, |graph, p, t| graph.sub(p, t));
-        refused(
-            config().metric_of_rows(metric),
-            &["name of a metric", "which no other figure is called"],
-        );
+        refused(config().metric_of_rows(metric), &["name of a metric", "no other figure has"]);
     }
     refused(config().kernels(Kernels::WholeStep), &["the loss is the program's own"]);
     let plain = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
