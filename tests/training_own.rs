@@ -198,10 +198,7 @@ fn what_cannot_be_is_said() {
         ["loss", "val_near", "near", "mean_absolute_error", "", "epoch", "within 5 %", "a,b"]
     {
         let metric = OwnFunction::new(name, |graph, p, t| graph.sub(p, t));
-        refused(
-            config().metric_of_rows(metric),
-            &["name of a metric", "which no other figure is called"],
-        );
+        refused(config().metric_of_rows(metric), &["name of a metric", "no other figure has"]);
     }
     let alone = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
     let model = compiled(config());
