@@ -398,7 +398,5 @@ fn histories_know_their_figures() {
             words.iter().for_each(|word| assert!(error.to_string().contains(word), "{error}"));
         }
     }
-    let empty = History::default();
-    assert_eq!(empty.values("val_accuracy").unwrap(), [0.0; 0]);
-    assert!(empty.values("typo").is_err());
+    assert_eq!(History::default().values("val_accuracy").unwrap(), [0.0; 0]);
 }
