@@ -61,7 +61,7 @@ impl TrainingConfig {
     /// [`Loss::BinaryCrossEntropy`] of one output two; a row with [a weight of its
     /// own](crate::data::Dataset::with_weights) has the product. As there, the sum is divided by the number of
     /// rows, and what is evaluated or validated does not have them. See
-    /// [`Dataset::balanced_class_weights`].
+    /// [`Dataset::balanced_class_weights`](crate::data::Dataset::balanced_class_weights).
     pub fn class_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
         self.class_weights = Some(weights.into());
         self
