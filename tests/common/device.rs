@@ -247,14 +247,14 @@ pub fn tilings() -> Vec<Tiling> {
     tilings_of(&gpu().target())
 }
 
-/// Each layout with each tiling, and each with a case: the cases in turn, since a driver compiles a kernel for each.
-/// Every tiling gets a case in every layout, and every layout every case (there are more tilings than cases).
+/// Each layout with each tiling, and each with each case: in turn, and not each tiling with each case, since a driver
+/// compiles a kernel for each.
 pub fn tilings_in_turn<C: Copy>(cases: &[C]) -> Vec<(Layout, Tiling, C)> {
     let tilings = tilings();
-    assert!(cases.len() <= tilings.len());
     let of_layout = |(first, layout)| {
-        let cases = cases.iter().copied().cycle().skip(first);
-        tilings.clone().into_iter().zip(cases).map(move |(tiling, case)| (layout, tiling, case))
+        let both =
+            tilings.clone().into_iter().cycle().zip(cases.iter().copied().cycle().skip(first));
+        both.take(tilings.len().max(cases.len())).map(move |(tiling, case)| (layout, tiling, case))
     };
     LAYOUTS.into_iter().enumerate().flat_map(of_layout).collect()
 }
