@@ -14,7 +14,7 @@ use wgrad::lanes::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::TrainingConfig;
 
-const NETS: u64 = 64;
+const NETS: u64 = 40;
 /// With those of the test that takes minutes.
 const ALL_NETS: u64 = 200;
 const STEPS: u64 = 3;
