@@ -75,8 +75,7 @@ pub use options::DataOptions;
 pub use origin::Origin;
 pub use part::Part;
 pub(crate) use rows::checked_rows;
-pub(crate) use shuffle::epoch_seed;
-pub use shuffle::permutation;
+pub use shuffle::{epoch_order, permutation};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use source::Reading;
 pub use source::{ArrayFile, AsData, Data, NpyWriter, OwnedData, ReadRows, RowReader, Source};

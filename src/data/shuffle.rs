@@ -21,8 +21,14 @@ pub fn permutation(rows: usize, seed: u64) -> Vec<u32> {
     order
 }
 
+/// The order in which [`Model::fit`](crate::train::Model::fit) draws `rows` rows in epoch `epoch` of a model's life, counted from 0 over
+/// all calls of `fit`.
+pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
+    permutation(rows, epoch_seed(seed, epoch))
+}
+
 /// The seed of the order of epoch `epoch`, counted from 0.
-pub(crate) fn epoch_seed(seed: u64, epoch: u64) -> u64 {
+pub(super) fn epoch_seed(seed: u64, epoch: u64) -> u64 {
     // The constant spreads neighbouring seeds (Steele et al., 2014).
     seed.wrapping_add(epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::choose::figures;
 use super::feed::Feed;
 use super::graphs::{Rows, TrainingGraph};
-use super::kernels::figures;
 use super::model::Model;
 
 use crate::data::AsData;

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::fit::epoch_order;
 use super::graphs::check_probabilities;
 use super::task::{Weighting, by_class};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::Reading;
-use crate::data::{AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows};
+use crate::data::{
+    AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows, epoch_order,
+};
 use crate::exec::MAX_STEPS;
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Loss;

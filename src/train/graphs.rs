@@ -3,9 +3,8 @@
 use super::task::Task;
 use crate::data::{Data, Form, TargetForm, Targets};
 use crate::exec::Step;
-use crate::graph::{Graph, Loss, Tensor, Unary};
+use crate::graph::{Graph, Loss, Tensor};
 use crate::nn::Sequential;
-use crate::nn::layers::{Activation, Softmax};
 use crate::plan::{Plan, PlanOptions, Target};
 use crate::{Error, Result};
 
@@ -144,32 +143,6 @@ pub(crate) fn check_data(call: &str, model: &Sequential, loss: Loss, data: Data<
                 format!("targets are {have}, which {} does not take; {remedy}", loss.name());
             return Err(Error::shape(call, detail));
         }
-    }
-    Ok(())
-}
-
-/// # Errors
-/// If the last layer and the loss apply the same function twice, or the loss would always be 0.
-pub(crate) fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
-    let softmax =
-        matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities);
-    let binary = loss == Loss::BinaryCrossEntropy;
-    let last = model.layers().last();
-    let ends_in_softmax = last.is_some_and(|layer| layer.downcast_ref::<Softmax>().is_some());
-    let function = last.and_then(|layer| layer.downcast_ref::<Activation>());
-    if ends_in_softmax && (softmax || binary) {
-        let detail =
-            "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
-        return Err(Error::shape(loss.name(), detail));
-    }
-    if function == Some(&Activation(Unary::Sigmoid)) && binary {
-        let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
-        return Err(Error::shape(loss.name(), detail));
-    }
-    if softmax && model.output_width() == 1 {
-        let detail = "the model has 1 output, whose softmax is always 1 and its loss always 0; \
-                      use `Loss::BinaryCrossEntropy` for one output, or one output per class";
-        return Err(Error::shape(loss.name(), detail));
     }
     Ok(())
 }

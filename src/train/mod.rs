@@ -2,6 +2,7 @@
 //! [`Trainer`] for loops of one's own.
 
 mod callback;
+mod choose;
 mod classes;
 mod engine;
 mod evaluate;
@@ -29,6 +30,7 @@ pub(crate) mod sums;
 pub(crate) mod task;
 mod trainer;
 
+pub use crate::data::epoch_order;
 pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};
 pub use feed::Residency;
 pub use figure::Figure;
@@ -36,7 +38,7 @@ pub use figure::Figure;
 pub use file::ModelFile;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 pub use fit::Checkpoint;
-pub use fit::{BatchSize, Every, FitOptions, Survive, epoch_order};
+pub use fit::{BatchSize, Every, FitOptions, Survive};
 pub use graphs::TrainingGraph;
 pub use history::{EpochLog, History};
 pub use kernels::Kernels;

@@ -1,6 +1,6 @@
 //! A model on a device.
 
-use super::kernels::{KernelChoice, choose, whole_step_net};
+use super::choose::{KernelChoice, choose, whole_step_net};
 use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::graphs::check_output;
 use super::kernels::Kernels;
 use crate::data::{Data, Encoder, Form, Targets};
-use crate::graph::{Graph, Loss, Tensor};
+use crate::graph::{Graph, Loss, Tensor, Unary};
+use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
 use crate::{Error, Result};
 
@@ -307,6 +307,32 @@ pub(crate) fn by_class(of_classes: &[f32], targets: &Targets) -> Vec<f32> {
             data.iter().map(|&t| of_class(usize::from(t > 0.5))).collect()
         }
     }
+}
+
+/// # Errors
+/// If the last layer and the loss apply the same function twice, or the loss would always be 0.
+fn check_output(model: &Sequential, loss: Loss) -> Result<()> {
+    let softmax =
+        matches!(loss, Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities);
+    let binary = loss == Loss::BinaryCrossEntropy;
+    let last = model.layers().last();
+    let ends_in_softmax = last.is_some_and(|layer| layer.downcast_ref::<Softmax>().is_some());
+    let function = last.and_then(|layer| layer.downcast_ref::<Activation>());
+    if ends_in_softmax && (softmax || binary) {
+        let detail =
+            "takes logits; leave the softmax layer out, `predict_probabilities` applies it";
+        return Err(Error::shape(loss.name(), detail));
+    }
+    if function == Some(&Activation(Unary::Sigmoid)) && binary {
+        let detail = "takes logits; leave the sigmoid out, `predict_probabilities` applies it";
+        return Err(Error::shape(loss.name(), detail));
+    }
+    if softmax && model.output_width() == 1 {
+        let detail = "the model has 1 output, whose softmax is always 1 and its loss always 0; \
+                      use `Loss::BinaryCrossEntropy` for one output, or one output per class";
+        return Err(Error::shape(loss.name(), detail));
+    }
+    Ok(())
 }
 
 /// # Errors

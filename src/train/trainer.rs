@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::choose::KernelChoice;
 use super::engine::{self, Engine};
 use super::feed::{Bringing, Feed, Order, Residency, check_order};
 use super::graphs::{check_data, forward_step};
-use super::kernels::KernelChoice;
 use super::model::Model;
 use crate::data::{AsData, Data, EpochOrder, Wanted, Windows};
 use crate::exec::{Halt, Numbers, Step};

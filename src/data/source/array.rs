@@ -4,78 +4,12 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::element::{Element, Header, Kind};
 use super::npy;
 use super::read::{ReadRows, RowReader};
 use crate::data::error::{DataError, SourceError};
 use crate::data::idx::read_header;
 use crate::data::origin::Origin;
-
-/// What an element of a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F32,
-    F64,
-}
-
-/// An element as its bytes stand in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Element {
-    pub(super) kind: Kind,
-    pub(super) big_endian: bool,
-}
-
-impl Element {
-    pub(super) fn bytes(self) -> usize {
-        match self.kind {
-            Kind::U8 | Kind::I8 => 1,
-            Kind::U16 | Kind::I16 => 2,
-            Kind::U32 | Kind::I32 | Kind::F32 => 4,
-            Kind::U64 | Kind::I64 | Kind::F64 => 8,
-        }
-    }
-
-    /// Adds the numbers that `bytes` are, each rounded to what f32 holds.
-    fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
-        macro_rules! numbers {
-            ($type:ty) => {{
-                let (elements, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
-                match self.big_endian {
-                    true => out.extend(elements.iter().map(|&e| <$type>::from_be_bytes(e) as f32)),
-                    false => out.extend(elements.iter().map(|&e| <$type>::from_le_bytes(e) as f32)),
-                }
-            }};
-        }
-        match self.kind {
-            Kind::U8 => numbers!(u8),
-            Kind::I8 => numbers!(i8),
-            Kind::U16 => numbers!(u16),
-            Kind::I16 => numbers!(i16),
-            Kind::U32 => numbers!(u32),
-            Kind::I32 => numbers!(i32),
-            Kind::U64 => numbers!(u64),
-            Kind::I64 => numbers!(i64),
-            Kind::F32 => numbers!(f32),
-            Kind::F64 => numbers!(f64),
-        }
-    }
-}
-
-/// What a file's header says.
-pub(super) struct Header {
-    pub(super) element: Element,
-    /// Extents, slowest first.
-    pub(super) dims: Vec<usize>,
-    /// Bytes before the first element.
-    pub(super) bytes: u64,
-}
 
 /// A file that holds an array, IDX or `.npy`: its first axis are the rows, the others together the numbers of a
 /// row. Elements are integers or floats of any size; each is rounded to what `f32` holds.

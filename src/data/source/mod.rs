@@ -4,6 +4,7 @@ mod array;
 #[cfg(feature = "csv")]
 mod csv;
 mod data;
+mod element;
 mod forward;
 mod memory;
 mod npy;

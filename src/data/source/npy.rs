@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::array::{Element, Header, Kind};
+use super::element::{Element, Header, Kind};
 use crate::data::bytes::take;
 use crate::data::error::{DataError, SourceError};
 use crate::data::origin::{Origin, excerpt};

@@ -26,7 +26,7 @@ use super::figure::Figure;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use super::file::folder::last_moment;
 use super::task::Task;
-use crate::data::{AsData, Data, epoch_seed, permutation};
+use crate::data::{AsData, Data};
 use crate::nn::Metric;
 use crate::{Error, Result};
 
@@ -206,10 +206,4 @@ impl<'a> FitOptions<'a> {
         }
         Ok(figures)
     }
-}
-
-/// The order in which `fit` draws `rows` rows in epoch `epoch` of a model's life, counted from 0 over
-/// all calls of `fit`.
-pub fn epoch_order(rows: usize, seed: u64, epoch: u64) -> Vec<u32> {
-    permutation(rows, epoch_seed(seed, epoch))
 }
