@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use wgrad::data::MissingValues;
+use wgrad::data::{ColumnType, EncoderOptions, MissingValues};
 
 use crate::score::Metric;
 
@@ -102,6 +102,51 @@ pub enum ClassWeights {
     None,
 }
 
+/// How columns are taken.
+#[derive(ClapArgs, Debug)]
+pub struct ColumnArgs {
+    /// Columns to leave out
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// Columns to take as categories, though they hold numbers
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub categories: Vec<String>,
+    /// What is done about missing values
+    #[arg(long, value_enum, default_value = "impute")]
+    pub missing: MissingName,
+    /// Further words that stand for missing values
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub missing_words: Vec<String>,
+}
+
+impl ColumnArgs {
+    /// What they mean to an encoder.
+    pub fn options(&self) -> EncoderOptions {
+        let category = |name: &String| (name.clone(), ColumnType::Category);
+        let mut options = EncoderOptions {
+            exclude: self.ignore.clone(),
+            types: self.categories.iter().map(category).collect(),
+            missing: self.missing.into(),
+            ..EncoderOptions::default()
+        };
+        options.missing_words.extend(self.missing_words.iter().cloned());
+        options
+    }
+}
+
+/// Where it runs, on what, and what is said.
+#[derive(ClapArgs, Debug)]
+pub struct RunArgs {
+    /// Part of the name of the adapter or its driver [default: the best adapter]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Say nothing but errors, and what is asked for
+    #[arg(long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub reading: TableArgs,
+}
+
 #[derive(ClapArgs, Debug)]
 pub struct TrainArgs {
     /// The table: CSV, gzipped or not; - is standard input
@@ -116,18 +161,8 @@ pub struct TrainArgs {
     /// What the target is [default: what its column holds]
     #[arg(long, value_enum)]
     pub task: Option<Task>,
-    /// Columns to leave out
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    pub ignore: Vec<String>,
-    /// Columns to take as categories, though they hold numbers
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    pub categories: Vec<String>,
-    /// What is done about missing values
-    #[arg(long, value_enum, default_value = "impute")]
-    pub missing: MissingName,
-    /// Further words that stand for missing values
-    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
-    pub missing_words: Vec<String>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
     /// Units of the hidden layers; 0 is a linear model [default: chosen by the size of the table]
     #[arg(long, value_name = "UNITS", value_delimiter = ',')]
     pub hidden: Vec<usize>,
@@ -158,9 +193,6 @@ pub struct TrainArgs {
     /// How often rows of each class count in the loss
     #[arg(long, value_enum)]
     pub class_weights: Option<ClassWeights>,
-    /// Part of the name of the adapter or its driver [default: the best adapter]
-    #[arg(long, value_name = "NAME")]
-    pub adapter: Option<String>,
     /// Trains on from a model that was trained on such a table
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore", "target", "optimizer", "missing", "missing_words"])]
     pub resume: Option<PathBuf>,
@@ -170,11 +202,8 @@ pub struct TrainArgs {
     /// Write score and figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Say nothing but errors
-    #[arg(long)]
-    pub quiet: bool,
     #[command(flatten)]
-    pub reading: TableArgs,
+    pub run: RunArgs,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -186,14 +215,8 @@ pub struct PredictArgs {
     /// Add a column with the probability of each class
     #[arg(long)]
     pub proba: bool,
-    /// Part of the name of the adapter or its driver [default: the best adapter]
-    #[arg(long, value_name = "NAME")]
-    pub adapter: Option<String>,
-    /// Say nothing but errors
-    #[arg(long)]
-    pub quiet: bool,
     #[command(flatten)]
-    pub reading: TableArgs,
+    pub run: RunArgs,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -205,17 +228,11 @@ pub struct EvaluateArgs {
     /// The score [default: accuracy of classes, R² of numbers]
     #[arg(long, value_enum)]
     pub metric: Option<Metric>,
-    /// Part of the name of the adapter or its driver [default: the best adapter]
-    #[arg(long, value_name = "NAME")]
-    pub adapter: Option<String>,
     /// Write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Say nothing but errors and figures
-    #[arg(long)]
-    pub quiet: bool,
     #[command(flatten)]
-    pub reading: TableArgs,
+    pub run: RunArgs,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -233,17 +250,11 @@ pub struct ExplainArgs {
     /// Seed of what is shuffled
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Part of the name of the adapter or its driver [default: the best adapter]
-    #[arg(long, value_name = "NAME")]
-    pub adapter: Option<String>,
     /// Write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Say nothing but errors and figures
-    #[arg(long)]
-    pub quiet: bool,
     #[command(flatten)]
-    pub reading: TableArgs,
+    pub run: RunArgs,
 }
 
 /// Rows of which nothing is to be predicted.
@@ -252,35 +263,19 @@ pub struct RowsArgs {
     /// The table: CSV, gzipped or not; - is standard input
     #[arg(value_name = "TABLE")]
     pub table: PathBuf,
-    /// Columns to leave out
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    pub ignore: Vec<String>,
-    /// Columns to take as categories, though they hold numbers
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    pub categories: Vec<String>,
-    /// What is done about missing values
-    #[arg(long, value_enum, default_value = "impute")]
-    pub missing: MissingName,
-    /// Further words that stand for missing values
-    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
-    pub missing_words: Vec<String>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
     /// Shift and scale columns of numbers to mean 0 and deviation 1, so that none outweighs the others by its unit
     #[arg(long)]
     pub standardize: bool,
     /// Seed of what is drawn
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Part of the name of the adapter or its driver [default: the best adapter]
-    #[arg(long, value_name = "NAME")]
-    pub adapter: Option<String>,
     /// Write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Say nothing but errors
-    #[arg(long)]
-    pub quiet: bool,
     #[command(flatten)]
-    pub reading: TableArgs,
+    pub run: RunArgs,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -12,9 +12,9 @@ use crate::score::Figure;
 use crate::train::write;
 
 pub fn run(args: &ClusterArgs) -> Outcome {
-    let voice = Voice::new(args.rows.quiet);
+    let voice = Voice::new(args.rows.run.quiet);
     let rows = Rows::read(&args.rows, voice)?;
-    let gpu = model::gpu(args.rows.adapter.as_deref())?;
+    let gpu = model::gpu(args.rows.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
     let mut k_means = KMeans::new(args.clusters)
         .starts(args.starts)

@@ -14,16 +14,13 @@ use crate::table;
 use crate::train::write;
 
 pub fn run(args: &EvaluateArgs) -> Outcome {
-    let voice = Voice::new(args.quiet);
+    let voice = Voice::new(args.run.quiet);
     let (file, encoder) = model::read(&args.model)?;
     let metric = Metric::of(args.metric, encoder.targets())?;
-    let table = table::read(&args.table, &args.reading)?;
+    let table = table::read(&args.table, &args.run.reading)?;
     let (data, report) = encoder.dataset(&table)?;
-    let met = report.to_string();
-    if !met.is_empty() {
-        voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
-    }
-    let gpu = model::gpu(args.adapter.as_deref())?;
+    voice.note(&report);
+    let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
     let said = model::predictions(&predictor, &encoder, data.features())?;
     let truth = Truth::of(&data, &encoder)?;

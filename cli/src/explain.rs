@@ -16,20 +16,17 @@ use crate::table;
 use crate::train::write;
 
 pub fn run(args: &ExplainArgs) -> Outcome {
-    let voice = Voice::new(args.quiet);
+    let voice = Voice::new(args.run.quiet);
     let (file, encoder) = model::read(&args.model)?;
     let metric = Metric::of(args.metric, encoder.targets())?;
-    let table = table::read(&args.table, &args.reading)?;
-    let gpu = model::gpu(args.adapter.as_deref())?;
+    let table = table::read(&args.table, &args.run.reading)?;
+    let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
     let figures = match args.row {
         Some(row) => of_row(args, &predictor, &encoder, &table, row)?,
         None => {
             let (data, report) = encoder.dataset(&table)?;
-            let met = report.to_string();
-            if !met.is_empty() {
-                voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
-            }
+            voice.note(&report);
             of_all(args, &predictor, &encoder, &data, metric)?
         }
     };

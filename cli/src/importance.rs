@@ -5,7 +5,7 @@ use wgrad::train::Predictor;
 
 use crate::failure::Outcome;
 use crate::model::predictions;
-use crate::score::{Metric, Truth};
+use crate::score::{Metric, Truth, deviation};
 
 /// Times that each column is shuffled.
 const TIMES: u64 = 5;
@@ -65,8 +65,7 @@ pub fn importance(
         }
         let count = falls.len() as f64;
         let mean = falls.iter().sum::<f64>() / count;
-        let deviation = (falls.iter().map(|f| (f - mean).powi(2)).sum::<f64>() / count).sqrt();
-        all.push(Importance { column: column.name.clone(), mean, deviation });
+        all.push(Importance { column: column.name.clone(), mean, deviation: deviation(&falls) });
     }
     all.sort_by(|a, b| b.mean.total_cmp(&a.mean));
     Ok(all)

@@ -11,6 +11,7 @@ mod failure;
 mod fit;
 mod importance;
 mod interrupt;
+mod line;
 mod model;
 mod pca;
 mod predict;

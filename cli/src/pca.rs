@@ -15,9 +15,9 @@ use crate::train::write;
 const SHOWN: usize = 4;
 
 pub fn run(args: &PcaArgs) -> Outcome {
-    let voice = Voice::new(args.rows.quiet);
+    let voice = Voice::new(args.rows.run.quiet);
     let rows = Rows::read(&args.rows, voice)?;
-    let gpu = model::gpu(args.rows.adapter.as_deref())?;
+    let gpu = model::gpu(args.rows.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
     let pca = Pca::new(args.components).whiten(args.whiten).seed(args.rows.seed);
     let found = pca.fit_blocking(&gpu, &rows.features, rows.width())?;

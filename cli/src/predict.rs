@@ -6,6 +6,7 @@ use wgrad::data::{EncodingReport, TargetEncoding};
 
 use crate::args::PredictArgs;
 use crate::failure::{Failure, Outcome};
+use crate::line;
 use crate::model;
 use crate::progress::Voice;
 use crate::score::largest;
@@ -15,7 +16,7 @@ use crate::table;
 const BLOCK: usize = 8192;
 
 pub fn run(args: &PredictArgs) -> Outcome {
-    let voice = Voice::new(args.quiet);
+    let voice = Voice::new(args.run.quiet);
     let (file, encoder) = model::read(&args.model)?;
     if args.proba && encoder.class_names().is_empty() {
         let targets = encoder.targets().columns().join(", ");
@@ -23,17 +24,17 @@ pub fn run(args: &PredictArgs) -> Outcome {
             "--proba gives probabilities of classes, and {targets} is a number; leave it out"
         )));
     }
-    let gpu = model::gpu(args.adapter.as_deref())?;
+    let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
-    let mut reader = table::open(&args.table, &args.reading)?;
+    let mut reader = table::open(&args.table, &args.run.reading)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut header: Vec<String> = encoder.targets().columns().to_vec();
     if args.proba {
         header.extend(encoder.class_names().iter().map(|class| format!("p({class})")));
     }
-    writeln!(out, "{}", header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
+    writeln!(out, "{}", line::header(&header))?;
     let mut met = EncodingReport::default();
-    let empty = empty(header.len());
+    let empty = line::empty(header.len());
     while let Some(block) = reader.next_block(BLOCK)? {
         let encoded = encoder.encode(&block)?;
         let said = model::predictions(&predictor, &encoder, &encoded.features)?;
@@ -48,7 +49,7 @@ pub fn run(args: &PredictArgs) -> Outcome {
             match encoder.targets() {
                 TargetEncoding::Classes { classes, .. } => {
                     let class = classes.get(largest(said)).map_or("", String::as_str);
-                    write!(out, "{}", quoted(class))?;
+                    write!(out, "{}", line::quoted(class))?;
                     for p in said.iter().filter(|_| args.proba) {
                         write!(out, ",{p}")?;
                     }
@@ -66,39 +67,6 @@ pub fn run(args: &PredictArgs) -> Outcome {
     if met.rows == 0 && met.dropped == 0 {
         return Err(Failure::new(format!("{}: holds no rows", args.table.display())));
     }
-    let met = met.to_string();
-    if !met.is_empty() {
-        voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
-    }
+    voice.note(&met);
     Ok(())
-}
-
-/// A line of so many empty fields. A single one is quoted: readers pass over lines with nothing in them.
-pub fn empty(fields: usize) -> String {
-    match fields {
-        0 | 1 => "\"\"".into(),
-        _ => ",".repeat(fields - 1),
-    }
-}
-
-/// A field of a CSV file.
-pub fn quoted(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) || text.trim() != text {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        let cases =
-            [("a", "a"), ("a b", "a b"), ("a,b", "\"a,b\""), ("\"", "\"\"\"\""), (" a", "\" a\"")];
-        for (text, expected) in cases {
-            assert_eq!(quoted(text), expected);
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! What is said while a model trains.
 
+use std::fmt::Display;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use wgrad::train::{Callback, EpochLog, Signal};
 
@@ -21,6 +23,11 @@ impl Voice {
         if !self.quiet {
             eprintln!("{}", text.as_ref());
         }
+    }
+
+    /// Says each line of what was met, if anything was.
+    pub fn note(self, met: &impl Display) {
+        met.to_string().lines().for_each(|line| self.say(format!("note: {line}")));
     }
 
     /// A line that is redrawn for each epoch on a terminal, and a line for every tenth of the epochs

@@ -2,13 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
-use wgrad::data::{ColumnType, Encoder, EncoderOptions, TargetType};
+use wgrad::data::{Encoder, EncoderOptions, TargetType};
 
 use crate::args::RowsArgs;
 use crate::failure::Outcome;
-use crate::predict::{empty, quoted};
+use crate::line;
 use crate::progress::Voice;
-use crate::score::Figure;
+use crate::score::{Figure, deviation};
 use crate::table;
 
 /// How many times the deviation of one column must be that of another for a word about it.
@@ -28,34 +28,16 @@ pub struct Rows {
 impl Rows {
     /// Reads the table, and says what each column is taken for.
     pub fn read(args: &RowsArgs, voice: Voice) -> Outcome<Self> {
-        let table = table::read(&args.table, &args.reading)?;
-        let mut options = EncoderOptions {
+        let table = table::read(&args.table, &args.run.reading)?;
+        let options = EncoderOptions {
             target_type: Some(TargetType::None),
-            exclude: args.ignore.clone(),
-            types: args
-                .categories
-                .iter()
-                .map(|name| (name.clone(), ColumnType::Category))
-                .collect(),
-            missing: args.missing.into(),
             standardize: args.standardize,
-            ..EncoderOptions::default()
+            ..args.columns.options()
         };
-        options.missing_words.extend(args.missing_words.iter().cloned());
         let encoder = Encoder::fit(&table, &options)?;
-        let columns = encoder
-            .columns()
-            .iter()
-            .map(|column| format!("{} ({})", column.name, column.encoding.column_type().name()));
-        voice.say(format!("columns: {}", columns.collect::<Vec<_>>().join(", ")));
-        for column in encoder.left_out() {
-            voice.say(format!("left out: {}", column.name));
-        }
+        table::describe(&encoder, voice);
         let encoded = encoder.encode(&table)?;
-        let met = encoded.report.to_string();
-        if !met.is_empty() {
-            voice.say(format!("note: {}", met.replace('\n', "\nnote: ")));
-        }
+        voice.note(&encoded.report);
         let rows = Self {
             features: encoded.features,
             names: encoder.feature_names(),
@@ -78,7 +60,8 @@ impl Rows {
         let mut deviations: Vec<(&str, f64)> = encoder
             .column_features()
             .map(|(column, range)| {
-                let most = range.map(|feature| self.deviation(feature)).fold(0.0, f64::max);
+                let most =
+                    range.map(|feature| deviation(&self.column(feature))).fold(0.0, f64::max);
                 (column.name.as_str(), most)
             })
             .filter(|(_, deviation)| *deviation > 0.0)
@@ -98,19 +81,16 @@ impl Rows {
         }
     }
 
-    fn deviation(&self, feature: usize) -> f64 {
-        let values =
-            || self.features.iter().skip(feature).step_by(self.width()).map(|&x| f64::from(x));
-        let rows = self.kept.len().max(1) as f64;
-        let mean = values().sum::<f64>() / rows;
-        (values().map(|x| (x - mean).powi(2)).sum::<f64>() / rows).sqrt()
+    fn column(&self, feature: usize) -> Vec<f64> {
+        let values = self.features.iter().skip(feature).step_by(self.width());
+        values.map(|&x| f64::from(x)).collect()
     }
 
     /// A line for each row of the table to standard output; an empty one for a row that was left out.
     pub fn print(&self, header: &[String], line: impl Fn(usize) -> String) -> Outcome {
         let mut out = BufWriter::new(io::stdout().lock());
-        writeln!(out, "{}", header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))?;
-        let empty = empty(header.len());
+        writeln!(out, "{}", line::header(header))?;
+        let empty = line::empty(header.len());
         let mut kept = self.kept.iter().enumerate().peekable();
         for row in 0..self.total {
             match kept.next_if(|(_, at)| **at == row) {

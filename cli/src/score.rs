@@ -211,6 +211,13 @@ fn r_squared(truth: &[f32], predictions: &[f32], width: usize) -> f64 {
     (0..width).map(of_column).sum::<f64>() / width as f64
 }
 
+/// The standard deviation.
+pub fn deviation(values: &[f64]) -> f64 {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
 /// A figure, with as many digits as say something.
 pub struct Figure(pub f64);
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use wgrad::data::{DataOptions, Table, TableOptions, TableReader};
+use wgrad::data::{DataOptions, Encoder, LeftOutReason, Table, TableOptions, TableReader};
 
 use crate::args::TableArgs;
 use crate::failure::Outcome;
+use crate::progress::Voice;
 
 /// Whether a path stands for standard input.
 pub fn is_stdin(path: &Path) -> bool {
@@ -43,4 +44,22 @@ pub fn join(table: Table, targets: Table) -> Outcome<(Table, Vec<String>)> {
     };
     let targets = targets.renamed(names.clone())?;
     Ok((table.join(&targets)?, names))
+}
+
+/// Says what each column is taken for, and which are left out.
+pub fn describe(encoder: &Encoder, voice: Voice) {
+    for (column, range) in encoder.column_features() {
+        let kind = column.encoding.column_type().name();
+        let features = range.len();
+        let s = if features == 1 { "" } else { "s" };
+        voice.say(format!("column: {}, {kind}, {features} feature{s}", column.name));
+    }
+    for column in encoder.left_out() {
+        let why = match &column.reason {
+            LeftOutReason::Constant(value) if value.is_empty() => "it is empty".to_owned(),
+            LeftOutReason::Constant(value) => format!("it holds {value:?} in every row"),
+            _ => "ignored".to_owned(),
+        };
+        voice.say(format!("column: {} is left out: {why}", column.name));
+    }
 }

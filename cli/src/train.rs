@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use wgrad::data::{
-    ColumnType, Dataset, Encoder, EncoderOptions, LeftOutReason, Table, TargetEncoding, TargetType,
-};
+use wgrad::data::{Dataset, Encoder, EncoderOptions, Table, TargetEncoding, TargetType};
 use wgrad::train::ModelFile;
 use wgrad::{Error, Gpu};
 
@@ -19,12 +17,12 @@ use crate::interrupt;
 use crate::model;
 use crate::progress::Voice;
 use crate::report::Report;
-use crate::score::{Figure, Metric, Truth};
+use crate::score::{Figure, Metric, Truth, deviation};
 use crate::split;
 use crate::table;
 
 pub fn run(args: &TrainArgs) -> Outcome {
-    let voice = Voice::new(args.quiet);
+    let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = args.resume.as_deref().map(model::read).transpose()?;
@@ -44,7 +42,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
     if args.class_weights.is_some() && !classes {
         return Err(Failure::usage("--class-weights are of classes, and the target is numbers"));
     }
-    let gpu = model::gpu(args.adapter.as_deref())?;
+    let gpu = model::gpu(args.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
     // Before there is a model, Ctrl-C has nothing to keep, and ends the process.
     interrupt::watch();
@@ -58,27 +56,22 @@ pub fn run(args: &TrainArgs) -> Outcome {
 
 /// The table, with its targets beside it, and which columns those are.
 fn read(args: &TrainArgs) -> Outcome<(Table, Vec<String>)> {
-    let table = table::read(&args.table, &args.reading)?;
+    let table = table::read(&args.table, &args.run.reading)?;
     let Some(path) = &args.target_table else { return Ok((table, args.target.clone())) };
-    let (joined, names) = table::join(table, table::read(path, &args.reading)?)?;
+    let (joined, names) = table::join(table, table::read(path, &args.run.reading)?)?;
     Ok((joined, if args.target.is_empty() { names } else { args.target.clone() }))
 }
 
 fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
-    let mut options = EncoderOptions {
+    EncoderOptions {
         targets,
         target_type: args.task.map(|task| match task {
             Task::Classification => TargetType::Classes,
             Task::Regression => TargetType::Values,
         }),
-        exclude: args.ignore.clone(),
-        types: args.categories.iter().map(|name| (name.clone(), ColumnType::Category)).collect(),
-        missing: args.missing.into(),
         clamp: true,
-        ..EncoderOptions::default()
-    };
-    options.missing_words.extend(args.missing_words.iter().cloned());
-    options
+        ..args.columns.options()
+    }
 }
 
 /// What all trainings of a command share.
@@ -301,20 +294,7 @@ impl Setting<'_> {
             }
             targets => voice.say(format!("target: {}, numbers", targets.columns().join(", "))),
         }
-        for (column, range) in encoder.column_features() {
-            let kind = column.encoding.column_type().name();
-            let features = range.len();
-            let s = if features == 1 { "" } else { "s" };
-            voice.say(format!("column: {}, {kind}, {features} feature{s}", column.name));
-        }
-        for column in encoder.left_out() {
-            let why = match &column.reason {
-                LeftOutReason::Constant(value) if value.is_empty() => "it is empty".to_owned(),
-                LeftOutReason::Constant(value) => format!("it holds {value:?} in every row"),
-                _ => "ignored".to_owned(),
-            };
-            voice.say(format!("column: {} is left out: {why}", column.name));
-        }
+        table::describe(encoder, voice);
         let held_out = held_out.map(|data| format!(", {} held out", data.rows()));
         let (rows, width) = (training.rows(), training.width());
         let held_out = held_out.unwrap_or_default();
@@ -328,13 +308,6 @@ fn hidden(file: &ModelFile) -> Vec<usize> {
     let mut units: Vec<usize> = biases.collect();
     units.pop();
     units
-}
-
-/// The standard deviation.
-pub fn deviation(scores: &[f64]) -> f64 {
-    let count = scores.len().max(1) as f64;
-    let mean = scores.iter().sum::<f64>() / count;
-    (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
 /// Writes a file, and says which if that fails.

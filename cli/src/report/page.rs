@@ -7,8 +7,7 @@ use wgrad::data::{LeftOutReason, TargetEncoding};
 use super::html::escaped;
 use super::{Report, svg};
 use crate::args::{ClassWeights, MissingName};
-use crate::score::{Figure, Truth, confusion};
-use crate::train::deviation;
+use crate::score::{Figure, Truth, confusion, deviation};
 
 /// Classes that a confusion matrix shows, at most: more fill no screen.
 const MOST_CLASSES: usize = 30;
@@ -242,15 +241,15 @@ impl Report<'_> {
             }
         }
         for (name, list) in [
-            ("ignore", &args.ignore),
-            ("categories", &args.categories),
-            ("missing-words", &args.missing_words),
+            ("ignore", &args.columns.ignore),
+            ("categories", &args.columns.categories),
+            ("missing-words", &args.columns.missing_words),
         ] {
             if !list.is_empty() {
                 option(name, list.join(","));
             }
         }
-        match args.missing {
+        match args.columns.missing {
             MissingName::Impute => {}
             MissingName::Drop => option("missing", "drop".into()),
             MissingName::Refuse => option("missing", "refuse".into()),
