@@ -50,6 +50,7 @@ mod lanes_measured;
 mod lanes_options;
 mod lanes_random;
 mod lanes_threads;
+mod lanes_world;
 mod launch_limits;
 mod layer_norm;
 mod layer_residual;

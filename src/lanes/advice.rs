@@ -93,6 +93,10 @@ pub fn advise(
     lanes: &[Gpu],
     steps: usize,
 ) -> Result<Advice> {
+    if options.world.is_some() {
+        let rule = "left out of what is advised on: schedules are tried within one process";
+        return Err(Error::argument("world", "given", rule));
+    }
     if steps == 0 {
         return Err(Error::argument("steps", steps, "at least 1"));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::exchange::Content;
-use super::lane::{Lane, MicroBatch};
+use super::lane::{Lane, MicroBatch, Role};
 use super::schedule::{Instruction, program};
 use super::tree::{self, Block, Tree};
 use super::work::Job;
@@ -21,8 +21,10 @@ pub(super) enum Transfer {
     Activations(MicroBatch),
     /// The gradient of a stage's input, with the scalars.
     Gradients(MicroBatch),
-    /// A bucket of these blocks of the sums.
+    /// A bucket of these blocks of the sums, as whoever has them numbers them.
     Sums { bucket: usize, blocks: Range<usize> },
+    /// A bucket of the sum of all replicas.
+    Totals { bucket: usize },
 }
 
 impl Transfer {
@@ -31,6 +33,7 @@ impl Transfer {
             Transfer::Activations(at) => Content::Activations(at.number),
             Transfer::Gradients(at) => Content::Gradients(at.number),
             Transfer::Sums { bucket, .. } => Content::Sums(*bucket),
+            Transfer::Totals { bucket } => Content::Totals(*bucket),
         }
     }
 }
@@ -53,12 +56,12 @@ pub(super) enum Command {
     Add { block: usize, buckets: Range<usize>, pieces: usize, micro_batch: Option<usize> },
     /// Copies buckets of the sum at hand to a block.
     Store { block: usize, buckets: Range<usize> },
-    /// Copies a block to the sum at hand.
-    Load { block: usize },
+    /// Copies buckets of a block to the sum at hand.
+    Load { block: usize, buckets: Range<usize> },
     /// Copies what is to be sent to a staging buffer.
     Stage(Transfer),
-    /// Sends what was staged, to a lane or to all others.
-    Send { to: Option<usize>, transfer: Transfer },
+    /// Sends what was staged, to these lanes.
+    Send { to: Vec<usize>, transfer: Transfer },
     /// Moves the parameters.
     Update { dispatches: usize },
     /// Copies status and scalars to a staging buffer, perhaps with the training state.
@@ -114,8 +117,6 @@ pub struct StepCommands {
 /// What the commands of a step depend on, beside its lane and its batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepOptions {
-    /// Stages of the pipeline; one for replicas.
-    pub(super) stages: usize,
     /// Whether each pass is a submission of its own, to be timed by the host.
     pub(super) passes_apart: bool,
     /// Whether the training state comes back with the report.
@@ -128,14 +129,13 @@ impl StepCommands {
     /// # Errors
     /// [`Error::Argument`] if the lane was made for other batches.
     pub(super) fn new(lane: &Lane, job: &Job, options: StepOptions) -> Result<Self> {
-        let (stage, own) = match options.stages > 1 {
-            true => (lane.role.number, 0),
-            false => (0, lane.role.number),
-        };
+        let (stage, own) = (lane.role.stage_number, lane.role.replica);
         let share = job.shares.get(own).cloned();
         let share = share.ok_or_else(|| Error::bug("a lane without a share of the step"))?;
         let blocks: Vec<Vec<Block>> = job.shares.iter().map(|s| tree::blocks(s.clone())).collect();
         let first_block = blocks.iter().take(own).map(Vec::len).sum();
+        // Where others' blocks have buffers of their own, so have the lane's.
+        let own_block = if lane.role.has_owners { 0 } else { first_block };
         let rows = |end: usize, of: fn(&Range<usize>) -> usize| job.micro_batches.get(end).map(of);
         let begin = rows(share.start, |rows| rows.start).unwrap_or(0);
         let end = rows(share.end.wrapping_sub(1), |rows| rows.end).unwrap_or(0);
@@ -148,6 +148,7 @@ impl StepCommands {
             own,
             blocks,
             first_block,
+            own_block,
             passes_apart,
             first_row: begin,
             tree,
@@ -158,7 +159,7 @@ impl StepCommands {
         if lane.feed.is_some() && !share.is_empty() {
             builder.push(Command::Upload(begin..end.max(begin)));
         }
-        for instruction in program(stage, options.stages, share) {
+        for instruction in program(stage, lane.role.grid.stages, share) {
             match instruction {
                 Instruction::Forward(m) => builder.forward(m)?,
                 Instruction::Backward(m) => builder.backward(m)?,
@@ -199,8 +200,9 @@ struct Builder<'a> {
     own: usize,
     /// The blocks that each share sums to.
     blocks: Vec<Vec<Block>>,
-    /// The number of the lane's first block.
+    /// The number of the lane's first block among all, and among those that it has.
     first_block: usize,
+    own_block: usize,
     passes_apart: bool,
     /// The first row of the share.
     first_row: usize,
@@ -247,7 +249,7 @@ impl Builder<'_> {
         self.push(Command::Forward { at, row, dispatches: slot.executor.passes().0 });
         self.pending += 1;
         if slot.y.is_some() {
-            self.send(Some(number + 1), [Transfer::Activations(at)]);
+            self.send(vec![number + 1], [Transfer::Activations(at)]);
         } else if self.passes_apart {
             self.submit();
         }
@@ -261,13 +263,14 @@ impl Builder<'_> {
         if slot.dy.is_some() {
             self.receive(number + 1, Transfer::Gradients(at));
         }
-        let buckets = lane.sum.buckets();
+        let (buckets, all_parts) = (lane.role.buckets, lane.sum.buckets());
         // Only the last micro-batch completes sums that others wait for.
-        let sends = m + 1 == self.share.end && lane.role.replicas > 1;
+        let sends = m + 1 == self.share.end && lane.role.grid.replicas > 1;
+        let parts = if lane.role.has_owners { lane.role.grid.replicas } else { 1 };
         let push = self.tree.push(Block::leaf(m));
         let Range { start: mut from, end: all } = slot.executor.passes().1;
         for part in 0..if sends { buckets } else { 1 } {
-            let these = if sends { part..part + 1 } else { 0..buckets };
+            let these = if sends { part * parts..(part + 1) * parts } else { 0..all_parts };
             let end = if sends { slot.ready.get(part).copied() } else { Some(all) };
             let end = end.ok_or_else(|| Error::bug("no such bucket"))?;
             self.push(Command::Backward { at, dispatches: from..end });
@@ -278,22 +281,17 @@ impl Builder<'_> {
                     self.push(Command::CopyScalars(at));
                 }
                 if slot.dx.is_some() {
-                    self.send(Some(number.wrapping_sub(1)), [Transfer::Gradients(at)]);
+                    self.send(vec![number.wrapping_sub(1)], [Transfer::Gradients(at)]);
                 }
             }
             // The stage before need not wait for this.
             for &block in &push.adds {
-                self.add(self.first_block + block, these.clone(), Some(m));
+                self.add(self.own_block + block, these.clone(), Some(m));
             }
-            let block = self.first_block + push.store;
+            let block = self.own_block + push.store;
             self.push(Command::Store { block, buckets: these.clone() });
             if sends {
-                let blocks = self.first_block..self.first_block + self.tree.blocks().len();
-                let bucket = match lane.sum.bucket_bytes(part)? {
-                    0 => None,
-                    _ => Some(Transfer::Sums { bucket: part, blocks }),
-                };
-                self.send(None, bucket);
+                self.send_sums(these)?;
             } else if self.passes_apart || self.pending >= MOST_PENDING {
                 self.submit();
             }
@@ -301,14 +299,44 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn send(&mut self, to: Option<usize>, transfer: impl IntoIterator<Item = Transfer> + Clone) {
-        for transfer in transfer.clone() {
-            self.push(Command::Stage(transfer));
+    fn send(&mut self, to: Vec<usize>, transfer: impl IntoIterator<Item = Transfer>) {
+        self.send_each(transfer.into_iter().map(|transfer| (to.clone(), transfer)).collect());
+    }
+
+    /// Sends these after one submission.
+    fn send_each(&mut self, all: Vec<(Vec<usize>, Transfer)>) {
+        for (_, transfer) in &all {
+            self.push(Command::Stage(transfer.clone()));
         }
         self.submit();
-        for transfer in transfer {
+        for (to, transfer) in all {
             self.push(Command::Send { to, transfer });
         }
+    }
+
+    /// The lanes that have this one's stage in the other replicas.
+    fn others(&self) -> Vec<usize> {
+        let Role { grid, replica, stage_number, .. } = self.lane.role;
+        let others = (0..grid.replicas).filter(|&other| other != replica);
+        others.map(|other| grid.lane(other, stage_number)).collect()
+    }
+
+    /// Sends these buckets of the lane's sums: to all others, or each to its owner.
+    fn send_sums(&mut self, buckets: Range<usize>) -> Result<()> {
+        let blocks = self.own_block..self.own_block + self.tree.blocks().len();
+        let Role { grid, stage_number, has_owners, .. } = self.lane.role;
+        let mut all = Vec::new();
+        for bucket in buckets {
+            let to = match has_owners {
+                true => vec![grid.lane(bucket % grid.replicas.max(1), stage_number)],
+                false => self.others(),
+            };
+            if self.lane.sum.bucket_bytes(bucket)? > 0 && to != [self.lane.role.number] {
+                all.push((to, Transfer::Sums { bucket, blocks: blocks.clone() }));
+            }
+        }
+        self.send_each(all);
+        Ok(())
     }
 
     fn add(&mut self, block: usize, buckets: Range<usize>, micro_batch: Option<usize>) {
@@ -318,25 +346,17 @@ impl Builder<'_> {
 
     fn update(&mut self, state: bool) -> Result<()> {
         let all = 0..self.lane.sum.buckets();
-        if self.lane.role.replicas > 1 {
-            self.receive_sums()?;
-            let mut tree = Tree::default();
-            let stack = self.lane.merge_stack;
-            let blocks: Vec<Block> = self.blocks.iter().flatten().copied().collect();
-            for (number, block) in blocks.into_iter().enumerate() {
-                self.push(Command::Load { block: number });
-                let push = tree.push(block);
-                for above in push.adds {
-                    self.add(stack + above, all.clone(), None);
-                }
-                self.push(Command::Store { block: stack + push.store, buckets: all.clone() });
-            }
-            for above in tree.finish() {
-                self.add(stack + above, all.clone(), None);
-            }
+        let Role { grid, has_owners, .. } = self.lane.role;
+        if grid.replicas > 1 && has_owners {
+            self.submit();
+            self.total_parts()?;
+        } else if grid.replicas > 1 {
+            self.submit();
+            self.receive_sums(all.clone())?;
+            self.merge(all);
         } else {
             for above in self.tree.finish() {
-                self.add(self.first_block + above, all.clone(), None);
+                self.add(self.own_block + above, all.clone(), None);
             }
         }
         let dispatches = self.lane.update.plan().dispatches().len();
@@ -347,17 +367,67 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The sums of all other lanes.
-    fn receive_sums(&mut self) -> Result<()> {
-        self.submit();
-        for bucket in 0..self.lane.sum.buckets() {
+    /// Sums buckets of all replicas' blocks in the order of the tree.
+    fn merge(&mut self, buckets: Range<usize>) {
+        let mut tree = Tree::default();
+        let stack = self.lane.merge_stack;
+        let blocks: Vec<Block> = self.blocks.iter().flatten().copied().collect();
+        for (number, block) in blocks.into_iter().enumerate() {
+            self.push(Command::Load { block: self.place(number), buckets: buckets.clone() });
+            let push = tree.push(block);
+            for above in push.adds {
+                self.add(stack + above, buckets.clone(), None);
+            }
+            self.push(Command::Store { block: stack + push.store, buckets: buckets.clone() });
+        }
+        for above in tree.finish() {
+            self.add(stack + above, buckets.clone(), None);
+        }
+    }
+
+    /// Where the lane has the block of this number among all.
+    fn place(&self, number: usize) -> usize {
+        let own =
+            self.first_block..self.first_block + self.blocks.get(self.own).map_or(0, Vec::len);
+        match own.contains(&number) {
+            true => self.own_block + number - self.first_block,
+            false => self.lane.received + number,
+        }
+    }
+
+    /// Sums the lane's parts of all replicas' sums, sends them to the others, and takes theirs. So whatever the
+    /// number of replicas, a lane sends and receives twice the gradients at most, if each share is one block.
+    fn total_parts(&mut self) -> Result<()> {
+        let Role { grid, stage_number, number, .. } = self.lane.role;
+        let parts = self.lane.sum.buckets();
+        let owner = |part: usize| grid.lane(part % grid.replicas.max(1), stage_number);
+        for part in (0..parts).filter(|&part| owner(part) == number) {
+            if self.lane.sum.bucket_bytes(part)? > 0 {
+                self.receive_sums(part..part + 1)?;
+                self.merge(part..part + 1);
+                self.send(self.others(), [Transfer::Totals { bucket: part }]);
+            }
+        }
+        for part in (0..parts).filter(|&part| owner(part) != number) {
+            if self.lane.sum.bucket_bytes(part)? > 0 {
+                self.receive(owner(part), Transfer::Totals { bucket: part });
+            }
+        }
+        Ok(())
+    }
+
+    /// These buckets of the sums of all other replicas.
+    fn receive_sums(&mut self, buckets: Range<usize>) -> Result<()> {
+        let Role { grid, stage_number, .. } = self.lane.role;
+        for bucket in buckets {
             let mut first = 0;
             for from in 0..self.blocks.len() {
                 let blocks = first..first + self.blocks.get(from).map_or(0, Vec::len);
                 first = blocks.end;
                 let nothing = blocks.is_empty() || self.lane.sum.bucket_bytes(bucket)? == 0;
                 if from != self.own && !nothing {
-                    self.receive(from, Transfer::Sums { bucket, blocks });
+                    let blocks = self.place(blocks.start)..self.place(blocks.start) + blocks.len();
+                    self.receive(grid.lane(from, stage_number), Transfer::Sums { bucket, blocks });
                 }
             }
         }
@@ -390,10 +460,14 @@ impl fmt::Display for Command {
             Command::Store { block, buckets } => {
                 write!(f, "store block {block}, buckets {buckets:?}")
             }
-            Command::Load { block } => write!(f, "load block {block}"),
+            Command::Load { block, buckets } => {
+                write!(f, "load block {block}, buckets {buckets:?}")
+            }
             Command::Stage(transfer) => write!(f, "stage {transfer}"),
-            Command::Send { to: Some(to), transfer } => write!(f, "send {transfer} to lane {to}"),
-            Command::Send { to: None, transfer } => write!(f, "send {transfer} to all lanes"),
+            Command::Send { to, transfer } => match to.as_slice() {
+                [to] => write!(f, "send {transfer} to lane {to}"),
+                to => write!(f, "send {transfer} to lanes {to:?}"),
+            },
             Command::Update { dispatches } => write!(f, "update: {dispatches} dispatches"),
             Command::Report { state: true } => write!(f, "stage report with state"),
             Command::Report { state: false } => write!(f, "stage report"),
@@ -411,6 +485,7 @@ impl fmt::Display for Transfer {
             Transfer::Sums { bucket, blocks } => {
                 write!(f, "sums, bucket {bucket}, blocks {blocks:?}")
             }
+            Transfer::Totals { bucket } => write!(f, "the sum of all, bucket {bucket}"),
         }
     }
 }

@@ -23,14 +23,21 @@ impl RunId {
         Self(RUNS.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Its number, counted from 0 in this process.
+    /// Its number, counted from 0 in this process; of a training over [processes](super::World) a number that
+    /// all of them count alike, from 2⁶³ on.
     pub fn number(self) -> u64 {
         self.0
+    }
+
+    /// The run of this number, for whoever carries messages from process to process.
+    pub fn of(number: u64) -> Self {
+        Self(number)
     }
 }
 
 /// What a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Content {
     /// Activations of a micro-batch, for the next stage.
     Activations(usize),
@@ -38,6 +45,49 @@ pub enum Content {
     Gradients(usize),
     /// A lane's sums of parameter gradients, of this bucket.
     Sums(usize),
+    /// The sum of all lanes, of this bucket.
+    Totals(usize),
+    /// That the first process begins a step, with its learning rate; nothing if it begins no more.
+    Start,
+    /// What processes compare before they go on.
+    Agreement,
+    /// Parameters and optimizer states of this stage.
+    State(usize),
+    /// What the first process came to between two runs: a validation, what callbacks want.
+    Word,
+    /// What lanes of a process did when, for the timeline.
+    Spans,
+}
+
+impl Content {
+    fn words(self) -> (u64, usize) {
+        match self {
+            Content::Activations(number) => (0, number),
+            Content::Gradients(number) => (1, number),
+            Content::Sums(number) => (2, number),
+            Content::Totals(number) => (3, number),
+            Content::Start => (4, 0),
+            Content::Agreement => (5, 0),
+            Content::State(number) => (6, number),
+            Content::Word => (7, 0),
+            Content::Spans => (8, 0),
+        }
+    }
+
+    fn of_words(kind: u64, number: usize) -> Option<Self> {
+        Some(match kind {
+            0 => Content::Activations(number),
+            1 => Content::Gradients(number),
+            2 => Content::Sums(number),
+            3 => Content::Totals(number),
+            4 => Content::Start,
+            5 => Content::Agreement,
+            6 => Content::State(number),
+            7 => Content::Word,
+            8 => Content::Spans,
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for Content {
@@ -46,6 +96,12 @@ impl fmt::Display for Content {
             Content::Activations(m) => write!(f, "the activations of micro-batch {m}"),
             Content::Gradients(m) => write!(f, "the gradients of micro-batch {m}"),
             Content::Sums(bucket) => write!(f, "the gradient sums of bucket {bucket}"),
+            Content::Totals(bucket) => write!(f, "the sum of all lanes of bucket {bucket}"),
+            Content::Start => f.write_str("the word that the step begins"),
+            Content::Agreement => f.write_str("the comparison of what is trained, and how"),
+            Content::State(stage) => write!(f, "the parameters of stage {stage}"),
+            Content::Word => f.write_str("what the first process came to"),
+            Content::Spans => f.write_str("the timeline"),
         }
     }
 }
@@ -77,7 +133,8 @@ impl fmt::Display for Message {
 }
 
 /// Takes messages from lane to lane. Lanes in one process use [`LocalExchange`]; lanes in other
-/// processes can stand behind another implementation.
+/// processes stand behind another implementation, such as that of the crate `wgrad-mpi`. One that joins the
+/// processes of a [`World`](super::World) is for one training of theirs.
 ///
 /// An all-reduce is [`Exchange::broadcast`] of a lane's part followed by [`Exchange::receive`] of
 /// everyone else's, added up in the same order everywhere so that all have the same bits.
@@ -103,14 +160,21 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// Forgets all messages and stops of `run`.
     fn clear(&self, run: RunId);
 
+    /// Sends the same to each of the lanes `to`. Between processes it goes to each process once.
+    ///
+    /// # Errors
+    /// As for [`Exchange::send`].
+    fn multicast(&self, message: Message, to: &[usize], payload: &Payload) -> Result<()> {
+        to.iter().try_for_each(|&to| self.send(Message { to, ..message }, payload.clone()))
+    }
+
     /// Sends the same to all of `lanes` lanes but the sender.
     ///
     /// # Errors
     /// As for [`Exchange::send`].
     fn broadcast(&self, message: Message, lanes: usize, payload: &Payload) -> Result<()> {
-        (0..lanes)
-            .filter(|&to| to != message.from)
-            .try_for_each(|to| self.send(Message { to, ..message }, payload.clone()))
+        let others: Vec<usize> = (0..lanes).filter(|&to| to != message.from).collect();
+        self.multicast(message, &others, payload)
     }
 
     /// Sends `own`, the part of lane `message.from`, to all other of `lanes` lanes, and gives the parts
@@ -146,6 +210,33 @@ pub trait Exchange: Send + Sync + fmt::Debug {
 }
 
 impl Message {
+    /// Bytes of a name.
+    pub const BYTES: usize = 48;
+
+    /// The name as bytes, for whoever carries messages from process to process.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let (kind, number) = self.content.words();
+        let words = [self.run.0, self.from as u64, self.to as u64, self.step, kind, number as u64];
+        let mut bytes = [0; Self::BYTES];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The name that these bytes are, if they are one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let words: Vec<u64> = match bytes.len() {
+            Self::BYTES => bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect(),
+            _ => return None,
+        };
+        let &[run, from, to, step, kind, number] = words.as_slice() else { return None };
+        let content = Content::of_words(u64::from_le(kind), u64::from_le(number).try_into().ok()?)?;
+        let lane = |word: u64| u64::from_le(word).try_into().ok();
+        let (from, to) = (lane(from)?, lane(to)?);
+        Some(Self { run: RunId(u64::from_le(run)), from, to, step: u64::from_le(step), content })
+    }
+
     /// The error of a payload that is not `expected` bytes long.
     pub(crate) fn check(&self, payload: &[u8], expected: usize) -> Result<()> {
         if payload.len() == expected {
@@ -274,6 +365,21 @@ mod tests {
         }
         // Nothing is left behind.
         assert!(exchange.table().messages.is_empty());
+    }
+
+    #[test]
+    fn names_are_what_they_were_after_a_journey() {
+        let contents =
+            (0..9).map(|kind| Content::of_words(kind, if kind < 4 || kind == 6 { 7 } else { 0 }));
+        for content in contents {
+            let content = content.unwrap();
+            let run = RunId::of(1 << 63 | 5);
+            let message = Message { run, from: 3, to: usize::MAX, step: u64::MAX, content };
+            let bytes = message.to_bytes();
+            assert_eq!(Message::from_bytes(&bytes), Some(message));
+            assert_eq!(Message::from_bytes(&bytes[1..]), None);
+        }
+        assert_eq!(Content::of_words(9, 0), None);
     }
 
     #[test]

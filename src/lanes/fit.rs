@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::Parallel;
+use super::{Parallel, World};
 use crate::data::{AsData, Data, EpochOrder};
 use crate::gpu::Gpu;
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::fit::{
-    BatchSize, Call, Completed, Moment, Run, Start, Trainee, Validation, Validator,
+    BatchSize, Call, Completed, Moment, Run, Start, Trainee, Validation, Validator, Wishes,
 };
 use crate::train::model::Model;
 use crate::train::progress::Progress;
@@ -37,6 +37,11 @@ impl Parallel {
     /// Callbacks hear of a batch when all lanes have completed it, while they train on: what a callback
     /// wants holds from the next step on that no lane has begun, on all of them.
     ///
+    /// Over the processes of a [`World`](super::World) all call it with the same arguments. The first one's callbacks
+    /// are called, and what they want is done everywhere; those of the others are not. It validates, and
+    /// writes checkpoints; the others read them where they [resume](FitOptions::resume), so that the folder is one
+    /// that all see. All get the same history, up to seconds.
+    ///
     /// # Errors
     /// [`Error::Argument`] for what `fit` names and lanes cannot do, with what they can; otherwise as for
     /// [`Parallel::run`]; [`Error::NotFinite`] names the epoch.
@@ -44,8 +49,14 @@ impl Parallel {
     /// If its future is dropped, or a callback panics, the lanes complete the steps that they have begun,
     /// which is waited for, and the state is that after them. Callbacks then do not hear of the end, and
     /// weights that they remembered are not put back.
-    pub async fn fit(&mut self, mut fit: FitOptions<'_>) -> Result<History> {
+    pub async fn fit(&mut self, fit: FitOptions<'_>) -> Result<History> {
+        let fitted = self.fit_all(fit).await;
+        self.leave_if(fitted)
+    }
+
+    async fn fit_all(&mut self, mut fit: FitOptions<'_>) -> Result<History> {
         self.call_back();
+        let is_first = self.options.world.as_ref().is_none_or(World::is_first);
         let rows = self.rows;
         self.check_batch(fit.batch)?;
         if let Some(residency) = fit.residency.filter(|&other| other != self.options.residency) {
@@ -61,15 +72,17 @@ impl Parallel {
             let rule = "left out: lanes tell which of them was lost, and `Parallel::relay` goes on with others";
             return Err(Error::argument("survive", "given to lanes", rule));
         }
-        let (keeper, resumed) = fit.kept(&self.task)?;
+        let (keeper, resumed) = fit.kept(&self.task, is_first)?;
         let validation = match &fit.validation {
             Some(Validation::Data(data)) => Some(*data),
             _ => None,
         };
         let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
+        let validates = fit.validation.is_some();
         let validator = match fit.validation {
             None => None,
-            Some(Validation::Data(data)) => Some(self.validator(data).await?),
+            Some(Validation::Data(data)) if is_first => Some(self.validator(data).await?),
+            Some(Validation::Data(_)) => None,
             Some(Validation::Split(fraction)) => {
                 let rule = format!(
                     "left out: the lanes were laid out for all of their {rows} rows; make the `Parallel` \
@@ -81,7 +94,10 @@ impl Parallel {
         };
         let resumed = match resumed {
             Some(Moment { state, learning_rate, fit: broken_off, .. }) => {
-                broken_off.check(&call, fit.callbacks.len())?;
+                // Those of other processes are not asked.
+                let callbacks =
+                    if is_first { fit.callbacks.len() } else { broken_off.callbacks.len() };
+                broken_off.check(&call, callbacks)?;
                 call = broken_off.call;
                 self.set_state(state).await?;
                 if let Some(rate) = learning_rate {
@@ -91,21 +107,23 @@ impl Parallel {
             }
             None => None,
         };
+        self.agree_on_fit(fit.epochs, &call, resumed.is_some())?;
         let start = Start {
             epochs: fit.epochs,
             call,
             steps: self.state.step,
             learning_rate: self.learning_rate_at(self.state.step),
             figures,
-            validates: validator.is_some(),
+            validates,
             sums: Sums::over(
                 self.task.compile.loss,
                 &self.task.compile.metrics,
                 self.data.as_data(),
             )?,
         };
-        let trained = Trained { parallel: self, validator };
-        Run::new(trained, start, fit.callbacks, keeper).run(resumed, |_| false).await
+        let trained = Trained { parallel: self, validator, validates, ended: false };
+        let callbacks = if is_first { fit.callbacks } else { Vec::new() };
+        Run::new(trained, start, callbacks, keeper).run(resumed, |_| false).await
     }
 
     /// Whether batches of `batch`, if it is given, are those of the lanes.
@@ -167,14 +185,20 @@ impl Parallel {
 /// Lanes in a call of `fit`.
 struct Trained<'p, 'd> {
     parallel: &'p mut Parallel,
-    /// Looks at the weights, which it is given first.
+    /// Looks at the weights, which it is given first; the first process's, if there are several.
     validator: Option<(Model, Validator<'d>)>,
+    validates: bool,
+    /// Whether the end of the call has come.
+    ended: bool,
 }
 
 /// Also where the future is dropped or a callback panics, the lanes come back and the state is theirs.
 impl Drop for Trained<'_, '_> {
     fn drop(&mut self) {
         self.parallel.call_back();
+        if !self.ended {
+            self.parallel.leave("its `fit` was given up");
+        }
     }
 }
 
@@ -271,10 +295,30 @@ impl Trainee for Trained<'_, '_> {
     }
 
     async fn validate(&mut self) -> Result<Option<Evaluation>> {
-        let Some((model, validator)) = &mut self.validator else { return Ok(None) };
-        for (number, values) in self.parallel.state.values.iter().enumerate() {
-            model.parameters().write(number, values)?;
+        let own = match &mut self.validator {
+            Some((model, validator)) => {
+                for (number, values) in self.parallel.state.values.iter().enumerate() {
+                    model.parameters().write(number, values)?;
+                }
+                Some(validator.evaluate().await?)
+            }
+            None => None,
+        };
+        match self.validates {
+            true => self.parallel.share_evaluation(own),
+            false => Ok(None),
         }
-        validator.evaluate().await.map(Some)
+    }
+
+    async fn share(&mut self, own: Wishes) -> Result<Option<Wishes>> {
+        self.parallel.share_wishes(&own)
+    }
+
+    fn ended(&mut self, error: Option<&Error>) {
+        self.ended = true;
+        if let Some(error) = error {
+            self.parallel.call_back();
+            self.parallel.leave(&error.to_string());
+        }
     }
 }

@@ -37,22 +37,32 @@ pub(crate) struct GradientSum {
     dims: Buffer,
 }
 
+/// How many blocks there are. The first ones have all buckets, the others those that are `own`.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    pub(crate) whole: usize,
+    pub(crate) partial: usize,
+    pub(crate) own: Vec<bool>,
+}
+
 #[derive(Debug)]
 struct Block {
     buffers: Vec<Buffer>,
+    /// Per bucket and piece: in which of the buffers, and where; nothing of buckets that it lacks.
+    places: Vec<Option<Vec<(usize, u64)>>>,
     /// Per bucket and piece: adds this block to the sum at hand.
     add: Vec<Vec<(wgpu::BindGroup, [u32; 2])>>,
 }
 
 impl GradientSum {
-    /// Room for `blocks` blocks of the gradients in `parameters` and `scalars` scalars; `buckets`
-    /// says which ranges are exchanged together.
+    /// Room for `blocks` of the gradients in `parameters` and `scalars` scalars; `buckets` says which ranges are
+    /// exchanged together.
     pub(crate) async fn new(
         gpu: &Gpu,
         parameters: &Parameters,
         scalars: usize,
         buckets: Vec<Vec<Piece>>,
-        blocks: usize,
+        blocks: Blocks,
     ) -> Result<Self> {
         let pipeline = gpu.pipeline(&GRADIENT_SUM, &[]).await?;
         let scalar_bytes = 4 * scalars as u64;
@@ -76,39 +86,71 @@ impl GradientSum {
             pipeline,
             dims,
         };
-        for _ in 0..blocks {
+        let whole: Vec<u64> =
+            parameters.layout().chunks.iter().copied().chain([scalar_bytes]).collect();
+        let places = |pieces: &Vec<Piece>| {
+            Some(pieces.iter().map(|piece| (piece.chunk, piece.offset)).collect())
+        };
+        let everywhere: Vec<_> = sum.buckets.iter().map(places).collect();
+        let (partial, within) = sum.packed(stride, &blocks.own);
+        let all = std::iter::repeat_n((&whole, &everywhere), blocks.whole)
+            .chain(std::iter::repeat_n((&partial, &within), blocks.partial));
+        for (sizes, places) in all {
             let mut buffers = Vec::new();
-            for &bytes in parameters.layout().chunks.iter().chain([&scalar_bytes]) {
+            for &bytes in sizes {
                 buffers.push(gpu.buffer("sum of gradients", bytes).await?);
             }
-            let add = sum.bind(gpu, &buffers, stride).await?;
-            sum.blocks.push(Block { buffers, add });
+            let add = sum.bind(gpu, &buffers, places, stride).await?;
+            sum.blocks.push(Block { buffers, places: places.clone(), add });
         }
         Ok(sum)
+    }
+
+    /// Buffers for the buckets that are `own` alone, one for each chunk, and where their pieces lie in them.
+    #[expect(clippy::type_complexity, reason = "the fields of a block")]
+    fn packed(&self, stride: u64, own: &[bool]) -> (Vec<u64>, Vec<Option<Vec<(usize, u64)>>>) {
+        let mut sizes = vec![0_u64; self.parameters.layout().chunks.len() + 1];
+        let mut places = Vec::new();
+        for (pieces, &own) in self.buckets.iter().zip(own) {
+            let mut place = |piece: &Piece| {
+                let size = sizes.get_mut(piece.chunk)?;
+                let offset = size.next_multiple_of(stride);
+                *size = offset + piece.bytes;
+                Some((piece.chunk, offset))
+            };
+            places.push(match own {
+                true => pieces.iter().map(&mut place).collect(),
+                false => None,
+            });
+        }
+        (sizes.into_iter().map(|size| size.max(4)).collect(), places)
     }
 
     async fn bind(
         &self,
         gpu: &Gpu,
         block: &[Buffer],
+        places: &[Option<Vec<(usize, u64)>>],
         stride: u64,
     ) -> Result<Vec<Vec<(wgpu::BindGroup, [u32; 2])>>> {
         let mut number = 0;
         let mut all = Vec::new();
-        for bucket in &self.buckets {
+        for (bucket, places) in self.buckets.iter().zip(places) {
             let mut groups = Vec::new();
-            for piece in bucket {
+            let first = number;
+            number += bucket.len() as u64;
+            let pieces = bucket.iter().zip(places.iter().flatten());
+            for (index, (piece, &(buffer, offset))) in pieces.enumerate() {
                 let sum = self.current(piece.chunk)?;
-                let earlier = buffer_of(block, piece)?;
-                let dims_at = number * stride;
-                number += 1;
+                let earlier = some(block.get(buffer), "chunk", buffer)?;
+                let dims_at = (first + index as u64) * stride;
                 let entries: Vec<_> = self
                     .pipeline
                     .bindings
                     .iter()
                     .map(|binding| {
                         let (buffer, offset, bytes): (&wgpu::Buffer, _, _) = match binding.name {
-                            "earlier" => (earlier, piece.offset, piece.bytes),
+                            "earlier" => (earlier, offset, piece.bytes),
                             "sum" => (sum, piece.offset, piece.bytes),
                             _ => (&self.dims, dims_at, 4),
                         };
@@ -181,6 +223,9 @@ impl GradientSum {
     ) -> Result<()> {
         let block = some(self.blocks.get(block), "block", block)?;
         let adds = some(block.add.get(buckets.clone()), "buckets", &buckets)?;
+        for (bucket, places) in buckets.clone().zip(block.places.iter().skip(buckets.start)) {
+            some(places.as_ref(), "part in this block of bucket", bucket)?;
+        }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("gradient sum"),
             timestamp_writes: timestamps,
@@ -201,16 +246,47 @@ impl GradientSum {
         block: usize,
         buckets: Range<usize>,
     ) -> Result<()> {
-        self.copy(buckets, block, |current, block, piece| {
-            encoder.copy_buffer_to_buffer(current, piece.offset, block, piece.offset, piece.bytes);
+        self.copy(buckets, block, |current, (block, offset), piece| {
+            encoder.copy_buffer_to_buffer(current, piece.offset, block, offset, piece.bytes);
         })
     }
 
     /// Records the copy of a block to the sum at hand.
-    pub(crate) fn load(&self, encoder: &mut wgpu::CommandEncoder, block: usize) -> Result<()> {
-        self.copy(0..self.buckets.len(), block, |current, block, piece| {
-            encoder.copy_buffer_to_buffer(block, piece.offset, current, piece.offset, piece.bytes);
+    pub(crate) fn load(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        block: usize,
+        buckets: Range<usize>,
+    ) -> Result<()> {
+        self.copy(buckets, block, |current, (block, offset), piece| {
+            encoder.copy_buffer_to_buffer(block, offset, current, piece.offset, piece.bytes);
         })
+    }
+
+    /// Records the copy of a bucket of the sum at hand to `staging`.
+    pub(crate) fn stage_total(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        bucket: usize,
+        staging: &wgpu::Buffer,
+    ) -> Result<()> {
+        let mut offset = 0;
+        for piece in some(self.buckets.get(bucket), "bucket", bucket)? {
+            let current = self.current(piece.chunk)?;
+            encoder.copy_buffer_to_buffer(current, piece.offset, staging, offset, piece.bytes);
+            offset += piece.bytes;
+        }
+        Ok(())
+    }
+
+    /// Writes a bucket of the sum at hand, as [`GradientSum::stage_total`] laid it out.
+    pub(crate) fn write_total(&self, bucket: usize, mut data: &[u8]) -> Result<()> {
+        for piece in some(self.buckets.get(bucket), "bucket", bucket)? {
+            let (own, rest) = data.split_at(data.len().min(piece.bytes as usize));
+            data = rest;
+            self.parameters.gpu().write_of_step(self.current(piece.chunk)?, piece.offset, own)?;
+        }
+        Ok(())
     }
 
     /// Records the copy of a bucket of a block to `staging` from `offset` on; returns its end.
@@ -222,8 +298,8 @@ impl GradientSum {
         staging: &wgpu::Buffer,
         mut offset: u64,
     ) -> Result<u64> {
-        self.copy(bucket..bucket + 1, block, |_, block, piece| {
-            encoder.copy_buffer_to_buffer(block, piece.offset, staging, offset, piece.bytes);
+        self.copy(bucket..bucket + 1, block, |_, (block, from), piece| {
+            encoder.copy_buffer_to_buffer(block, from, staging, offset, piece.bytes);
             offset += piece.bytes;
         })?;
         Ok(offset)
@@ -232,11 +308,11 @@ impl GradientSum {
     /// Writes a bucket of a block, as [`GradientSum::stage`] laid it out.
     pub(crate) fn write(&self, block: usize, bucket: usize, mut data: &[u8]) -> Result<()> {
         let mut written = Ok(());
-        self.copy(bucket..bucket + 1, block, |_, block, piece| {
+        self.copy(bucket..bucket + 1, block, |_, (block, offset), piece| {
             let (own, rest) = data.split_at(data.len().min(piece.bytes as usize));
             data = rest;
             if written.is_ok() {
-                written = self.parameters.gpu().write(block, piece.offset, own);
+                written = self.parameters.gpu().write(block, offset, own);
             }
         })?;
         written
@@ -246,20 +322,21 @@ impl GradientSum {
         &self,
         buckets: Range<usize>,
         block: usize,
-        mut copy: impl FnMut(&wgpu::Buffer, &wgpu::Buffer, &Piece),
+        mut copy: impl FnMut(&wgpu::Buffer, (&wgpu::Buffer, u64), &Piece),
     ) -> Result<()> {
         let block = some(self.blocks.get(block), "block", block)?;
-        let buckets = some(self.buckets.get(buckets.clone()), "buckets", &buckets)?;
-        for piece in buckets.iter().flatten() {
-            copy(self.current(piece.chunk)?, buffer_of(&block.buffers, piece)?, piece);
+        some(self.buckets.get(buckets.clone()), "buckets", &buckets)?;
+        for bucket in buckets {
+            let pieces = some(self.buckets.get(bucket), "bucket", bucket)?;
+            let places = block.places.get(bucket).and_then(Option::as_ref);
+            let places = some(places, "part in this block of bucket", bucket)?;
+            for (piece, &(buffer, offset)) in pieces.iter().zip(places) {
+                let buffer = some(block.buffers.get(buffer), "chunk", buffer)?;
+                copy(self.current(piece.chunk)?, (buffer, offset), piece);
+            }
         }
         Ok(())
     }
-}
-
-/// The buffer of a block in which a piece lies.
-fn buffer_of<'a>(block: &'a [Buffer], piece: &Piece) -> Result<&'a Buffer> {
-    some(block.get(piece.chunk), "chunk", piece.chunk)
 }
 
 /// What is there. A sum that is not would be one that is left out: a wrong gradient without a word.
@@ -293,7 +370,8 @@ mod tests {
             let parameters = Parameters::new(&gpu, &layout, Some(0)).await.unwrap();
             let piece = |chunk| Piece { chunk, offset: 0, bytes: 8 };
             let buckets = vec![vec![piece(0)], vec![piece(0), piece(1)]];
-            let sum = GradientSum::new(&gpu, &parameters, 2, buckets, 2).await.unwrap();
+            let blocks = |whole, partial| Blocks { whole, partial, own: vec![false, true] };
+            let sum = GradientSum::new(&gpu, &parameters, 2, buckets, blocks(2, 1)).await.unwrap();
             let staging = gpu.buffer("staging", 64).await.unwrap();
             let mut encoder = gpu.encoder();
             let before = gpu.counters().dispatches;
@@ -301,16 +379,22 @@ mod tests {
             assert_eq!(gpu.counters().dispatches - before, 3);
             assert_eq!(sum.bucket_bytes(1).unwrap(), 16);
             assert_eq!(sum.stage(&mut encoder, 1, 1, &staging, 8).unwrap(), 24);
-            bug(sum.add(&mut encoder, 2, 0..1, None), "no block 2");
+            bug(sum.add(&mut encoder, 3, 0..1, None), "no block 3");
+            sum.add(&mut encoder, 2, 1..2, None).unwrap();
+            bug(sum.add(&mut encoder, 2, 0..2, None), "no part in this block of bucket 0");
+            bug(sum.load(&mut encoder, 2, 0..1), "no part in this block of bucket 0");
+            bug(sum.write(2, 0, &[0; 8]), "no part in this block of bucket 0");
+            bug(sum.stage_total(&mut encoder, 2, &staging), "no bucket 2");
+            bug(sum.write_total(2, &[]), "no bucket 2");
             bug(sum.add(&mut encoder, 0, 1..3, None), "no buckets 1..3");
-            bug(sum.store(&mut encoder, 2, 0..1), "no block 2");
+            bug(sum.store(&mut encoder, 3, 0..1), "no block 3");
             bug(sum.store(&mut encoder, 0, 2..3), "no buckets 2..3");
-            bug(sum.load(&mut encoder, 2), "no block 2");
+            bug(sum.load(&mut encoder, 3, 0..1), "no block 3");
             bug(sum.stage(&mut encoder, 0, 2, &staging, 0), "no buckets 2..3");
             bug(sum.write(0, 2, &[0; 8]), "no buckets 2..3");
             bug(sum.bucket_bytes(2), "no bucket 2");
             let elsewhere = vec![vec![piece(2)]];
-            let made = GradientSum::new(&gpu, &parameters, 2, elsewhere, 1).await;
+            let made = GradientSum::new(&gpu, &parameters, 2, elsewhere, blocks(1, 0)).await;
             assert!(made.is_err(), "a chunk that is not");
         });
     }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::gradient_sum::{GradientSum, Piece};
+use super::gradient_sum::{Blocks, GradientSum, Piece};
 use super::room::Room;
+use super::schedule::Grid;
 use super::stage::{Rows, Stage, StageGraph};
 use crate::data::{AsData, Form, OwnedData, Windows};
 use crate::exec::{Executor, ExecutorOptions, Parameters, STATUS_BYTES};
@@ -19,14 +20,20 @@ use crate::{Error, Result};
 /// What tells a lane which part of the work is its own.
 #[derive(Clone, Debug)]
 pub(super) struct Role {
+    /// Its number among the lanes of all processes, and among this one's.
     pub(super) number: usize,
+    pub(super) local: usize,
     /// The device, with a lay-out of parameters that all lanes share.
     pub(super) target: Target,
     pub(super) stage: Stage,
     /// Micro-batches in flight.
     pub(super) in_flight: usize,
-    /// Whether lanes are replicas that exchange sums.
-    pub(super) replicas: usize,
+    pub(super) grid: Grid,
+    pub(super) replica: usize,
+    pub(super) stage_number: usize,
+    /// Whether each replica sums a part of every bucket for all, as between processes; else each sums
+    /// everything for itself.
+    pub(super) has_owners: bool,
     pub(super) buckets: usize,
     /// Whether its reports are the ones that hold parameters and optimizer states.
     pub(super) keeps_state: bool,
@@ -86,7 +93,9 @@ pub(super) struct Lane {
     pub(super) sizes: Vec<Size>,
     pub(super) update: Executor,
     pub(super) sum: GradientSum,
-    /// Blocks of the sum that begin the stack in which blocks are merged.
+    /// The first block in which those of other replicas are received, and the first of the stack in which all
+    /// are merged.
+    pub(super) received: usize,
     pub(super) merge_stack: usize,
     /// Staging buffers that are free, by size.
     pub(super) staging: Vec<Buffer>,
@@ -118,8 +127,18 @@ impl Lane {
             false => None,
         };
         let buckets = buckets(parameters.layout(), role.buckets, 4 * task.scalars() as u64);
-        let blocks = room.blocks + room.stack;
-        let sum = GradientSum::new(gpu, &parameters, task.scalars(), buckets, blocks).await?;
+        let parts = match role.has_owners {
+            true => parts(&buckets, role.grid.replicas, u64::from(role.target.alignment)),
+            false => buckets,
+        };
+        // Each block of another replica is one of this one's part alone.
+        let (received, whole, partial) = match role.has_owners {
+            true => (room.own_blocks, room.own_blocks, room.blocks + room.stack),
+            false => (0, room.blocks + room.stack, 0),
+        };
+        let own = |part: usize| part % role.grid.replicas.max(1) == role.replica;
+        let blocks = Blocks { whole, partial, own: (0..parts.len()).map(own).collect() };
+        let sum = GradientSum::new(gpu, &parameters, task.scalars(), parts, blocks).await?;
         let update_options = ExecutorOptions {
             parameters: Some(parameters.clone()),
             inputs: vec![(*loss, sum.scalars().clone())],
@@ -133,7 +152,8 @@ impl Lane {
             sizes: Vec::new(),
             update,
             sum,
-            merge_stack: room.blocks,
+            received,
+            merge_stack: received + room.blocks,
             staging: Vec::new(),
         };
         for &(micro_batch, batch) in &room.sizes {
@@ -251,7 +271,7 @@ impl Lane {
 
 /// Cuts the parameters into `count` ranges of about equal bytes, the last layers first; the scalars
 /// go with the first.
-fn buckets(layout: &ArenaLayout, count: usize, scalar_bytes: u64) -> Vec<Vec<Piece>> {
+pub(super) fn buckets(layout: &ArenaLayout, count: usize, scalar_bytes: u64) -> Vec<Vec<Piece>> {
     (0..count.max(1))
         .map(|bucket| {
             let numbers = bucket_parameters(layout, count, bucket);
@@ -274,6 +294,32 @@ fn buckets(layout: &ArenaLayout, count: usize, scalar_bytes: u64) -> Vec<Vec<Pie
             pieces
         })
         .collect()
+}
+
+/// Cuts each bucket into `count` parts of about equal bytes, one after another, that begin where a binding may.
+pub(super) fn parts(buckets: &[Vec<Piece>], count: usize, alignment: u64) -> Vec<Vec<Piece>> {
+    let count = count.max(1) as u64;
+    let mut parts = Vec::new();
+    for bucket in buckets {
+        let units = |piece: &Piece| piece.bytes.div_ceil(alignment);
+        let total: u64 = bucket.iter().map(units).sum();
+        for part in 0..count {
+            let (begin, end) = (total * part / count, total * (part + 1) / count);
+            let mut before = 0;
+            let mut pieces = Vec::new();
+            for piece in bucket {
+                let within = |unit: u64| (unit.saturating_sub(before) * alignment).min(piece.bytes);
+                let (from, to) = (within(begin), within(end));
+                before += units(piece);
+                if from < to {
+                    let (offset, bytes) = (piece.offset + from, to - from);
+                    pieces.push(Piece { chunk: piece.chunk, offset, bytes });
+                }
+            }
+            parts.push(pieces);
+        }
+    }
+    parts
 }
 
 /// The numbers of a bucket's parameters.
@@ -326,4 +372,43 @@ fn ready(executor: &Executor, buckets: usize) -> Vec<usize> {
         *last = total;
     }
     ready
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts are the bucket in another cut, each from where a binding may begin.
+    #[test]
+    fn parts_cover_a_bucket_once() {
+        let piece = |chunk, offset, bytes| Piece { chunk, offset, bytes };
+        let buckets = vec![
+            vec![piece(0, 512, 1300), piece(1, 0, 256), piece(2, 0, 12)],
+            vec![piece(0, 0, 260)],
+            vec![],
+        ];
+        for count in 1..20 {
+            let parts = parts(&buckets, count, 256);
+            assert_eq!(parts.len(), buckets.len() * count);
+            for (bucket, own) in buckets.iter().zip(parts.chunks(count)) {
+                assert!(own.iter().flatten().all(|p| p.offset % 256 == 0 && p.bytes > 0));
+                let mut joined: Vec<Piece> = Vec::new();
+                for &piece in own.iter().flatten() {
+                    match joined.last_mut() {
+                        Some(last)
+                            if last.chunk == piece.chunk
+                                && last.offset + last.bytes == piece.offset =>
+                        {
+                            last.bytes += piece.bytes;
+                        }
+                        _ => joined.push(piece),
+                    }
+                }
+                assert_eq!(&joined, bucket, "{count} parts");
+                let bytes = |part: &Vec<Piece>| part.iter().map(|p| p.bytes).sum::<u64>();
+                let (most, least) = (own.iter().map(bytes).max(), own.iter().map(bytes).min());
+                assert!(most <= least.map(|least| least + 3 * 256), "{most:?}, {least:?}");
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::lane::{Lane, Role};
 use super::room::Room;
 use super::schedule::{self, Schedule};
-use super::{ParallelOptions, named};
+use super::{ParallelOptions, name, named};
 use crate::data::{OwnedData, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// What lanes of a training do, and for which batches they have room.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// Micro-batches per lane if all are there, for replicas.
+    /// Micro-batches per replica if all are there.
     pub(super) weights: Vec<usize>,
     roles: Vec<Role>,
     /// Each lane's plan of its update, and the plan's input.
@@ -29,7 +29,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Lays `task` on `rows` rows over `gpus`, as `options` say.
+    /// Lays `task` on `rows` rows over `gpus`, as `options` say; `others` are the devices of all processes.
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
@@ -40,16 +40,19 @@ impl Layout {
         rows: usize,
         options: &ParallelOptions,
         gpus: &[Gpu],
+        others: &[Target],
         step: u64,
     ) -> Result<Self> {
         options.check(rows, gpus.len())?;
         let costs = task.costs();
-        let pipeline = options.schedule.is_pipeline();
+        let (grid, first) = (options.grid(gpus.len()), options.first_lane());
         let sizes = match &options.schedule {
-            Schedule::Pipeline { stages } if stages.is_empty() => {
-                schedule::cut(&costs, gpus.len())?
+            Schedule::Pipeline { stages } | Schedule::Replicated { stages, .. } => {
+                match stages.is_empty() {
+                    true => schedule::cut(&costs, grid.stages)?,
+                    false => stages.clone(),
+                }
             }
-            Schedule::Pipeline { stages } => stages.clone(),
             _ => vec![costs.len()],
         };
         if sizes.len() > 1 && task.compile.optimizer.clip().is_some() {
@@ -72,31 +75,36 @@ impl Layout {
         }
         let weights = match &options.schedule {
             Schedule::DataParallel { shares } if !shares.is_empty() => shares.clone(),
-            Schedule::DataParallel { .. } => vec![1; gpus.len()],
-            _ => vec![1],
+            _ => vec![1; grid.replicas],
         };
-        let targets: Vec<Target> = gpus.iter().map(Gpu::target).collect();
+        let targets: Vec<Target> = gpus.iter().map(Gpu::target).chain(others.to_vec()).collect();
         let (mut roles, mut updates) = (Vec::new(), Vec::new());
-        for (number, gpu) in gpus.iter().enumerate() {
-            let stage = stages.get(if pipeline { number } else { 0 }).cloned();
+        for (number, gpu) in (first..).zip(gpus) {
+            let (replica, stage_number) = grid.place(number);
+            let stage = stages.get(stage_number).cloned();
             let stage = stage.ok_or_else(|| Error::bug("fewer stages than lanes"))?;
-            let replicas = if pipeline { 1 } else { gpus.len() };
+            let replicas = grid.replicas;
             // A bucket without a parameter would be a message about nothing.
             let most = task.parameter_count().max(1);
             let role = Role {
                 number,
+                local: number.saturating_sub(first),
                 target: gpu.target().laid_out_with(&targets),
-                in_flight: match pipeline {
-                    true => schedule::in_flight(number, gpus.len(), options.micro_batches),
+                in_flight: match grid.is_pipeline() {
+                    true => schedule::in_flight(stage_number, grid.stages, options.micro_batches),
                     false => 1,
                 },
-                replicas,
+                grid,
+                replica,
+                stage_number,
+                has_owners: replicas > 1 && options.world.is_some(),
                 buckets: if replicas > 1 { options.buckets.clamp(1, most) } else { 1 },
-                keeps_state: pipeline || number == 0,
+                // The first of this process that has the stage.
+                keeps_state: !(first..number).any(|other| grid.place(other).1 == stage_number),
                 stage,
             };
             let update = task.update_plan(&role.stage, &role.target);
-            updates.push(update.map_err(|error| named(number, gpu, step, error))?);
+            updates.push(update.map_err(|error| named(number, name(number, gpu), step, error))?);
             roles.push(role);
         }
         let room = Room::new(rows, options, &weights);
@@ -126,7 +134,8 @@ impl Layout {
                 Ok(mut lane) => lane.set_order(order).map(|()| lane),
                 Err(error) => Err(error),
             };
-            lanes.push(lane.map_err(|error| named(role.number, gpu, state.step, error))?);
+            let named = |error| named(role.number, name(role.number, gpu), state.step, error);
+            lanes.push(lane.map_err(named)?);
         }
         Ok(lanes)
     }

@@ -48,10 +48,9 @@ impl Parallel {
 
     /// What each lane does for `job`, if it is not recorded.
     pub(super) fn commands_of(&self, job: &Job) -> Result<Vec<StepCommands>> {
-        let stages = if self.options.schedule.is_pipeline() { self.lanes.len() } else { 1 };
         let commands = |lane: &Lane| {
             let state = lane.role.keeps_state;
-            StepCommands::new(lane, job, StepOptions { stages, passes_apart: false, state })
+            StepCommands::new(lane, job, StepOptions { passes_apart: false, state })
         };
         self.lanes.iter().map(commands).collect()
     }
@@ -104,8 +103,8 @@ fn count(lane: &Lane, commands: &StepCommands, order: Order) -> Result<Count<Lan
                     count.next(&[sum], &[LaneBuffer::Block(*block, chunk)]);
                 }
             }
-            Command::Load { block } => {
-                for (sum, chunk) in pieces(lane, 0..lane.sum.buckets()) {
+            Command::Load { block, buckets } => {
+                for (sum, chunk) in pieces(lane, buckets.clone()) {
                     count.next(&[LaneBuffer::Block(*block, chunk)], &[sum]);
                 }
             }
@@ -145,6 +144,11 @@ fn staged(count: &mut Count<LaneBuffer>, lane: &Lane, transfer: &Transfer) -> Re
                 for (_, chunk) in pieces(lane, *bucket..*bucket + 1) {
                     count.next(&[LaneBuffer::Block(block, chunk)], &[]);
                 }
+            }
+        }
+        Transfer::Totals { bucket } => {
+            for (sum, _) in pieces(lane, *bucket..*bucket + 1) {
+                count.next(&[sum], &[]);
             }
         }
     }

@@ -23,8 +23,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) message: Message,
-    /// Whether it goes to all other lanes.
-    pub(super) broadcast: bool,
+    /// The lanes that it goes to.
+    pub(super) to: Vec<usize>,
     pub(super) staging: Buffer,
     pub(super) bytes: u64,
     pub(super) arrival: Arrival,
@@ -70,7 +70,6 @@ struct Channel {
     gpu: Gpu,
     exchange: Arc<dyn Exchange>,
     lane: usize,
-    lanes: usize,
     queues: Mutex<Queues>,
     changed: Condvar,
 }
@@ -98,14 +97,14 @@ struct Queues {
 }
 
 impl MessageThread {
-    /// Starts the thread of lane `lane` of `lanes`.
+    /// Starts the thread of lane `lane`.
     ///
     /// # Errors
     /// [`Error::Thread`] if the system has no more.
     pub(super) fn start(
         gpu: Gpu,
         exchange: Arc<dyn Exchange>,
-        (lane, lanes): (usize, usize),
+        lane: usize,
         host_recorder: HostRecorder,
     ) -> Result<Self> {
         let queues = Queues {
@@ -124,7 +123,7 @@ impl MessageThread {
             delivered: Delivered { free: Vec::new(), bytes_sent: 0, host_recorder },
         };
         let (queues, changed) = (Mutex::new(queues), Condvar::new());
-        let shared = Arc::new(Channel { gpu, exchange, lane, lanes, queues, changed });
+        let shared = Arc::new(Channel { gpu, exchange, lane, queues, changed });
         let its = shared.clone();
         let thread = std::thread::Builder::new().name(format!("wgrad messages {lane}"));
         match thread.spawn(move || its.work()) {
@@ -393,19 +392,20 @@ impl Channel {
     }
 
     fn send(&self, outgoing: Outgoing) -> Result<()> {
-        let Outgoing { message, broadcast, staging, bytes, arrival } = outgoing;
+        let Outgoing { message, to, staging, bytes, arrival } = outgoing;
         pollster::block_on(arrival)?;
         let begun = Instant::now();
         let payload: Payload = self.gpu.mapped(&staging, bytes)?.into();
-        let receivers = if broadcast { (self.lanes as u64).saturating_sub(1) } else { 1 };
-        match broadcast {
-            true => self.exchange.broadcast(message, self.lanes, &payload)?,
-            false => self.exchange.send(message, payload)?,
+        let receivers = to.len() as u64;
+        match to.as_slice() {
+            &[to] => self.exchange.send(Message { to, ..message }, payload)?,
+            to => self.exchange.multicast(message, to, &payload)?,
         }
         let (name, micro_batch) = match message.content {
             Content::Activations(m) => ("activations out", Some(m)),
             Content::Gradients(m) => ("gradients out", Some(m)),
-            Content::Sums(_) => ("gradient sums out", None),
+            Content::Totals(_) => ("sums of all out", None),
+            _ => ("gradient sums out", None),
         };
         let mut queues = self.queues();
         let done = &mut queues.delivered;

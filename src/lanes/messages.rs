@@ -28,14 +28,18 @@ impl Runner<'_> {
         pollster::block_on(self.lane.staging(bytes))
     }
 
-    /// Sends what was staged first, which the device still has to copy, to a lane or to all others.
-    pub(super) fn send(&mut self, job: &Job, to: Option<usize>, transfer: &Transfer) -> Result<()> {
+    /// Sends what was staged first, which the device still has to copy, to these lanes.
+    pub(super) fn send(&mut self, job: &Job, to: &[usize], transfer: &Transfer) -> Result<()> {
         let (staging, bytes) = self.staged()?;
         let arrival = map(&self.lane.gpu, &staging, bytes, "sending to another lane");
-        let (from, broadcast) = (self.lane.role.number, to.is_none());
+        let (from, to) = (self.lane.role.number, to.to_vec());
         let (run, step, content) = (self.settings.run, job.number(), transfer.content());
-        let message = Message { run, from, to: to.unwrap_or(from), step, content };
-        self.message_thread.post(Outgoing { message, broadcast, staging, bytes, arrival });
+        let first = match to.as_slice() {
+            &[one] => one,
+            _ => from,
+        };
+        let message = Message { run, from, to: first, step, content };
+        self.message_thread.post(Outgoing { message, to, staging, bytes, arrival });
         Ok(())
     }
 
@@ -56,6 +60,7 @@ impl Runner<'_> {
             Transfer::Sums { bucket, blocks } => {
                 self.lane.sum.bucket_bytes(*bucket)? * blocks.len() as u64
             }
+            Transfer::Totals { bucket } => self.lane.sum.bucket_bytes(*bucket)?,
         };
         let staging = self.staging(bytes)?;
         let mut encoder = self.take_encoder();
@@ -82,6 +87,9 @@ impl Runner<'_> {
                     offset = self.lane.sum.stage(&mut encoder, block, *bucket, &staging, offset)?;
                 }
             }
+            Transfer::Totals { bucket } => {
+                self.lane.sum.stage_total(&mut encoder, *bucket, &staging)?;
+            }
         }
         self.encoder = Some(encoder);
         self.staged.push_back((staging, bytes));
@@ -104,6 +112,9 @@ impl Runner<'_> {
                 let bytes = self.lane.sum.bucket_bytes(*bucket)? * blocks.len() as u64;
                 ("gradient sums in", None, bytes)
             }
+            Transfer::Totals { bucket } => {
+                ("sums of all in", None, self.lane.sum.bucket_bytes(*bucket)?)
+            }
         };
         let payload = self.wait(job, from, transfer.content(), bytes)?;
         let begun = Instant::now();
@@ -124,6 +135,7 @@ impl Runner<'_> {
                     self.lane.sum.write(block, *bucket, data)?;
                 }
             }
+            Transfer::Totals { bucket } => self.lane.sum.write_total(*bucket, &payload)?,
         }
         let at = (job.number(), micro_batch);
         self.recorder.host_recorder.note(Activity::Exchange, name, at, begun, bytes);
@@ -156,6 +168,20 @@ impl Runner<'_> {
 
     /// Waits for a message to this lane, of `bytes` bytes.
     fn wait(&mut self, job: &Job, from: usize, content: Content, bytes: u64) -> Result<Payload> {
+        let received = self.wait_for(job, from, content, bytes);
+        received.map_err(|error| match &self.settings.world {
+            Some(world) => world.located(error),
+            None => error,
+        })
+    }
+
+    fn wait_for(
+        &mut self,
+        job: &Job,
+        from: usize,
+        content: Content,
+        bytes: u64,
+    ) -> Result<Payload> {
         let (run, to, step) = (self.settings.run, self.lane.role.number, job.number());
         let message = Message { run, from, to, step, content };
         let since = Instant::now();
@@ -212,7 +238,7 @@ impl Runner<'_> {
         let index = self.outcome.reports;
         self.outcome.reports += 1;
         // The state is there before anybody hears of the step.
-        self.settings.jobs.report(self.lane.role.number, index, &report)
+        self.settings.jobs.report(self.lane.role.local, index, &report)
     }
 
     /// Waits for everything that is under way.

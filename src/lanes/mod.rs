@@ -5,6 +5,7 @@
 //! number of lanes, only on the number of micro-batches.
 
 mod advice;
+mod announce;
 mod commands;
 pub mod exchange;
 mod fit;
@@ -12,10 +13,13 @@ mod gradient_sum;
 mod lane;
 mod layout;
 mod measure;
+mod merged;
 mod message_thread;
 mod messages;
 mod options;
 mod outcome;
+mod peers;
+mod processes;
 mod record;
 mod room;
 mod run;
@@ -23,13 +27,17 @@ mod running;
 pub mod schedule;
 mod stage;
 pub mod timeline;
+mod traffic;
 pub mod tree;
 mod work;
+mod world;
 
 pub use advice::{Advice, Measured, Trial, advise};
 pub use commands::StepCommands;
 pub use options::{LaneMemory, ParallelOptions};
 pub use schedule::Schedule;
+pub use traffic::{StepMessage, step_messages};
+pub use world::World;
 
 use std::ops::Range;
 
@@ -45,11 +53,19 @@ use crate::train::{StepResult, TrainingConfig, TrainingState};
 use crate::{Error, Result};
 use lane::Lane;
 use layout::Layout;
+use peers::Peers;
 use running::RunningLanes;
 use timeline::Timeline;
 
 /// A model that trains on a data set over lanes; see the [module](crate::lanes::schedule) of
 /// schedules.
+///
+/// With a [`World`] the lanes are those of several processes, each of which makes the same calls with the same
+/// arguments (but its own rank and devices); whoever differs is told in which thing. All come to the same state,
+/// results and history. The first process alone is asked for what callbacks want, validates and writes
+/// checkpoints. After an error in one of them, all others have an error too, within
+/// [`ParallelOptions::patience`]; they go on from the last checkpoint in a new `Parallel`, of as many processes as
+/// there are then.
 #[derive(Debug)]
 pub struct Parallel {
     task: Task,
@@ -72,6 +88,10 @@ pub struct Parallel {
     bytes_exchanged: u64,
     /// Whether the lanes have to begin anew from the state, since one of them failed.
     stale: bool,
+    /// The other processes, if there are some.
+    peers: Option<Peers>,
+    /// Whether the state was agreed on with them.
+    agreed: bool,
     records: bool,
     timeline: Option<Timeline>,
 }
@@ -95,14 +115,41 @@ impl Parallel {
         let data = data.into();
         let task = Task::new(model, compile)?;
         check_data("Parallel::new", &task.architecture, task.compile.loss, data.as_data())?;
+        let (exchange, patience) = (options.exchange.clone(), options.patience);
+        let peers = options.world.clone().map(|world| Peers::new(world, exchange, patience));
+        let mut peers = peers;
+        let made = Self::make(task, data, options, lanes, &mut peers).await;
+        match (made, peers) {
+            (Err(error), Some(mut peers)) => {
+                peers.leave(&error.to_string());
+                Err(error)
+            }
+            (made, peers) => made.map(|made| Self { peers, ..made }),
+        }
+    }
+
+    async fn make(
+        task: Task,
+        data: OwnedData,
+        options: ParallelOptions,
+        lanes: &[Gpu],
+        peers: &mut Option<Peers>,
+    ) -> Result<Self> {
         let rows = data.as_data().rows()?;
-        let layout = Layout::new(&task, rows, &options, lanes, 0)?;
+        options.check(rows, lanes.len())?;
         let course = Course::new(data.as_data(), rows, options.batch)?;
+        if let Some(peers) = peers {
+            processes::meet(peers, &task, &options, (rows, course), lanes)?;
+        }
+        let others = peers.as_ref().map_or(&[][..], |peers| &peers.targets);
+        let layout = Layout::new(&task, rows, &options, lanes, others, 0)?;
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
         let state = TrainingState::initial(&task)?;
         let order = Order::of(data.as_data(), EpochOrder::AS_THEY_LIE);
         let lanes = layout.lanes(&gpus, &task, &data, &state, &order).await?;
         Ok(Self {
+            peers: None,
+            agreed: false,
             task,
             data,
             rows,
@@ -133,9 +180,14 @@ impl Parallel {
     /// goes on with them.
     pub async fn relay(&mut self, schedule: Schedule, lanes: &[Gpu]) -> Result<()> {
         self.call_back();
+        if self.peers.is_some() {
+            let rule = "left out over several processes: make the `Parallel` anew in all of them, and give it \
+                        the state or the last checkpoint";
+            return Err(Error::argument("relay", "called in a world", rule));
+        }
         let options = ParallelOptions { schedule, ..self.options.clone() };
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
-        let layout = Layout::new(&self.task, self.rows, &options, &gpus, self.state.step)?;
+        let layout = Layout::new(&self.task, self.rows, &options, &gpus, &[], self.state.step)?;
         self.lanes = self.build(&layout, &gpus).await?;
         self.weights = layout.weights;
         (self.options, self.gpus, self.stale) = (options, gpus, false);
@@ -164,7 +216,8 @@ impl Parallel {
     async fn revive(&mut self) -> Result<()> {
         if self.stale {
             let (gpus, step) = (self.gpus.clone(), self.state.step);
-            let layout = Layout::new(&self.task, self.rows, &self.options, &gpus, step)?;
+            let others = self.peers.as_ref().map_or(&[][..], |peers| &peers.targets);
+            let layout = Layout::new(&self.task, self.rows, &self.options, &gpus, others, step)?;
             self.lanes = self.build(&layout, &gpus).await?;
             self.stale = false;
         }
@@ -205,7 +258,8 @@ impl Parallel {
         for lane in self.lanes.iter_mut().filter(|_| !self.stale) {
             if let Err(error) = lane.set_order(&order) {
                 self.stale = true;
-                return Err(named(lane.role.number, &lane.gpu, self.state.step, error));
+                let number = lane.role.number;
+                return Err(named(number, name(number, &lane.gpu), self.state.step, error));
             }
         }
         self.order = order;
@@ -295,9 +349,11 @@ impl Parallel {
             if let Err(error) = written {
                 // Some lanes may have the one state, some the other.
                 self.stale = true;
-                return Err(named(lane.role.number, &lane.gpu, state.step, error));
+                let number = lane.role.number;
+                return Err(named(number, name(number, &lane.gpu), state.step, error));
             }
         }
+        self.agreed = false;
         self.state = state;
         Ok(())
     }
@@ -318,7 +374,7 @@ impl Parallel {
         &self.options.schedule
     }
 
-    /// Bytes that crossed lanes so far.
+    /// Bytes that crossed lanes so far; in a [`World`] those that lanes of this process sent.
     pub fn bytes_exchanged(&self) -> u64 {
         self.bytes_exchanged
     }
@@ -333,8 +389,8 @@ fn lacks_memory(error: &Error) -> bool {
     }
 }
 
-fn named(lane: usize, gpu: &Gpu, step: u64, error: Error) -> Error {
-    Error::Lane { lane, name: name(lane, gpu), step, source: Box::new(error) }
+fn named(lane: usize, name: String, step: u64, error: Error) -> Error {
+    Error::Lane { lane, name, step, source: Box::new(error) }
 }
 
 fn name(lane: usize, gpu: &Gpu) -> String {

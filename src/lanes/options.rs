@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Exchange, LocalExchange};
-use super::schedule::Schedule;
+use super::schedule::{Grid, Schedule};
+use super::world::World;
 use crate::train::Residency;
 use crate::{Error, Result};
 
@@ -34,8 +35,11 @@ pub struct ParallelOptions {
     /// Longest wait for another lane; `Duration::MAX` waits for ever.
     pub patience: Duration,
     /// What carries messages from lane to lane. Clones of these options share it; trainings at the same
-    /// time may, since [messages](crate::lanes::exchange::Message) name the run that they belong to.
+    /// time may, since [messages](crate::lanes::exchange::Message) name the run that they belong to. That of a
+    /// world is for one training.
     pub exchange: Arc<dyn Exchange>,
+    /// Which of the lanes of several processes are this one's; `None` where it has all of them.
+    pub world: Option<World>,
 }
 
 impl ParallelOptions {
@@ -50,12 +54,32 @@ impl ParallelOptions {
             keep_state: true,
             patience: Duration::from_secs(60),
             exchange: Arc::new(LocalExchange::default()),
+            world: None,
         }
     }
 
-    /// Whether they fit each other, a data set of `rows` rows and `lanes` lanes. Each number is bounded
+    /// How `devices` devices of this process are laid out, with those of all others.
+    pub(super) fn grid(&self, devices: usize) -> Grid {
+        Grid::new(&self.schedule, self.world.as_ref().map_or(devices, World::lanes))
+    }
+
+    /// The number of this process's first lane.
+    pub(super) fn first_lane(&self) -> usize {
+        self.world.as_ref().map_or(0, World::first)
+    }
+
+    /// Whether they fit each other, a data set of `rows` rows and `devices` devices of this process. Each number is bounded
     /// here, so that what is computed from it later has room.
-    pub(super) fn check(&self, rows: usize, lanes: usize) -> Result<()> {
+    pub(super) fn check(&self, rows: usize, devices: usize) -> Result<()> {
+        let lanes = match &self.world {
+            None => devices,
+            Some(world) if world.own().len() == devices => world.lanes(),
+            Some(world) => {
+                let (own, rank) = (world.own().len(), world.rank());
+                let rule = format!("{own}, the lanes that the world has on rank {rank}");
+                return Err(Error::argument("number of devices", devices, &rule));
+            }
+        };
         for (name, value) in [("batch size", self.batch), ("micro-batches", self.micro_batches)] {
             if value == 0 {
                 return Err(Error::argument(name, value, "at least 1"));
@@ -73,7 +97,24 @@ impl ParallelOptions {
             Schedule::Pipeline { stages } if !stages.is_empty() && stages.len() != lanes => {
                 format!("{}, the number of stages; give a device for each", stages.len())
             }
-            Schedule::Pipeline { .. } | Schedule::DataParallel { .. } if lanes == 0 => {
+            Schedule::Replicated { replicas, .. } if !lanes.is_multiple_of(*replicas) => {
+                format!(
+                    "a multiple of {replicas}, the number of replicas; give a device for each stage of each"
+                )
+            }
+            Schedule::Replicated { stages, replicas }
+                if !stages.is_empty() && Some(lanes) != stages.len().checked_mul(*replicas) =>
+            {
+                format!(
+                    "{} stages of each of {replicas} replicas; give a device for each",
+                    stages.len()
+                )
+            }
+            Schedule::Pipeline { .. }
+            | Schedule::DataParallel { .. }
+            | Schedule::Replicated { .. }
+                if lanes == 0 =>
+            {
                 "at least 1; give a device for each lane".into()
             }
             _ => String::new(),

@@ -16,16 +16,15 @@ impl Parallel {
     ) -> Result<Vec<Completed>> {
         self.stale = true;
         let before = self.state.step;
-        // A step is done when all stages are, or when a replica is.
-        let latest = || {
-            let states = returned.iter().map(|r| r.outcome.states.back());
-            states.map(|kept| kept.map_or(before, |kept| kept.step))
+        let (grid, first) = (self.options.grid(self.gpus.len()), self.options.first_lane());
+        // A step is done when all stages are, and a stage is when one of its replicas is.
+        let latest = |stage: usize| {
+            let own = returned.iter().zip(first..);
+            let own = own.filter(|(_, lane)| grid.place(*lane).1 == stage);
+            let states = own.map(|(r, _)| r.outcome.states.back());
+            states.map(|kept| kept.map_or(before, |kept| kept.step)).max()
         };
-        let done = match self.options.schedule.is_pipeline() {
-            true => latest().min(),
-            false => latest().max(),
-        };
-        let done = done.unwrap_or(before);
+        let done = (0..grid.stages).filter_map(latest).min().unwrap_or(before);
         for FinishedLane { lane, outcome, .. } in &returned {
             let kept = outcome.states.iter().find(|kept| kept.step == done);
             if let (Some(lane), Some(kept)) = (lane, kept) {
@@ -48,16 +47,16 @@ impl Parallel {
         }
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =
-            outcomes.into_iter().enumerate().filter_map(|(n, o)| Some((n, o.error?))).collect();
+            outcomes.into_iter().zip(first..).filter_map(|(o, n)| Some((n, o.error?))).collect();
         errors.sort_by_key(
             |(own, (_, error))| matches!(error, Error::LaneStopped { lane, .. } if lane != own),
         );
         match errors.into_iter().next() {
             Some((number, (step, error))) => {
                 // Each outcome is a lane's, and each lane has a device.
-                let gpu = self.gpus.get(number);
+                let gpu = self.gpus.get(number.saturating_sub(first));
                 let gpu = gpu.ok_or_else(|| Error::bug(format!("lane {number} has no device")))?;
-                Err(named(number, gpu, step, error))
+                Err(named(number, self.name(number, gpu), step, error))
             }
             None => Ok(completed),
         }

@@ -14,15 +14,16 @@ pub(super) struct Room {
     pub(super) residency: Residency,
     /// The sizes of micro-batches that occur, each with the rows of its batch.
     pub(super) sizes: Vec<(usize, usize)>,
-    /// Blocks that the sums of one step need.
+    /// Blocks that the sums of one step need, and most of them that one share needs.
     pub(super) blocks: usize,
+    pub(super) own_blocks: usize,
     /// The height of the stack that merges them.
     pub(super) stack: usize,
 }
 
 impl Room {
     pub(super) fn new(rows: usize, options: &ParallelOptions, weights: &[usize]) -> Self {
-        let (mut sizes, mut blocks, mut stack) = (Vec::new(), 1, 0);
+        let (mut sizes, mut blocks, mut stack, mut own_blocks) = (Vec::new(), 1, 0, 1);
         let batch = options.batch.min(rows);
         for batch in batch_sizes(rows, batch) {
             let micro_batches = schedule::micro_batches(batch, options.micro_batches);
@@ -39,6 +40,7 @@ impl Room {
                 for micro_batch in share.clone() {
                     let store = tree.push(Block::leaf(micro_batch)).store;
                     blocks = blocks.max(first.saturating_add(store).saturating_add(1));
+                    own_blocks = own_blocks.max(store.saturating_add(1));
                 }
                 first = first.saturating_add(own.len());
             }
@@ -50,7 +52,7 @@ impl Room {
                 }
             }
         }
-        Self { batch, residency: options.residency, sizes, blocks, stack }
+        Self { batch, residency: options.residency, sizes, blocks, own_blocks, stack }
     }
 }
 

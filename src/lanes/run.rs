@@ -18,6 +18,7 @@ use super::message_thread::{MessageThread, Report};
 use super::record::{PassNumber, Recorder};
 use super::timeline::Activity;
 use super::work::{Ending, Job, JobQueue};
+use super::world::World;
 use crate::exec::{Executor, STATUS_BYTES};
 use crate::gpu::{Buffer, map};
 use crate::{Error, Result};
@@ -32,7 +33,9 @@ pub(super) struct LaneSettings {
     /// Where its jobs are, and its reports go.
     pub(super) jobs: Arc<JobQueue>,
     pub(super) run: RunId,
+    /// Lanes of all processes.
     pub(super) lanes: usize,
+    pub(super) world: Option<World>,
     pub(super) pipeline: bool,
     pub(super) patience: Duration,
     /// Whether every step is waited for before the next is prepared.
@@ -149,14 +152,13 @@ fn run(lane: &mut Lane, settings: &LaneSettings, recorder: &mut Recorder) -> Out
     let _alarm = Alarm(settings, number);
     let (gpu, exchange) = (lane.gpu.clone(), settings.exchange.clone());
     let host_recorder = recorder.host_recorder.another();
-    let message_thread =
-        match MessageThread::start(gpu, exchange, (number, settings.lanes), host_recorder) {
-            Ok(message_thread) => message_thread,
-            Err(error) => {
-                settings.exchange.stop(settings.run, number, &error.to_string());
-                return Outcome::not_started(settings.jobs.first(), error);
-            }
-        };
+    let message_thread = match MessageThread::start(gpu, exchange, number, host_recorder) {
+        Ok(message_thread) => message_thread,
+        Err(error) => {
+            settings.exchange.stop(settings.run, number, &error.to_string());
+            return Outcome::not_started(settings.jobs.first(), error);
+        }
+    };
     let mut outcome = run_with(&message_thread, lane, settings, recorder);
     let hangs = matches!(outcome.error, Some((_, Error::Timeout { .. })));
     let delivered = message_thread.end(if hangs { LAST_WAIT } else { settings.patience });
@@ -191,7 +193,7 @@ fn run_with(
     };
     let mut all = || {
         for index in 0.. {
-            let Some((job, is_last)) = settings.jobs.job(index) else { break };
+            let Some((job, is_last)) = settings.jobs.job(index)? else { break };
             runner.step = job.number();
             runner.last_job = is_last;
             runner.step(&job)?;
@@ -222,8 +224,7 @@ impl Runner<'_> {
         if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == key) {
             return Ok(known.clone());
         }
-        let stages = if self.settings.pipeline { self.settings.lanes } else { 1 };
-        let options = StepOptions { stages, passes_apart: self.recorder.is_host(), state };
+        let options = StepOptions { passes_apart: self.recorder.is_host(), state };
         let commands = Arc::new(StepCommands::new(self.lane, job, options)?);
         self.known.push((key, commands.clone()));
         Ok(commands)
@@ -281,14 +282,14 @@ impl Runner<'_> {
                 self.encoder = Some(encoder);
                 Ok(())
             }
-            Command::Load { block } => {
+            Command::Load { block, buckets } => {
                 let mut encoder = self.take_encoder();
-                self.lane.sum.load(&mut encoder, *block)?;
+                self.lane.sum.load(&mut encoder, *block, buckets.clone())?;
                 self.encoder = Some(encoder);
                 Ok(())
             }
             Command::Stage(transfer) => self.stage(transfer),
-            Command::Send { to, transfer } => self.send(job, *to, transfer),
+            Command::Send { to, transfer } => self.send(job, to, transfer),
             Command::Report { state } => self.stage_report(*state),
             Command::Submit => self.flush(),
             Command::ReadReport => self.read_report(job),

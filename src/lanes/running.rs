@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::Parallel;
+use super::announce::Line;
 use super::commands::StepCommands;
 use super::exchange::{Exchange, RunId};
 use super::lane::Lane;
+use super::peers::Peers;
 use super::record::Recorder;
 use super::run::{self, LaneReturn, LaneSettings, Outcome};
 use super::timeline::{ClockSource, Timeline};
 use super::work::{JobQueue, Work};
-use super::{Parallel, name};
 use crate::lanes::Schedule;
+use crate::train::TrainingState;
 use crate::train::fit::Completed;
 use crate::{Error, Result};
 
@@ -25,9 +28,14 @@ pub(super) struct RunningLanes {
     threads: Vec<Result<JoinHandle<LaneReturn>>>,
     exchange: Arc<dyn Exchange>,
     run: RunId,
-    /// What the recorded times are, if the run is recorded.
-    clock: Option<ClockSource>,
+    /// The state before, where that after has parts that other processes have.
+    before: Option<TrainingState>,
+    /// If the run is recorded.
+    clock: Option<Recorded>,
 }
+
+/// What recorded times are, and since when they count.
+type Recorded = (ClockSource, Instant);
 
 /// Nobody waits for them any more: they come to their end by themselves.
 impl Drop for RunningLanes {
@@ -47,6 +55,12 @@ impl Parallel {
     /// Sends the lanes out to train on `batches`, one step each.
     pub(super) async fn set_out(&mut self, batches: Range<usize>) -> Result<()> {
         self.call_back();
+        let set_out = self.set_out_all(batches).await;
+        self.leave_if(set_out)
+    }
+
+    async fn set_out_all(&mut self, batches: Range<usize>) -> Result<()> {
+        self.peers.as_ref().map_or(Ok(()), Peers::check)?;
         if batches.start > batches.end || batches.end > self.batches() {
             let rule = format!("a range within 0..{}", self.batches());
             return Err(Error::argument("batches", format!("{batches:?}"), &rule));
@@ -55,17 +69,26 @@ impl Parallel {
             self.step_number(ahead as u64)?;
         }
         self.revive().await?;
-        let run = RunId::next();
+        self.agree(&batches)?;
         let work = Work::new(self);
         let (recorders, clock) = self.recorders(&work, batches.clone()).await?;
         let (first, lanes) = (self.state.step, self.lanes.len());
-        let jobs = Arc::new(JobQueue::new(work, batches, first, self.learning_rate, lanes));
+        let (exchange, patience) = (self.options.exchange.clone(), self.options.patience);
+        let run = self.peers.as_mut().map_or_else(RunId::next, Peers::next_run);
+        let line = self.options.world.clone().map(|world| {
+            let exchange = exchange.clone();
+            Line { exchange, world, run, patience }
+        });
+        let rate = self.learning_rate;
+        let jobs = Arc::new(JobQueue::new(work, batches, first, rate, lanes, line));
+        let grid = self.options.grid(lanes);
         let settings = LaneSettings {
-            exchange: self.options.exchange.clone(),
+            exchange,
             jobs: jobs.clone(),
             run,
-            lanes,
-            pipeline: self.options.schedule.is_pipeline(),
+            lanes: grid.stages * grid.replicas,
+            world: self.options.world.clone(),
+            pipeline: grid.is_pipeline(),
             patience: self.options.patience,
             serial: self.options.schedule == Schedule::Serial,
             keeps_every_state: self.options.keep_state,
@@ -74,7 +97,8 @@ impl Parallel {
         let threads = threads.map(|(lane, recorder)| run::start(lane, settings.clone(), recorder));
         let threads = threads.collect();
         let exchange = self.options.exchange.clone();
-        self.running = Some(RunningLanes { jobs, threads, exchange, run, clock });
+        let before = (self.peers.is_some() && grid.is_pipeline()).then(|| self.state.clone());
+        self.running = Some(RunningLanes { jobs, threads, exchange, run, before, clock });
         Ok(())
     }
 
@@ -83,7 +107,7 @@ impl Parallel {
         &self,
         work: &Work,
         batches: Range<usize>,
-    ) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
+    ) -> Result<(Vec<Recorder>, Option<Recorded>)> {
         if !self.records {
             let off = self.lanes.iter().map(|_| Recorder::off(Instant::now()));
             return Ok((off.collect(), None));
@@ -102,8 +126,9 @@ impl Parallel {
             known.insert(job.rows.len(), of_batch);
             passes = passes.saturating_add(of_batch);
         }
-        let (on, clock) = Recorder::on(&self.gpus, passes, Instant::now()).await?;
-        Ok((on, Some(clock)))
+        let origin = Instant::now();
+        let (on, clock) = Recorder::on(&self.gpus, passes, origin).await?;
+        Ok((on, Some((clock, origin))))
     }
 
     /// What the lanes that are out have completed since.
@@ -124,8 +149,10 @@ impl Parallel {
         }
         let (completed, recorders, clock) = self.come_back()?;
         // After a fault a device may have no times to give.
-        if let Some(clock) = clock {
-            self.timeline = Some(self.gather(recorders, clock).await?);
+        if let Some((clock, origin)) = clock {
+            let own = self.gather(recorders, clock).await;
+            let all = own.and_then(|own| self.merge(own, origin));
+            self.timeline = Some(self.leave_if(all)?);
         }
         Ok(completed)
     }
@@ -156,16 +183,17 @@ impl Parallel {
 
     /// Waits for the threads of the lanes, and takes in what they bring: the steps that nobody has heard
     /// of, and what was recorded.
-    fn come_back(&mut self) -> Result<(Vec<Completed>, Vec<Recorder>, Option<ClockSource>)> {
+    fn come_back(&mut self) -> Result<(Vec<Completed>, Vec<Recorder>, Option<Recorded>)> {
         let Some(mut running) = self.running.take() else { return Ok(Default::default()) };
         let first = running.jobs.first();
         let ended = std::mem::take(&mut running.threads).into_iter().enumerate();
-        let returned = ended.map(|(lane, thread)| match thread.map(JoinHandle::join) {
+        let first_lane = self.options.first_lane();
+        let returned = ended.map(|(local, thread)| match thread.map(JoinHandle::join) {
             Ok(Ok(LaneReturn { lane, recorder, outcome })) => {
                 FinishedLane { lane: Some(lane), recorder: Some(recorder), outcome }
             }
             Ok(Err(_)) => {
-                let outcome = Outcome::panicked(lane, first);
+                let outcome = Outcome::panicked(first_lane + local, first);
                 FinishedLane { lane: None, recorder: None, outcome }
             }
             Err(error) => {
@@ -174,16 +202,32 @@ impl Parallel {
             }
         });
         let mut returned: Vec<FinishedLane> = returned.collect();
+        let ended_early = running.jobs.ended_early();
         running.exchange.clear(running.run);
         self.bytes_exchanged += returned.iter().map(|r| r.outcome.bytes_sent).sum::<u64>();
         self.timeline = None;
         let recorders = returned.iter_mut().filter_map(|r| r.recorder.take()).collect();
-        let completed = self.take_back(&running.jobs, returned)?;
-        Ok((completed, recorders, running.clock))
+        let completed = self.take_back(&running.jobs, returned);
+        let completed = self.leave_if(completed).and_then(|completed| {
+            if ended_early {
+                self.leave("its training was given up");
+            }
+            if running.before.is_some() {
+                let gathered = self.gather_state();
+                self.leave_if(gathered)?;
+            }
+            Ok(completed)
+        });
+        if let (Err(_), Some(before)) = (&completed, running.before.take()) {
+            // Other processes have the rest of what came after it.
+            self.state = before;
+        }
+        Ok((completed?, recorders, running.clock))
     }
 
     async fn gather(&self, recorders: Vec<Recorder>, clock: ClockSource) -> Result<Timeline> {
-        let names = self.gpus.iter().enumerate().map(|(number, gpu)| name(number, gpu));
+        let first = self.options.first_lane();
+        let names = (first..).zip(&self.gpus).map(|(number, gpu)| self.name(number, gpu));
         let mut timeline = Timeline::new(names.collect(), clock);
         for recorder in recorders {
             timeline.spans.extend(recorder.finish().await?);

@@ -26,6 +26,14 @@ pub enum Schedule {
         /// Micro-batches of each lane; empty for equal shares.
         shares: Vec<usize>,
     },
+    /// Replicas that are pipelines: lanes `0..stages` are the first one's stages, the next ones the second's.
+    /// Each has an equal share of the micro-batches.
+    Replicated {
+        /// As for a pipeline, one entry per stage; empty to cut by cost.
+        stages: Vec<usize>,
+        /// How many pipelines there are; the lanes are a multiple of it.
+        replicas: usize,
+    },
 }
 
 impl Schedule {
@@ -46,11 +54,47 @@ impl Schedule {
             Schedule::Overlapped => "overlapped",
             Schedule::Pipeline { .. } => "pipeline",
             Schedule::DataParallel { .. } => "data-parallel",
+            Schedule::Replicated { .. } => "replicated pipeline",
+        }
+    }
+}
+
+/// Lanes as replicas of stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    /// Stages of each replica; 1 of a model in one piece.
+    pub(crate) stages: usize,
+    pub(crate) replicas: usize,
+}
+
+impl Grid {
+    /// That of `lanes` lanes.
+    pub(crate) fn new(schedule: &Schedule, lanes: usize) -> Self {
+        match schedule {
+            Schedule::Serial | Schedule::Overlapped => Self { stages: 1, replicas: 1 },
+            Schedule::Pipeline { .. } => Self { stages: lanes, replicas: 1 },
+            Schedule::DataParallel { .. } => Self { stages: 1, replicas: lanes },
+            Schedule::Replicated { replicas, .. } => {
+                let stages = lanes.checked_div(*replicas).unwrap_or(0);
+                Self { stages, replicas: *replicas }
+            }
         }
     }
 
-    pub(crate) fn is_pipeline(&self) -> bool {
-        matches!(self, Schedule::Pipeline { .. })
+    /// Whether no lane has the whole model.
+    pub(crate) fn is_pipeline(self) -> bool {
+        self.stages > 1
+    }
+
+    /// The replica and the stage of a lane.
+    pub(crate) fn place(self, lane: usize) -> (usize, usize) {
+        let stages = self.stages.max(1);
+        (lane.div_euclid(stages), lane.rem_euclid(stages))
+    }
+
+    /// The lane of a replica's stage.
+    pub(crate) fn lane(self, replica: usize, stage: usize) -> usize {
+        replica.saturating_mul(self.stages).saturating_add(stage)
     }
 }
 

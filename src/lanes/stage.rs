@@ -131,6 +131,11 @@ impl Task {
         Ok(rows_of(rows, self.architecture.row_before(stage.layers.start)?))
     }
 
+    /// Bytes of `rows` rows of a stage's input, which is the output of the stage before.
+    pub(super) fn input_bytes(&self, stage: &Stage, rows: usize) -> Result<u64> {
+        Ok(self.input_shape(stage, rows)?.bytes() as u64)
+    }
+
     /// The graph of one micro-batch.
     pub(super) fn stage_graph(
         &self,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::Parallel;
+use super::announce::Line;
 use super::layout::batch_rows;
 use crate::exec::Step;
 use crate::lanes::schedule;
@@ -35,7 +36,7 @@ pub(super) struct Job {
     pub(super) rows: Range<usize>,
     /// Rows of each micro-batch, from the batch's first.
     pub(super) micro_batches: Vec<Range<usize>>,
-    /// Micro-batches of each replica; a single entry in a pipeline.
+    /// Micro-batches of each replica.
     pub(super) shares: Vec<Range<usize>>,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Work {
     rows: usize,
     batch: usize,
     micro_batches: usize,
-    /// Micro-batches per lane if all are there, for replicas.
+    /// Micro-batches per replica if all are there.
     weights: Vec<usize>,
 }
 
@@ -98,6 +99,10 @@ pub(super) struct JobQueue {
     batches: Range<usize>,
     first: u64,
     lanes: usize,
+    /// From the process that says which steps there are, or to the others.
+    line: Option<Line>,
+    /// Held by the lane that waits for that process.
+    turn: Mutex<()>,
     state: Mutex<JobQueueState>,
 }
 
@@ -106,8 +111,9 @@ struct JobQueueState {
     /// η if it was set by hand.
     learning_rate: Option<f32>,
     jobs: Vec<Arc<Job>>,
-    /// Whether no more jobs are made.
+    /// Whether no more jobs are made, and whether that was the first process's word.
     closed: bool,
+    was_told: bool,
     /// Steps that each lane has reported.
     reported: Vec<u64>,
     /// The first step that was not finite, if one was.
@@ -152,11 +158,13 @@ impl JobQueue {
         first: u64,
         learning_rate: Option<f32>,
         lanes: usize,
+        line: Option<Line>,
     ) -> Self {
         let state = JobQueueState {
             learning_rate,
             jobs: Vec::new(),
             closed: false,
+            was_told: false,
             reported: vec![0; lanes],
             halted: None,
             completed: VecDeque::new(),
@@ -164,7 +172,8 @@ impl JobQueue {
             ended: 0,
             waker: None,
         };
-        Self { work, batches, first, lanes, state: Mutex::new(state) }
+        let turn = Mutex::new(());
+        Self { work, batches, first, lanes, line, turn, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, JobQueueState> {
@@ -177,20 +186,70 @@ impl JobQueue {
     }
 
     /// Job `index` of the run, and whether it is its last as far as is known; `None` after the last.
-    pub(super) fn job(&self, index: usize) -> Option<(Arc<Job>, bool)> {
+    ///
+    /// # Errors
+    /// Those of the exchange, if another process says which steps there are.
+    pub(super) fn job(&self, index: usize) -> Result<Option<(Arc<Job>, bool)>> {
+        let follows = self.line.as_ref().filter(|line| !line.leads());
+        let Some(line) = follows else { return self.known_or(index, || Ok(None)) };
+        let is_known = || {
+            let state = self.state();
+            index < state.jobs.len() || state.closed || index >= self.batches.len()
+        };
+        let known = || self.known_or(index, || Err(Error::bug("a step that nobody has heard of")));
+        if is_known() {
+            return known();
+        }
+        // Whoever holds the turn waits, and the state is free for the reports of others meanwhile.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_known() {
+            return known();
+        }
+        match line.hear(self.first.saturating_add(index as u64))? {
+            Some(rate) => self.known_or(index, || Ok(Some(rate))),
+            None => {
+                let mut state = self.state();
+                (state.closed, state.was_told) = (true, true);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Job `index` if it is known, or else made, with the learning rate that `rate` gives if it does.
+    fn known_or(
+        &self,
+        index: usize,
+        rate: impl FnOnce() -> Result<Option<f32>>,
+    ) -> Result<Option<(Arc<Job>, bool)>> {
         let mut state = self.state();
         let is_last = index.saturating_add(1) == self.batches.len();
         if let Some(job) = state.jobs.get(index) {
-            return Some((job.clone(), is_last));
+            return Ok(Some((job.clone(), is_last)));
         }
         if state.closed || index >= self.batches.len() {
-            return None;
+            return Ok(None);
         }
         let number = self.first.saturating_add(index as u64);
         let batch = self.batches.start.saturating_add(index);
-        let job = Arc::new(self.work.job(number, batch, state.learning_rate));
+        let rate = rate()?.or(state.learning_rate);
+        let job = Arc::new(self.work.job(number, batch, rate));
+        if let Some(line) = self.line.as_ref().filter(|line| line.leads()) {
+            line.say(number, Some(job.learning_rate))?;
+        }
         state.jobs.push(job.clone());
-        Some((job, is_last))
+        Ok(Some((job, is_last)))
+    }
+
+    /// Makes no more jobs, and says so.
+    fn end_early(&self, state: &mut JobQueueState) {
+        let (closed, made) = (std::mem::replace(&mut state.closed, true), state.jobs.len());
+        if let Some(line) = self.line.as_ref().filter(|line| line.leads())
+            && !closed
+            && made < self.batches.len()
+        {
+            // Whoever does not hear it is told when the lanes are back.
+            drop(line.say(self.first.saturating_add(made as u64), None));
+        }
     }
 
     /// Takes in what `lane` says of the run's step `index`. After one that was not finite there are no
@@ -202,7 +261,7 @@ impl JobQueue {
         }
         if let Some(halted) = report.halted_at {
             state.halted = Some(state.halted.map_or(halted, |known| known.min(halted)));
-            state.closed = true;
+            self.end_early(&mut state);
         }
         if lane.saturating_add(1) == self.lanes {
             let job = state.jobs.get(index);
@@ -228,7 +287,14 @@ impl JobQueue {
 
     /// Makes no more jobs.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.end_early(&mut self.state());
+    }
+
+    /// Whether this process alone made an end before all batches were done, which others wait for.
+    pub(super) fn ended_early(&self) -> bool {
+        let follows = self.line.as_ref().is_some_and(|line| !line.leads());
+        let state = self.state();
+        follows && state.closed && !state.was_told && state.jobs.len() < self.batches.len()
     }
 
     /// The steps that all lanes have completed since.

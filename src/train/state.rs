@@ -105,6 +105,34 @@ impl TrainingState {
         Ok(())
     }
 
+    /// Values and states of the parameters `numbers`, one after another.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn part_to_bytes(&self, numbers: Range<usize>) -> Vec<u8> {
+        let values = self.values.get(numbers.clone()).unwrap_or_default();
+        let states = self.states.get(numbers).unwrap_or_default();
+        let mut bytes = Vec::new();
+        for numbers in values.iter().chain(states.iter().flatten()) {
+            bytes.extend_from_slice(bytemuck::cast_slice(numbers));
+        }
+        bytes
+    }
+
+    /// Takes what [`TrainingState::part_to_bytes`] gave of another with as many numbers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn part_from_bytes(&mut self, numbers: Range<usize>, bytes: &[u8]) -> Result<()> {
+        let other = || Error::bug("the state of a stage is not as long as it must be");
+        let mut rest = bytes;
+        let values = self.values.get_mut(numbers.clone()).unwrap_or_default();
+        let states = self.states.get_mut(numbers).unwrap_or_default();
+        for numbers in values.iter_mut().chain(states.iter_mut().flatten()) {
+            let own: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+            let (first, others) = rest.split_at_checked(own.len()).ok_or_else(other)?;
+            own.copy_from_slice(first);
+            rest = others;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(other()) }
+    }
+
     /// Takes the parameters `numbers` from a lane's arenas: the chunks of the values, then those of
     /// each state.
     pub(crate) fn read_from(

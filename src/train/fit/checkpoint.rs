@@ -99,6 +99,14 @@ impl Checkpoint {
         self
     }
 
+    /// How often there is one.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it is never.
+    pub(crate) fn interval(&self) -> Result<Every> {
+        self.every.check("checkpoints").map(|()| self.every)
+    }
+
     /// Makes the folder.
     ///
     /// # Errors

@@ -48,6 +48,13 @@ impl Keeper {
         self
     }
 
+    /// Comes to the moments at which another process writes one.
+    #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+    pub(crate) fn keeping_time(mut self, every: Every) -> Self {
+        self.every.push(every);
+        self
+    }
+
     /// Whether the last moment stays in memory.
     pub(super) fn remembers(&self) -> bool {
         self.remembers

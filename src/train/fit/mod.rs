@@ -13,7 +13,7 @@ pub use checkpoint::Checkpoint;
 pub use checkpoint::Every;
 pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use run::{Completed, Run, Start, Trainee, Validator};
+pub(crate) use run::{Completed, Run, Start, Trainee, Validator, Wishes};
 pub(crate) use state::{Call, Moment};
 pub use survive::Survive;
 
@@ -157,18 +157,22 @@ impl<'a> FitOptions<'a> {
         self
     }
 
-    /// What keeps moments of a training of `task`, and that from which it goes on.
+    /// What keeps moments of a training of `task`, and that from which it goes on. Where another process writes
+    /// them, there is nothing but the moments at which it does.
     ///
     /// # Errors
     /// [`Error::Argument`] if nothing would ever be kept, or another training lies in the folder;
     /// [`Error::File`] and [`Error::ModelFile`].
     #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
-    pub(crate) fn kept(&mut self, task: &Task) -> Result<(Keeper, Option<Moment>)> {
+    pub(crate) fn kept(&mut self, task: &Task, writes: bool) -> Result<(Keeper, Option<Moment>)> {
         let resumed = match self.resume.take() {
             Some(folder) => last_moment(task, &folder)?,
             None => None,
         };
         let keeper = self.keeper()?;
+        if let (Some(checkpoint), false) = (&self.checkpoint, writes) {
+            return Ok((keeper.keeping_time(checkpoint.interval()?), resumed));
+        }
         Ok(match self.checkpoint.take().map(Checkpoint::open).transpose()? {
             Some((every, folder)) => (keeper.writing(every, folder, task.clone()), resumed),
             None => (keeper, resumed),
@@ -177,7 +181,7 @@ impl<'a> FitOptions<'a> {
 
     /// Without files a moment is kept in memory at most.
     #[cfg(not(all(feature = "files", not(target_arch = "wasm32"))))]
-    pub(crate) fn kept(&mut self, _task: &Task) -> Result<(Keeper, Option<Moment>)> {
+    pub(crate) fn kept(&mut self, _task: &Task, _writes: bool) -> Result<(Keeper, Option<Moment>)> {
         Ok((self.keeper()?, None))
     }
 

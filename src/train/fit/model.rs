@@ -60,7 +60,7 @@ impl Model {
         self.make_sure_of_steps().await?;
         let progress = self.progress.entering(Course::new(whole, data.rows()?, batch)?);
         let mut call = Call::new(self.steps(), progress, fit.shuffle, validation)?;
-        let (mut keeper, resumed) = fit.kept(&self.task)?;
+        let (mut keeper, resumed) = fit.kept(&self.task, true)?;
         let mut survive = fit.survive.take();
         let mut resumed = match resumed {
             Some(moment) => {

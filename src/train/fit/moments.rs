@@ -24,6 +24,7 @@ impl<T: Trainee> Run<'_, T> {
         self.stop = state.stopped;
         self.restore = state.restore;
         self.seconds = state.seconds;
+        self.make_room(state.callbacks.len());
         let remembered = state.callbacks.into_iter().zip(state.remembered);
         for (index, (said, remembered)) in remembered.enumerate() {
             if let Some(callback) = self.callbacks.get_mut(index) {

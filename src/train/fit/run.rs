@@ -82,6 +82,21 @@ pub(crate) trait Trainee {
 
     /// Loss and metrics of the present weights on the validation's rows, if there is a validation.
     async fn validate(&mut self) -> Result<Option<Evaluation>>;
+
+    /// Tells other processes, whose callbacks are not asked, what was wanted; what they are to do.
+    async fn share(&mut self, _own: Wishes) -> Result<Option<Wishes>> {
+        Ok(None)
+    }
+
+    /// Hears how the training ended.
+    fn ended(&mut self, _error: Option<&Error>) {}
+}
+
+/// What callbacks wanted at an epoch's end, by their numbers, and how things stand since.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wishes {
+    pub(crate) signals: Vec<(usize, Signal)>,
+    pub(crate) stop: bool,
 }
 
 /// A completed step.
@@ -162,6 +177,8 @@ pub(crate) struct Run<'c, T: Trainee> {
     /// Seconds of this training before it was broken off.
     pub(super) seconds: f64,
     pub(super) stop: bool,
+    /// What callbacks wanted that other processes have to hear of.
+    wishes: Vec<(usize, Signal)>,
     pub(super) keeper: Keeper,
     /// The moment that is on its way to the keeper.
     pub(super) pending: Option<Pending>,
@@ -199,6 +216,7 @@ impl<'c, T: Trainee> Run<'c, T> {
             clock: Clock::now(),
             seconds: 0.0,
             stop: false,
+            wishes: Vec::new(),
             keeper,
             pending: None,
             on_host: Vec::new(),
@@ -223,9 +241,37 @@ impl<'c, T: Trainee> Run<'c, T> {
         {
             return trained.map(|()| History::default());
         }
+        if let Err(error) = &trained {
+            self.trainee.ended(Some(error));
+        }
         let ended = self.end_callbacks().await;
-        trained.and(ended).and(self.keeper.finish())?;
+        let ended = trained.and(ended).and(self.keeper.finish());
+        self.trainee.ended(ended.as_ref().err());
+        ended?;
         Ok(std::mem::take(&mut self.history))
+    }
+
+    /// Does what callbacks of the first process wanted, in the others.
+    async fn share(&mut self) -> Result<()> {
+        let own = Wishes { signals: std::mem::take(&mut self.wishes), stop: self.stop };
+        let Some(wishes) = self.trainee.share(own).await? else { return Ok(()) };
+        for (index, signal) in wishes.signals {
+            self.make_room(index.saturating_add(1));
+            self.obey(index, signal, Occasion::Rest).await?;
+        }
+        if wishes.stop && !self.stop {
+            self.end();
+        }
+        self.wishes.clear();
+        Ok(())
+    }
+
+    /// Room for what so many callbacks remember, also where they are another process's.
+    pub(super) fn make_room(&mut self, callbacks: usize) {
+        while self.snapshots.len() < callbacks {
+            self.snapshots.push(None);
+            self.on_host.push(None);
+        }
     }
 
     async fn begin(&mut self, resumed: Option<FitState>) -> Result<()> {
@@ -278,6 +324,7 @@ impl<'c, T: Trainee> Run<'c, T> {
             if waits_at_epochs {
                 self.drain().await?;
                 self.finish_epoch(epoch).await?;
+                self.share().await?;
             }
             let is_over = self.place.0 > epoch && !self.stop;
             if is_over && self.keeper.is_due_after_epoch(number.saturating_add(1), self.submitted) {
@@ -303,6 +350,7 @@ impl<'c, T: Trainee> Run<'c, T> {
             let obeyed = self.obey(index, signal.unwrap_or_default(), Occasion::Rest).await;
             outcome = outcome.and(obeyed);
         }
+        outcome = outcome.and(self.share().await);
         self.history.stopped_early = stopped_early;
         outcome?;
         match self.restore.and_then(|index| self.snapshots.get(index)?.as_ref()) {
@@ -462,6 +510,9 @@ impl<'c, T: Trainee> Run<'c, T> {
             }
             (signal, _) => signal,
         };
+        if moment == Occasion::Rest && signal != Signal::Continue {
+            self.wishes.push((index, signal));
+        }
         let Some(snapshot) = self.snapshots.get_mut(index) else { return Ok(()) };
         match signal {
             Signal::Continue => {}

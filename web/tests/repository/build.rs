@@ -52,6 +52,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_options", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
     ("lanes_threads", "lanes have threads, and a page no processes"),
+    ("lanes_world", "lanes have threads"),
     ("launch_limits", NOOP),
     ("layer_norm", LANES_TOO),
     ("layer_residual", LANES_TOO),

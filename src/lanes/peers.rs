@@ -1,0 +1,313 @@
+//! What the processes of a [`World`] say to each other between runs. Everything goes in rounds, which all
+//! processes count alike: the number of the round names its messages, and the run, if it is one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Content, Exchange, Message, Payload, RunId};
+use super::world::World;
+use crate::plan::Target;
+use crate::{Error, Result};
+
+/// Rounds are runs above all that [`RunId::next`] comes to.
+const ROUNDS: u64 = 1 << 63;
+
+/// The other processes of a training.
+#[derive(Debug)]
+pub(super) struct Peers {
+    pub(super) world: World,
+    exchange: Arc<dyn Exchange>,
+    patience: Duration,
+    /// The next round.
+    round: u64,
+    /// Why no more rounds can be, if so.
+    left: Option<String>,
+    /// The lanes of all processes.
+    pub(super) names: Vec<String>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// What all processes must have alike, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(String, String)>);
+
+impl Fingerprint {
+    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.0.push((name.into(), value.to_string()));
+        self
+    }
+
+    fn to_text(&self) -> String {
+        let line = |(name, value): &(String, String)| format!("{name}\u{1}{value}\u{2}");
+        self.0.iter().map(line).collect()
+    }
+
+    /// The first thing in which `theirs`, of `rank`, is another.
+    fn difference(&self, rank: usize, theirs: &str) -> Option<[String; 3]> {
+        let mut lines = theirs.split_terminator('\u{2}');
+        for (name, value) in &self.0 {
+            let line = lines.next().unwrap_or_default();
+            let (their_name, their_value) = line.split_once('\u{1}').unwrap_or(("", line));
+            if their_name != name || their_value != value {
+                let found = if their_name == name { their_value } else { "not said" };
+                let rule = format!(
+                    "{value}, as on rank 0: start all processes with the same program, options and data"
+                );
+                return Some([format!("{name} on rank {rank}"), found.into(), rule]);
+            }
+        }
+        None
+    }
+}
+
+impl Peers {
+    pub(super) fn new(world: World, exchange: Arc<dyn Exchange>, patience: Duration) -> Self {
+        let (names, targets) = Default::default();
+        Self { world, exchange, patience, round: 0, left: None, names, targets }
+    }
+
+    /// The next round, which is a run of lanes.
+    pub(super) fn next_run(&mut self) -> RunId {
+        let run = RunId::of(ROUNDS | self.round);
+        self.round = self.round.wrapping_add(1);
+        run
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if this process or another has left.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.left {
+            None => Ok(()),
+            Some(reason) => {
+                let rule = "whole: after an error make the `Parallel` anew in all of them, and go on from the \
+                            last checkpoint";
+                let value = format!("without rank {}: {reason}", self.world.rank());
+                Err(Error::argument("the training over processes", value, rule))
+            }
+        }
+    }
+
+    /// Tells the other processes that this one takes no part any more. The first reason is kept.
+    pub(super) fn leave(&mut self, reason: &str) {
+        if self.left.is_some() {
+            return;
+        }
+        self.left = Some(reason.into());
+        let said = format!("rank {} left: {reason}", self.world.rank());
+        // Others may still be in the round that went wrong here.
+        for round in [self.round.saturating_sub(1), self.round] {
+            for lane in self.world.own() {
+                self.exchange.stop(RunId::of(ROUNDS | round), lane, &said);
+            }
+        }
+    }
+
+    fn name(&self, run: RunId, from: usize, to: usize, step: u64, content: Content) -> Message {
+        Message { run, from, to, step, content }
+    }
+
+    fn wait(&self, message: Message) -> Result<Payload> {
+        let received = self.exchange.receive(message, self.patience);
+        let payload = received.map_err(|error| self.world.located(error))?;
+        let late = || self.world.located(message.timeout(self.patience.as_secs_f64()));
+        payload.ok_or_else(late)
+    }
+
+    /// Every process gives `own`; the first one makes an answer of all of them, by rank, which all get.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] of the three texts that `answer` gives if what came does not do, everywhere; those
+    /// of waits.
+    fn ask(
+        &mut self,
+        step: u64,
+        own: &[u8],
+        answer: impl FnOnce(&[Payload]) -> Result<Vec<u8>, [String; 3]>,
+    ) -> Result<Payload> {
+        self.check()?;
+        let run = self.next_run();
+        let (first, here) = (0, self.world.first());
+        let agreement = Content::Agreement;
+        if !self.world.is_first() {
+            self.exchange.send(self.name(run, here, first, step, agreement), own.into())?;
+            let payload = self.wait(self.name(run, first, here, step, agreement))?;
+            return match payload.split_first() {
+                Some((0, rest)) => Ok(rest.into()),
+                _ => Err(refused(payload.get(1..).unwrap_or_default())),
+            };
+        }
+        let mut all: Vec<Payload> = vec![own.into()];
+        for from in self.world.others() {
+            // Each sends what it has, whatever its step.
+            all.push(self.wait(self.name(run, from, first, step, agreement))?);
+        }
+        let mut said = vec![0];
+        let answer = answer(&all);
+        match &answer {
+            Ok(bytes) => said.extend(bytes),
+            Err(texts) => {
+                said = vec![1];
+                said.extend(texts.join("\u{1}").bytes());
+            }
+        }
+        let message = self.name(run, first, first, step, agreement);
+        let said: Payload = said.into();
+        self.exchange.multicast(message, &self.world.others(), &said)?;
+        match said.split_first() {
+            Some((0, rest)) => Ok(rest.into()),
+            _ => Err(refused(said.get(1..).unwrap_or_default())),
+        }
+    }
+
+    /// Compares with all other processes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the first thing in which one is not as the first, with its rank; those of
+    /// waits.
+    pub(super) fn agree(&mut self, fingerprint: &Fingerprint) -> Result<()> {
+        let compare = |all: &[Payload]| {
+            for (rank, theirs) in all.iter().enumerate().skip(1) {
+                let theirs = String::from_utf8_lossy(theirs);
+                if let Some(difference) = fingerprint.difference(rank, &theirs) {
+                    return Err(difference);
+                }
+            }
+            Ok(Vec::new())
+        };
+        // What differs may be the step: it is compared, and no part of the name.
+        self.ask(0, fingerprint.to_text().as_bytes(), compare).map(drop)
+    }
+
+    /// Tells all processes the names of all lanes and what their devices have in common.
+    pub(super) fn introduce(&mut self, lanes: &[(String, Target)]) -> Result<()> {
+        let line = |(name, target): &(String, Target)| {
+            let Target { alignment, max_binding_bytes, max_buffer_bytes, .. } = target;
+            let name = name.replace(['\u{1}', '\u{2}'], " ");
+            format!("{name}\u{1}{alignment}\u{1}{max_binding_bytes}\u{1}{max_buffer_bytes}\u{2}")
+        };
+        let own: String = lanes.iter().map(line).collect();
+        let answer = self.ask(0, own.as_bytes(), |all| Ok(all.concat()))?;
+        (self.names, self.targets) = Default::default();
+        for line in String::from_utf8_lossy(&answer).split_terminator('\u{2}') {
+            let mut words = line.split('\u{1}');
+            self.names.push(words.next().unwrap_or_default().into());
+            let mut number = || words.next()?.parse::<u64>().ok();
+            let (Some(alignment), Some(max_binding_bytes), Some(max_buffer_bytes)) =
+                (number(), number(), number())
+            else {
+                return Err(Error::bug("a lane of another process without its limits"));
+            };
+            let alignment = u32::try_from(alignment).unwrap_or(u32::MAX);
+            let limits =
+                Target { alignment, max_binding_bytes, max_buffer_bytes, ..Target::default() };
+            self.targets.push(limits);
+        }
+        if self.names.len() != self.world.lanes() {
+            return Err(Error::bug("not as many lanes as the world has"));
+        }
+        Ok(())
+    }
+
+    /// What the first process says to all: there `own` is what it says, elsewhere it is left out.
+    pub(super) fn hear(
+        &mut self,
+        step: u64,
+        own: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Payload> {
+        self.check()?;
+        let run = self.next_run();
+        let (first, here) = (0, self.world.first());
+        if !self.world.is_first() {
+            return self.wait(self.name(run, first, here, step, Content::Word));
+        }
+        let said: Payload = own()?.into();
+        let message = self.name(run, first, first, step, Content::Word);
+        self.exchange.multicast(message, &self.world.others(), &said)?;
+        Ok(said)
+    }
+
+    /// The payloads of all `count` things: each comes from the process that has its lane, `lane(thing)`, where
+    /// `own` makes it.
+    pub(super) fn gather(
+        &mut self,
+        step: u64,
+        count: usize,
+        lane: impl Fn(usize) -> usize,
+        own: impl Fn(usize) -> Result<Vec<u8>>,
+    ) -> Result<Vec<Option<Payload>>> {
+        self.check()?;
+        let run = self.next_run();
+        let here = self.world.first();
+        let speaker = |thing| {
+            let rank = self.world.rank_of(lane(thing));
+            rank.map(|rank| (rank, self.world.first_of(rank)))
+        };
+        let mut all = Vec::new();
+        for thing in 0..count {
+            if speaker(thing).is_some_and(|(rank, _)| rank == self.world.rank()) {
+                let message = self.name(run, here, here, step, Content::State(thing));
+                self.exchange.multicast(message, &self.world.others(), &own(thing)?.into())?;
+            }
+        }
+        for thing in 0..count {
+            let (rank, from) = speaker(thing).ok_or_else(|| Error::bug("a stage of no process"))?;
+            all.push(match rank == self.world.rank() {
+                true => None,
+                false => {
+                    Some(self.wait(self.name(run, from, here, step, Content::State(thing)))?)
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    /// The answer to a question after the time of process `rank`, on the first one; there it is told that, and
+    /// everywhere else nothing happens.
+    pub(super) fn time_of(&mut self, rank: usize, time: impl Fn() -> f64) -> Result<Option<f64>> {
+        self.check()?;
+        let run = self.next_run();
+        let (here, there) = (self.world.first(), self.world.first_of(rank));
+        if self.world.rank() == rank {
+            self.wait(self.name(run, 0, here, 0, Content::Word))?;
+            let answer = time().to_le_bytes().to_vec().into();
+            self.exchange.send(self.name(run, here, 0, 0, Content::Word), answer)?;
+        } else if self.world.is_first() {
+            self.exchange.send(self.name(run, 0, there, 0, Content::Word), [].into())?;
+            let answer = self.wait(self.name(run, there, 0, 0, Content::Word))?;
+            return Ok(<[u8; 8]>::try_from(&*answer).ok().map(f64::from_le_bytes));
+        }
+        Ok(None)
+    }
+
+    /// What every process has to say, by rank, on the first one; nothing elsewhere.
+    pub(super) fn collect(&mut self, own: Vec<u8>) -> Result<Vec<Payload>> {
+        self.check()?;
+        let run = self.next_run();
+        let here = self.world.first();
+        if !self.world.is_first() {
+            self.exchange.send(self.name(run, here, 0, 0, Content::Spans), own.into())?;
+            return Ok(Vec::new());
+        }
+        let mut all: Vec<Payload> = vec![own.into()];
+        for from in self.world.others() {
+            all.push(self.wait(self.name(run, from, 0, 0, Content::Spans))?);
+        }
+        Ok(all)
+    }
+}
+
+/// Whoever still waits for this process need not.
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.leave("its training is over");
+    }
+}
+
+/// The error that the first process found.
+fn refused(texts: &[u8]) -> Error {
+    let texts = String::from_utf8_lossy(texts);
+    let mut texts = texts.split('\u{1}');
+    let mut next = || texts.next().unwrap_or_default().to_string();
+    let (name, value, rule) = (next(), next(), next());
+    Error::Argument { name, value, rule }
+}

@@ -1,0 +1,460 @@
+//! A world: several `Parallel`s that share one training, each with some of its lanes. Here they are in threads of
+//! one process; `mpi/tests` has them in processes. Whoever has which lanes, the bits are those of one process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::common::lanes;
+use crate::support::bits;
+use crate::support::parallel::{run_to, start, state_bits};
+use wgrad::data::Dataset;
+use wgrad::lanes::exchange::{Content, Exchange, LocalExchange, Message, Payload, RunId};
+use wgrad::lanes::{ParallelOptions, Schedule, World, advise, step_messages};
+use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
+use wgrad::train::{
+    BatchLog, Callback, EpochLog, FitOptions, History, Signal, TrainingConfig, TrainingState,
+};
+use wgrad::{Error, Gpu, Result};
+
+const STEPS: u64 = 10;
+
+fn data() -> Arc<Dataset> {
+    let features: Vec<f32> = (0..412).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
+    let targets = features.chunks(4).map(|row| row[0] * row[1] - row[2]).collect();
+    Arc::new(Dataset::regression(features, 4, targets, 1).unwrap())
+}
+
+fn net() -> Sequential {
+    Sequential::new(4).dense(70).relu().dense(9).tanh().dense(1).seed(3)
+}
+
+fn adam() -> TrainingConfig {
+    let config = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01));
+    config.metric(Metric::MeanAbsoluteError).metric(Metric::RSquared)
+}
+
+/// Batches of 25 of 103 rows: the last has 3.
+fn options(schedule: Schedule, micro_batches: usize) -> ParallelOptions {
+    ParallelOptions::new(25, micro_batches, schedule)
+}
+
+/// Runs `work` in a thread for each rank, with options and devices of its own; what each came to.
+fn world<T: Send>(
+    options: &ParallelOptions,
+    of_ranks: &[usize],
+    work: impl Fn(ParallelOptions, Vec<Gpu>) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    let all = lanes(of_ranks.iter().sum());
+    let shared =
+        ParallelOptions { exchange: Arc::new(LocalExchange::default()), ..options.clone() };
+    let (work, shared) = (&work, &shared);
+    std::thread::scope(|scope| {
+        let process = |rank: usize| {
+            let own = World::new(rank, of_ranks).unwrap();
+            let gpus = all[own.own()].to_vec();
+            let options = ParallelOptions { world: Some(own), ..shared.clone() };
+            scope.spawn(move || work(options, gpus))
+        };
+        let threads: Vec<_> = (0..of_ranks.len()).map(process).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn train(how: &TrainingConfig, options: ParallelOptions, gpus: &[Gpu]) -> Result<Trained> {
+    let mut parallel = start((net(), how.clone(), &data()), options, gpus)?;
+    let losses = run_to(&mut parallel, STEPS)?;
+    Ok((bits(&losses), state_bits(parallel.state()), parallel.bytes_exchanged()))
+}
+
+type Trained = (Vec<u32>, Vec<u32>, u64);
+
+fn trains_the_same(how: &TrainingConfig, micro_batches: usize, worlds: &[(Schedule, &[usize])]) {
+    let alone = train(how, options(Schedule::Serial, micro_batches), &lanes(1)).unwrap();
+    for (schedule, of_ranks) in worlds {
+        let options = options(schedule.clone(), micro_batches);
+        let all = world(&options, of_ranks, |options, gpus| train(how, options, &gpus));
+        for (rank, trained) in all.into_iter().enumerate() {
+            let trained = trained.unwrap();
+            assert!(trained.0 == alone.0, "losses of {schedule:?}, rank {rank} of {of_ranks:?}");
+            assert!(trained.1 == alone.1, "state of {schedule:?}, rank {rank} of {of_ranks:?}");
+        }
+    }
+}
+
+fn replicated(replicas: usize) -> Schedule {
+    Schedule::Replicated { stages: Vec::new(), replicas }
+}
+
+#[test]
+fn replicas_of_any_number_of_processes_come_to_the_same_bits() {
+    let replicas = Schedule::data_parallel;
+    let worlds: &[(Schedule, &[usize])] = &[
+        (replicas(), &[1]),
+        (replicas(), &[1, 1]),
+        (replicas(), &[2, 1]),
+        (replicas(), &[1, 1, 1, 1]),
+        (Schedule::DataParallel { shares: vec![3, 0, 2] }, &[1, 1, 1]),
+    ];
+    trains_the_same(&adam(), 5, worlds);
+}
+
+#[test]
+fn one_micro_batch_for_each_replica_comes_to_the_same_bits() {
+    let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    trains_the_same(&how, 4, &[(Schedule::data_parallel(), &[2, 2])]);
+    trains_the_same(&how, 3, &[(Schedule::data_parallel(), &[1, 1, 1])]);
+}
+
+#[test]
+fn pipelines_and_replicas_of_them_come_to_the_same_bits() {
+    let worlds: &[(Schedule, &[usize])] = &[
+        (Schedule::pipeline(), &[1, 1]),
+        (Schedule::pipeline(), &[1, 2]),
+        (replicated(2), &[2, 2]),
+        (replicated(2), &[1, 1, 1, 1]),
+    ];
+    trains_the_same(&adam(), 5, worlds);
+    // In one process too.
+    let alone = train(&adam(), options(Schedule::Serial, 5), &lanes(1)).unwrap();
+    for (stages, replicas, count) in
+        [(vec![], 2, 4), (vec![2, 1], 2, 4), (vec![], 1, 3), (vec![], 2, 2)]
+    {
+        let schedule = Schedule::Replicated { stages, replicas };
+        let trained = train(&adam(), options(schedule.clone(), 5), &lanes(count)).unwrap();
+        assert!((&trained.0, &trained.1) == (&alone.0, &alone.1), "{schedule:?}");
+    }
+}
+
+/// Whatever the number of replicas, a lane sends twice the gradients at most: the bound of a ring. And what is
+/// sent is what the list of messages says that needs no device.
+#[test]
+fn a_lane_sends_twice_the_gradients_at_most() {
+    let target = lanes(1)[0].target();
+    let gradients: usize = net().parameters().unwrap().iter().map(|p| p.initial.len()).sum();
+    for (schedule, micro_batches, of_ranks) in [
+        (Schedule::data_parallel(), 2, vec![1, 1]),
+        (Schedule::data_parallel(), 4, vec![1, 1, 1, 1]),
+        (Schedule::data_parallel(), 5, vec![2, 1]),
+        (replicated(2), 5, vec![2, 2]),
+    ] {
+        let batch = ParallelOptions { batch: 24, ..options(schedule.clone(), micro_batches) };
+        let steps = |options: ParallelOptions, gpus: Vec<Gpu>| {
+            let own = options.world.clone().unwrap().own();
+            let mut parallel = start((net(), adam(), &data()), options.clone(), &gpus)?;
+            parallel.run(0..2)?;
+            let count = options.world.as_ref().map_or(0, World::lanes);
+            let all = step_messages(&net(), &adam(), &options, count, &target)?;
+            let listed = all.iter().filter(|message| own.contains(&message.from));
+            let listed: u64 = listed.map(|message| message.bytes).sum();
+            Ok((parallel.bytes_exchanged(), listed))
+        };
+        for sent in world(&batch, &of_ranks, steps) {
+            let (sent, listed) = sent.unwrap();
+            assert_eq!(sent, 2 * listed, "{schedule:?} on {of_ranks:?}");
+            if micro_batches == of_ranks.len() {
+                // Gaps between parameters, and the scalars.
+                let bound = 2 * (4 * gradients as u64 + 6 * 256 + 256);
+                assert!(sent / 2 <= bound, "{} bytes a step, {bound}", sent / 2);
+            }
+        }
+    }
+    // A thousand processes need no more, and nobody sends twice the same.
+    let thousand = ParallelOptions {
+        world: Some(World::new(0, vec![1; 1000]).unwrap()),
+        ..ParallelOptions::new(1000, 1000, Schedule::data_parallel())
+    };
+    let all = step_messages(&net(), &adam(), &thousand, 1000, &target).unwrap();
+    let mut sent = vec![0; 1000];
+    all.iter().for_each(|message| sent[message.from] += message.bytes);
+    let total: u64 = sent.iter().sum();
+    assert!(total <= 2 * 1000 * (4 * gradients as u64 + 7 * 256), "{total}");
+    let mut names: Vec<String> = all.iter().map(|m| format!("{m:?}")).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all.len());
+}
+
+/// Wants all that a callback can, and stops in the middle of an epoch.
+struct Wishful {
+    seen: Vec<String>,
+    stop_at: u64,
+}
+
+impl Callback for Wishful {
+    fn on_batch_end(&mut self, log: &BatchLog) -> Signal {
+        self.seen.push(format!("{log:?}"));
+        match log.step {
+            2 => Signal::LearningRate(0.02),
+            step if step == self.stop_at => Signal::RestoreAndStop,
+            _ => Signal::Continue,
+        }
+    }
+    fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
+        match log.epoch {
+            1 => Signal::Remember,
+            2 => Signal::LearningRate(0.003),
+            _ => Signal::Continue,
+        }
+    }
+}
+
+fn fitted(
+    options: ParallelOptions,
+    gpus: &[Gpu],
+    stop_at: u64,
+) -> Result<(History, Vec<u32>, usize)> {
+    let data = data();
+    let mut callback = Wishful { seen: Vec::new(), stop_at };
+    let mut parallel = start((net(), adam(), &data), options, gpus)?;
+    let fit = FitOptions::new(4).shuffle(7).validation(&data).callback(&mut callback);
+    let mut history = parallel.fit_blocking(fit)?;
+    history.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+    Ok((history, state_bits(parallel.state()), callback.seen.len()))
+}
+
+/// All processes have one history and one state; the first one's callbacks are asked, and obeyed everywhere.
+#[test]
+fn fit_means_the_same_in_all_processes() {
+    for (schedule, of_ranks) in
+        [(Schedule::data_parallel(), vec![1, 2]), (Schedule::pipeline(), vec![1, 1])]
+    {
+        let all = world(&options(schedule.clone(), 5), &of_ranks, |options, gpus| {
+            fitted(options, &gpus, u64::MAX)
+        });
+        let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+        assert_eq!(all[0].0, all[1].0, "{schedule:?}");
+        assert_eq!(all[0].1, all[1].1, "{schedule:?}");
+        assert_eq!((all[0].2, all[1].2), (20, 0));
+        assert_eq!(all[1].0.epochs.len(), 4);
+        assert!(all[1].0.values("val_r_squared").unwrap().iter().all(|r| r.is_finite()));
+        // When a wish is heard depends on time; where it is obeyed must not.
+        let all = world(&options(schedule.clone(), 5), &of_ranks, |options, gpus| {
+            fitted(options, &gpus, 13)
+        });
+        let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+        assert!(all[0].0.stopped_early && all[0].0 == all[1].0, "{schedule:?}");
+        assert_eq!(all[0].1, all[1].1, "{schedule:?}: weights that were put back");
+    }
+}
+
+#[test]
+fn another_number_of_processes_goes_on_to_the_same_bits() {
+    let undisturbed = {
+        let mut parallel =
+            start((net(), adam(), &data()), options(Schedule::Serial, 5), &lanes(1)).unwrap();
+        parallel.fit_blocking(FitOptions::new(4).shuffle(1)).unwrap();
+        state_bits(parallel.state())
+    };
+    let part =
+        |from: Option<TrainingState>, epochs: usize, schedule: Schedule, of_ranks: &[usize]| {
+            let work = |options: ParallelOptions, gpus: Vec<Gpu>| {
+                let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+                if let Some(state) = from.clone() {
+                    parallel.set_state_blocking(state)?;
+                }
+                parallel.fit_blocking(FitOptions::new(epochs).shuffle(1))?;
+                Ok(parallel.state().clone())
+            };
+            world(&options(schedule, 5), of_ranks, work).pop().unwrap().unwrap()
+        };
+    let state = part(None, 1, Schedule::data_parallel(), &[1, 1, 1]);
+    let state = part(Some(state), 2, Schedule::pipeline(), &[1, 1]);
+    let state = part(Some(state), 1, Schedule::data_parallel(), &[2]);
+    assert_eq!(state_bits(&state), undisturbed);
+}
+
+/// What `work` says of rank 1, whose options or model differ; and of rank 0.
+fn refused(change: impl Fn(&mut ParallelOptions, &mut Sequential) + Sync, said: &str) {
+    let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |mut options, gpus| {
+        let mut net = net();
+        if !options.world.as_ref().unwrap().is_first() {
+            change(&mut options, &mut net);
+        }
+        start((net, adam(), &data()), options, &gpus).map(drop)
+    });
+    for outcome in all {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("rank 1"), "{error}");
+    }
+}
+
+#[test]
+fn processes_that_differ_are_told_in_which_thing() {
+    refused(|options, _| options.batch = 24, "batch size on rank 1 is 24; it must be 25");
+    refused(|options, _| options.micro_batches = 4, "number of micro-batches on rank 1 is 4");
+    refused(|_, net| *net = net.clone().seed(9), "model on rank 1 is Sequential");
+    refused(
+        |options, _| options.schedule = Schedule::DataParallel { shares: vec![1, 1] },
+        "schedule on rank 1",
+    );
+    // Wrong by itself: the other one hears of it.
+    refused(|options, _| options.micro_batches = 0, "micro-batches is 0");
+}
+
+/// What was set in one process alone shows before a step is taken.
+#[test]
+fn a_training_that_stands_elsewhere_is_refused() {
+    for (what, said) in
+        [(0, "order of rows on rank 1"), (1, "training state"), (2, "batches of the run")]
+    {
+        let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |options, gpus| {
+            let differs = !options.world.as_ref().unwrap().is_first();
+            let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+            parallel.run(0..1)?;
+            match what {
+                0 if differs => parallel.set_epoch(1, 1)?,
+                1 if differs => parallel.set_state_blocking(parallel.state().clone())?,
+                _ => {}
+            }
+            parallel.run(1..if what == 2 && differs { 3 } else { 2 })?;
+            Ok(())
+        });
+        for outcome in all {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_for_one_process_is_refused() {
+    let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |options, gpus| {
+        let advice = advise(&net(), &adam(), &data(), &options, &gpus, 1);
+        assert!(advice.unwrap_err().to_string().contains("world is given"));
+        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+        let relayed = parallel.relay_blocking(Schedule::Serial, &gpus);
+        assert!(relayed.unwrap_err().to_string().contains("relay is called in a world"));
+        parallel.run(0..1).map(drop)
+    });
+    all.into_iter().for_each(|outcome| outcome.unwrap());
+    let error = world(&options(Schedule::Serial, 5), &[1, 1], |options, gpus| {
+        start((net(), adam(), &data()), options, &gpus).map(drop)
+    });
+    assert!(error[0].as_ref().unwrap_err().to_string().contains("number of lanes is 2"));
+}
+
+/// An exchange whose rank 1 falls silent at a step, or sends what is no message.
+#[derive(Debug)]
+struct Faulty {
+    inner: Arc<dyn Exchange>,
+    from: usize,
+    at: u64,
+    garbage: bool,
+}
+
+impl Exchange for Faulty {
+    fn send(&self, message: Message, payload: Payload) -> Result<()> {
+        let hit = message.from == self.from
+            && message.step >= self.at
+            && matches!(message.content, Content::Sums(_));
+        match (hit, self.garbage) {
+            (true, false) => Ok(()),
+            (true, true) => self.inner.send(message, payload[1..].into()),
+            (false, _) => self.inner.send(message, payload),
+        }
+    }
+    fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>> {
+        self.inner.receive(message, within)
+    }
+    fn stop(&self, run: RunId, lane: usize, reason: &str) {
+        self.inner.stop(run, lane, reason);
+    }
+    fn clear(&self, run: RunId) {
+        self.inner.clear(run);
+    }
+}
+
+#[test]
+fn a_process_that_fails_ends_all_of_them_with_its_name() {
+    for (garbage, said) in [(false, "waited"), (true, "bytes as the gradient sums")] {
+        let begun = Instant::now();
+        let all = world(&options(Schedule::data_parallel(), 5), &[1, 1, 1], |options, gpus| {
+            let inner = options.exchange.clone();
+            let exchange = Arc::new(Faulty { inner, from: 1, at: 2, garbage });
+            let patience = Duration::from_secs(if garbage { 100 } else { 3 });
+            let options = ParallelOptions { exchange, patience, ..options };
+            let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+            let error = parallel.fit_blocking(FitOptions::new(2)).unwrap_err();
+            // And it says so again.
+            let again = parallel.run(0..1).unwrap_err().to_string();
+            assert!(again.contains("make the `Parallel` anew"), "{again}");
+            Ok((error, parallel.state().step))
+        });
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        for (rank, outcome) in all.into_iter().enumerate() {
+            let (error, step) = outcome.unwrap();
+            let Error::Lane { step: failed, name, .. } = &error else { panic!("{error:?}") };
+            let text = error.to_string();
+            assert!(name.contains(&format!("rank {rank}")), "{name}");
+            assert!(text.contains("step 2") && *failed == 2 && step == 2, "rank {rank}: {text}");
+            if rank != 1 {
+                assert!(text.contains("rank 1"), "rank {rank}: {text}");
+            }
+            assert!(text.contains(said) || text.contains("stopped"), "rank {rank}: {text}");
+        }
+    }
+}
+
+/// NaN on one process, which only its rows have.
+#[test]
+fn a_loss_that_is_not_finite_stops_all() {
+    for schedule in [Schedule::data_parallel(), Schedule::pipeline()] {
+        let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(1e30));
+        let all = world(&options(schedule, 5), &[1, 1], |options, gpus| {
+            let mut parallel = start((net(), how.clone(), &data()), options, &gpus)?;
+            parallel.run(0..4).map(drop)
+        });
+        for outcome in all {
+            let text = outcome.unwrap_err().to_string();
+            assert!(
+                text.contains("NaN or infinite")
+                    || text.contains("loss was")
+                    || text.contains("overflowed"),
+                "{text}"
+            );
+        }
+    }
+}
+
+/// A future that is dropped in one process.
+#[test]
+fn a_training_given_up_in_one_process_ends_in_all() {
+    let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |options, gpus| {
+        let gives_up = !options.world.as_ref().unwrap().is_first();
+        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+        if gives_up {
+            let mut fit = Box::pin(parallel.fit(FitOptions::new(2)));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(fit.as_mut().poll(&mut context).is_pending());
+            drop(fit);
+            return parallel.run(0..1).map(drop);
+        }
+        parallel.fit_blocking(FitOptions::new(2)).map(drop)
+    });
+    for outcome in all {
+        let text = outcome.unwrap_err().to_string();
+        assert!(text.contains("given up"), "{text}");
+    }
+}
+
+#[test]
+fn the_first_process_has_the_timeline_of_all() {
+    let all = world(&options(Schedule::data_parallel(), 5), &[1, 2], |options, gpus| {
+        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+        parallel.record(true);
+        parallel.run(0..2)?;
+        Ok(parallel.timeline().cloned().unwrap())
+    });
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    assert_eq!(all[0].lanes.len(), 3);
+    assert!(all[0].lanes[2].contains("lane 2 of rank 1"), "{:?}", all[0].lanes);
+    let of = |lane: usize| all[0].spans.iter().filter(|span| span.lane == lane).count();
+    assert!((0..3).all(|lane| of(lane) > 0));
+    assert_eq!(of(1) + of(2), all[1].spans.len());
+    // By one clock: whoever sends a sum has begun before another has it.
+    let times = |lane: usize, name: &str| {
+        let spans = all[0].spans.iter().filter(|span| span.lane == lane && span.name == name);
+        spans.map(|span| span.start).reduce(f64::min).unwrap()
+    };
+    assert!(times(2, "gradient sums out") < times(0, "sums of all in") + 0.05);
+}
