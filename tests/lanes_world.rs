@@ -73,6 +73,11 @@ fn trains_the_same(how: &TrainingConfig, micro_batches: usize, worlds: &[(Schedu
     for (schedule, of_ranks) in worlds {
         let options = options(schedule.clone(), micro_batches);
         let all = world(&options, of_ranks, |options, gpus| train(how, options, &gpus));
+        for (rank, trained) in all.iter().enumerate() {
+            if let Err(error) = trained {
+                eprintln!("{schedule:?}, rank {rank} of {of_ranks:?}: {error}");
+            }
+        }
         for (rank, trained) in all.into_iter().enumerate() {
             let trained = trained.unwrap();
             assert!(trained.0 == alone.0, "losses of {schedule:?}, rank {rank} of {of_ranks:?}");
@@ -223,7 +228,7 @@ fn fit_means_the_same_in_all_processes() {
         });
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert_eq!(all[0].0, all[1].0, "{schedule:?}");
-        assert_eq!(all[0].1, all[1].1, "{schedule:?}");
+        assert!(all[0].1 == all[1].1, "{schedule:?}");
         assert_eq!((all[0].2, all[1].2), (20, 0));
         assert_eq!(all[1].0.epochs.len(), 4);
         assert!(all[1].0.values("val_r_squared").unwrap().iter().all(|r| r.is_finite()));
@@ -233,7 +238,7 @@ fn fit_means_the_same_in_all_processes() {
         });
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all[0].0.stopped_early && all[0].0 == all[1].0, "{schedule:?}");
-        assert_eq!(all[0].1, all[1].1, "{schedule:?}: weights that were put back");
+        assert!(all[0].1 == all[1].1, "{schedule:?}: weights that were put back");
     }
 }
 
@@ -260,7 +265,7 @@ fn another_number_of_processes_goes_on_to_the_same_bits() {
     let state = part(None, 1, Schedule::data_parallel(), &[1, 1, 1]);
     let state = part(Some(state), 2, Schedule::pipeline(), &[1, 1]);
     let state = part(Some(state), 1, Schedule::data_parallel(), &[2]);
-    assert_eq!(state_bits(&state), undisturbed);
+    assert!(state_bits(&state) == undisturbed);
 }
 
 /// What `work` says of rank 1, whose options or model differ; and of rank 0.

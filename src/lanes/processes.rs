@@ -28,10 +28,10 @@ pub(super) fn meet(
         .with("version of wgrad", env!("CARGO_PKG_VERSION"))
         .with("model", format!("{:?}", task.architecture))
         .with("loss, optimizer and metrics", format!("{:?}", task.compile))
-        .with("number of rows", rows)
-        .with("data", format!("{course:?}"))
         .with("batch size", batch)
         .with("number of micro-batches", micro_batches)
+        .with("number of rows", rows)
+        .with("data", format!("{course:?}"))
         .with("schedule", format!("{schedule:?}"))
         .with("number of buckets", buckets)
         .with("lanes of each process", format!("{lanes_of:?}"));
@@ -140,7 +140,8 @@ impl Parallel {
         let Some(peers) = &mut self.peers else { return Ok(None) };
         let bytes = peers.hear(self.state.step, || {
             let rate = rate.map_or(u64::MAX, |rate| u64::from(rate.to_bits()));
-            let mut words = vec![u64::from(own.stop), rate];
+            let restore = own.restore.map_or(u64::MAX, |index| index as u64);
+            let mut words = vec![u64::from(own.stop), rate, restore];
             for (index, signal) in &own.signals {
                 words.extend([*index as u64, to_word(*signal)]);
             }
@@ -150,7 +151,7 @@ impl Parallel {
             return Ok(None);
         }
         let words = words(&bytes);
-        let (&[stop, rate], rest) = words.split_first_chunk().ok_or_else(short)?;
+        let (&[stop, rate, restore], rest) = words.split_first_chunk().ok_or_else(short)?;
         if let Ok(bits) = u32::try_from(rate) {
             self.learning_rate = Some(f32::from_bits(bits));
         }
@@ -158,7 +159,8 @@ impl Parallel {
             let &[index, signal] = pair else { return None };
             Some((usize::try_from(index).ok()?, of_word(signal)))
         });
-        Ok(Some(Wishes { signals: signals.collect(), stop: stop == 1 }))
+        let restore = usize::try_from(restore).ok().filter(|&index| index != usize::MAX);
+        Ok(Some(Wishes { signals: signals.collect(), stop: stop == 1, restore }))
     }
 
     /// Takes the parameters and optimizer states of other processes' stages.

@@ -97,6 +97,8 @@ pub(crate) trait Trainee {
 pub(crate) struct Wishes {
     pub(crate) signals: Vec<(usize, Signal)>,
     pub(crate) stop: bool,
+    /// The callback whose remembered weights are put back at the end.
+    pub(crate) restore: Option<usize>,
 }
 
 /// A completed step.
@@ -253,12 +255,14 @@ impl<'c, T: Trainee> Run<'c, T> {
 
     /// Does what callbacks of the first process wanted, in the others.
     async fn share(&mut self) -> Result<()> {
-        let own = Wishes { signals: std::mem::take(&mut self.wishes), stop: self.stop };
+        let signals = std::mem::take(&mut self.wishes);
+        let own = Wishes { signals, stop: self.stop, restore: self.restore };
         let Some(wishes) = self.trainee.share(own).await? else { return Ok(()) };
         for (index, signal) in wishes.signals {
             self.make_room(index.saturating_add(1));
             self.obey(index, signal, Occasion::Rest).await?;
         }
+        self.restore = wishes.restore;
         if wishes.stop && !self.stop {
             self.end();
         }

@@ -1,0 +1,220 @@
+//! One network, trained by the processes of an MPI job, to the bits of one process.
+//!
+//! ```sh
+//! cargo build --release --example distributed
+//! mpirun -n 4 target/release/examples/distributed --json run.json
+//! ```
+//!
+//! Every process makes the same calls. Rank 0 alone prints and writes; `parameters_sha256` of its file is the same
+//! for any number of ranks and lanes and every schedule, as long as `--micro-batches` is.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+use sha2::{Digest, Sha256};
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
+use wgrad::prelude::*;
+use wgrad::train::{Checkpoint, Every};
+use wgrad_mpi::{Mpi, adapter_of};
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Layout {
+    /// A copy of the network per lane
+    Replicas,
+    /// Some layers per lane
+    Pipeline,
+    /// Two pipelines, each with half of the lanes
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rule {
+    Sgd,
+    Momentum,
+    Adam,
+}
+
+/// Trains a network over the processes of an MPI job
+#[derive(Parser)]
+struct Args {
+    /// Write the figures to FILE as JSON, on rank 0
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The smallest run that still goes through everything
+    #[arg(long)]
+    quick: bool,
+    /// Part of the name of the adapter or its driver [default: the adapter of the local rank]
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Lanes of each process
+    #[arg(long, default_value_t = 1)]
+    lanes: usize,
+    /// How the work is laid over all lanes
+    #[arg(long, value_enum, default_value = "replicas")]
+    schedule: Layout,
+    /// Widths of the layers, from the features to the outputs [default: 784-512-512-10; quick: 10-64-1]
+    #[arg(long, value_name = "N-N-N")]
+    net: Option<String>,
+    /// Rows of the data, which are drawn at random from a fixed seed [default: 8192; quick: 200]
+    #[arg(long)]
+    rows: Option<usize>,
+    /// Rows per step [default: 128; quick: 32]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Parts of a batch; results depend on it [default: as many as lanes]
+    #[arg(long)]
+    micro_batches: Option<usize>,
+    /// Passes over the rows [default: 5; quick: 2]
+    #[arg(long)]
+    epochs: Option<usize>,
+    #[arg(long, value_enum, default_value = "adam")]
+    optimizer: Rule,
+    #[arg(long, default_value_t = 0.001)]
+    rate: f32,
+    /// Longest wait for another process, in seconds
+    #[arg(long, default_value_t = 60.0)]
+    patience: f64,
+    /// Keep checkpoints in FOLDER, which all processes see, and go on from the last one there
+    #[arg(long, value_name = "FOLDER")]
+    checkpoints: Option<PathBuf>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, default_value_t = 100)]
+    every: u64,
+    /// Copy the parameters to the host after each step, so that none is lost with a device
+    #[arg(long)]
+    keep_state: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mpi = match Mpi::start(args.lanes) {
+        Ok(mpi) => mpi,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = run(&args, &mpi);
+    let rank = mpi.rank();
+    if let Err(error) = &outcome {
+        eprintln!("rank {rank}: error: {error}");
+    }
+    // The others say what they know before the launcher ends them with this one.
+    mpi.end();
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Rows whose targets are a smooth function of their features.
+fn data(rows: usize, features: usize, outputs: usize) -> wgrad::Result<Dataset> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut number = || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let x: Vec<f32> = (0..rows * features).map(|_| number()).collect();
+    let of = |row: &[f32], output: usize| {
+        let part = row.iter().skip(output % features).step_by(outputs);
+        part.sum::<f32>().tanh()
+    };
+    let y = x.chunks(features).flat_map(|row| (0..outputs).map(move |output| of(row, output)));
+    let y = y.collect::<Vec<f32>>();
+    Dataset::regression(x, features, y, outputs)
+}
+
+fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
+    let begun = Instant::now();
+    let size = |given: Option<usize>, usual, quick| {
+        given.unwrap_or(if args.quick { quick } else { usual })
+    };
+    let net = args.net.as_deref().unwrap_or(if args.quick { "10-64-1" } else { "784-512-512-10" });
+    let widths: Vec<usize> = net
+        .split('-')
+        .map(|width| width.parse().map_err(|_| format!("--net: '{width}' is no width")))
+        .collect::<Result<_, _>>()?;
+    let [features, hidden @ .., outputs] = widths.as_slice() else {
+        return Err("--net: give at least two widths, as in 10-64-1".into());
+    };
+    let model = hidden.iter().fold(Sequential::new(*features), |net, &width| net.dense(width).relu());
+    let model = model.dense(*outputs).seed(42);
+    let optimizer = match args.optimizer {
+        Rule::Sgd => Optimizer::sgd(args.rate),
+        Rule::Momentum => Optimizer::momentum(args.rate, 0.9),
+        Rule::Adam => Optimizer::adam(args.rate),
+    };
+    let how = TrainingConfig::new(Loss::MeanSquaredError, optimizer);
+    let data = Arc::new(data(size(args.rows, 8192, 200), *features, *outputs)?);
+
+    let gpus = (0..args.lanes).map(|lane| {
+        let choice = match &args.adapter {
+            Some(name) => AdapterChoice::named(name),
+            None => adapter_of(mpi.local_rank() * args.lanes + lane),
+        };
+        Gpu::with_adapter_blocking(&choice)
+    });
+    let gpus: Vec<Gpu> = gpus.collect::<Result<_, _>>()?;
+    let world = mpi.world()?;
+    let (lanes, ranks) = (world.lanes(), world.ranks());
+    let schedule = match args.schedule {
+        Layout::Replicas => Schedule::data_parallel(),
+        Layout::Pipeline => Schedule::pipeline(),
+        Layout::Both => Schedule::Replicated { stages: Vec::new(), replicas: 2 },
+    };
+    let micro_batches = args.micro_batches.unwrap_or(lanes);
+    let mut options = ParallelOptions::new(size(args.batch, 128, 32), micro_batches, schedule);
+    options.world = Some(world);
+    options.exchange = mpi.exchange()?;
+    options.patience = Duration::from_secs_f64(args.patience);
+    options.keep_state = args.keep_state;
+    let mut parallel = Parallel::new_blocking(model, how, data, options, &gpus)?;
+    if mpi.is_first() {
+        println!("{ranks} ranks, {lanes} lanes, {} ({})", gpus[0].describe(), mpi.library());
+    }
+
+    let mut fit = FitOptions::new(size(args.epochs, 5, 2)).shuffle(7);
+    if let Some(folder) = &args.checkpoints {
+        let checkpoint = Checkpoint::every(Every::Steps(args.every)).in_folder(folder);
+        fit = fit.checkpoint(checkpoint).resume(folder);
+    }
+    let (trained, step) = (Instant::now(), parallel.state().step);
+    let history = parallel.fit_blocking(fit)?;
+    let seconds = trained.elapsed().as_secs_f64();
+    let state = parallel.state();
+    let mut hash = Sha256::new();
+    for values in state.values.iter().chain(state.states.iter().flatten()) {
+        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if !mpi.is_first() {
+        return Ok(());
+    }
+    let loss = history.last().map_or(f64::NAN, |log| log.loss);
+    let steps = state.step - step;
+    println!("loss {loss:.6} after {} steps, {:.1} steps/s", state.step, steps as f64 / seconds);
+    println!("parameters and optimizer state: {hash}");
+    if let Some(path) = &args.json {
+        let figures = serde_json::json!({
+            "example": "distributed",
+            "ranks": ranks,
+            "lanes": lanes,
+            "micro_batches": micro_batches,
+            "schedule": parallel.schedule().name(),
+            "adapter": gpus[0].info().name,
+            "mpi": mpi.library(),
+            "loss": loss,
+            "steps": steps,
+            "parameters_sha256": hash,
+            "bytes_exchanged": parallel.bytes_exchanged(),
+            "bytes_between_ranks": mpi.bytes_sent(),
+            "messages_between_ranks": mpi.messages_sent(),
+            "fit_s": seconds,
+            "wall_s": begun.elapsed().as_secs_f64(),
+        });
+        std::fs::write(path, format!("{figures:#}\n"))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
