@@ -122,7 +122,7 @@ fn data(rows: usize, features: usize, outputs: usize) -> wgrad::Result<Dataset> 
     };
     let y = x.chunks(features).flat_map(|row| (0..outputs).map(move |output| of(row, output)));
     let y = y.collect::<Vec<f32>>();
-    Dataset::regression(x, features, y, outputs)
+    Ok(Dataset::regression(x, features, y, outputs)?)
 }
 
 fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {

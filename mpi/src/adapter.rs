@@ -1,6 +1,6 @@
 //! Which adapter is whose, where several processes share a machine.
 
-use wgrad::gpu::{AdapterChoice, adapters_blocking};
+use wgrad::{AdapterChoice, adapters_blocking};
 use wgrad::wgpu::{AdapterInfo, DeviceType};
 
 /// The adapter of lane `number` of a machine, counted from 0 over the processes on it: of the adapters of the best
