@@ -157,7 +157,7 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// Says that `lane` sends nothing more in `run`, and why: whoever waits for it need not.
     fn stop(&self, run: RunId, lane: usize, reason: &str);
 
-    /// Forgets all messages and stops of `run`.
+    /// Forgets all messages and stops of `run`; between processes those that came to this one.
     fn clear(&self, run: RunId);
 
     /// Sends the same to each of the lanes `to`. Between processes it goes to each process once.
