@@ -9,8 +9,8 @@ use crate::{Error, Result};
 /// lanes, with a rank of its own; in the field's word, a *world* is all of them.
 ///
 /// Lanes are counted over all processes: those of rank 0 come first. The training is that of one process with
-/// all the lanes, to the same bits, and every process makes the same calls. What each sees is said at
-/// [`ParallelOptions::world`](super::ParallelOptions::world)'s type's users: [`Parallel`](super::Parallel).
+/// all the lanes, to the same bits, and every process makes the same calls; [`Parallel`](super::Parallel) says
+/// what each of them sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
     rank: usize,

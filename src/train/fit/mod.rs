@@ -7,15 +7,21 @@ mod moments;
 mod run;
 pub(crate) mod state;
 mod survive;
+mod validator;
+mod wishes;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 pub use checkpoint::Checkpoint;
 pub use checkpoint::Every;
 pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use run::{Completed, Run, Start, Trainee, Validator, Wishes};
+pub(crate) use run::{Completed, Run, Start, Trainee};
 pub(crate) use state::{Call, Moment};
 pub use survive::Survive;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use validator::Validator;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use wishes::Wishes;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use std::path::PathBuf;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::run::{Completed, Run, Start, Trainee, Validator};
+use super::run::{Completed, Run, Start, Trainee};
 use super::state::{Call, FitState, Moment};
+use super::validator::Validator;
 use super::{BatchSize, FitOptions, Survive, Validation};
 use crate::data::{AsData, Data, EpochOrder, OwnedData};
 use crate::exec::{Capture, Snapshot, Staging};

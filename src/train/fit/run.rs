@@ -4,18 +4,16 @@
 use std::ops::Range;
 
 use crate::clock::Clock;
-use crate::data::{Data, EpochOrder};
+use crate::data::EpochOrder;
 use crate::train::callback::{BatchLog, Callback, Signal, TrainLog};
-use crate::train::evaluate::evaluate_with;
-use crate::train::feed::Residency;
 use crate::train::figure::Figure;
 use crate::train::fit::keeper::{Keeper, Pending};
 use crate::train::fit::state::{Call, FitState};
+use crate::train::fit::wishes::Wishes;
 use crate::train::history::{EpochLog, History};
-use crate::train::model::Model;
 use crate::train::state::TrainingState;
 use crate::train::sums::{Evaluation, Sums};
-use crate::train::trainer::{StepResult, Trainer};
+use crate::train::trainer::StepResult;
 use crate::{Error, Result};
 
 /// What is trained: a model on a device, or lanes. However it is left, every step that was submitted
@@ -92,15 +90,6 @@ pub(crate) trait Trainee {
     fn ended(&mut self, _error: Option<&Error>) {}
 }
 
-/// What callbacks wanted at an epoch's end, by their numbers, and how things stand since.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Wishes {
-    pub(crate) signals: Vec<(usize, Signal)>,
-    pub(crate) stop: bool,
-    /// The callback whose remembered weights are put back at the end.
-    pub(crate) restore: Option<usize>,
-}
-
 /// A completed step.
 #[derive(Debug)]
 pub(crate) struct Completed {
@@ -108,35 +97,6 @@ pub(crate) struct Completed {
     pub(crate) batch: usize,
     pub(crate) learning_rate: f32,
     pub(crate) result: StepResult,
-}
-
-/// Looks at a model after every epoch.
-#[derive(Debug)]
-pub(crate) struct Validator<'d> {
-    trainer: Trainer<Data<'d>>,
-    sums: Sums,
-}
-
-/// Rows that a validation takes at a time, where the device allows and the training takes fewer.
-const LEAST_VALIDATED: usize = 256;
-
-impl<'d> Validator<'d> {
-    /// On the rows of `data`, for a training in batches of `batch` rows.
-    pub(crate) async fn new(
-        model: &Model,
-        data: Data<'d>,
-        batch: usize,
-        residency: Residency,
-    ) -> Result<Self> {
-        let most = batch.max(LEAST_VALIDATED);
-        let trainer = Trainer::evaluating("validation", model, data, most, residency).await?;
-        Ok(Self { trainer, sums: model.sums_over(data)? })
-    }
-
-    /// Loss and metrics of the model's present weights.
-    pub(crate) async fn evaluate(&mut self) -> Result<Evaluation> {
-        evaluate_with(&mut self.trainer, &mut self.sums).await
-    }
 }
 
 /// How a training begins.
@@ -180,7 +140,7 @@ pub(crate) struct Run<'c, T: Trainee> {
     pub(super) seconds: f64,
     pub(super) stop: bool,
     /// What callbacks wanted that other processes have to hear of.
-    wishes: Vec<(usize, Signal)>,
+    pub(super) wishes: Vec<(usize, Signal)>,
     pub(super) keeper: Keeper,
     /// The moment that is on its way to the keeper.
     pub(super) pending: Option<Pending>,
@@ -190,7 +150,7 @@ pub(crate) struct Run<'c, T: Trainee> {
 
 /// When a callback is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+pub(super) enum Occasion {
     /// After a batch: the device is ahead of the host.
     Batch,
     /// After an epoch or at the end: the device has done what was submitted.
@@ -251,31 +211,6 @@ impl<'c, T: Trainee> Run<'c, T> {
         self.trainee.ended(ended.as_ref().err());
         ended?;
         Ok(std::mem::take(&mut self.history))
-    }
-
-    /// Does what callbacks of the first process wanted, in the others.
-    async fn share(&mut self) -> Result<()> {
-        let signals = std::mem::take(&mut self.wishes);
-        let own = Wishes { signals, stop: self.stop, restore: self.restore };
-        let Some(wishes) = self.trainee.share(own).await? else { return Ok(()) };
-        for (index, signal) in wishes.signals {
-            self.make_room(index.saturating_add(1));
-            self.obey(index, signal, Occasion::Rest).await?;
-        }
-        self.restore = wishes.restore;
-        if wishes.stop && !self.stop {
-            self.end();
-        }
-        self.wishes.clear();
-        Ok(())
-    }
-
-    /// Room for what so many callbacks remember, also where they are another process's.
-    pub(super) fn make_room(&mut self, callbacks: usize) {
-        while self.snapshots.len() < callbacks {
-            self.snapshots.push(None);
-            self.on_host.push(None);
-        }
     }
 
     async fn begin(&mut self, resumed: Option<FitState>) -> Result<()> {
@@ -501,7 +436,12 @@ impl<'c, T: Trainee> Run<'c, T> {
     ///
     /// # Errors
     /// [`Error::Argument`] if that cannot be at this moment; the errors of the device.
-    async fn obey(&mut self, index: usize, signal: Signal, moment: Occasion) -> Result<()> {
+    pub(super) async fn obey(
+        &mut self,
+        index: usize,
+        signal: Signal,
+        moment: Occasion,
+    ) -> Result<()> {
         let signal = match (signal, moment) {
             (Signal::Remember | Signal::ShowWeights, Occasion::Batch) => {
                 let rule = "given after an epoch, not after a batch: the device is ahead of it";
@@ -542,7 +482,7 @@ impl<'c, T: Trainee> Run<'c, T> {
         Ok(())
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.stop = true;
         self.history.stopped_early = true;
         self.trainee.stop();
