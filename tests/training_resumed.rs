@@ -335,6 +335,26 @@ fn a_plain_fit_is_kept_and_resumed_while_the_device_runs_ahead() {
     }
 }
 
+/// A moment at an epoch's end is kept before the lanes go out again: they are not called back for it.
+#[test]
+fn lanes_are_kept_at_the_end_of_each_epoch() {
+    let data = Arc::new(data());
+    let train = |fit: FitOptions<'_>| {
+        let options = ParallelOptions::new(20, 4, Schedule::data_parallel());
+        let mut parallel =
+            Parallel::new_blocking(net(), adam(), data.clone(), options, &lanes(2)).unwrap();
+        let history = parallel.fit_blocking(fit).unwrap();
+        (bits(&history.batch_losses), crate::support::parallel::state_bits(parallel.state()))
+    };
+    let expected = train(FitOptions::new(4));
+    for every in [Every::Epochs(1), Every::Steps(2)] {
+        let folder = folder("epochs");
+        let checkpoint = Checkpoint::every(every).in_folder(&folder).keep(9);
+        assert!(train(FitOptions::new(4).checkpoint(checkpoint)) == expected, "{every:?}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
 /// More epochs than it began with, other lanes, another schedule.
 #[test]
 fn lanes_go_on_where_other_lanes_stopped() {

@@ -55,7 +55,12 @@ impl<T: Trainee> Run<'_, T> {
         let learning_rate = self.trainee.own_learning_rate();
         self.pending =
             Some(Pending { step: self.submitted, epoch, batch, learning_rate, fit: None });
-        self.note_moment().await
+        self.note_moment().await?;
+        // Before more is submitted: what is under way then would be called back for it.
+        if !self.trainee.runs_ahead() {
+            self.hand_over().await?;
+        }
+        Ok(())
     }
 
     /// Notes what `fit` knows at the moment that is on its way, when all results before it are here, and none
