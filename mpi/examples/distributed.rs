@@ -138,7 +138,8 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let [features, hidden @ .., outputs] = widths.as_slice() else {
         return Err("--net: give at least two widths, as in 10-64-1".into());
     };
-    let model = hidden.iter().fold(Sequential::new(*features), |net, &width| net.dense(width).relu());
+    let model =
+        hidden.iter().fold(Sequential::new(*features), |net, &width| net.dense(width).relu());
     let model = model.dense(*outputs).seed(42);
     let optimizer = match args.optimizer {
         Rule::Sgd => Optimizer::sgd(args.rate),

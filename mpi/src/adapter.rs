@@ -1,7 +1,7 @@
 //! Which adapter is whose, where several processes share a machine.
 
-use wgrad::{AdapterChoice, adapters_blocking};
 use wgrad::wgpu::{AdapterInfo, DeviceType};
+use wgrad::{AdapterChoice, adapters_blocking};
 
 /// The adapter of lane `number` of a machine, counted from 0 over the processes on it: of the adapters of the best
 /// kind and its API the `number`th, from the first on again when all are taken. A software adapter is one for all.
@@ -12,9 +12,8 @@ pub fn adapter_of(number: usize) -> AdapterChoice {
 
 fn position(all: &[AdapterInfo], number: usize) -> usize {
     let Some(best) = all.first() else { return 0 };
-    let alike = |info: &AdapterInfo| {
-        info.device_type == best.device_type && info.backend == best.backend
-    };
+    let alike =
+        |info: &AdapterInfo| info.device_type == best.device_type && info.backend == best.backend;
     let places: Vec<usize> =
         all.iter().enumerate().filter_map(|(at, info)| alike(info).then_some(at)).collect();
     match best.device_type {

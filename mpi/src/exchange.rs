@@ -96,7 +96,14 @@ pub struct MpiExchange {
 }
 
 impl MpiExchange {
-    fn post(&self, ranks: Vec<usize>, kind: Kind, message: Message, to: Vec<usize>, payload: Payload) {
+    fn post(
+        &self,
+        ranks: Vec<usize>,
+        kind: Kind,
+        message: Message,
+        to: Vec<usize>,
+        payload: Payload,
+    ) {
         let frame = Frame { kind, channel: self.channel, message, to, payload };
         // After the end of MPI there is nobody who could be told.
         drop(self.posts.send(Post { ranks, frame }));

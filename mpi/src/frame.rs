@@ -46,12 +46,8 @@ impl Frame {
             Kind::Bye => 2,
         };
         let length = self.payload.len();
-        let words = [
-            MAGIC,
-            u64::from(self.channel) << 32 | kind,
-            length as u64,
-            self.to.len() as u64,
-        ];
+        let words =
+            [MAGIC, u64::from(self.channel) << 32 | kind, length as u64, self.to.len() as u64];
         let mut head: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         head.extend(self.message.to_bytes());
         head.extend(self.to.iter().flat_map(|&lane| (lane as u64).to_le_bytes()));
@@ -107,9 +103,9 @@ impl Joiner {
 fn begin(bytes: &[u8]) -> Option<Begun> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
     let (words, message) = head.split_at_checked(4 * 8)?;
-    let mut words = words.chunks_exact(8).map(|word| {
-        <[u8; 8]>::try_from(word).map(u64::from_le_bytes).unwrap_or_default()
-    });
+    let mut words = words
+        .chunks_exact(8)
+        .map(|word| <[u8; 8]>::try_from(word).map(u64::from_le_bytes).unwrap_or_default());
     let mut word = || words.next().unwrap_or_default();
     let (magic, what, length, lanes) = (word(), word(), word(), word());
     let kind = match what as u32 {

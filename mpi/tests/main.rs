@@ -110,6 +110,12 @@ fn hash_of(outcome: &launch::Outcome, ranks: usize) -> String {
     hashes.into_iter().next().unwrap_or_default()
 }
 
+/// The step from which a training went on, which rank 0 knows.
+fn begun_at(outcome: &launch::Outcome) -> u64 {
+    let first = said(&outcome.lines, "HASH").find(|line| line.get("rank") == "0");
+    first.expect("what rank 0 says").number("from")
+}
+
 fn undisturbed() -> &'static str {
     static HASH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     HASH.get_or_init(|| hash_of(&launch(&trains(1, &[]), Duration::from_secs(60)), 1))
@@ -124,7 +130,9 @@ fn hang(stops: bool) {
     let outcome = launch(&job, Duration::from_secs(60));
     assert!(!outcome.is_success, "{outcome:#?}");
     if stops {
-        let errors: Vec<&Line> = said(&outcome.lines, "ERROR").collect();
+        // The launcher wakes the one that was stopped before it ends it, and that may say something too.
+        let errors: Vec<&Line> =
+            said(&outcome.lines, "ERROR").filter(|line| line.get("rank") != "1").collect();
         assert_eq!(errors.len(), 2, "{outcome:#?}");
         for line in errors {
             assert!(line.rest.contains("step 12") && line.rest.contains("rank 1"), "{line:?}");
@@ -135,8 +143,8 @@ fn hang(stops: bool) {
     // Whatever there is, is whole: it can be gone on from.
     let again = launch(&trains(2, &[checkpoints]), Duration::from_secs(60));
     assert_eq!(hash_of(&again, 2), undisturbed());
-    let first = said(&again.lines, "HASH").map(|line| line.number("from")).next();
-    assert!(first.is_some_and(|from| (5..=12).contains(&from)), "{again:#?}");
+    let from = begun_at(&again);
+    assert!((5..=12).contains(&from), "{again:#?}");
     drop(std::fs::remove_dir_all(folder));
 }
 
@@ -155,8 +163,7 @@ fn campaign() {
         let (rank, ms) = (random(ranks as u64), random(2500));
         let folder = folder(&format!("random-{number}"));
         let checkpoints = format!("checkpoints={}", folder.display());
-        let fault =
-            format!("fault={}@{rank}:{ms}ms", if stops { "stop" } else { "kill" });
+        let fault = format!("fault={}@{rank}:{ms}ms", if stops { "stop" } else { "kill" });
         let job = trains(ranks, &[checkpoints.clone(), fault.clone(), "slow=100".into()]);
         let begun = Instant::now();
         let outcome = launch(&job, Duration::from_secs(60));
@@ -167,10 +174,10 @@ fn campaign() {
         let others = if random(2) == 0 { ranks } else { 1 + (ranks + 1) % 4 };
         let again = launch(&trains(others, &[checkpoints]), Duration::from_secs(120));
         assert_eq!(hash_of(&again, others), undisturbed(), "{fault} of {ranks}, then {others}");
-        let from = said(&again.lines, "HASH").map(|line| line.number("from")).next();
+        let from = begun_at(&again);
         println!(
             "{number}: {fault} of {ranks} ranks: ended after {:.1} s, {errors} errors said; \
-             {others} ranks went on from step {from:?}",
+             {others} ranks went on from step {from}",
             took.as_secs_f64()
         );
         drop(std::fs::remove_dir_all(folder));

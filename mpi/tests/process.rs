@@ -125,7 +125,8 @@ impl Rank<'_> {
     fn say(&self, word: &str, fields: &str, rest: &str) {
         // One write: lines of several processes do not mix.
         use std::io::Write;
-        let text = format!("{word} rank={} {fields} | {}\n", self.mpi.rank(), rest.replace('\n', " "));
+        let text =
+            format!("{word} rank={} {fields} | {}\n", self.mpi.rank(), rest.replace('\n', " "));
         drop(std::io::stdout().write_all(text.as_bytes()));
     }
 
@@ -137,7 +138,11 @@ impl Rank<'_> {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         let step = state.step;
-        self.say("HASH", &format!("training={training} hash={hash:016x} step={step} from={from}"), "");
+        self.say(
+            "HASH",
+            &format!("training={training} hash={hash:016x} step={step} from={from}"),
+            "",
+        );
     }
 
     /// Replicas, stages and both, with two optimizers; and the bytes of a step.
@@ -148,13 +153,16 @@ impl Rank<'_> {
         let both = Schedule::Replicated { stages: Vec::new(), replicas: 2 };
         schedules.extend((lanes % 2 == 0).then_some(both));
         for schedule in schedules {
-            for (name, optimizer) in [("sgd", Optimizer::sgd(0.05)), ("adam", Optimizer::adam(0.01))] {
+            for (name, optimizer) in
+                [("sgd", Optimizer::sgd(0.05)), ("adam", Optimizer::adam(0.01))]
+            {
                 let mut parallel = self.start(schedule.clone(), 5, optimizer, None)?;
                 parallel.fit_blocking(FitOptions::new(2).shuffle(1))?;
                 self.hash(name, 0, &parallel);
             }
         }
-        let mut parallel = self.start(Schedule::data_parallel(), lanes, Optimizer::sgd(0.05), None)?;
+        let mut parallel =
+            self.start(Schedule::data_parallel(), lanes, Optimizer::sgd(0.05), None)?;
         parallel.run(0..1)?;
         let (before, steps) = (self.mpi.bytes_sent(), 3);
         parallel.run(1..1 + steps)?;
@@ -189,7 +197,8 @@ impl Rank<'_> {
 
     fn train(&self, args: &[String]) -> Result<()> {
         let value = |name: &str| {
-            args.iter().find_map(|arg| arg.strip_prefix(name)?.strip_prefix('=').map(str::to_string))
+            args.iter()
+                .find_map(|arg| arg.strip_prefix(name)?.strip_prefix('=').map(str::to_string))
         };
         let fault = value("fault").and_then(|text| Fault::parse(&text));
         let schedule = Schedule::data_parallel();
