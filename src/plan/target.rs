@@ -45,6 +45,9 @@ pub struct Target {
     pub width: Option<u32>,
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,
+    /// Whether the device has textures that hold an operand of a product ([`MOST_TEXELS`](crate::kernel::MOST_TEXELS)),
+    /// two for a shader; products for software adapters read them.
+    pub texels: bool,
     /// Workgroups that keep the device busy: long sums are split until there are as many, and as many
     /// share the rows of a batch in a whole-step kernel. On a software adapter, the processors of its host,
     /// where they are known.
@@ -72,6 +75,7 @@ impl Default for Target {
             subgroup: None,
             width: None,
             words: false,
+            texels: true,
             busy: 128,
             filled_by: FILLED_BY_DISCRETE,
             tiling: None,
