@@ -1,5 +1,5 @@
-//! Products that read their operands through textures, which large ones do on software adapters that have what it
-//! takes. That they compute what others do, `kernels_matmul.rs` says of every tiling.
+//! Products that read their operands through textures, which larger ones do on software adapters whose processor has no
+//! AVX-512. That they compute what others do, `kernels_matmul.rs` says of every tiling.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use wgrad::graph::Graph;
 use wgrad::kernel::matmul::{Memory, Tiling};
 use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::plan::Plan;
+use wgrad::plan::{Plan, Target};
 use wgrad::train::TrainingConfig;
 
 /// A buffer of the app's own that cannot be copied from cannot be an operand, and the error says so.
@@ -31,7 +31,8 @@ fn operands_lie_in_buffers_that_can_be_copied() {
     let (x, w) = (graph.input("x", [256, 64]).unwrap(), graph.input("w", [64, 512]).unwrap());
     let y = graph.matmul(x, w).unwrap();
     let of_usage = |usage| {
-        let plan = Plan::new(&graph, &[y], &gpu.target()).unwrap();
+        let target = Target { texels_pay: true, ..gpu.target() };
+        let plan = Plan::new(&graph, &[y], &target).unwrap();
         assert!(plan.to_string().contains("texels"), "{plan}");
         let (label, size, mapped_at_creation) = (None, 256 * 64 * 4, false);
         let described = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation };
@@ -71,9 +72,9 @@ fn lanes_train_to_the_same_bits_with_and_without() {
     };
     let target = lanes(1)[0].target();
     let subgroup = target.subgroup;
-    let (strips, columns, halves, memory) = (3, 8, false, Memory::Words);
-    let words = Tiling::Registers { subgroup, strips, columns, halves, memory };
-    if !(target.reads_words() && words.runs_with(subgroup, true, true)) {
+    let (strips, columns, halves) = (3, 8, false);
+    let of = |memory| Tiling::Registers { subgroup, strips, columns, halves, memory };
+    if !(target.reads_words() && of(Memory::Texels).runs_with(subgroup, true, target.texels)) {
         let mut graph = Graph::new();
         let (x, w) = (graph.input("x", [256, 64]).unwrap(), graph.input("w", [64, 512]).unwrap());
         let y = graph.matmul(x, w).unwrap();
@@ -81,11 +82,14 @@ fn lanes_train_to_the_same_bits_with_and_without() {
         assert!(!plan.to_string().contains("texels"), "{plan}");
         return;
     }
-    let tiled: Vec<Gpu> = lanes(1).into_iter().map(|gpu| gpu.tiled(Some(words))).collect();
-    let without = trained(Schedule::Serial, &tiled, false);
+    let tiled = |count, memory| -> Vec<Gpu> {
+        lanes(count).into_iter().map(|gpu| gpu.tiled(Some(of(memory)))).collect()
+    };
+    let without = trained(Schedule::Serial, &tiled(1, Memory::Words), false);
     for (schedule, count) in
         [(Schedule::Serial, 1), (Schedule::data_parallel(), 2), (Schedule::pipeline(), 2)]
     {
-        assert!(trained(schedule.clone(), &lanes(count), true) == without, "{schedule:?}");
+        let devices = tiled(count, Memory::Texels);
+        assert!(trained(schedule.clone(), &devices, true) == without, "{schedule:?}");
     }
 }

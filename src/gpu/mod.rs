@@ -153,6 +153,7 @@ impl Gpu {
             width,
             words: device.features().contains(wgpu::Features::SHADER_INT64),
             texels: texels::fits(&device.limits()),
+            texels_pay: class == AdapterClass::Software && texels::pay(),
             busy: match class {
                 AdapterClass::Software => processors(),
                 AdapterClass::Gpu => Target::default().busy,

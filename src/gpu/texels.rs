@@ -18,6 +18,14 @@ pub(super) fn fits(limits: &wgpu::Limits) -> bool {
         && limits.max_storage_textures_per_shader_stage >= 2
 }
 
+/// Whether a software driver on this processor reads them in less time than buffers.
+pub(super) fn pay() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return !std::arch::is_x86_feature_detected!("avx512vl");
+    #[cfg(not(target_arch = "x86_64"))]
+    return cfg!(not(target_arch = "wasm32"));
+}
+
 /// Such a texture.
 #[derive(Debug)]
 pub(crate) struct Texels {
