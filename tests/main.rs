@@ -58,6 +58,8 @@ mod layers;
 mod model_encoder;
 #[cfg(feature = "files")]
 mod model_file;
+#[cfg(feature = "files")]
+mod model_file_mutated;
 mod model_properties;
 mod nist;
 mod noop;

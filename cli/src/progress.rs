@@ -45,7 +45,7 @@ impl Voice {
         }
         bar.set_prefix(what.to_owned());
         let deaf = interrupt::asked();
-        Live { bar, voice: self, what: what.to_owned(), epochs, deaf }
+        Live { bar, voice: self, what: what.to_owned(), epochs, deaf, ended: false }
     }
 }
 
@@ -57,7 +57,12 @@ pub struct Live {
     epochs: usize,
     /// Whether Ctrl-C was pressed before: what is trained then is what is to be kept.
     deaf: bool,
+    /// Whether it has ended the training.
+    ended: bool,
 }
+
+/// What a training says of itself that Ctrl-C has ended: it is not as long as it was to be.
+const ENDED: &str = "ended by Ctrl-C";
 
 impl Callback for Live {
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
@@ -70,6 +75,21 @@ impl Callback for Live {
         } else if log.epoch.is_multiple_of(every) || log.epoch == self.epochs {
             self.voice.say(format!("{} epoch {}/{}  {said}", self.what, log.epoch, self.epochs));
         }
-        if interrupt::asked() && !self.deaf { Signal::Stop } else { Signal::Continue }
+        self.ended = interrupt::asked() && !self.deaf;
+        if self.ended { Signal::Stop } else { Signal::Continue }
+    }
+
+    fn state(&self) -> String {
+        if self.ended { ENDED.into() } else { String::new() }
+    }
+
+    fn resume(&mut self, state: &str) -> wgrad::Result<()> {
+        match state {
+            ENDED => {
+                let rule = "one that was broken off; begin anew without --resume";
+                Err(wgrad::Error::argument("training that is resumed", ENDED, rule))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -59,6 +59,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("main", "lists the others"),
     ("model_encoder", "files of models, a feature that the package has not"),
     ("model_file", "reads and writes files"),
+    ("model_file_mutated", "reads and writes files"),
     ("model_properties", NOOP),
     ("noop", NOOP),
     ("noop_limits", NOOP),
