@@ -82,6 +82,7 @@ mod threads;
 mod timeline;
 mod timestamps;
 mod training;
+mod training_accumulated;
 mod training_callbacks;
 mod training_callbacks_reused;
 mod training_classes;

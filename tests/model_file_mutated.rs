@@ -20,7 +20,12 @@ fn files() -> Vec<Vec<u8>> {
 
     let rows = (0..12).map(|n| {
         let colour = ["red", "", "blue"][n % 3];
-        [format!("{}", n * n), colour.into(), format!("2024-01-0{}", 1 + n % 9), ["a", "b"][n % 2].into()]
+        [
+            format!("{}", n * n),
+            colour.into(),
+            format!("2024-01-0{}", 1 + n % 9),
+            ["a", "b"][n % 2].into(),
+        ]
     });
     let table = Table::new(["mass", "colour", "day", "kind"], rows).unwrap();
     let encoder = Encoder::fit(&table, &EncoderOptions::default()).unwrap();
@@ -33,7 +38,8 @@ fn files() -> Vec<Vec<u8>> {
     let schedule = LearningRateSchedule::cosine(99, 0.0);
     let optimizer = Optimizer::adam(1e-3).schedule(schedule).weight_decay(0.01).clip_norm(2.0);
     let config_of_classes = TrainingConfig::new(Loss::SoftmaxCrossEntropy, optimizer);
-    let config_of_classes = config_of_classes.metric(Metric::Accuracy).class_weights(vec![1.0, 2.0]);
+    let config_of_classes =
+        config_of_classes.metric(Metric::Accuracy).class_weights(vec![1.0, 2.0]);
     let of_table = ModelFile::new(net, config_of_classes).unwrap().with_encoder(encoder).unwrap();
 
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutated");
@@ -55,8 +61,18 @@ fn files() -> Vec<Vec<u8>> {
 
 /// Numbers at which something may turn over.
 const EDGES: [&str; 12] = [
-    "0", "-1", "1e999", "4294967296", "18446744073709551615", "18446744073709551616", "1e-400", "null", "[]", "{}",
-    "\"\"", "true",
+    "0",
+    "-1",
+    "1e999",
+    "4294967296",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1e-400",
+    "null",
+    "[]",
+    "{}",
+    "\"\"",
+    "true",
 ];
 
 /// A few changes: of bits, bytes, ranges, words of eight bytes; a part of `other`; another length.
@@ -98,7 +114,8 @@ fn digits(text: &mut Vec<u8>, random: &mut Random) {
     let from = random.below(text.len().max(1));
     let digit = |byte: &u8| byte.is_ascii_digit();
     let Some(start) = text.iter().skip(from).position(digit).map(|at| at + from) else { return };
-    let end = text.iter().skip(start).position(|byte| !digit(byte)).map_or(text.len(), |n| start + n);
+    let end =
+        text.iter().skip(start).position(|byte| !digit(byte)).map_or(text.len(), |n| start + n);
     text.splice(start..end, EDGES[random.below(EDGES.len())].bytes());
 }
 

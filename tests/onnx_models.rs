@@ -208,8 +208,16 @@ fn of_table(classes: bool) -> (ModelFile, Table) {
             2 => String::new(),
             _ => format!("{}-0{}-1{} 0{}:30", 1960 + n, 1 + n % 9, n % 9, n % 8),
         };
-        let target = if classes { ["a", "b b", "c,"][n as usize % 3].into() } else { format!("{}", n * 3) };
-        [number, format!("{}", n % 11), words[n as usize % 8].into(), words[n as usize % 5].into(), date, target]
+        let target =
+            if classes { ["a", "b b", "c,"][n as usize % 3].into() } else { format!("{}", n * 3) };
+        [
+            number,
+            format!("{}", n % 11),
+            words[n as usize % 8].into(),
+            words[n as usize % 5].into(),
+            date,
+            target,
+        ]
     });
     let table = Table::new(["mass", "size of it", "colour", "many", "day", "y"], rows).unwrap();
     let options = EncoderOptions {
@@ -222,7 +230,8 @@ fn of_table(classes: bool) -> (ModelFile, Table) {
     let net = Sequential::new(encoder.width()).dense(9).tanh().dense(encoder.targets().outputs());
     let loss = if classes { Loss::SoftmaxCrossEntropy } else { Loss::MeanSquaredError };
     let file = ModelFile::new(net.seed(3), config(loss)).unwrap().with_encoder(encoder).unwrap();
-    let new = [["7e8", "3", "violet", "black", "2031-02-03", "a"], ["-5", "", "RED", "nan", "", "a"]];
+    let new =
+        [["7e8", "3", "violet", "black", "2031-02-03", "a"], ["-5", "", "RED", "nan", "", "a"]];
     let new = new.map(|row| row.map(str::to_owned));
     let all: Vec<[String; 6]> = (0..table.rows())
         .map(|row| std::array::from_fn(|column| table.field(row, column).unwrap().to_owned()))
@@ -274,7 +283,9 @@ fn encoders_are_part_of_the_file() {
         for text in ["LabelEncoder", "b b", "probabilities"] {
             assert_eq!(has(text), classes, "{text}");
         }
-        assert!(has("wgrad.classes") && has("[\"mass\",\"size of it\",\"colour\",\"many\",\"day\"]"));
+        assert!(
+            has("wgrad.classes") && has("[\"mass\",\"size of it\",\"colour\",\"many\",\"day\"]")
+        );
         // The net alone says what its features and outputs are, too.
         let net = file.to_onnx().unwrap();
         let has = |text: &str| net.windows(text.len()).any(|window| window == text.as_bytes());

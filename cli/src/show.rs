@@ -126,7 +126,10 @@ pub fn export(args: &ExportArgs) -> Outcome {
     eprintln!("{at}: takes a column of each, [rows, 1]: {}", takes.collect::<Vec<_>>().join(", "));
     let gives = match encoder.targets() {
         TargetEncoding::Classes { column, .. } => {
-            format!("label, the {column} of each row, and probabilities, in the order {}", encoder.class_names().join(", "))
+            format!(
+                "label, the {column} of each row, and probabilities, in the order {}",
+                encoder.class_names().join(", ")
+            )
         }
         targets => format!("output, {} in the unit of the table", targets.columns().join(", ")),
     };

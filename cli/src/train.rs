@@ -85,7 +85,8 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
     match (&args.resume, checkpoints.are_there()) {
         (Some(_), true) => voice.say(format!("goes on from {folder}")),
         (Some(Some(_)), false) => {
-            let message = format!("{folder} holds no training that was broken off; leave --resume out");
+            let message =
+                format!("{folder} holds no training that was broken off; leave --resume out");
             return Err(Failure::new(message));
         }
         (Some(None), false) => {

@@ -433,7 +433,8 @@ fn a_killed_training_is_gone_on_with() {
         };
         assert!(train("whole.wgrad", &["--quiet"]).status().unwrap().success());
         let mut child = train("killed.wgrad", &["--quiet"]).spawn().unwrap();
-        let begun = || fs::read_dir(left.join(training)).is_ok_and(|mut files| files.next().is_some());
+        let begun =
+            || fs::read_dir(left.join(training)).is_ok_and(|mut files| files.next().is_some());
         while !begun() {
             assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
             std::thread::sleep(std::time::Duration::from_millis(1));

@@ -73,6 +73,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
+    ("training_accumulated", LANES_TOO),
     ("training_dropout", LANES_TOO),
     ("plot", "pictures; no device"),
     ("training_frozen", LANES_TOO),

@@ -130,13 +130,8 @@ impl ModelFile {
         let learns = nodes.iter().any(|node| node.domain.as_deref() == Some(LEARNING));
         let mut opset_import = vec![opset("", OPSET)];
         opset_import.extend(learns.then(|| opset(LEARNING, LEARNING_OPSET)));
-        let graph = GraphProto {
-            node: nodes,
-            initializer: tensors,
-            input,
-            output,
-            value_info: Vec::new(),
-        };
+        let graph =
+            GraphProto { node: nodes, initializer: tensors, input, output, value_info: Vec::new() };
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             opset_import,
