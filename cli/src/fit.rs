@@ -118,7 +118,7 @@ fn fit(
     watch: Watch<'_>,
     what: &str,
 ) -> Outcome<History> {
-    let mut live = watch.voice.epochs(what, epochs);
+    let mut live = watch.voice.epochs(what);
     let options = FitOptions::new(epochs).batch_size(choice.batch).shuffle(choice.seed);
     let options = match watch.checkpoints {
         Some(checkpoints) => {

@@ -1,15 +1,17 @@
 //! Whole epochs over lanes, and the way back to a model on one device.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use super::Parallel;
+use super::timeline::{Activity, Span};
 use crate::data::{AsData, Data, EpochOrder};
 use crate::gpu::Gpu;
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::fit::{
-    BatchSize, Call, Completed, Moment, Run, Start, Survive, Trainee, Validation, Validator,
-    end_all, is_device_lost, to_go_on,
+    BatchSize, Call, Completed, FileWritten, Moment, Run, Start, Survive, Trainee, Validation,
+    Validator, end_all, is_device_lost, to_go_on,
 };
 use crate::train::model::Model;
 use crate::train::progress::Progress;
@@ -82,6 +84,7 @@ impl Parallel {
         validation: Option<Data<'_>>,
     ) -> Result<History> {
         let (mut keeper, resumed) = fit.kept(&self.task)?;
+        let written = keeper.written();
         let mut survive = fit.survive.take();
         let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
         let mut resumed = match resumed {
@@ -123,6 +126,12 @@ impl Parallel {
             let outcome = run.run(broken_off, |error| more && is_device_lost(error)).await;
             keeper = std::mem::take(&mut run.keeper);
             drop(run);
+            if let (Some(written), Some(origin)) = (&written, self.origin) {
+                let files = written.take().into_iter();
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.spans.extend(files.filter_map(|file| file_span(file, origin)));
+                }
+            }
             let moment = match to_go_on(more, outcome, &keeper, &mut fit.callbacks) {
                 Ok(moment) => moment,
                 Err(outcome) => return outcome,
@@ -206,6 +215,21 @@ impl Parallel {
         model.learning_rate = self.learning_rate;
         Ok(model)
     }
+}
+
+/// A checkpoint's file on the timeline that begins at `origin`, if it is part of it.
+fn file_span(file: FileWritten, origin: Instant) -> Option<Span> {
+    let FileWritten { step, begun, ended, bytes } = file;
+    Some(Span {
+        lane: 0,
+        activity: Activity::Checkpoint,
+        name: "file".into(),
+        step,
+        micro_batch: None,
+        start: begun.saturating_duration_since(origin).as_secs_f64(),
+        end: ended.checked_duration_since(origin)?.as_secs_f64(),
+        bytes,
+    })
 }
 
 /// Lanes in a call of `fit`.

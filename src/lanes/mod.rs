@@ -33,6 +33,7 @@ pub use options::{LaneMemory, ParallelOptions};
 pub use schedule::Schedule;
 
 use std::ops::Range;
+use std::time::Instant;
 
 use crate::data::{AsData, EpochOrder, OwnedData};
 use crate::gpu::{Counters, Gpu};
@@ -76,6 +77,8 @@ pub struct Parallel {
     stale: bool,
     records: bool,
     timeline: Option<Timeline>,
+    /// When it begins.
+    origin: Option<Instant>,
 }
 
 impl Parallel {
@@ -121,6 +124,7 @@ impl Parallel {
             stale: false,
             records: false,
             timeline: None,
+            origin: None,
         })
     }
 

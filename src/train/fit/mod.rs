@@ -7,6 +7,8 @@ mod moments;
 mod run;
 pub(crate) mod state;
 mod survive;
+#[cfg(not(target_arch = "wasm32"))]
+mod written;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 pub use checkpoint::Checkpoint;
@@ -20,6 +22,8 @@ pub(crate) use state::{Call, Moment};
 pub use survive::Survive;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use survive::{end_all, is_device_lost, to_go_on};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use written::FileWritten;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use std::path::PathBuf;
