@@ -376,6 +376,8 @@ fn lanes_survive_lost_devices() {
         let history = parallel.fit_blocking(fit).unwrap();
         assert_eq!((timeless(history), state_bits(parallel.state())), expected, "{schedule:?}");
         assert_eq!((made, destroys.lost.len()), (2, 2));
-        assert!(destroys.lost[0] <= 3 && destroys.lost[1] >= 8, "{:?}", destroys.lost);
+        // From the moment before the loss, or that of a step that was under way.
+        assert!([2, 4].contains(&destroys.lost[0]), "{:?}", destroys.lost);
+        assert!([10, 12].contains(&destroys.lost[1]), "{:?}", destroys.lost);
     }
 }

@@ -428,13 +428,18 @@ fn a_killed_training_is_gone_on_with() {
     // The second of the trainings that find how long to train; and the only one, where that is said.
     for (training, more) in [("1", &["--checkpoint", "20"][..]), ("0", &LONG)] {
         let train = |output: &str, last: &[&str]| {
-            let args = ["train", "flowers.csv", "--hidden", "6", "--output", output];
+            let args =
+                ["train", "flowers.csv", "--hidden", "6", "--rate", "0.01", "--output", output];
             command(&folder, &[&args[..], more, last].concat())
         };
         assert!(train("whole.wgrad", &["--quiet"]).status().unwrap().success());
         let mut child = train("killed.wgrad", &["--quiet"]).spawn().unwrap();
-        let begun =
-            || fs::read_dir(left.join(training)).is_ok_and(|mut files| files.next().is_some());
+        // A file that is whole.
+        let begun = || {
+            fs::read_dir(left.join(training)).is_ok_and(|files| {
+                files.flatten().any(|file| file.path().extension().is_some_and(|e| e == "wgrad"))
+            })
+        };
         while !begun() {
             assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -465,4 +470,4 @@ fn a_killed_training_is_gone_on_with() {
 }
 
 /// Epochs enough for a process to be killed among them.
-const LONG: [&str; 4] = ["--epochs", "3000", "--checkpoint", "50"];
+const LONG: [&str; 4] = ["--epochs", "1500", "--checkpoint", "50"];
