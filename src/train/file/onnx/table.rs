@@ -42,7 +42,7 @@ impl Writer {
         (inputs, features)
     }
 
-    fn to_float(&mut self, x: &str) -> String {
+    fn f32_of(&mut self, x: &str) -> String {
         self.cast(x, DataType::FLOAT)
     }
 
@@ -83,12 +83,12 @@ impl Writer {
         let (mean, deviation) = (self.double(scaling.mean), self.double(scaling.deviation));
         let x = self.op("Sub", &[x, &mean], vec![]);
         let x = self.op("Div", &[&x, &deviation], vec![]);
-        self.to_float(&x)
+        self.f32_of(&x)
     }
 
     fn indicator(&mut self, missing: Option<&str>, scaling: &Scaling, parts: &mut Vec<String>) {
         if let Some(missing) = missing.filter(|_| scaling.indicator) {
-            parts.push(self.to_float(missing));
+            parts.push(self.f32_of(missing));
         }
     }
 
@@ -114,7 +114,7 @@ impl Writer {
             let turns = self.op("Div", &[&days, &length], vec![]);
             let whole = self.op("Floor", &[&turns], vec![]);
             let turns = self.op("Sub", &[&turns, &whole], vec![]);
-            let turns = self.to_float(&turns);
+            let turns = self.f32_of(&turns);
             let angle = self.scaled(&turns, std::f32::consts::TAU);
             parts.push(self.op("Sin", &[&angle], vec![]));
             parts.push(self.op("Cos", &[&angle], vec![]));
