@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Files of which it is kept when they were written, until that is asked for.
+#[cfg(feature = "files")]
 const MOST: usize = 1000;
 
 /// A file that was written.
