@@ -216,6 +216,9 @@ impl Sequential {
 impl Model {
     blocking! {
         fit_blocking: fit<D: AsData>(&mut self, data: &D, fit: FitOptions<'_>) -> Result<History>;
+        fit_accumulating_blocking: fit_accumulating(
+            &mut self, data: impl Into<OwnedData>, batches: usize, fit: FitOptions<'_>
+        ) -> Result<History>;
         evaluate_blocking: evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
         predict_source_blocking: predict_source(

@@ -113,6 +113,7 @@ fn all(
     is_send(model.predict_probabilities(&[]));
     is_send(model.predict_classes(&[]));
     is_send(model.fit(data, FitOptions::new(1)));
+    is_send(model.fit_accumulating(data.clone(), 2, FitOptions::new(1)));
     let mut stopping = EarlyStopping::new("loss", 1);
     is_send(model.fit(data, FitOptions::new(1).callback(&mut stopping)));
     is_send(predictor.predict_source(source, |_| Ok(())));

@@ -80,7 +80,7 @@ impl Parallel {
 
     /// A recorder per lane, and what its times are if it is on.
     async fn recorders(
-        &self,
+        &mut self,
         work: &Work,
         batches: Range<usize>,
     ) -> Result<(Vec<Recorder>, Option<ClockSource>)> {
@@ -102,7 +102,9 @@ impl Parallel {
             known.insert(job.rows.len(), of_batch);
             passes = passes.saturating_add(of_batch);
         }
-        let (on, clock) = Recorder::on(&self.gpus, passes, Instant::now()).await?;
+        let origin = Instant::now();
+        let (on, clock) = Recorder::on(&self.gpus, passes, origin).await?;
+        self.origin = Some(origin);
         Ok((on, Some(clock)))
     }
 

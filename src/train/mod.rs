@@ -24,6 +24,8 @@ mod plateau;
 mod plot;
 mod predictor;
 pub(crate) mod progress;
+#[cfg(all(feature = "progress", not(target_arch = "wasm32")))]
+mod progress_bar;
 mod scores;
 mod state;
 pub(crate) mod sums;
@@ -47,6 +49,8 @@ pub use log_file::LogFile;
 pub use model::Model;
 pub use plateau::ReduceOnPlateau;
 pub use predictor::Predictor;
+#[cfg(all(feature = "progress", not(target_arch = "wasm32")))]
+pub use progress_bar::ProgressBar;
 pub use scores::{ConfusionMatrix, roc_auc, top_k_accuracy};
 pub use state::TrainingState;
 pub use sums::{Evaluation, Sums};

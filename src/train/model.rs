@@ -19,7 +19,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Model {
     gpu: Gpu,
-    pub(super) task: Task,
+    pub(crate) task: Task,
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(crate) steps: u64,
@@ -215,10 +215,19 @@ impl Model {
 
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
     /// submitted was not finite, training stands there.
-    pub(super) async fn make_sure_of_steps(&mut self) -> Result<()> {
+    pub(crate) async fn make_sure_of_steps(&mut self) -> Result<()> {
         (self.steps, self.progress) = self.standing().await?;
         self.in_doubt = false;
         Ok(())
+    }
+
+    /// Parameters and optimizer state after all steps so far.
+    #[cfg(any(feature = "files", not(target_arch = "wasm32")))]
+    pub(crate) async fn state(&self) -> Result<TrainingState> {
+        let (step, _) = self.standing().await?;
+        let capture = self.parameters.capture(Vec::new()).await?;
+        let (bytes, _) = capture.bytes(&self.parameters).await?;
+        TrainingState::read(&self.parameters, step, &bytes)
     }
 
     /// Steps and epochs that are done for certain.

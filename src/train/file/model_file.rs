@@ -154,10 +154,8 @@ impl Model {
     /// # Errors
     /// The errors of the device.
     pub async fn file(&self) -> Result<ModelFile> {
-        let (step, progress) = self.standing().await?;
-        let capture = self.parameters().capture(Vec::new()).await?;
-        let (bytes, _) = capture.bytes(self.parameters()).await?;
-        let state = TrainingState::read(self.parameters(), step, &bytes)?;
+        let (_, progress) = self.standing().await?;
+        let state = self.state().await?;
         Ok(ModelFile::of(&self.task, state, progress, self.learning_rate))
     }
 

@@ -54,7 +54,9 @@ impl<T: Trainee> Run<'_, T> {
         let learning_rate = self.trainee.own_learning_rate();
         self.pending =
             Some(Pending { step: self.submitted, epoch, batch, learning_rate, fit: None });
-        self.note_moment().await
+        self.note_moment().await?;
+        // What does not run ahead has the moment only until the next steps are submitted.
+        if self.trainee.runs_ahead() { Ok(()) } else { self.hand_over().await }
     }
 
     /// Notes what `fit` knows at the moment that is on its way, when all results before it are here, and none

@@ -162,7 +162,7 @@ pub(crate) struct Run<'c, T: Trainee> {
     /// Seconds of this training before it was broken off.
     pub(super) seconds: f64,
     pub(super) stop: bool,
-    pub(super) keeper: Keeper,
+    pub(crate) keeper: Keeper,
     /// The moment that is on its way to the keeper.
     pub(super) pending: Option<Pending>,
     /// Weights that callbacks remember, where they are on the host.
