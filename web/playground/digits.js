@@ -240,7 +240,7 @@ export class Digits {
     list.replaceChildren(...shown.map((row) => {
       const button = element('button', {
         type: 'button',
-        ariaLabel: `A ${test.y[row]}, taken for a ${classes[row]}: show it to the net`,
+        ariaLabel: `${test.y[row]} → ${classes[row]}: what it is and what the net takes it for; show it to the net`,
       }, element('canvas', { ariaHidden: 'true' }), element('span', { textContent: `${test.y[row]} → ${classes[row]}` }));
       button.dataset.row = row;
       button.addEventListener('click', () => this.#pad.show(this.#testPixels(row)));

@@ -76,9 +76,8 @@ class Recording {
     });
     this.#replace(GPUQueue, 'submit', (submit) => function (...rest) {
       counts.submissions++;
-      const result = submit.apply(this, rest);
       times.submitted ??= now();
-      return result;
+      return submit.apply(this, rest);
     });
     this.#replace(GPUBuffer, 'mapAsync', (map) => async function (...rest) {
       counts.readBack += rest[2] ?? this.size;

@@ -40,6 +40,7 @@ export class Session {
   #lookTook = 0;
   #advanceTook = 0;
   #timedAt = -Infinity;
+  #loops = 0; // that have not ended
 
   /**
    * `watch` has `advanced(steps, loss)`, after every call of the engine; `timed(record)`, of `recorder.js`, of some
@@ -49,6 +50,11 @@ export class Session {
   constructor(device, watch) {
     this.#device = device;
     this.#watch = watch;
+  }
+
+  /** Whether nothing runs, and what ran last has been looked at. */
+  get resting() {
+    return !this.running && this.#loops === 0;
   }
 
   get model() {
@@ -167,6 +173,12 @@ export class Session {
   }
 
   async #loop(turn, run) {
+    this.#loops++;
+    await this.#train(turn, run);
+    this.#loops--;
+  }
+
+  async #train(turn, run) {
     const current = () => turn === this.#turn && run === this.#runs;
     let count = 1;
     let owed = 0; // steps, where their speed is limited

@@ -6,59 +6,13 @@
 // Pictures go to web/screenshots/latest; the exit status says whether all passed.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { launch } from './lib/browser.mjs';
+import {
+  MINUTE, PHONE, accuracyOf, atStart, browser, closePage, figuresOf, note, openPage, pause, picture, poorContrasts,
+  runTests, server, settledFiguresOf, shoot, stepsOf, test, textOf, untilAccuracy, untilSteps,
+} from './lib/playground.mjs';
 import { serve } from './lib/server.mjs';
-
-const SCREENSHOTS = fileURLToPath(new URL('../screenshots/latest/', import.meta.url));
-const DESKTOP = { width: 1440, height: 900 };
-const PHONE = { width: 360, height: 780 };
-const MINUTE = 60_000;
-
-const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
-const address = `${server.url}/`;
-const browser = await launch();
-mkdirSync(SCREENSHOTS, { recursive: true });
-
-const tests = [];
-const test = (name, body) => tests.push({ name, body });
-const note = (text) => console.log(`      ${text}`);
-
-/** A page that fails the test on an uncaught error or a request to another host. */
-async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
-  const phone = viewport === PHONE;
-  const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
-  page.setDefaultTimeout(MINUTE); // a busy machine
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(String(error.stack)));
-  page.on('request', (request) => {
-    const url = request.url();
-    if (!url.startsWith(server.url) && !url.startsWith('data:')) page.problems.push(`asked for ${url}`);
-  });
-  if (trace) await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
-  if (before) await page.addInitScript(before);
-  await page.goto(address + hash);
-  if (ready) await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0, null, { timeout: MINUTE });
-  return page;
-}
-
-async function closePage(page) {
-  const { problems } = page;
-  await page.close();
-  assert.deepEqual(problems, [], 'uncaught errors or foreign requests');
-}
-
-const textOf = (page, id) => page.locator(`#${id}`).textContent();
-const stepsOf = async (page) => Number((await textOf(page, 'steps')).replaceAll(',', ''));
-const accuracyOf = async (page) => Number.parseFloat(await textOf(page, 'accuracy'));
-
-const untilSteps = (page, least) => page.waitForFunction(
-  (n) => Number(document.querySelector('#steps').textContent.replaceAll(',', '')) >= n, least, { timeout: MINUTE });
-
-const untilAccuracy = (page, least) => page.waitForFunction(
-  (percent) => Number.parseFloat(document.querySelector('#accuracy').textContent) >= percent, least, { timeout: 10 * MINUTE });
 
 /** Presses Run, waits until the test accuracy is reached, however long the machine takes. */
 async function train(page, percent) {
@@ -101,48 +55,6 @@ function longestTask(events) {
   return { count: timed.length, clock: most('dur'), core: most('tdur') };
 }
 
-/** What a canvas shows: a digest of its pixels, and how many colours they have. */
-const picture = (page, id) => page.evaluate(async (id) => {
-  const canvas = document.getElementById(id);
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-  return { digest: [...digest].join(' '), colors: new Set(new Uint32Array(data.buffer)).size };
-}, id);
-
-/** Waits until an experiment has just begun: no step, and its losses are there. Resolves to its figures. */
-async function atStart(page, tab = 'plane') {
-  await page.waitForFunction((name) => {
-    const { session, figures } = globalThis.playground.tabs[name].view;
-    return session.steps === 0 && figures.testLoss !== null;
-  }, tab);
-  await page.waitForTimeout(50); // the frame that shows it
-  return figuresOf(page, tab);
-}
-
-const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
-  const { loss, testLoss, accuracy } = globalThis.playground.tabs[name].view.figures;
-  return { hash: location.hash, loss, testLoss, accuracy };
-}, tab);
-
-/** The figures when they change no more: on a busy machine the last look at the model takes its time. */
-async function settledFiguresOf(page, tab) {
-  let figures;
-  let later = await figuresOf(page, tab);
-  do {
-    figures = later;
-    await page.waitForTimeout(1000);
-    later = await figuresOf(page, tab);
-  } while (JSON.stringify(later) !== JSON.stringify(figures));
-  return figures;
-}
-
-/** Pauses, and waits for the last look at the model. */
-async function pause(page) {
-  await page.click('#run');
-  await page.waitForFunction(() => !document.querySelector('#run').classList.contains('running'));
-  await page.waitForTimeout(400);
-}
-
 /** Draws strokes with a finger. */
 async function drawByTouch(page, ...strokes) {
   await page.evaluate(() => document.querySelector('#pad').scrollIntoView({ block: 'center' }));
@@ -159,12 +71,6 @@ async function drawByTouch(page, ...strokes) {
     await touch('touchEnd', []);
   }
   await session.detach();
-}
-
-async function shoot(page, name) {
-  await page.mouse.move(0, 0);
-  await page.waitForTimeout(400); // bars move
-  await page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
 }
 
 /** Draws strokes, lists of points in [0, 1]², with the mouse. */
@@ -649,7 +555,6 @@ test('with every loss, optimizer, activation and batch size the loss falls', asy
     for (const choice of choices) {
       await page.selectOption(`#plane [data-key="${key}"] select`, choice);
       await page.waitForFunction((part) => location.hash.includes(part), `${key}=${choice}`);
-      await page.waitForTimeout(300);
       await page.click('#reset');
       const before = await atStart(page);
       await page.click('#run');
@@ -714,49 +619,4 @@ test('phones and both themes: no sideways scrolling, enough contrast', async () 
   }
 });
 
-/** Texts whose contrast to what is behind them is below 4.5 : 1. */
-function poorContrasts() {
-  const numbers = (color) => color.match(/[\d.]+/g).map(Number);
-  const luminance = (color) => {
-    const [r, g, b] = numbers(color).slice(0, 3).map((value) => {
-      const share = value / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = getComputedStyle(at).backgroundColor;
-      if ((numbers(color)[3] ?? 1) === 1) return color;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll('body *')) {
-    const text = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!text || !element.checkVisibility() || element.closest('#message, :disabled, svg, .unseen')) continue;
-    const [a, b] = [getComputedStyle(element).color, behind(element)].map(luminance);
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) poor.push(`${element.textContent.trim().slice(0, 20)}: ${contrast.toFixed(2)}`);
-  }
-  return poor;
-}
-
-const words = process.argv.slice(2);
-let failed = 0;
-for (const { name, body } of tests) {
-  if (!words.every((word) => name.includes(word))) continue;
-  const started = performance.now();
-  try {
-    await body();
-    console.log(`ok    ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAIL  ${name}\n${error.stack}`);
-  }
-  for (const context of browser.contexts()) await context.close();
-}
-await browser.close();
-server.close();
-console.log(failed ? `${failed} failed` : 'all passed');
-process.exit(failed ? 1 : 0);
+await runTests();

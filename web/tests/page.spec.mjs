@@ -1,0 +1,608 @@
+// What the playground says and shows, and what a person can change on it, in the system's Chromium; and the page of
+// the comparison. playground.spec.mjs tests the training itself.
+//
+//     node web/tests/page.spec.mjs [words of test names]
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import {
+  PHONE, address, atStart, browser, closePage, figuresOf, note, openPage, pause, picture, runTests, server, test, textOf,
+  untilSteps,
+} from './lib/playground.mjs';
+import { EXPERIMENTS, FOLDER, pointsAt, programsAt } from './lib/programs.mjs';
+
+const FOLD = { width: 1280, height: 800 };
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Fails if axe-core finds a violation of WCAG 2.2 AA or of its best practices. */
+async function checkAccess(page, what) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  });
+  assert.deepEqual(found, [], what);
+}
+
+const step = async (page, number) => {
+  await page.click('#step');
+  await untilSteps(page, number);
+};
+/** Waits until the jobs on the device are done that were asked for. */
+const idle = (page) => page.evaluate(() => globalThis.playground.device.run(() => {}));
+const until = (page, condition, argument) => page.waitForFunction(condition, argument);
+const weightsOf = (page) => page.evaluate(() => globalThis.playground.tabs.plane.view.session.use(
+  async (model) => (await model.weights()).map(({ data }) => [...data])));
+
+/** What somebody asks who knows nothing of networks, and what of the text answers it. */
+const QUESTIONS = {
+  'what is this?': /small neural network that is being trained, right now, by your own graphics processor/,
+  'what are the points?': /points of two classes: orange discs \(class A\) and blue triangles \(class B\)/,
+  'what has the net to do?': /is told where a point lies and has to say which class it is/,
+  'what is a unit?': /multiplies each by a weight of its own, adds them up.*its bias, and bends the sum/,
+  'what is a small picture?': /Each small picture in the diagram shows what one unit answers at every place of the square/,
+  'what do the colours mean?': /blue is positive and orange is negative; the paler a colour, the closer to zero/,
+  'what does the background mean?': /where it is blue the net says class B, where it is orange class A, and where it is pale it is unsure/,
+  'what is the dark line?': /The dark line runs where it cannot decide/,
+  'why are some points hollow?': /hollow ones are kept back for testing/,
+  'why is a picture struck out?': /struck out answers nothing anywhere/,
+  'what do the lines mean?': /A line is a weight: how much one unit listens to another/,
+  'why thick, why dashed?': /Thicker lines are larger weights\. A solid blue line adds what it carries, a dashed orange line subtracts it/,
+  'what is forward?': /goes through the net from left to right, and out come its guesses/,
+  'what is backward?': /From right to left the net works out, for every single weight, whether the loss would fall/,
+  'what is an update?': /Every weight is moved a little in the direction that lowers the loss/,
+  'what is an epoch?': /When every point has been used once, an epoch is over/,
+  'what is the loss?': /The loss is one number for how wrong they are/,
+  'which curve is which?': /dashed grey curve is the loss on the points the net learns from, the solid green one the loss on the test points/,
+  'when is a curve bad?': /If the dashed one falls on while the solid one rises.*overfits/,
+  'what is accuracy?': /Test accuracy is the share of test points on the right side/,
+  'what is weight decay?': /pulls all weights towards zero/,
+  'what are the bars of the digits?': /how sure the net is of each/,
+  'why a GPU?': /for every point of the batch and every unit at once, which is data parallelism/,
+};
+
+async function textAnswers(page) {
+  const text = (await page.locator('#explained').innerText()).replace(/\s+/g, ' ');
+  for (const [question, answer] of Object.entries(QUESTIONS)) assert.match(text, answer, question);
+}
+
+/** Follows every link from the playground to pages and files of its own server. */
+async function linksLead() {
+  const seen = new Set();
+  const kinds = new Set();
+  for (const open = [address]; open.length > 0;) {
+    const at = open.pop();
+    if (seen.has(at)) continue;
+    seen.add(at);
+    const response = await fetch(at);
+    assert.equal(response.status, 200, at);
+    if (!response.headers.get('content-type').startsWith('text/html')) continue;
+    const html = await response.text();
+    for (const [, href] of html.matchAll(/<a [^>]*?href="([^"]+)"/g)) {
+      const to = new URL(href, at);
+      if (to.origin !== server.url) continue; // what documents cite
+      kinds.add(to.pathname);
+      if (to.hash && !to.pathname.includes('/compare/')) {
+        const other = to.pathname === new URL(at).pathname ? html : await (await fetch(to)).text();
+        assert.ok(other.includes(`id="${decodeURIComponent(to.hash.slice(1))}"`), `${href} of ${at}`);
+      }
+      to.hash = '';
+      open.push(to.href);
+    }
+  }
+  for (const link of ['/wgrad-source.tar.gz', '/docs/', '/docs/package.html', '/compare/', '/LICENSE-MIT.txt', '/LICENSE-APACHE.txt']) {
+    assert.ok(kinds.has(link), link);
+  }
+  note(`${seen.size} pages and files are linked to`);
+}
+
+/** Points, borders, lines, curves and bars against what they lie on, in both themes. */
+async function contrasts(page) {
+  for (const theme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: theme });
+    await until(page, async () => {
+      const { theme } = await import('./colors.js');
+      return theme().card === getComputedStyle(document.documentElement).getPropertyValue('--card').trim();
+    });
+    const poor = await page.evaluate(async () => {
+      const { theme } = await import('./colors.js');
+      const colors = theme();
+      const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+      const luminance = (color) => {
+        const [r, g, b] = color.map((value) => {
+          const share = value / 255;
+          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const contrast = (a, b) => {
+        const [x, y] = [a, b].map(luminance);
+        return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+      };
+      const style = getComputedStyle(document.documentElement);
+      const named = (name) => channels(style.getPropertyValue(`--${name}`).trim());
+      const map = [...colors.ramp].map((word) => [word & 255, (word >> 8) & 255, (word >> 16) & 255]);
+      const pairs = [];
+      // Points, their rims, the undecided line and the axes on all colours that a map can have.
+      for (const name of ['zero', 'one', 'ink', 'boundary']) for (const color of map) pairs.push([`${name} on the map`, named(name), color]);
+      // Weights, units' borders, the two curves, controls' borders and the timeline on a card and on the paper.
+      for (const name of ['zero', 'one', 'muted', 'accent', 'edge', 'forward', 'backward']) {
+        for (const ground of ['card', 'paper', 'sunk']) pairs.push([`${name} on ${ground}`, named(name), named(ground)]);
+      }
+      // Hollow points: the rim against what is within.
+      for (const name of ['zero', 'one']) pairs.push([`${name} around card`, named(name), named('card')]);
+      return [...new Set(pairs.filter(([, a, b]) => contrast(a, b) < 3).map(([what]) => what))];
+    });
+    assert.deepEqual(poor, [], theme);
+    await checkAccess(page, `plane, ${theme}`);
+  }
+}
+
+test('says what it is and what to press, answers a newcomer, leads on, and has contrast', async () => {
+  const page = await openPage({ viewport: FOLD });
+  assert.match(await textOf(page, 'surface-lead'), /answer/);
+  assert.equal(await page.locator('h1').innerText(), 'Watch a neural network learn on your own GPU');
+  for (const tab of ['plane', 'digits']) {
+    await page.click(`#tab-${tab}`);
+    await atStart(page, tab);
+    const cards = await page.locator(`#${tab} .card:visible, #timeline`).evaluateAll((all) => all.map((card) => [
+      card.querySelector('h2').textContent.trim(), card.querySelector('.lead')?.textContent.trim() ?? '']));
+    assert.ok(cards.length >= 5, `${cards.length} cards`);
+    assert.deepEqual(cards.filter(([, lead]) => lead.length < 15), []);
+    assert.match(await page.locator('.intro p').innerText(), tab === 'plane' ? /points apart/ : /digits/);
+    // Where nothing was trained nothing is drawn, and the words are there.
+    const chart = await picture(page, `${tab}-chart`);
+    await page.click(`#${tab}-log`);
+    assert.deepEqual(await picture(page, `${tab}-chart`), chart, 'without a step there are no axes that could change');
+    await page.click(`#${tab}-log`);
+    assert.ok(await page.locator('#timeline .when-empty').isVisible());
+    const start = page.locator(`#${tab} .start`);
+    await start.click();
+    await untilSteps(page, 1);
+    assert.ok(await start.isHidden());
+    await pause(page);
+    assert.notEqual((await picture(page, `${tab}-chart`)).digest, chart.digest);
+  }
+  // What excites the first layer has shapes: neighbouring pixels are more alike than distant ones.
+  await page.click('#run');
+  await untilSteps(page, 60);
+  await pause(page);
+  assert.ok((await picture(page, 'filters')).colors > 50);
+  await checkAccess(page, 'digits');
+  await textAnswers(page);
+  await linksLead();
+  await page.click('#tab-plane');
+  await contrasts(page);
+  await closePage(page);
+});
+
+/** What the time line says. */
+const timesOf = (page) => page.evaluate(() => ({
+  rows: Object.fromEntries([...document.querySelectorAll('#timeline tbody tr')].map((row) => [...row.cells].map(({ textContent }) => textContent)).map(([part, ...rest]) => [part, rest])),
+  counts: document.querySelector('#timeline .counts').textContent,
+  notes: document.querySelector('#timeline .notes').textContent,
+  bars: document.querySelectorAll('#timeline .gpu .bar').length,
+  steps: Number(document.querySelector('#timeline').dataset.steps),
+}));
+
+test('cards wait for the engine, and say so; without timestamps the time of a step is the processor’s', async () => {
+  let release;
+  const asked = new Promise((resolve) => { release = resolve; });
+  const page = await browser.newPage({ viewport: PHONE });
+  await page.addInitScript(() => Object.defineProperty(GPUDevice.prototype, 'features', { get: () => new Set() }));
+  await page.route('**/*.wasm', async (route) => { await asked; await route.continue(); });
+  await page.goto(`${address}#plane?layers=8,8`);
+  assert.ok(await page.locator('#loading').isVisible());
+  assert.match(await textOf(page, 'loading-text'), /Loading/);
+  assert.equal(await page.locator('.board:visible').count(), 0);
+  const { x, width } = await page.locator('#loading').boundingBox();
+  assert.ok(x >= 8 && x + width <= PHONE.width - 8, 'the panel is off the edges');
+  release();
+  await until(page, () => performance.getEntriesByName('ready').length > 0);
+  assert.ok(await page.locator('#loading').isHidden());
+  await step(page, 1);
+  await until(page, () => document.querySelector('#timeline').dataset.steps === '1');
+  const found = await timesOf(page);
+  assert.equal(found.bars, 1);
+  assert.match(found.notes, /no timestamps/);
+  assert.equal(found.rows.forward[0], 'not stamped');
+  await page.close();
+});
+
+/** Goes through the tour: every place in sight, and so is what is said of it. */
+async function takeTour(page) {
+  const viewport = page.viewportSize();
+  assert.ok(await page.locator('#guide').isHidden(), 'only for those who ask');
+  await page.click('#tour');
+  const titles = [];
+  for (;;) {
+    await page.waitForTimeout(30);
+    titles.push(await textOf(page, 'guide-title'));
+    assert.equal(await page.locator('.toured').count(), 1);
+    const [target, card] = await page.evaluate(() => ['.toured', '#guide'].map((selector) => {
+      const { left, top, right, bottom } = document.querySelector(selector).getBoundingClientRect();
+      return { left, top, right, bottom };
+    }));
+    assert.ok(card.left >= 0 && card.top >= 0 && card.right <= viewport.width && card.bottom <= viewport.height, `${titles.at(-1)}: the card`);
+    assert.ok(target.bottom > 0 && target.top < viewport.height, `${titles.at(-1)}: in sight`);
+    const next = page.locator('#guide .next');
+    if (await next.innerText() === 'Done') break;
+    await next.click();
+  }
+  assert.equal(titles.length, 8);
+  await page.click('#guide .back');
+  assert.equal(await textOf(page, 'guide-title'), titles[6]);
+  await checkAccess(page, 'the tour');
+  await page.keyboard.press('Escape');
+  assert.ok(await page.locator('#guide').isHidden());
+  assert.equal(await page.locator('.toured').count(), 0);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'tour');
+}
+
+test('nothing is cut, hidden or covered, the main knobs are above the fold, and the tour shows it all', async () => {
+  const page = await openPage({ viewport: FOLD });
+  for (const tab of ['plane', 'digits']) {
+    await page.click(`#tab-${tab}`);
+    await atStart(page, tab);
+    const problems = await page.evaluate((tab) => {
+      const bad = [];
+      const context = document.createElement('canvas').getContext('2d');
+      for (const select of document.querySelectorAll(`#${tab} select`)) {
+        if (!select.checkVisibility()) continue;
+        context.font = getComputedStyle(select).font;
+        const widest = Math.max(...[...select.options].map(({ text }) => context.measureText(text).width));
+        if (widest + 26 > select.clientWidth) bad.push(`a select of ${Math.round(select.clientWidth)} px for ${Math.round(widest)}`);
+      }
+      const above = tab === 'plane' ? '.strip label, .tiles label, .chips label, .data .row, .layers .layer, .layers .add, #surface, #network' : '.strip label, .layers .add, #pad';
+      for (const knob of document.querySelectorAll(above)) {
+        if (!knob.checkVisibility()) continue;
+        const { bottom, right } = knob.getBoundingClientRect();
+        if (bottom > innerHeight || right > innerWidth) bad.push(`${knob.className || knob.id || knob.textContent} ends at ${Math.round(bottom)}`);
+      }
+      return bad;
+    }, tab);
+    assert.deepEqual(problems, [], tab);
+  }
+  await page.click('#tab-plane');
+  await page.click('#share'); // says something
+  await until(page, () => document.querySelector('#message').classList.contains('shown'));
+  const covered = await page.evaluate(() => {
+    const { left, right, top, bottom } = document.querySelector('#message').getBoundingClientRect();
+    const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    const bar = document.querySelector('#transport').getBoundingClientRect();
+    return { at: at.id, inside: top >= bar.top && bottom <= bar.bottom };
+  });
+  assert.deepEqual(covered, { at: 'message', inside: true });
+  await takeTour(page);
+  await closePage(page);
+});
+
+test('on a phone, in the dark: the main knobs follow the map, the tour fits, and nothing is a barrier', async () => {
+  const phone = await openPage({ viewport: PHONE, theme: 'dark' });
+  const [map, strip, run, label] = await phone.evaluate(() => ['#plane .map', '#plane .strip', '#run', '#run svg, #run span'].map((selector) => {
+    const boxes = [...document.querySelectorAll(selector)].map((element) => element.getBoundingClientRect());
+    return { left: Math.min(...boxes.map(({ left }) => left)), right: Math.max(...boxes.map(({ right }) => right)), top: boxes[0].top, bottom: boxes[0].bottom };
+  }));
+  assert.ok(strip.top - map.bottom < 40, `${strip.top - map.bottom} px from the map to the knobs`);
+  assert.ok(Math.abs(label.left + label.right - run.left - run.right) < 4, 'Run is centred');
+  await takeTour(phone);
+  await checkAccess(phone, 'plane on a phone, dark');
+  await phone.click('#tab-digits');
+  await atStart(phone, 'digits');
+  await step(phone, 1);
+  await checkAccess(phone, 'digits on a phone, dark');
+  await closePage(phone);
+});
+
+test('weight decay, regression, one colour per answer, and pictures of units', async () => {
+  const page = await openPage({ hash: '#plane?data=slope&features=x,y&layers=8&speed=0&rate=0.03' });
+  assert.equal((await atStart(page)).hash.match(/loss=(\w+)/)[1], 'mean_squared_error', 'a loss of values');
+  assert.equal(await page.locator('[data-key="loss"] option').count(), 3);
+  assert.equal(await textOf(page, 'score-name'), 'Test R²');
+  await page.click('#run');
+  await until(page, () => globalThis.playground.tabs.plane.view.figures.accuracy > 0.9);
+  assert.match(await textOf(page, 'accuracy'), /^0\.\d{3}$/);
+  await page.click('label:has(input[value="hills"])');
+  await until(page, () => /data=hills/.test(location.hash));
+  await until(page, () => globalThis.playground.tabs.plane.view.figures.accuracy > 0.5);
+  await pause(page);
+  // What is only on which side has two colours, and the lines that lie on them.
+  const smooth = await picture(page, 'surface');
+  await page.click('#discrete');
+  const sharp = await picture(page, 'surface');
+  assert.ok(sharp.digest !== smooth.digest && sharp.colors < smooth.colors, `${smooth.colors} → ${sharp.colors} colours`);
+  await page.click('#discrete');
+  assert.equal((await picture(page, 'surface')).digest, smooth.digest);
+  await page.click('label:has(input[value="gaussians"])');
+  await until(page, () => /data=gaussians&.*loss=mean_squared_error/.test(location.hash));
+  await atStart(page);
+  assert.equal(await page.locator('[data-key="loss"] option').count(), 5);
+  assert.equal(await textOf(page, 'score-name'), 'Test accuracy');
+  const norm = async () => Math.hypot(...(await weightsOf(page)).flat());
+  await page.click('#run');
+  await untilSteps(page, 200);
+  await pause(page);
+  const free = await norm();
+  await page.selectOption('#plane [data-key="decay"] select', '0.1');
+  await until(page, () => /decay=0.1/.test(location.hash));
+  const from = await page.evaluate(() => globalThis.playground.tabs.plane.view.session.steps);
+  assert.ok(from >= 200, 'the weights stay');
+  await page.click('#run');
+  await untilSteps(page, from + 300);
+  await pause(page);
+  const decayed = await norm();
+  note(`norm of the weights ${free.toFixed(2)}, with weight decay ${decayed.toFixed(2)}`);
+  assert.ok(decayed < 0.8 * free);
+  // The output's picture is the map, and a unit that answers nothing is struck out.
+  await page.evaluate(() => { location.hash = '#plane?data=circles&features=x,y&layers=6&activation=relu&speed=0'; });
+  await until(page, () => /data=circles/.test(location.hash) && document.querySelector('#plane [data-key="activation"] select').value === 'relu');
+  await atStart(page);
+  await page.click('#run');
+  await untilSteps(page, 150);
+  await pause(page);
+  const { rows, alike } = await page.evaluate(() => {
+    const pixels = (id) => {
+      const canvas = document.getElementById(id);
+      return { canvas, data: canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data };
+    };
+    const [map, net] = [pixels('surface'), pixels('network')];
+    const isBlue = ({ canvas, data }, x, y) => {
+      const at = 4 * (Math.round(y) * canvas.width + Math.round(x));
+      return data[at + 2] > data[at];
+    };
+    // The last column of the diagram is one square, at its right edge, in the middle.
+    const scale = net.canvas.width / net.canvas.clientWidth;
+    const size = Math.min(88 - 12, ((net.canvas.clientWidth - 42) / 3) * 0.5) * scale;
+    const left = net.canvas.width - 6 * scale - size;
+    const top = (net.canvas.height - size) / 2;
+    let [rows, alike] = [0, 0];
+    for (let i = 0.1; i < 0.95; i += 0.1) for (let j = 0.1; j < 0.95; j += 0.1) {
+      rows++;
+      alike += isBlue(map, i * map.canvas.width, j * map.canvas.height) === isBlue(net, left + i * size, top + j * size);
+    }
+    return { rows, alike };
+  });
+  note(`${alike} of ${rows} places are of the map's colour`);
+  assert.ok(alike >= 0.85 * rows, 'points lie on the map, and not on the picture');
+  const plain = await picture(page, 'network');
+  await page.evaluate(() => globalThis.playground.tabs.plane.view.session.edit((weights) => weights[1].data.fill(-1000)));
+  assert.notEqual((await picture(page, 'network')).digest, plain.digest);
+  const dead = await page.evaluate(async () => {
+    const { scaled } = await import('./forward.js');
+    return { dead: [...scaled(new Float32Array(4))], one: [...scaled(Float32Array.of(0, 1, 4))], both: [...scaled(Float32Array.of(-1, 2))] };
+  });
+  assert.deepEqual(dead, { dead: [0, 0, 0, 0], one: [0, 0.5, 1], both: [-0.5, 1] });
+  await closePage(page);
+});
+
+test('points are added, moved and removed, by pointer and by keys; the link has them, and Back undoes', async () => {
+  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4' });
+  await atStart(page);
+  await step(page, 1);
+  const points = () => page.evaluate(() => {
+    const { train, test } = globalThis.playground.tabs.plane.view.experiment.points;
+    return { train: train.length, test: test.length, all: [...train, ...test] };
+  });
+  const surface = await page.locator('#surface').boundingBox();
+  const place = ({ x, y }) => [surface.x + ((x + 6) / 12) * surface.width, surface.y + ((6 - y) / 12) * surface.height];
+  const edits = async (pattern) => {
+    await until(page, (text) => new RegExp(text).test(decodeURIComponent(location.hash)), `edits=${pattern}$`);
+    await idle(page);
+  };
+  const mode = (name) => page.click(`#edit label:has(input[value="${name}"])`);
+  const before = await points();
+  await page.mouse.click(...place({ x: -3, y: 3 }));
+  await mode('b');
+  await page.mouse.click(...place({ x: -3, y: 3 }));
+  await edits('a-3:3:1');
+  await mode('a');
+  await page.mouse.click(...place({ x: 3, y: -3 }));
+  await edits('a-3:3:1,a3:-3:-1');
+  assert.equal((await points()).train, before.train + 2, 'a click where nothing is edited adds nothing');
+  assert.equal(await page.evaluate(() => globalThis.playground.tabs.plane.view.session.steps), 1, 'the weights stay');
+  await mode('move');
+  await page.mouse.move(...place({ x: -3, y: 3 }));
+  await page.mouse.down();
+  await page.mouse.move(...place({ x: 0, y: 4 }), { steps: 3 });
+  await page.mouse.up();
+  await edits('a-3:3:1,a3:-3:-1,m400:0:4');
+  await mode('remove');
+  await page.mouse.click(...place({ x: 3, y: -3 }));
+  await edits('a-3:3:1,a3:-3:-1,m400:0:4,r401');
+  const after = await points();
+  assert.equal(after.train, before.train + 1);
+  assert.deepEqual(after.all.filter(({ index }) => index >= 400).map(({ x, y, value }) => [x, y, value]), [[0, 4, 1]]);
+  // The same by keys.
+  await mode('a');
+  await page.focus('#surface');
+  for (const key of ['ArrowLeft', 'ArrowUp', 'ArrowUp', 'Space']) await page.keyboard.press(key);
+  await edits('a-3:3:1,a3:-3:-1,m400:0:4,r401,a-0.25:0.5:-1');
+  await mode('move');
+  await page.focus('#surface');
+  for (const key of ['ArrowLeft', 'ArrowUp', 'ArrowUp', 'Space', 'ArrowRight', 'Space']) await page.keyboard.press(key);
+  await edits('.*,m402:0:0.5');
+  // A link has them all; Back undoes one by one.
+  assert.deepEqual(pointsAt(await page.evaluate(() => location.hash)), await page.evaluate(() => globalThis.playground.tabs.plane.view.experiment.points));
+  await page.goBack();
+  await edits('a-3:3:1,a3:-3:-1,m400:0:4,r401,a-0.25:0.5:-1');
+  await page.goBack();
+  await edits('a-3:3:1,a3:-3:-1,m400:0:4,r401');
+  assert.equal((await points()).train, before.train + 1);
+  // Other settings, too; and what Back undid Forward does again.
+  await page.selectOption('#plane [data-key="batch"] select', '8');
+  await until(page, () => /batch=8/.test(location.hash));
+  await page.click('#tab-digits');
+  await until(page, () => location.hash.startsWith('#digits'));
+  await page.goBack();
+  await until(page, () => location.hash.startsWith('#plane'));
+  await page.goBack();
+  await until(page, () => /batch=32/.test(location.hash));
+  assert.equal(await page.locator('#plane [data-key="batch"] select').inputValue(), '32');
+  await page.goForward();
+  await until(page, () => document.querySelector('#plane [data-key="batch"] select').value === '8');
+  // Changes are of those points: other points are as they are made.
+  await page.locator('[data-key="noise"] input').fill('0');
+  await edits('');
+  await closePage(page);
+});
+
+test('a weight is read and set by hand', async () => {
+  const page = await openPage({ viewport: FOLD, hash: '#plane?data=gaussians&features=x,y&layers=3,2' });
+  const first = await atStart(page);
+  const canvas = await page.locator('#network').boundingBox();
+  const find = (condition) => page.evaluate(([condition, width, height]) => {
+    // By what the diagram says of places; a pointer that rests on a unit shows it.
+    const canvas = document.querySelector('#network');
+    const send = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, { bubbles: true, clientX: canvas.getBoundingClientRect().left + x, clientY: canvas.getBoundingClientRect().top + y, pointerType: 'mouse' }));
+    for (let x = 4; x < width; x += 8) for (let y = 4; y < height; y += 8) {
+      send('pointermove', x, y);
+      if (document.querySelector('#surface-of').textContent.startsWith(condition)) return [x, y];
+    }
+    return null;
+  }, [condition, canvas.width, canvas.height]);
+  const at = await find('layer 1, unit 2');
+  await page.mouse.click(canvas.x + at[0], canvas.y + at[1]);
+  const editor = page.locator('#weights');
+  assert.equal(await editor.locator('b').textContent(), 'layer 1, unit 2');
+  await editor.locator('select').selectOption({ label: 'from feature y' });
+  const value = editor.locator('input');
+  const [matrix] = await weightsOf(page);
+  assert.ok(Math.abs(Number(await value.inputValue()) - matrix[1 * 3 + 1]) < 1e-3);
+  await value.fill('2.5');
+  await value.press('Enter');
+  await until(page, (loss) => globalThis.playground.tabs.plane.view.figures.testLoss !== loss, first.testLoss);
+  assert.equal((await weightsOf(page))[0][1 * 3 + 1], 2.5);
+  await editor.locator('select').selectOption({ label: 'the bias' });
+  await value.fill('-1');
+  await value.press('Enter');
+  await until(page, () => /bias −1.00/.test(document.querySelector('#surface-of').textContent));
+  assert.equal((await weightsOf(page))[1][1], -1);
+  await checkAccess(page, 'with the weights of a unit');
+  // Training goes on with it.
+  await step(page, 1);
+  await idle(page);
+  const moved = (await weightsOf(page))[0][4];
+  assert.ok(moved !== 2.5 && Math.abs(moved - 2.5) < 0.1, `${moved}`);
+  await editor.locator('button').click();
+  assert.ok(await editor.isHidden());
+  // A line leads to the same, and so do keys.
+  const lines = await page.evaluate(async ([width, height]) => {
+    const canvas = document.querySelector('#network');
+    const box = canvas.getBoundingClientRect();
+    const found = new Set();
+    for (let y = 4; y < height; y += 3) {
+      const event = { bubbles: true, clientX: box.left + width * 0.25, clientY: box.top + y, pointerType: 'mouse' };
+      canvas.dispatchEvent(new PointerEvent('pointerdown', event));
+      if (!document.querySelector('#weights').hidden) found.add(`${document.querySelector('#weights b').textContent} ${document.querySelector('#weights select').selectedOptions[0].textContent}`);
+    }
+    return [...found];
+  }, [canvas.width, canvas.height]);
+  assert.ok(lines.length >= 2 && lines.every((line) => /^layer 1, unit \d from feature [xy]$/.test(line)), `${lines}`);
+  await page.focus('#network');
+  await page.keyboard.press('Escape');
+  for (const key of ['ArrowRight', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
+  assert.equal(await editor.locator('b').textContent(), 'layer 1, unit 1');
+  assert.ok(await value.evaluate((input) => document.activeElement === input));
+  await page.keyboard.press('Escape');
+  assert.ok(await editor.isHidden());
+  await closePage(page);
+});
+
+test('the time of a step is shown, kernel by kernel', async () => {
+  const page = await openPage({ hash: '#plane?layers=8,8' });
+  await atStart(page);
+  await step(page, 1);
+  await until(page, () => document.querySelector('#timeline').dataset.steps === '1');
+  await page.click('#run');
+  await until(page, () => Number(document.querySelector('#timeline').dataset.steps) >= 8);
+  await pause(page);
+  const { rows, counts, notes, bars } = await timesOf(page);
+  note(`${JSON.stringify(rows)} ${counts}`);
+  assert.deepEqual(Object.keys(rows), ['upload', 'forward', 'backward', 'update', 'readback']);
+  const kernels = ['forward', 'backward', 'update'].map((part) => Number(rows[part][1]));
+  assert.equal(kernels[2], 1);
+  assert.ok(kernels[0] >= 4 && kernels[1] >= 4, `${kernels}`);
+  assert.equal(bars, kernels[0] + kernels[1] + kernels[2], 'a bar for each kernel');
+  assert.match(counts, new RegExp(`^Each step: ${bars} kernels`));
+  for (const part of Object.keys(rows)) assert.ok(Number.parseFloat(rows[part][0]) >= 0, `${part}: ${rows[part][0]}`);
+  assert.ok(['forward', 'backward'].every((part) => Number.parseFloat(rows[part][0]) > 0));
+  assert.doesNotMatch(notes, /no timestamps/);
+  // What records puts everything back.
+  assert.ok(await page.evaluate(() => GPUQueue.prototype.submit.toString().includes('[native code]')));
+  await closePage(page);
+});
+
+test('the experiment as code: on screen, in JavaScript with the same figures, in Rust as it is compiled', async () => {
+  for (const [name, [hash, steps]] of Object.entries(EXPERIMENTS)) {
+    assert.equal(programsAt(hash, steps).rust, await readFile(`${FOLDER}${name}.rs`, 'utf8'), `${name}.rs: node web/tests/lib/programs.mjs`);
+  }
+  const page = await openPage({ hash: EXPERIMENTS.plane[0] });
+  await atStart(page);
+  const batches = EXPERIMENTS.plane[1]; // an epoch
+  for (let i = 1; i <= batches; i++) await step(page, i);
+  await idle(page);
+  const { testLoss, hash } = await figuresOf(page);
+  await page.click('#code');
+  const shown = await page.locator('#program pre').textContent();
+  assert.equal(shown, programsAt(hash, batches).javascript);
+  await checkAccess(page, 'the program');
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+  await page.click('#program label:has(input[value="rust"])');
+  await page.click('#program .copy');
+  await until(page, () => /Copied/.test(document.querySelector('#program [role="status"]').textContent));
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), programsAt(hash, batches).rust);
+  await closePage(page);
+  // As programs of their own, beside the package; tests/page.rs has those in Rust come to the same losses.
+  const losses = JSON.parse(await readFile(`${FOLDER}losses.json`, 'utf8'));
+  for (const [name, program] of [['plane', shown], ['digits', programsAt(...EXPERIMENTS.digits).javascript]]) {
+    const other = await browser.newPage();
+    await other.goto(`${server.url}/LICENSE-MIT.txt`);
+    const result = other.waitForEvent('console', { predicate: async (message) => message.args().length === 1 });
+    await other.evaluate((text) => {
+      const script = document.createElement('script');
+      script.type = 'module';
+      script.textContent = text;
+      document.head.append(script);
+    }, program.replace("'wgrad'", "'./pkg/wgrad.js'"));
+    const { loss } = await (await result).args()[0].jsonValue();
+    note(`${name}: loss ${loss}`);
+    if (name === 'plane') assert.equal(loss, testLoss, 'what is on screen');
+    assert.ok(Math.abs(loss - losses[name]) <= 1e-4 * losses[name], `${name}: ${loss}, not ${losses[name]}`);
+    await other.close();
+  }
+});
+
+test('the comparison runs here, shows a table, and shares it', async () => {
+  const page = await browser.newPage({ viewport: FOLD });
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(`${server.url}/compare/#nonsense&net=1`);
+  assert.ok(await page.locator('#empty').isVisible());
+  await page.evaluate(() => globalThis.runComparison({ rounds: 1, seconds: 0.05, only: '10-64-1' }));
+  assert.equal(await page.locator('#rows tr').count(), 1);
+  const row = await page.locator('#rows tr').innerText();
+  note(row.replace(/\s+/g, ' '));
+  assert.match(row, /10–64–1.*10 inputs, 64 units, 1 output; 32 rows a step/s);
+  assert.match(row, /times as fast\s+yes: loss/);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+  await page.click('#share');
+  await until(page, () => /on the clipboard/.test(document.querySelector('#status').textContent));
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  const other = await browser.newPage({ viewport: PHONE, colorScheme: 'dark' });
+  await other.goto(link);
+  await other.locator('#result').waitFor();
+  assert.match(await other.locator('#where').textContent(), /swiftshader/i);
+  assert.match(await other.locator('#origin').textContent(), /from a link/);
+  assert.equal((await other.locator('#rows .ratio').innerText()), await page.locator('#rows .ratio').innerText());
+  assert.ok(await other.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  await checkAccess(other, 'the comparison, dark');
+  await other.close();
+  await checkAccess(page, 'the comparison');
+  await page.goto(`${server.url}/docs/package.html`);
+  await checkAccess(page, 'a document');
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
+await runTests();
