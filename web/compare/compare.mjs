@@ -8,17 +8,17 @@ const NETS = [
 ];
 
 /**
- * Runs `rounds` rounds of about `seconds` of the slower library each. `status(text, share)` hears how far it is.
+ * Runs `rounds` rounds of about `seconds` of the slower library each, on `rows` rows of data at most. `status(text, share)` hears how far it is.
  * Resolves to adapter, versions, and for every net speeds, ratios and final losses.
  */
-export async function compare({ rounds = 5, seconds = 1, only, status = () => {} } = {}) {
+export async function compare({ rounds = 5, seconds = 1, rows = Infinity, only, status = () => {} } = {}) {
   await init();
   const gpu = await Gpu.create();
   await tf.setBackend('webgpu');
   await tf.ready();
   if (tf.getBackend() !== 'webgpu') throw new Error(`TensorFlow.js runs on ${tf.getBackend()}, not on WebGPU`);
   const nets = [];
-  const specs = NETS.filter(({ net }) => !only || net === only);
+  const specs = NETS.filter(({ net }) => !only || net === only).map((spec) => ({ ...spec, rows: Math.min(spec.rows, rows) }));
   for (const [index, spec] of specs.entries()) {
     const share = (text, done) => status(text, (index + done) / specs.length);
     nets.push(await compareNet(gpu, spec, rounds, seconds, share));

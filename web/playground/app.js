@@ -32,7 +32,7 @@ function refresh() {
 const number = (value, digits) => (value === null ? '–' : value.toFixed(digits));
 
 function showFigures() {
-  const { session, figures, scoreName } = tabs[active].view;
+  const { session, figures, scoreName, task } = tabs[active].view;
   const { running, steps, epoch, rate } = session;
   for (const start of document.querySelectorAll('.start')) start.hidden = running || steps > 0;
   const button = find('run');
@@ -44,6 +44,7 @@ function showFigures() {
     rate: rate > 0 ? Math.round(rate).toLocaleString('en') : '–',
     'train-loss': number(figures.loss, 4),
     'test-loss': number(figures.testLoss, 4),
+    task,
     'score-name': scoreName,
     accuracy: scoreOf(figures.accuracy, scoreName),
   };
@@ -128,7 +129,6 @@ function open(name, values = null) {
     find(`tab-${tab}`).ariaSelected = String(tab === name);
     find(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
   }
-  find('task').textContent = VIEWS[name].task;
   const fresh = values !== null || !tabs[name];
   tabs[name] ??= makeTab(name);
   const { view, form } = tabs[name];
@@ -145,11 +145,10 @@ function follow() {
   const made = tabs[tab];
   if (!made) return open(tab, values);
   const keys = differences(made.form.values, values);
-  if (tab !== active) open(tab);
-  if (keys.length === 0) return writeAddress();
   made.form.show(values);
-  writeAddress();
-  return attempt(made.view.change(values, keys));
+  if (tab === active) writeAddress();
+  else open(tab);
+  if (keys.length > 0) return attempt(made.view.change(values, keys));
 }
 
 async function attempt(promise) {
@@ -228,7 +227,7 @@ const KEYS = {
 function onKey(event) {
   const { target, key, ctrlKey, altKey, metaKey } = event;
   if (ctrlKey || altKey || metaKey || event.defaultPrevented || !find('keys-on').checked) return;
-  if (target.matches('input[type=number], select, dialog *') || (target.matches('#surface') && key === ' ')) return;
+  if (target.matches('input[type=number], select, dialog *')) return;
   const action = KEYS[key.toLowerCase()];
   if (!action) return;
   event.preventDefault();

@@ -36,8 +36,6 @@ async function loadDigits() {
 }
 
 export class Digits {
-  /** What the net learns. */
-  static task = 'to read handwritten digits';
   session;
   figures = { loss: null, testLoss: null, accuracy: null };
   #values;
@@ -48,8 +46,9 @@ export class Digits {
   #asking = false;
   #find;
   #pictures = null; // of the units of the first layer
-  /** What the main figure is. */
+  /** What the main figure is, and what the net learns. */
   scoreName = 'Test accuracy';
+  task = 'to read handwritten digits';
 
   constructor(root, device, values, watch) {
     const find = (this.#find = (id) => root.querySelector(`#${id}`));

@@ -14,6 +14,22 @@ import { WeightEditor } from './weights.js';
 /** Points of the decision surface on a side. */
 const GRID = 48;
 
+/** What the page says where points have classes, and where they have values. */
+const WORDS = {
+  classes: {
+    task: 'to tell the two kinds of points apart',
+    scoreName: 'Test accuracy',
+    lead: 'Background: its answer at that place, pale where it is unsure. Line: undecided.',
+    add: { a: 'add A', b: 'add B' },
+  },
+  values: {
+    task: 'to guess the number of each point',
+    scoreName: 'Test R²',
+    lead: 'Background: its answer at that place, pale near 0; line: 0. A point that vanishes in it is met.',
+    add: { a: 'add −1', b: 'add 1' },
+  },
+};
+
 /** What the net says of a row, from its outputs: above 0 for class B, below for class A. */
 const ANSWERS = {
   binary_cross_entropy: (out, row) => out[row] / 2,
@@ -53,8 +69,6 @@ function explained(points, answers) {
 }
 
 export class Plane {
-  /** What the net learns. */
-  static task = 'to tell the two kinds of points apart';
   session;
   figures = { loss: null, testLoss: null, accuracy: null };
   #values;
@@ -65,8 +79,9 @@ export class Plane {
   #weights;
   #find;
   #map = null;
-  /** What the main figure is. */
-  scoreName = 'Test accuracy';
+  /** What the main figure is, and what the net learns. */
+  scoreName;
+  task;
 
   /** `choose(key, value)` changes a setting as a person would. */
   constructor(root, device, values, watch, choose) {
@@ -138,10 +153,15 @@ export class Plane {
       points,
     };
     const hasValues = DATA_SETS[data].values === true;
-    this.scoreName = hasValues ? 'Test R²' : 'Test accuracy';
-    for (const [kind, shown] of [['of-classes', !hasValues], ['of-values', hasValues]]) {
-      this.#find('surface').closest('.card').querySelector(`.${kind}`).hidden = !shown;
+    const words = hasValues ? WORDS.values : WORDS.classes;
+    ({ scoreName: this.scoreName, task: this.task } = words);
+    this.#find('surface-lead').textContent = words.lead;
+    for (const [value, text] of Object.entries(words.add)) {
+      this.#find('edit').querySelector(`[value="${value}"] + span`).textContent = text;
     }
+    const card = this.#find('surface').closest('.card');
+    card.querySelector('.of-classes').hidden = hasValues;
+    card.querySelector('.of-values').hidden = !hasValues;
     this.#surface.data = { ...points, values: hasValues };
   }
 

@@ -29,9 +29,9 @@ let previous = Promise.resolve(); // of the reading of stamps: one recording aft
 
 /**
  * Runs `work`, which trains for `steps` steps, and resolves to its result. `done` is called, later, with
- * `{ steps, stamped, dispatches, upload, readback, device, uploaded, readBack, submissions }`: `dispatches` of all steps,
- * in order, `{ name, phase, start, ms }` (`start` from the first one's on; without timestamps neither); `upload` and
- * `readback`, the milliseconds that the processor spent before it submitted and waiting after it; and the bytes.
+ * `{ steps, stamped, dispatches, upload, readback, uploaded, readBack, submissions }`: `dispatches` of all steps, in
+ * order, `{ name, phase, start, ms }` (`start` from the first one's on; without timestamps neither); `upload` and
+ * `readback`, the milliseconds that the processor spent before it submitted and waited after it; and the bytes.
  */
 export async function record(work, steps, done) {
   await previous;
@@ -48,12 +48,10 @@ export async function record(work, steps, done) {
 class Recording {
   #restore = [];
   #devices = new WeakMap(); // encoder → device
-  #labels = new WeakMap(); // pipeline, bind group → label
   #dispatches = [];
   #ranges = []; // of stamps that an encoder resolves
   #used = 0;
   #next = null; // where in a step
-  #device = null;
   #stamps = null;
   #times = { began: null, submitted: null, mapped: null };
   #counts = { uploaded: 0, readBack: 0, submissions: 0 };
@@ -107,7 +105,6 @@ class Recording {
   #pass(encoder, begin) {
     const device = this.#devices.get(encoder);
     if (!device) return null;
-    this.#device = device;
     this.#stamps = stampsOf(device);
     const from = Math.ceil(this.#used / ALIGNED) * ALIGNED;
     const range = { encoder, from, count: 0 };
@@ -149,7 +146,6 @@ class Recording {
 
   /** In which pass of a step a dispatch is: forward up to the loss, backward after it, then the update. */
   #phaseOf(pipeline) {
-    if (pipeline.startsWith('whole_step')) return 'whole step';
     if (pipeline.startsWith('update/')) {
       this.#next = null;
       return 'update';

@@ -12,8 +12,9 @@ const MOST = 256;
 /** Between two looks at the model, in ms: at least, and at most for looks that take long. */
 const LOOK_EVERY = 100;
 const LOOK_RARELY = 500;
-/** Between two timings of single dispatches, in ms, and the steps of one. */
+/** Between two timings of single dispatches: milliseconds at least, and times what one takes; and its steps. */
 const TIME_EVERY = 1000;
+const TIME_SHARE = 15;
 const TIMED_STEPS = 4;
 
 const now = () => performance.now();
@@ -39,7 +40,7 @@ export class Session {
   #lookedAt = -Infinity;
   #lookTook = 0;
   #advanceTook = 0;
-  #timedAt = -Infinity;
+  #timeAgain = 0; // when
   #loops = 0; // that have not ended
 
   /**
@@ -199,7 +200,7 @@ export class Session {
         owed -= count;
         if (count === 0 || !this.running) continue;
       }
-      const timed = now() - this.#timedAt > TIME_EVERY;
+      const timed = now() > this.#timeAgain;
       const steps = timed ? Math.min(count, TIMED_STEPS) : count;
       const done = await this.#job(turn, async () => {
         await this.#advance(steps, timed);
@@ -225,8 +226,8 @@ export class Session {
     const first = this.#model.steps === 0; // the driver may still have to compile
     const steps = () => this.#trainer.steps(count);
     const result = timed ? await record(steps, count, (timing) => this.#watch.timed({ ...timing, first })) : await steps();
+    if (timed) this.#timeAgain = now() + Math.max(TIME_EVERY, TIME_SHARE * (now() - started));
     if (this.#stale) return; // started again meanwhile: these were steps of the model before
-    if (timed) this.#timedAt = now();
     this.#advanceTook = now() - started;
     this.steps = this.#before.steps + this.#model.steps;
     this.epoch = this.#before.epoch + result.epoch;

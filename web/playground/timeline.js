@@ -5,7 +5,7 @@ import { element } from './controls.js';
 
 /** Steps that a mean is over, at most. */
 const MOST = 64;
-const PHASES = ['forward', 'backward', 'update', 'whole step'];
+const PHASES = ['upload', 'forward', 'backward', 'update', 'readback'];
 /** Browsers may round timestamps, to 0.1 ms. */
 const ROUNDED = 0.1;
 
@@ -43,19 +43,19 @@ export class Timeline {
 
   #show() {
     const mean = meanOf(this.#records);
-    const { bars, total, stamped } = mean;
+    const { bars, total } = mean;
     const draw = (lane, shown) => this.#find(lane).replaceChildren(...shown.map(({ phase, name, start, ms }) => {
-      const bar = element('span', { className: `bar ${phase.replace(' ', '-')}`, title: `${name}: ${milliseconds(ms)}` });
+      const bar = element('span', { className: `bar ${phase}`, title: `${name}: ${milliseconds(ms)}` });
       bar.style.left = `${(100 * start) / total}%`;
       bar.style.width = `${(100 * ms) / total}%`;
       return bar;
     }));
     draw('.host', bars.filter(({ lane }) => lane === 'host'));
     draw('.gpu', bars.filter(({ lane }) => lane === 'gpu'));
-    const rows = ['upload', ...PHASES, 'readback'].filter((phase) => mean.phases[phase]);
+    const rows = PHASES.filter((phase) => mean.phases[phase]);
     this.#find('tbody').replaceChildren(...rows.map((phase) => {
       const { ms, dispatches } = mean.phases[phase];
-      const key = element('i', { className: `bar ${phase.replace(' ', '-')}` });
+      const key = element('i', { className: `bar ${phase}` });
       return element('tr', {},
         element('th', { scope: 'row' }, key, phase),
         element('td', { textContent: ms === null ? 'not stamped' : milliseconds(ms) }),
@@ -64,7 +64,7 @@ export class Timeline {
     const { dispatches, submissions, uploaded, readBack } = mean.counts;
     this.#find('.counts').textContent = `Each step: ${dispatches} kernels started on the GPU, ${submissions} submissions, `
       + `${kilobytes(uploaded)} uploaded, ${kilobytes(readBack)} read back.`;
-    this.#find('.notes').textContent = notesOf(mean, stamped);
+    this.#find('.notes').textContent = notesOf(mean);
     this.#root.dataset.steps = mean.steps;
     this.#find('.when-empty').hidden = true;
     this.#find('.when-timed').hidden = false;
@@ -73,7 +73,7 @@ export class Timeline {
 
 const stepsOf = (records) => records.reduce((sum, { steps }) => sum + steps, 0);
 
-function notesOf({ steps, isRounded }, stamped) {
+function notesOf({ steps, stamped, isRounded }) {
   const over = `Mean of ${steps} step${steps === 1 ? '' : 's'}, timed up to four to a submission.`;
   if (!stamped) return `${over} This browser gives pages no timestamps of the GPU, so its work is one bar.`;
   return isRounded ? `${over} This browser rounds the GPU’s timestamps to 0.1 ms; the mean of many evens that out.` : over;
@@ -100,7 +100,7 @@ function meanOf(records) {
   const readback = Math.max(0, wait - span);
   const gpu = stamped
     ? kernels.map(({ start, ...kernel }) => ({ lane: 'gpu', start: upload + start, ...kernel }))
-    : [{ lane: 'gpu', phase: 'whole step', name: 'all kernels', start: upload, ms: span }];
+    : [{ lane: 'gpu', phase: 'all', name: 'all kernels', start: upload, ms: span }];
   const phases = {
     upload: { ms: upload, dispatches: 0 },
     readback: { ms: stamped ? readback : null, dispatches: 0 },

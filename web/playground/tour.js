@@ -16,13 +16,11 @@ export class Tour {
   #root;
   #opener;
   #at = -1;
-  #ended;
 
   /** `opener` is the button that starts it, where the focus goes afterwards. */
-  constructor(root, opener, ended = () => {}) {
+  constructor(root, opener) {
     this.#root = root;
     this.#opener = opener;
-    this.#ended = ended;
     root.querySelector('.next').addEventListener('click', () => this.#go(this.#at + 1));
     root.querySelector('.back').addEventListener('click', () => this.#go(this.#at - 1));
     root.querySelector('.skip').addEventListener('click', () => this.end());
@@ -42,7 +40,6 @@ export class Tour {
     this.#at = -1;
     this.#root.hidden = true;
     this.#opener.focus({ preventScroll: true });
-    this.#ended();
   }
 
   #point(target) {

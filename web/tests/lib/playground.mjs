@@ -1,11 +1,14 @@
 // What the tests of the playground share: the assembled pages (dist) on a server, Chromium, and a runner.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
 import { serve } from './server.mjs';
 
 export const SCREENSHOTS = fileURLToPath(new URL('../../screenshots/latest/', import.meta.url));
+/** A usual small screen: what is above its fold is seen first. */
+export const FOLD = { width: 1280, height: 800 };
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 360, height: 780 };
 export const MINUTE = 60_000;
@@ -48,7 +51,7 @@ export const stepsOf = async (page) => Number((await textOf(page, 'steps')).repl
 export const accuracyOf = async (page) => Number.parseFloat(await textOf(page, 'accuracy'));
 
 export const untilSteps = (page, least) => page.waitForFunction(
-  (n) => Number(document.querySelector('#steps').textContent.replaceAll(',', '')) >= n, least, { timeout: MINUTE });
+  (n) => Number(document.querySelector('#steps').textContent.replaceAll(',', '')) >= n, least, { timeout: 5 * MINUTE });
 
 export const untilAccuracy = (page, least) => page.waitForFunction(
   (percent) => Number.parseFloat(document.querySelector('#accuracy').textContent) >= percent, least, { timeout: 10 * MINUTE });
@@ -94,6 +97,26 @@ export async function pause(page) {
   await page.waitForFunction(() => Object.values(globalThis.playground.tabs).every(({ view }) => view.session.resting));
   await page.evaluate(() => new Promise(requestAnimationFrame)); // the frame that shows it
 }
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Fails if axe-core finds a violation of WCAG 2.2 AA or of its best practices. */
+export async function checkAccess(page, what) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  });
+  assert.deepEqual(found, [], what);
+}
+
+/** Presses Step, for the step of a number. */
+export const step = async (page, number) => {
+  await page.click('#step');
+  await untilSteps(page, number);
+};
+/** Waits until the jobs on the device are done that were asked for. */
+export const idle = (page) => page.evaluate(() => globalThis.playground.device.run(() => {}));
 
 /** Leaves a picture of what is on the screen. */
 export async function shoot(page, name) {
