@@ -118,7 +118,8 @@ mod programs {
 #[test]
 fn programs_that_the_page_shows_train() {
     let gpu = gpu();
-    let figures = json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/programs/losses.json"));
+    let figures =
+        json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/programs/losses.json"));
     for (name, loss) in [
         ("plane", programs::plane::run(&gpu).unwrap().loss),
         ("digits", programs::digits::run(&gpu).unwrap().loss),
