@@ -96,3 +96,35 @@ fn the_packages_types_and_readme_name_all_there_is() {
         assert!(page.contains(&format!("\n  {name}: '")), "the page offers no {name}");
     }
 }
+
+/// The programs that the page shows for two experiments (`web/tests/lib/programs.mjs` writes them).
+#[allow(dead_code, reason = "their main functions print")]
+mod programs {
+    pub mod plane {
+        include!("../web/tests/programs/plane.rs");
+        pub fn run(gpu: &Gpu) -> wgrad::Result<Evaluation> {
+            train(gpu)
+        }
+    }
+    pub mod digits {
+        include!("../web/tests/programs/digits.rs");
+        pub fn run(gpu: &Gpu) -> wgrad::Result<Evaluation> {
+            train(gpu)
+        }
+    }
+}
+
+/// What they come to is what the page comes to in a browser: `web/tests/page.spec.mjs` has these figures, too.
+#[test]
+fn programs_that_the_page_shows_train() {
+    let gpu = gpu();
+    let figures =
+        json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/programs/losses.json"));
+    for (name, loss) in [
+        ("plane", programs::plane::run(&gpu).unwrap().loss),
+        ("digits", programs::digits::run(&gpu).unwrap().loss),
+    ] {
+        let kept = figures[name].as_f64().unwrap();
+        assert!((loss - kept).abs() <= 1e-4 * kept, "{name}: {loss}, not {kept}");
+    }
+}
