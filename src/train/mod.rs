@@ -31,7 +31,9 @@ pub(crate) mod task;
 mod trainer;
 
 pub use crate::data::epoch_order;
-pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};
+pub use callback::{
+    BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog, Wait,
+};
 pub use feed::Residency;
 pub use figure::Figure;
 #[cfg(feature = "files")]
@@ -47,6 +49,7 @@ pub use log_file::LogFile;
 pub use model::Model;
 pub use plateau::ReduceOnPlateau;
 pub use predictor::Predictor;
+pub use progress::{Course, Progress};
 pub use scores::{ConfusionMatrix, roc_auc, top_k_accuracy};
 pub use state::TrainingState;
 pub use sums::{Evaluation, Sums};

@@ -52,6 +52,12 @@ impl Options {
         count(&value, &self.path(name)).map(Some)
     }
 
+    /// # Errors
+    /// If the number is missing, or none that counts.
+    pub fn need_count(&mut self, name: &str, rule: &str) -> Result<usize> {
+        self.count(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
+    }
+
     /// A whole number that seeds a generator.
     pub fn seed(&mut self) -> Result<Option<u64>> {
         let Some(value) = self.get("seed")? else { return Ok(None) };
@@ -70,10 +76,7 @@ impl Options {
     /// A number; whether it is in range is for wgrad to say.
     pub fn number(&mut self, name: &str) -> Result<Option<f32>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
-        match value.as_f64() {
-            Some(number) => Ok(Some(number as f32)),
-            None => Err(argument(self.path(name), shown(&value), "a number")),
-        }
+        number(&value, &self.path(name)).map(|number| Some(number as f32))
     }
 
     /// `true` or `false`.
@@ -114,6 +117,11 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// A number; whether it is in range is for wgrad to say.
+pub fn number(value: &JsValue, name: &str) -> Result<f64> {
+    value.as_f64().ok_or_else(|| argument(name, shown(value), "a number"))
 }
 
 /// A whole number, 0 or more.
