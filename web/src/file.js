@@ -91,7 +91,8 @@ function wgradUnpack(bytes, what = 'safetensors file') {
     const whole = Array.isArray(shape) && shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
     if (from !== end || !(to >= from && to <= body.length) || !whole) throw damaged(`the place of '${name}'`);
     end = to;
-    const values = dtype === 'F32' && body.slice(from, to);
+    // A copy, also of a Buffer of Node.js, whose own slice is none.
+    const values = dtype === 'F32' && Uint8Array.prototype.slice.call(body, from, to);
     if (values && values.length !== 4 * shape.reduce((product, extent) => product * extent, 1)) throw damaged(`the shape of '${name}'`);
     tensors[name] = { dtype, shape, data: values && new Float32Array(values.buffer) };
   }

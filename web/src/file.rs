@@ -86,10 +86,9 @@ pub fn tensor(tensors: &JsValue, name: &str, shape: &[usize]) -> Result<Vec<f32>
     let mut found = Options::new(name, &found)?;
     let dtype = found.get("dtype")?.and_then(|dtype| dtype.as_string()).unwrap_or_default();
     let extents: Array = found.need("shape", "a shape")?.unchecked_into();
-    let extents: Vec<f64> = extents.iter().filter_map(|extent| extent.as_f64()).collect();
-    let same =
-        extents.len() == shape.len() && extents.iter().zip(shape).all(|(&a, &b)| a == b as f64);
-    if dtype != "F32" || !same {
+    let extents: Vec<usize> =
+        extents.iter().map(|extent| extent.as_f64().unwrap_or_default() as usize).collect();
+    if dtype != "F32" || extents != shape {
         let value = format!("{dtype} {extents:?}");
         let error = wgrad::Error::argument(
             &format!("'{name}' in the file"),

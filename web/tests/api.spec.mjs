@@ -718,7 +718,8 @@ test('more numbers than the memory holds are refused, and the model goes on', as
     return answer;
   });
   await fresh.close();
-  const { after, outputs, ...lengths } = found;
+  const { after, outputs, file, ...lengths } = found;
+  assert.equal(file.name, 'ModelFile', 'the page itself looks at the head of a file first');
   for (const [what, refused] of Object.entries(lengths)) {
     assert.equal(refused?.name, 'Argument', `${what}: ${refused?.message}`);
     assert.match(refused.message, /the length of .* is \d+; it must be no more than WebAssembly's memory holds/, what);

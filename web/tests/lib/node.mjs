@@ -9,6 +9,9 @@ const env = { ...process.env, ...(existsSync(SWIFTSHADER) && { VK_DRIVER_FILES: 
 
 /** Runs a program in a process of its own; resolves to the JSON that it prints last. */
 export async function node(program, cwd) {
-  const { stdout } = await promisify(execFile)(process.execPath, program, { cwd, timeout: 120_000, env });
+  const { stdout } = await promisify(execFile)(process.execPath, program, { cwd, timeout: 120_000, env }).catch(({ stderr }) => {
+    // Without the lines of the package, which are long.
+    throw new Error(stderr.split('\n').filter((line) => line.length < 300).join('\n'));
+  });
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }
