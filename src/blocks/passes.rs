@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::table::Blocks;
 use super::{Held, Table};
 use crate::exec::{Executor, Step};
 use crate::gpu::Gpu;
@@ -21,13 +22,6 @@ impl Output {
         match self {
             Output::Numbers(values) => values,
             Output::Indices(_) => Vec::new(),
-        }
-    }
-
-    pub(crate) fn indices(self) -> Vec<u32> {
-        match self {
-            Output::Indices(values) => values,
-            Output::Numbers(_) => Vec::new(),
         }
     }
 }
@@ -95,24 +89,37 @@ impl Passes {
         mut take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut blocks = table.blocks(self.rows)?;
-        loop {
-            let mut under_way = Vec::new();
-            for (executor, held) in self.executors.iter_mut().zip(&mut held.0) {
-                let Some((first, given)) = blocks.next()? else { break };
-                let to = (&*executor, self.x);
-                held.feed(&table.frame, (first, &given), self.rows, to).await?;
-                executor.submit(&[Step::forward(0)]).await?;
-                under_way.push((first, given));
-            }
-            if under_way.is_empty() {
-                return Ok(());
-            }
+        let mut under_way = self.submit(&mut blocks, table, held).await?;
+        while !under_way.is_empty() {
+            let mut found = Vec::with_capacity(under_way.len());
             for (executor, (first, given)) in self.executors.iter_mut().zip(under_way) {
                 let rows = self.rows.min(table.rows - first);
                 let outputs = read(executor, &self.outputs).await?;
-                take(Block { first, rows, given, outputs })?;
+                found.push(Block { first, rows, given, outputs });
             }
+            // The devices have their next blocks while the host takes what they found.
+            under_way = self.submit(&mut blocks, table, held).await?;
+            found.into_iter().try_for_each(&mut take)?;
         }
+        Ok(())
+    }
+
+    /// Hands each device a block, as long as there are any.
+    async fn submit<'a>(
+        &mut self,
+        blocks: &mut Blocks<'a>,
+        table: &Table<'_>,
+        held: &mut Held,
+    ) -> Result<Vec<(usize, Cow<'a, [f32]>)>> {
+        let mut under_way = Vec::new();
+        for (executor, held) in self.executors.iter_mut().zip(&mut held.0) {
+            let Some((first, given)) = blocks.next()? else { break };
+            let to = (&*executor, self.x);
+            held.feed(&table.frame, (first, &given), self.rows, to).await?;
+            executor.submit(&[Step::forward(0)]).await?;
+            under_way.push((first, given));
+        }
+        Ok(under_way)
     }
 }
 

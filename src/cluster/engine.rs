@@ -10,6 +10,7 @@ use crate::Result;
 use crate::blocks::{Held, Output, Passes, Table, block_rows};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, Tensor};
+use crate::plan::AdapterClass;
 
 /// What is read back of each block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +19,8 @@ pub(super) enum Wanted {
     Scores,
     /// Where each row's largest score is, and that score.
     Nearest,
-    /// Where each row's largest score is, and the sums of the rows with the same.
+    /// Where each row's largest score is, and the sums of the rows with the same; those not of a software adapter, whose
+    /// host has the rows as near and adds them up in less time.
     Sums,
 }
 
@@ -31,7 +33,7 @@ pub(super) struct Block<'a> {
     pub(super) given: Cow<'a, [f32]>,
     /// Each row's; empty where scores are wanted.
     pub(super) labels: Vec<u32>,
-    /// What is wanted besides. Scores: rows × centres. Sums: runs × centres × columns.
+    /// What is wanted besides. Scores: rows × centres. Sums: runs × centres × columns, or nothing.
     pub(super) numbers: Vec<f32>,
 }
 
@@ -65,6 +67,7 @@ impl Engine {
         let outputs = match wanted {
             Wanted::Scores => vec![scores],
             Wanted::Nearest => vec![graph.arg_max(scores)?, graph.max(scores, 1)?],
+            Wanted::Sums if gpus.iter().all(is_software) => vec![graph.arg_max(scores)?],
             Wanted::Sums => {
                 let labels = graph.arg_max(scores)?;
                 vec![labels, graph.segment_sum(x, labels, room, run_of(rows, room))?]
@@ -89,15 +92,24 @@ impl Engine {
         let (transposed, offsets) = centers.for_device(self.room)?;
         self.passes.write(self.centers, &transposed)?;
         self.passes.write(self.offsets, &offsets)?;
-        let take = |mut block: crate::blocks::Block<'_>| {
+        let take = |block: crate::blocks::Block<'_>| {
             let (first, rows) = (block.first, block.rows);
-            let numbers = block.outputs.pop().map_or(Vec::new(), Output::numbers);
-            let mut labels = block.outputs.pop().map_or(Vec::new(), Output::indices);
+            let (mut labels, mut numbers) = (Vec::new(), Vec::new());
+            for output in block.outputs {
+                match output {
+                    Output::Indices(found) => labels = found,
+                    Output::Numbers(found) => numbers = found,
+                }
+            }
             labels.truncate(rows);
             take(Block { first, rows, given: block.given, labels, numbers })
         };
         self.passes.pass(table, held, take).await
     }
+}
+
+fn is_software(gpu: &Gpu) -> bool {
+    gpu.target().class == AdapterClass::Software
 }
 
 /// Rows of a block that are added up on their own: sums of f32 lose digits as they grow longer, and are joined in

@@ -68,13 +68,22 @@ async fn assign(
                 *count += 1.0;
             }
         }
-        assigned.labels.extend(block.labels);
-        // Run by run in the order of the rows.
+        // Run by run in the order of the rows, or row by row.
         for run in block.numbers.chunks(assigned.sums.len().max(1)) {
             for (sum, &of_run) in assigned.sums.iter_mut().zip(run) {
                 *sum += f64::from(of_run);
             }
         }
+        if block.numbers.is_empty() {
+            let columns = table.columns;
+            for (row, &label) in block.given.chunks(columns).zip(&block.labels) {
+                let sums = assigned.sums.iter_mut().skip(label as usize * columns);
+                for (sum, value) in sums.zip(table.frame.seen_f32(row)) {
+                    *sum += f64::from(value);
+                }
+            }
+        }
+        assigned.labels.extend(block.labels);
         Ok(())
     };
     engine.pass(table, held, centers, take).await?;

@@ -177,40 +177,46 @@ const RUN: usize = 1024;
 /// Sums over the rows of a block, in f64 and joined in the order of the rows.
 struct Sums {
     passes: Passes,
-    /// Numbers of each run.
-    numbers: usize,
+    /// Numbers of each run, for each pair.
+    numbers: Vec<usize>,
 }
 
 impl Sums {
-    /// Aᵀ·B for each run of rows, where `build` makes A and B, both rows × something, of a block. `per_row` numbers
-    /// are made of a row, and `numbers` of a run.
+    /// Aᵀ·B for each run of rows and each pair of A and B, both rows × something, which `build` makes of a block.
+    /// `per_row` numbers are made of a row.
     async fn new<T>(
         gpus: &[Gpu],
         columns: usize,
-        (per_row, numbers): (usize, usize),
-        build: impl FnOnce(&mut Graph, Tensor) -> Result<(Tensor, Tensor, T)>,
+        per_row: usize,
+        build: impl FnOnce(&mut Graph, Tensor) -> Result<(Vec<[Tensor; 2]>, T)>,
     ) -> Result<(Self, T)> {
-        let rows = block_rows(per_row.max(columns).max(numbers / RUN)).max(RUN);
+        let rows = block_rows(per_row.max(columns)).max(RUN);
         let mut graph = Graph::new();
         let x = graph.input("rows", [rows, columns])?;
-        let (a, b, inputs) = build(&mut graph, x)?;
-        let runs = [a, b].map(|tensor| {
-            let width = graph.shape(tensor)?.columns();
-            graph.reshape(tensor, [rows / RUN, RUN, width])
-        });
-        let [a, b] = runs;
-        let sums = graph.matmul_layout(Layout::TN, a?, b?)?;
-        Ok((Self { passes: Passes::new(gpus, &graph, x, vec![sums]).await?, numbers }, inputs))
+        let (pairs, inputs) = build(&mut graph, x)?;
+        let (mut sums, mut numbers) = (Vec::new(), Vec::new());
+        for pair in pairs {
+            let [(a, across), (b, down)] = pair.map(|tensor| {
+                let width = graph.shape(tensor).map_or(0, |shape| shape.columns());
+                (graph.reshape(tensor, [rows / RUN, RUN, width]), width)
+            });
+            sums.push(graph.matmul_layout(Layout::TN, a?, b?)?);
+            numbers.push(across * down);
+        }
+        Ok((Self { passes: Passes::new(gpus, &graph, x, sums).await?, numbers }, inputs))
     }
 
-    async fn over(&mut self, table: &Table<'_>, held: &mut Held) -> Result<Vec<f64>> {
-        let mut sums = vec![0.0; self.numbers];
+    /// Of all rows, for each pair.
+    async fn over(&mut self, table: &Table<'_>, held: &mut Held) -> Result<Vec<Vec<f64>>> {
+        let mut sums: Vec<Vec<f64>> =
+            self.numbers.iter().map(|&numbers| vec![0.0; numbers]).collect();
         let take = |block: crate::blocks::Block<'_>| {
-            let found = block.outputs.into_iter().flat_map(|output| output.numbers());
-            let found: Vec<f32> = found.collect();
-            for run in found.chunks(sums.len().max(1)).take(block.rows.div_ceil(RUN)) {
-                for (sum, &of_run) in sums.iter_mut().zip(run) {
-                    *sum += f64::from(of_run);
+            let runs = block.rows.div_ceil(RUN);
+            for (sums, output) in sums.iter_mut().zip(block.outputs) {
+                for run in output.numbers().chunks(sums.len().max(1)).take(runs) {
+                    for (sum, &of_run) in sums.iter_mut().zip(run) {
+                        *sum += f64::from(of_run);
+                    }
                 }
             }
             Ok(())

@@ -26,24 +26,24 @@ pub(super) async fn directions(
     let drawn: Vec<f64> =
         (0..columns * directions).map(|_| 2.0 * random.random::<f64>() - 1.0).collect();
     let mut basis = eigen::orthonormal(&drawn, directions);
-    let numbers = (columns + directions, columns * directions);
-    let (mut turned, input) = Sums::new(gpus, columns, numbers, |graph, x| {
+    let per_row = columns + directions;
+    let (mut turned, input) = Sums::new(gpus, columns, per_row, |graph, x| {
         let (basis, along) = basis_of(graph, x)?;
-        Ok((x, along, basis))
+        Ok((vec![[x, along]], basis))
     })
     .await?;
     for _ in 0..iterations {
         turned.passes.write(input, &rounded(&basis))?;
-        basis = eigen::orthonormal(&turned.over(table, &mut held).await?, directions);
+        let sums = turned.over(table, &mut held).await?.concat();
+        basis = eigen::orthonormal(&sums, directions);
     }
-    let numbers = (columns + directions, directions * directions);
-    let (mut within, input) = Sums::new(gpus, columns, numbers, |graph, x| {
+    let (mut within, input) = Sums::new(gpus, columns, per_row, |graph, x| {
         let (basis, along) = basis_of(graph, x)?;
-        Ok((along, along, basis))
+        Ok((vec![[along, along]], basis))
     })
     .await?;
     within.passes.write(input, &rounded(&basis))?;
-    let products = within.over(table, &mut held).await?;
+    let products = within.over(table, &mut held).await?.concat();
     let found = eigen::largest(&products, directions, components)?;
     let rows = found.rows.iter().map(|turn| eigen::product(&basis, turn, directions)).collect();
     Ok(Directions { rows, ..found })
