@@ -17,6 +17,7 @@ pub(crate) enum Output {
     Indices(Vec<u32>),
 }
 
+#[cfg(feature = "decompose")]
 impl Output {
     pub(crate) fn numbers(self) -> Vec<f32> {
         match self {

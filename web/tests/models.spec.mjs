@@ -379,7 +379,7 @@ test('the smaller module predicts the same', async () => {
     return { outputs: [...await predictor.predict(x)], others: Object.keys(others), name: Predictor.name, summary: predictor.summary() };
   }, bytes);
   close(found.outputs, predictions, 'predictions');
-  assert.deepEqual(found.others, ['initSync']);
+  assert.ok(!found.others.includes('Model') && !found.others.includes('Trainer'), `${found.others}`);
   assert.equal(found.name, 'Predictor');
   assert.match(found.summary, /layer_norm/);
 });
