@@ -7,7 +7,7 @@ use crate::common::{Run, check, twin, within_bounds};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use wgrad::graph::{Layout, Reduction, Tensor, Unary};
-use wgrad::kernel::matmul::Tiling;
+use wgrad::kernel::matmul::{Memory, Tiling};
 use wgrad::plan::{Plan, Target};
 
 /// `m`, `k`, `n`: single rows and columns, primes, one less and one more than the tiles of 64×32
@@ -88,12 +88,15 @@ fn every_tiling() {
         |tiling| matches!(tiling, Tiling::Registers { subgroup: Some(invocations), .. } if *invocations >= 4),
     );
     let target = common::gpu().target();
-    let without_words = if target.words { 2 } else { 0 };
-    let expected = match target.subgroup {
-        None => 0,
-        Some(8) => 7 + without_words,
-        Some(_) => 6 + without_words,
-    };
+    let by_numbers = if target.words { 2 } else { 0 };
+    let by_texels = if target.words && target.texels { 2 } else { 0 };
+    let expected = by_numbers
+        + by_texels
+        + match target.subgroup {
+            None => 0,
+            Some(8) => 7 + by_texels / 2,
+            Some(_) => 6,
+        };
     assert_eq!(with_subgroups.count(), expected);
     for (number, tiling) in tilings.into_iter().enumerate() {
         let run = Run { tiling: Some(tiling), ..Run::default() };
@@ -209,21 +212,21 @@ fn impossible_tilings_are_refused() {
         strips,
         columns: 4,
         halves: false,
-        words: false,
+        memory: Memory::Numbers,
     };
     let wide = |subgroup, columns| Tiling::Registers {
         subgroup,
         strips: 1,
         columns,
         halves: false,
-        words: false,
+        memory: Memory::Numbers,
     };
     let halves = |subgroup, columns| Tiling::Registers {
         subgroup,
         strips: 1,
         columns,
         halves: true,
-        words: false,
+        memory: Memory::Numbers,
     };
     for (tiling, subgroup) in [
         (invocations(Some(8), 1), Some(32)),
@@ -238,7 +241,13 @@ fn impossible_tilings_are_refused() {
         (halves(Some(16), 4), Some(16)),
         (halves(Some(8), 8), Some(8)),
         (
-            Tiling::Registers { subgroup: None, strips: 1, columns: 4, halves: false, words: true },
+            Tiling::Registers {
+                subgroup: None,
+                strips: 1,
+                columns: 4,
+                halves: false,
+                memory: Memory::Words,
+            },
             None,
         ),
         (Tiling::Shared { side: 32 }, None),

@@ -76,6 +76,7 @@ mod send;
 mod shaders;
 mod sources;
 mod step_numbers;
+mod texels;
 mod threads;
 mod timeline;
 mod timestamps;

@@ -9,7 +9,7 @@
 //   the number    matmul_one, matmul_each: of one product, or of many alike;
 //   the width     matmul_width_*: an invocation computes 4 columns, or 8;
 //   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
-//                 integers of 64 bits; matmul_piece_*, matmul_saved_*: the same for C and for what
+//                 integers of 64 bits; *_texels: from a texture; matmul_piece_*, matmul_saved_*: the same for C and for what
 //                 lies beside it;
 //   the epilogue  matmul_epilogue_*: what happens to a value of C before it is stored.
 struct Dims {

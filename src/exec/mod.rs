@@ -28,7 +28,7 @@ pub(crate) use whole_step::{Bindings, Figures, WholeStep};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::gpu::{Buffer, Gpu, Pipeline};
+use crate::gpu::{Buffer, Gpu, Pipeline, Texels};
 use crate::graph::{DType, Role, Tensor, TensorInfo};
 use crate::plan::{Place, Plan};
 use crate::{Error, Result};
@@ -47,7 +47,8 @@ pub struct ExecutorOptions {
     /// Parameters to use instead of zeroed ones of its own.
     pub parameters: Option<Parameters>,
     /// Buffers of the executor's device that hold inputs already. They need the usages `STORAGE`, and `COPY_SRC` or
-    /// `COPY_DST` if the executor is asked to read or write them.
+    /// `COPY_DST` if the executor is asked to read or write them; `COPY_SRC` as well if a product in texels reads them,
+    /// as large ones on software adapters do ([`Memory::Texels`](crate::kernel::matmul::Memory)).
     pub inputs: Vec<(Tensor, wgpu::Buffer)>,
 }
 
@@ -63,6 +64,8 @@ pub struct Executor {
     own_input_bytes: u64,
     slots: Vec<Buffer>,
     dispatches: Vec<Bound>,
+    /// Where dispatches have the operands that they read as texels, one after another.
+    texels: Vec<(&'static str, Texels)>,
     /// Constants and sizes; bound, and never written again.
     fixed: Vec<Buffer>,
     step_table: Buffer,
@@ -84,6 +87,18 @@ struct Bound {
     bind_group: wgpu::BindGroup,
     takes_step: bool,
     grid: [u32; 2],
+    /// What it wants copied before.
+    copies: Vec<Copied>,
+}
+
+/// An operand that a dispatch reads as texels.
+#[derive(Debug)]
+struct Copied {
+    /// Which of the executor's textures has it then.
+    to: usize,
+    buffer: wgpu::Buffer,
+    offset: u64,
+    bytes: u64,
 }
 
 impl Executor {
@@ -189,6 +204,7 @@ impl Executor {
             own_input_bytes,
             slots,
             dispatches: Vec::new(),
+            texels: Vec::new(),
             fixed: Vec::new(),
             step_table,
             step_stride,

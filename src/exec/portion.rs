@@ -28,24 +28,37 @@ impl Executor {
         (self.next_row + rows - 1) % rows
     }
 
-    /// Records the dispatches of `range` with the record in `row`.
+    /// Records the dispatches of `range` with the record in `row`: in a pass of this description, or in several where
+    /// something is copied in between, of which the first and the last have their share of its timestamps.
     pub(crate) fn record_range(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        encoder: &mut wgpu::CommandEncoder,
+        described: &wgpu::ComputePassDescriptor<'_>,
         row: usize,
         range: Range<usize>,
     ) -> Result<()> {
-        let offset = (row as u64 * self.step_stride) as u32;
         let bound = self.dispatches.get(range.clone());
-        let missing = || Error::bug(format!("no dispatches {range:?}"));
-        for bound in bound.ok_or_else(missing)? {
-            pass.set_pipeline(&bound.pipeline.pipeline);
-            let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
-            pass.set_bind_group(0, &bound.bind_group, offsets);
-            pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
-            self.gpu.tally().dispatches.add(1);
-        }
-        Ok(())
+        let bound = bound.ok_or_else(|| Error::bug(format!("no dispatches {range:?}")))?;
+        let last = bound.iter().rposition(|bound| !bound.copies.is_empty()).unwrap_or(0);
+        let begin = |encoder: &mut wgpu::CommandEncoder, number: usize| {
+            let writes = described.timestamp_writes.as_ref();
+            let writes = writes.map(|writes| wgpu::ComputePassTimestampWrites {
+                query_set: writes.query_set,
+                beginning_of_pass_write_index: writes
+                    .beginning_of_pass_write_index
+                    .filter(|_| number == 0),
+                end_of_pass_write_index: writes.end_of_pass_write_index.filter(|_| number >= last),
+            });
+            // A pass in the middle has none.
+            let any = |writes: &wgpu::ComputePassTimestampWrites<'_>| {
+                writes.beginning_of_pass_write_index.or(writes.end_of_pass_write_index).is_some()
+            };
+            let timestamp_writes = writes.filter(any);
+            let label = described.label;
+            let described = wgpu::ComputePassDescriptor { label, timestamp_writes };
+            encoder.begin_compute_pass(&described).forget_lifetime()
+        };
+        self.record_dispatches(encoder, &mut None, row, bound, begin)
     }
 
     /// The dispatches of the forward pass, and the others.
@@ -55,10 +68,12 @@ impl Executor {
         (0..forward, forward..dispatches.len())
     }
 
-    /// Bytes of the buffers for intermediate tensors, and for inputs that are the executor's own.
+    /// Bytes of the buffers for intermediate tensors, of the textures that products read, and of inputs that are the
+    /// executor's own.
     pub(crate) fn tensor_bytes(&self) -> u64 {
         let slots: u64 = self.slots.iter().map(|buffer| buffer.size()).sum();
-        slots + self.own_input_bytes
+        let texels: u64 = self.texels.iter().map(|(_, texels)| texels.size()).sum();
+        slots + texels + self.own_input_bytes
     }
 
     /// Bytes of the executor's other buffers: constants, sizes, records of steps, results.

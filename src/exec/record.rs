@@ -4,9 +4,12 @@ use wgpu::BindingResource;
 
 use super::ring::DEPTH as RESULTS;
 use super::serial::Serial;
-use super::{Bound, Executor, Halt, MAX_STEPS, Numbers, Results, SEGMENTS, Step, StepRecord};
-use crate::gpu::{Buffer, Gpu, Pipeline};
-use crate::kernel::reflect::Access;
+use super::{
+    Bound, Copied, Executor, Halt, MAX_STEPS, Numbers, Results, SEGMENTS, Step, StepRecord,
+};
+use crate::gpu::{Buffer, Gpu, Pipeline, Texels};
+use crate::graph::Tensor;
+use crate::kernel::reflect::{self, Access};
 use crate::kernel::{Operand, grid};
 use crate::plan::{Dispatch, Place};
 use crate::{Error, Result};
@@ -17,6 +20,7 @@ impl Executor {
         let constants = self.constants().await?;
         let stride = u64::from(self.plan.target().alignment);
         let (uniforms, offsets) = self.uniforms(stride).await?;
+        self.texels = self.texels().await?;
         let mut bound = Vec::new();
         for (dispatch, offset) in self.plan.dispatches().iter().zip(offsets) {
             bound.push(self.bind_dispatch(dispatch, &constants, &uniforms, offset).await?);
@@ -54,6 +58,33 @@ impl Executor {
         Ok((buffer, offsets))
     }
 
+    /// A texture for each name under which dispatches read texels, with room for the largest operand.
+    async fn texels(&self) -> Result<Vec<(&'static str, Texels)>> {
+        let mut rooms: Vec<(&'static str, u64)> = Vec::new();
+        for dispatch in self.plan.dispatches() {
+            let bindings = reflect::bindings(&dispatch.launch.parts);
+            for binding in bindings.iter().filter(|binding| binding.access == Access::Texels) {
+                let bytes = match dispatch.launch.operand(binding.name)? {
+                    Operand::Tensor(tensor) => self.bytes_of(tensor),
+                    Operand::Results | Operand::Status | Operand::Arena(..) => 0,
+                };
+                match rooms.iter_mut().find(|(name, _)| *name == binding.name) {
+                    Some((_, room)) => *room = bytes.max(*room),
+                    None => rooms.push((binding.name, bytes)),
+                }
+            }
+        }
+        let mut texels = Vec::new();
+        for (name, room) in rooms {
+            texels.push((name, Texels::new(&self.gpu, room).await?));
+        }
+        Ok(texels)
+    }
+
+    fn bytes_of(&self, tensor: Tensor) -> u64 {
+        self.plan.info(tensor).map_or(0, |info| info.shape.bytes() as u64)
+    }
+
     async fn bind_dispatch(
         &self,
         dispatch: &Dispatch,
@@ -63,21 +94,22 @@ impl Executor {
     ) -> Result<Bound> {
         let launch = &dispatch.launch;
         let pipeline = self.gpu.pipeline(&launch.parts, &launch.constants).await?;
-        let mut entries = Vec::new();
+        let (mut entries, mut copies) = (Vec::new(), Vec::new());
         for binding in &pipeline.bindings {
             let resource = if Pipeline::is_step(binding) {
                 range(&self.step_table, 0, size_of::<StepRecord>() as u64)
             } else if binding.access == Access::Uniform {
                 range(uniforms, dims_offset, launch.dims.len() as u64 * 4)
             } else {
-                let operand = launch.operands.iter().find(|(name, _)| *name == binding.name);
-                let (_, operand) = operand.ok_or_else(|| {
-                    Error::bug(format!(
-                        "{}: binding '{}' has no operand",
-                        launch.name, binding.name
-                    ))
-                })?;
-                self.operand(*operand, constants)?
+                let resource = self.operand(launch.operand(binding.name)?, constants)?;
+                match binding.access {
+                    Access::Texels => {
+                        let (copied, texels) = self.copied(binding.name, &resource)?;
+                        copies.push(copied);
+                        BindingResource::TextureView(texels.view())
+                    }
+                    _ => resource,
+                }
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
@@ -94,7 +126,27 @@ impl Executor {
             .await?;
         let takes_step = pipeline.bindings.iter().any(Pipeline::is_step);
         let grid = grid(launch.workgroups, self.plan.target().max_workgroups);
-        Ok(Bound { pipeline, bind_group, takes_step, grid })
+        Ok(Bound { pipeline, bind_group, takes_step, grid, copies })
+    }
+
+    /// What is to be copied so that the texture of this name has what lies in `resource`.
+    fn copied(&self, name: &str, resource: &BindingResource<'_>) -> Result<(Copied, &Texels)> {
+        let texels = self.texels.iter().enumerate().find(|(_, (of, _))| *of == name);
+        let (Some((to, (_, texels))), BindingResource::Buffer(range)) = (texels, resource) else {
+            return Err(Error::bug(format!("'{name}' cannot be read as texels")));
+        };
+        let (buffer, offset) = (range.buffer.clone(), range.offset);
+        if !buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+            let rule =
+                "with COPY_SRC: large products read operands on this adapter through a texture";
+            return Err(Error::argument(
+                "usages of an input's buffer",
+                format!("{:?}", buffer.usage()),
+                rule,
+            ));
+        }
+        let bytes = range.size.map_or(buffer.size() - offset, std::num::NonZero::get);
+        Ok((Copied { to, buffer, offset, bytes }, texels))
     }
 
     fn operand<'a>(
@@ -110,7 +162,7 @@ impl Executor {
             }
             Operand::Tensor(tensor) => tensor,
         };
-        let bytes = self.plan.info(tensor).map_or(0, |info| info.shape.bytes() as u64);
+        let bytes = self.bytes_of(tensor);
         if let Place::Constant(number) = self.plan.place(tensor)
             && let Some(buffer) = constants.get(number)
         {
@@ -195,24 +247,50 @@ impl Executor {
         self.segment = (self.segment + 1) % SEGMENTS;
         let offset = first as u64 * self.step_stride;
         self.gpu.write_of_step(&self.step_table, offset, &table)?;
-        let mut pass = encoder.begin_compute_pass(&Default::default());
+        let mut pass = None;
         for row in 0..steps.len() {
-            let offset = ((first + row) as u64 * self.step_stride) as u32;
-            for bound in &self.dispatches {
-                pass.set_pipeline(&bound.pipeline.pipeline);
-                let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
-                pass.set_bind_group(0, &bound.bind_group, offsets);
-                pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
-            }
+            let begin = |encoder: &mut wgpu::CommandEncoder, _| {
+                encoder.begin_compute_pass(&Default::default()).forget_lifetime()
+            };
+            self.record_dispatches(encoder, &mut pass, first + row, &self.dispatches, begin)?;
         }
         drop(pass);
-        self.gpu.tally().dispatches.add((steps.len() * self.dispatches.len()) as u64);
         if reports {
             let status = self.parameters.status();
             let results = (&*self.results, first);
             self.ring.record(encoder, results, status, (serial, steps.len()))?;
         }
         Ok(serial)
+    }
+
+    /// Records `dispatches` with the step's record in `row`, in `pass`: with `begin` a new one where there is none, and
+    /// after copies, which no pass has. `begin` is told which of the dispatches comes first in it.
+    pub(super) fn record_dispatches(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        pass: &mut Option<wgpu::ComputePass<'static>>,
+        row: usize,
+        dispatches: &[Bound],
+        begin: impl Fn(&mut wgpu::CommandEncoder, usize) -> wgpu::ComputePass<'static>,
+    ) -> Result<()> {
+        let offset = (row as u64 * self.step_stride) as u32;
+        for (number, bound) in dispatches.iter().enumerate() {
+            if !bound.copies.is_empty() {
+                *pass = None;
+            }
+            for Copied { to, buffer, offset, bytes } in &bound.copies {
+                let (_, texels) =
+                    self.texels.get(*to).ok_or_else(|| Error::bug("a texture that is missing"))?;
+                texels.fill(encoder, (buffer, *offset), *bytes);
+            }
+            let pass = pass.get_or_insert_with(|| begin(encoder, number));
+            pass.set_pipeline(&bound.pipeline.pipeline);
+            let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
+            pass.set_bind_group(0, &bound.bind_group, offsets);
+            pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
+        }
+        self.gpu.tally().dispatches.add(dispatches.len() as u64);
+        Ok(())
     }
 
     /// Says that all that [`Executor::record`] recorded was submitted, so that results can come back, but

@@ -14,6 +14,7 @@ mod measure;
 mod pipeline;
 mod readback;
 mod scope;
+mod texels;
 #[cfg(not(target_arch = "wasm32"))]
 mod timestamps;
 
@@ -24,6 +25,7 @@ pub use counters::Counters;
 pub use device_clock::{Bracket, DeviceClock};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use readback::{Arrival, map};
+pub(crate) use texels::Texels;
 #[cfg(not(target_arch = "wasm32"))]
 pub use timestamps::Timestamps;
 
@@ -153,6 +155,8 @@ impl Gpu {
             subgroup: width.filter(|_| device.features().contains(wgpu::Features::SUBGROUP)),
             width,
             words: device.features().contains(wgpu::Features::SHADER_INT64),
+            texels: texels::fits(&device.limits()),
+            texels_pay: class == AdapterClass::Software && texels::pay(),
             busy: match class {
                 AdapterClass::Software => processors(),
                 AdapterClass::Gpu => Target::default().busy,

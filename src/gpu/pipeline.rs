@@ -141,19 +141,21 @@ async fn compile(
 }
 
 fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
-    let ty = match binding.access {
-        Access::Uniform => wgpu::BufferBindingType::Uniform,
-        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    let buffer = |ty| wgpu::BindingType::Buffer {
+        ty,
+        has_dynamic_offset: Pipeline::is_step(binding),
+        min_binding_size: None,
     };
-    wgpu::BindGroupLayoutEntry {
-        binding: binding.index,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset: Pipeline::is_step(binding),
-            min_binding_size: None,
+    let ty = match binding.access {
+        Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+        Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+        Access::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+        Access::Texels => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: super::texels::FORMAT,
+            view_dimension: wgpu::TextureViewDimension::D2,
         },
-        count: None,
-    }
+    };
+    let (binding, visibility) = (binding.index, wgpu::ShaderStages::COMPUTE);
+    wgpu::BindGroupLayoutEntry { binding, visibility, ty, count: None }
 }

@@ -6,11 +6,14 @@ mod tiling;
 mod top;
 
 pub use sizes::{matrices, multiply_adds, sizes};
-pub use tiling::Tiling;
+pub use tiling::{Memory, Tiling};
 pub use top::{arg_max, keeps_top};
 
 use super::activation::{self, FUNCTIONS};
-use super::{Launch, Operand, PRELUDE, Part, Shapes, Turns, WORKGROUP, part, word};
+use super::{
+    Launch, MOST_TEXELS, Operand, PRELUDE, Part, Shapes, TEXELS_ACROSS, Turns, WORKGROUP, part,
+    word,
+};
 use crate::graph::{Layout, Tensor, Unary};
 
 /// What happens to a product before it is stored.
@@ -171,8 +174,19 @@ fn launch_in(
         turns: tiling.turns(share, column_sums.is_some()),
         multiply_adds: multiply_adds(shapes, layout, a, b),
     };
-    let columns = |tensor| shapes.of(tensor).columns();
-    launch.parts.extend(access(tiling, layout, columns(a), columns(b), pieces));
+    let operand = |tensor| Operated {
+        columns: shapes.of(tensor).columns(),
+        memory: match tiling.memory() {
+            Memory::Texels if shapes.of(tensor).elements() > 4 * MOST_TEXELS => Memory::Words,
+            memory => memory,
+        },
+    };
+    let access = access(tiling, layout, operand(a), operand(b), pieces);
+    if access.iter().any(|part| [A_TEXELS, B_TEXELS].contains(part)) {
+        launch.parts.push(part!("shared/texels"));
+        launch.constants.push(("TEXELS_ACROSS", TEXELS_ACROSS.into()));
+    }
+    launch.parts.extend(access);
     add_epilogue(&mut launch, pieces, epilogue);
     if let Some(sums) = column_sums {
         launch.name.push_str(" + column sums");
@@ -201,7 +215,8 @@ enum Pieces {
 impl Pieces {
     /// With rows of `n` values.
     fn of(tiling: Tiling, n: usize) -> Self {
-        if tiling.words() && tiling.columns() == 8 && n.is_multiple_of(8) {
+        let words = tiling.memory() != Memory::Numbers;
+        if words && tiling.columns() == 8 && n.is_multiple_of(8) {
             Pieces::Eights
         } else {
             Pieces::without_words(n)
@@ -222,43 +237,56 @@ impl Pieces {
     }
 }
 
-/// The files with which an invocation reads A and B, whose rows have `a` and `b` values, and writes C
-/// in `pieces`: several neighbours at a time where that never crosses into the next row.
+const A_TEXELS: &Part = part!("matmul/a_texels");
+const B_TEXELS: &Part = part!("matmul/b_texels");
+
+/// How an operand is read.
+#[derive(Clone, Copy, Debug)]
+struct Operated {
+    /// Numbers of a row.
+    columns: usize,
+    memory: Memory,
+}
+
+/// The files with which an invocation reads A and B and writes C in `pieces`: several neighbours at a time where that
+/// never crosses into the next row.
 fn access(
     tiling: Tiling,
     layout: Layout,
-    a: usize,
-    b: usize,
+    a: Operated,
+    b: Operated,
     pieces: Pieces,
 ) -> Vec<&'static Part> {
-    let words = tiling.words();
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
     if tiling.is_shared() {
-        parts.push(match a.is_multiple_of(4) {
+        parts.push(match a.columns.is_multiple_of(4) {
             true => part!("matmul/pieces_of_a_vector"),
             false => part!("matmul/pieces_of_a_scalar"),
         });
-        parts.push(match b.is_multiple_of(4) {
+        parts.push(match b.columns.is_multiple_of(4) {
             true => part!("matmul/pieces_of_b_vector"),
             false => part!("matmul/pieces_of_b_scalar"),
         });
         return parts;
     }
-    if words {
+    if tiling.memory() != Memory::Numbers {
         parts.push(part!("shared/words"));
     }
-    parts.push(match a.is_multiple_of(4) {
-        true if words => part!("matmul/a_words"),
-        true => part!("matmul/a_vector"),
-        false => part!("matmul/a_scalar"),
+    parts.push(match (a.columns.is_multiple_of(4), a.memory) {
+        (true, Memory::Texels) => A_TEXELS,
+        (true, Memory::Words) => part!("matmul/a_words"),
+        (true, Memory::Numbers) => part!("matmul/a_vector"),
+        (false, _) => part!("matmul/a_scalar"),
     });
-    let eights = words && tiling.columns() == 8 && b.is_multiple_of(8) && !along_k;
-    parts.push(match b.is_multiple_of(4) {
-        true if eights => part!("matmul/b_words_8"),
-        true if words => part!("matmul/b_words"),
-        true => part!("matmul/b_vector"),
-        false => part!("matmul/b_scalar"),
+    let words = b.memory == Memory::Words;
+    let eights = words && tiling.columns() == 8 && b.columns.is_multiple_of(8) && !along_k;
+    parts.push(match (b.columns.is_multiple_of(4), b.memory) {
+        (true, Memory::Texels) => B_TEXELS,
+        (true, Memory::Words) if eights => part!("matmul/b_words_8"),
+        (true, Memory::Words) => part!("matmul/b_words"),
+        (true, Memory::Numbers) => part!("matmul/b_vector"),
+        (false, _) => part!("matmul/b_scalar"),
     });
     if tiling.columns() == 8 {
         parts.push(part!("matmul/width_8"));

@@ -44,6 +44,12 @@ pub const CHAIN: [&Part; 2] = [PRELUDE, part!("measure/chain")];
 /// bits.
 pub const LONGEST_SUM: usize = 1 << 15;
 
+/// Texels of four numbers in a row of a texture that holds a tensor.
+pub const TEXELS_ACROSS: u32 = 4096;
+
+/// Texels of such a texture, at most: as many rows as every device's textures may have.
+pub const MOST_TEXELS: usize = TEXELS_ACROSS as usize * 8192;
+
 /// What a binding is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operand {
@@ -124,6 +130,14 @@ impl PartialEq for Launch {
 }
 
 impl Launch {
+    /// What its binding of this name is bound to.
+    pub(crate) fn operand(&self, binding: &str) -> crate::Result<Operand> {
+        let found = self.operands.iter().find(|(name, _)| *name == binding);
+        found.map(|(_, operand)| *operand).ok_or_else(|| {
+            crate::Error::bug(format!("{}: binding '{binding}' has no operand", self.name))
+        })
+    }
+
     /// Invocations of all its workgroups together.
     ///
     /// # Errors

@@ -46,9 +46,13 @@ impl Needs {
 
     /// With the numbers of buffers that `bindings` bind.
     pub(super) fn with(self, bindings: &[Binding]) -> Self {
-        let uniform = bindings.iter().filter(|binding| binding.access == Access::Uniform).count();
-        let storage_buffers = super::word(bindings.len() - uniform);
-        Self { storage_buffers, uniform_buffers: super::word(uniform), ..self }
+        let with = |accesses: &[Access]| {
+            let found = bindings.iter().filter(|binding| accesses.contains(&binding.access));
+            super::word(found.count())
+        };
+        // A shader has two textures at most; every device takes four.
+        let storage_buffers = with(&[Access::Read, Access::ReadWrite]);
+        Self { storage_buffers, uniform_buffers: with(&[Access::Uniform]), ..self }
     }
 }
 

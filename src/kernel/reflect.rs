@@ -19,6 +19,8 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`.
     ReadWrite,
+    /// A `texture_storage_2d<rgba32float, read>`, of [`TEXELS_ACROSS`](crate::kernel::TEXELS_ACROSS) texels a row.
+    Texels,
 }
 
 /// One binding of group 0.
@@ -69,13 +71,17 @@ pub(super) fn announced(texts: &[&str]) -> String {
 
 fn binding(line: &'static str) -> Option<Binding> {
     let rest = line.trim_start().strip_prefix("@group(0) @binding(")?;
-    let (index, rest) = rest.split_once(") var<")?;
-    let (space, rest) = rest.split_once('>')?;
-    let (name, _) = rest.split_once(':')?;
-    let access = match space {
-        "uniform" => Access::Uniform,
-        "storage, read" => Access::Read,
-        "storage, read_write" => Access::ReadWrite,
+    let (index, rest) = rest.split_once(") var")?;
+    let (space, rest) = match rest.strip_prefix('<') {
+        Some(rest) => rest.split_once('>')?,
+        None => ("", rest),
+    };
+    let (name, of) = rest.split_once(':')?;
+    let access = match (space, of.trim()) {
+        ("uniform", _) => Access::Uniform,
+        ("storage, read", _) => Access::Read,
+        ("storage, read_write", _) => Access::ReadWrite,
+        ("", "texture_storage_2d<rgba32float, read>;") => Access::Texels,
         _ => return None,
     };
     Some(Binding { index: index.parse().ok()?, name: name.trim(), access })

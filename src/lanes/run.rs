@@ -329,12 +329,9 @@ impl Runner<'_> {
         dispatches: &Range<usize>,
     ) -> Result<()> {
         let mut encoder = self.take_encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(name),
-            timestamp_writes: self.recorder.writes(timed),
-        });
-        executor(self.lane)?.record_range(&mut pass, row, dispatches.clone())?;
-        drop(pass);
+        let timestamp_writes = self.recorder.writes(timed);
+        let described = wgpu::ComputePassDescriptor { label: Some(name), timestamp_writes };
+        executor(self.lane)?.record_range(&mut encoder, &described, row, dispatches.clone())?;
         self.encoder = Some(encoder);
         Ok(())
     }

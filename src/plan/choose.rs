@@ -17,7 +17,9 @@
 //! step of a new process has to wait for its compilation, and with more than three bands of 8 columns
 //! it leaves the processor's instruction cache. 2²⁰ and 2²¹ multiply-adds are counted with 16 more for
 //! each sum, for what it takes to store it. Where shaders have integers of 64 bits, memory is read in them.
-//! `docs/rejected.md` has the figures. The rule for GPUs goes by what a GPU's compiler makes of the kernels and by a
+//! From 2²⁰ multiply-adds on, on
+//! processors without AVX-512, A and B are copied into textures and read from there, which takes a fraction of that.
+//! `docs/rejected.md` and `docs/performance.md` have the figures. The rule for GPUs goes by what a GPU's compiler makes of the kernels and by a
 //! model of what that takes (`bench/kernels`); it was never timed on one. An invocation of tiles of 128×64 and of 64×32
 //! does the same work, so both fill a GPU alike; the large ones load half as much, the small ones spread over more cores.
 //! In quarters, an invocation does an eighth of it.
@@ -30,7 +32,7 @@
 
 use super::{AdapterClass, Target};
 use crate::kernel::LONGEST_SUM;
-use crate::kernel::matmul::{self, Tiling};
+use crate::kernel::matmul::{self, Memory, Tiling};
 
 /// A matrix product's variant, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,17 +133,23 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
     let multiply_adds = m.saturating_mul(n).saturating_mul(k.saturating_add(STORE));
     match target.class {
         AdapterClass::Software => {
-            let Target { subgroup, words, .. } = *target;
-            let bands = |strips, columns| Tiling::Registers {
+            let Target { subgroup, words, texels, texels_pay, .. } = *target;
+            let memory = match words {
+                true if texels && texels_pay && multiply_adds >= MEDIUM => Memory::Texels,
+                true => Memory::Words,
+                false => Memory::Numbers,
+            };
+            let of_size = |strips, columns, halves| Tiling::Registers {
                 subgroup,
                 strips,
                 columns,
-                halves: false,
-                words,
+                halves,
+                memory,
             };
-            let halves = Tiling::Registers { subgroup, strips: 2, columns: 4, halves: true, words };
-            let Some(invocations) = subgroup.filter(|_| bands(1, 4).runs_with(subgroup, words))
-            else {
+            let bands = |strips, columns| of_size(strips, columns, false);
+            let halves = of_size(2, 4, true);
+            let runs = |tiling: Tiling| tiling.runs_with(subgroup, words, texels);
+            let Some(invocations) = subgroup.filter(|_| runs(bands(1, 4))) else {
                 let why = "software adapter without subgroups of a known size";
                 return (
                     Tiling::Registers {
@@ -149,7 +157,7 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
                         strips: 1,
                         columns: 4,
                         halves: false,
-                        words,
+                        memory,
                     },
                     why,
                 );
@@ -157,11 +165,7 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
             // What lies past the last row or column is computed in vain.
             let rows = m.div_ceil(8);
             let wide = n > 4 * invocations as usize;
-            if m.saturating_mul(k) >= NARROW
-                && n <= 16
-                && rows >= 4
-                && halves.runs_with(subgroup, words)
-            {
+            if m.saturating_mul(k) >= NARROW && n <= 16 && rows >= 4 && runs(halves) {
                 (halves, "software adapter, 16 columns or fewer, 2^14 terms in each or more")
             } else if multiply_adds >= LARGE && rows > 1 {
                 let tiling = match (wide, rows) {
@@ -183,7 +187,7 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
                 strips: 1,
                 columns: 4,
                 halves: false,
-                words: false,
+                memory: Memory::Numbers,
             };
             (alone, "GPU, sums of fewer than 16 terms")
         }
@@ -205,7 +209,8 @@ mod tests {
     use super::*;
 
     fn registers(subgroup: Option<u32>, strips: u32, columns: u32) -> Tiling {
-        Tiling::Registers { subgroup, strips, columns, halves: false, words: false }
+        let memory = Memory::Numbers;
+        Tiling::Registers { subgroup, strips, columns, halves: false, memory }
     }
 
     fn of(class: AdapterClass, subgroup: Option<u32>, sizes: [usize; 3]) -> Tiling {
@@ -295,14 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn words_are_for_software_adapters_that_have_them() {
-        let words = |class| {
-            let target = Target { class, words: true, ..Target::default() };
-            let tiling = product(&target, [32, 64, 8]).tiling;
-            matches!(tiling, Tiling::Registers { words: true, .. })
+    fn words_and_texels_are_for_software_adapters_that_have_them() {
+        let memory = |class, texels_pay, sizes| {
+            let target = Target { class, words: true, texels_pay, ..Target::default() };
+            match product(&target, sizes).tiling {
+                Tiling::Registers { memory, .. } => Some(memory),
+                Tiling::Shared { .. } | Tiling::Quarters => None,
+            }
         };
-        assert!(words(AdapterClass::Software));
-        assert!(!words(AdapterClass::Gpu));
+        let (small, large) = ([32, 64, 8], [256, 512, 64]);
+        for pay in [false, true] {
+            assert_eq!(memory(AdapterClass::Software, pay, small), Some(Memory::Words));
+            assert_eq!(memory(AdapterClass::Gpu, pay, large), None);
+        }
+        assert_eq!(memory(AdapterClass::Software, true, large), Some(Memory::Texels));
+        assert_eq!(memory(AdapterClass::Software, false, large), Some(Memory::Words));
     }
 
     #[test]

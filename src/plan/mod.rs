@@ -213,9 +213,10 @@ impl Plan {
             }
         }
         check_portion(graph, options)?;
-        let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words);
+        let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words, target.texels);
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
             let words = if target.words { "" } else { ", without integers of 64 bits" };
+            let texels = if target.texels { "" } else { ", without large textures" };
             let subgroups = match target.subgroup {
                 Some(width) => format!("subgroups of {width} invocations"),
                 None => "no subgroups of a known size".into(),
@@ -223,7 +224,7 @@ impl Plan {
             return Err(Error::argument(
                 "tiling",
                 format!("{tiling:?}"),
-                &format!("one that a device with {subgroups}{words} can run, or none"),
+                &format!("one that a device with {subgroups}{words}{texels} can run, or none"),
             ));
         }
         let arena = ArenaLayout::new(graph, target)?;

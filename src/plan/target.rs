@@ -45,6 +45,12 @@ pub struct Target {
     pub width: Option<u32>,
     /// Whether shaders have integers of 64 bits; kernels for software adapters read memory in them.
     pub words: bool,
+    /// Whether the device has textures that hold an operand of a product ([`MOST_TEXELS`](crate::kernel::MOST_TEXELS)),
+    /// two for a shader.
+    pub texels: bool,
+    /// Whether they pay: where the device is the processor, and that has no AVX-512. A software driver reads a buffer
+    /// in a loop over the invocations of a subgroup, and without AVX-512 each number waits for the stack.
+    pub texels_pay: bool,
     /// Workgroups that keep the device busy: long sums are split until there are as many, and as many
     /// share the rows of a batch in a whole-step kernel. On a software adapter, the processors of its host,
     /// where they are known.
@@ -72,6 +78,8 @@ impl Default for Target {
             subgroup: None,
             width: None,
             words: false,
+            texels: true,
+            texels_pay: false,
             busy: 128,
             filled_by: FILLED_BY_DISCRETE,
             tiling: None,

@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Layout, Tensor, UpdateRule};
-use wgrad::kernel::matmul::Tiling;
+use wgrad::kernel::matmul::{Memory, Tiling};
 use wgrad::plan::{AdapterClass, Place, Plan, PlanOptions, Target};
 use wgrad::{Error, Gpu};
 
@@ -260,27 +260,31 @@ pub fn tilings_in_turn<C: Copy>(cases: &[C]) -> Vec<(Layout, Tiling, C)> {
 }
 
 fn tilings_of(target: &Target) -> Vec<Tiling> {
-    let &Target { subgroup, words, .. } = target;
-    let registers = |subgroup, strips, columns, halves, words| Tiling::Registers {
+    let &Target { subgroup, words, texels, .. } = target;
+    let registers = |subgroup, strips, columns, halves, memory| Tiling::Registers {
         subgroup,
         strips,
         columns,
         halves,
-        words,
+        memory,
     };
+    let memory = if words { Memory::Words } else { Memory::Numbers };
     let mut all = vec![Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }, Tiling::Quarters];
-    all.extend([false, true].map(|words| registers(None, 1, 4, false, words)));
+    all.extend([Memory::Numbers, Memory::Words].map(|memory| registers(None, 1, 4, false, memory)));
     if subgroup.is_some() {
         for (strips, columns) in [(1, 4), (2, 4), (4, 4), (2, 8), (3, 8), (4, 8)] {
-            all.push(registers(subgroup, strips, columns, false, words));
+            all.push(registers(subgroup, strips, columns, false, memory));
         }
-        all.push(registers(subgroup, 2, 4, true, words));
+        all.push(registers(subgroup, 2, 4, true, memory));
         if words {
-            all.push(registers(subgroup, 1, 4, false, false));
-            all.push(registers(subgroup, 2, 8, false, false));
+            all.push(registers(subgroup, 1, 4, false, Memory::Numbers));
+            all.push(registers(subgroup, 2, 8, false, Memory::Numbers));
+            for (strips, columns, halves) in [(2, 4, true), (4, 4, false), (3, 8, false)] {
+                all.push(registers(subgroup, strips, columns, halves, Memory::Texels));
+            }
         }
     }
-    all.retain(|tiling| tiling.runs_with(subgroup, words));
+    all.retain(|tiling| tiling.runs_with(subgroup, words, texels));
     all
 }
 

@@ -25,9 +25,8 @@ pub enum Tiling {
         /// Whether the two halves of a subgroup of 8 invocations have rows of their own and the same 16
         /// columns: for products that have no more. With `columns` 4.
         halves: bool,
-        /// Whether memory is read and written as integers of 64 bits, where rows have a multiple of
-        /// four numbers. Software drivers take as long for such a load as for one of 32 bits.
-        words: bool,
+        /// How memory is read and written, where rows have a multiple of four numbers.
+        memory: Memory,
     },
     /// `matmul/shared.wgsl`: a workgroup reads A and B into workgroup memory.
     Shared {
@@ -37,6 +36,19 @@ pub enum Tiling {
     /// `matmul/quarters.wgsl`: the same, but a workgroup has few rows and columns, and each quarter of its
     /// invocations a quarter of the terms.
     Quarters,
+}
+
+/// How the kernels from registers reach memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// By numbers of 32 bits.
+    #[default]
+    Numbers,
+    /// By integers of 64 bits. Software drivers take as long for such a load as for one of 32 bits.
+    Words,
+    /// The same, but A and B are copied into textures first and read from there, four numbers at a time. A
+    /// software driver reads a buffer in a loop over the invocations of a subgroup, and a texture without one.
+    Texels,
 }
 
 /// Rows of tiles that are worked on together with `Tiling::Registers`, whose tiles are low.
@@ -78,10 +90,11 @@ impl Tiling {
     }
 
     /// Whether there is such a tiling, and a device can run it whose subgroups all have `subgroup`
-    /// invocations, and which has integers of 64 bits if `words`.
-    pub fn runs_with(self, subgroup: Option<u32>, words: bool) -> bool {
+    /// invocations, has integers of 64 bits if `words`, and large textures if `texels`.
+    pub fn runs_with(self, subgroup: Option<u32>, words: bool, texels: bool) -> bool {
         match self {
-            Tiling::Registers { words: true, .. } if !words => false,
+            Tiling::Registers { memory: Memory::Words, .. } if !words => false,
+            Tiling::Registers { memory: Memory::Texels, .. } if !(words && texels) => false,
             Tiling::Registers { subgroup: None, strips, columns, halves, .. } => {
                 strips == 1 && columns == 4 && !halves
             }
@@ -116,9 +129,12 @@ impl Tiling {
         }
     }
 
-    /// Whether memory is accessed as integers of 64 bits.
-    pub(super) fn words(self) -> bool {
-        matches!(self, Tiling::Registers { words: true, .. })
+    /// How memory is reached.
+    pub(super) fn memory(self) -> Memory {
+        match self {
+            Tiling::Registers { memory, .. } => memory,
+            Tiling::Shared { .. } | Tiling::Quarters => Memory::Numbers,
+        }
     }
 
     /// Columns of C that an invocation computes.
@@ -234,7 +250,11 @@ impl fmt::Display for Tiling {
             Tiling::Shared { .. } => "shared",
             Tiling::Quarters => "in quarters",
         };
-        let words = if self.words() { ", words" } else { "" };
-        write!(f, "{rows}×{columns} {family}{words}")
+        let memory = match self.memory() {
+            Memory::Numbers => "",
+            Memory::Words => ", words",
+            Memory::Texels => ", texels",
+        };
+        write!(f, "{rows}×{columns} {family}{memory}")
     }
 }

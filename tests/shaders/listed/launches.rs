@@ -2,7 +2,7 @@
 
 use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, UpdateRule};
 use wgrad::kernel::loss::{Compared, Destination};
-use wgrad::kernel::matmul::{Epilogue, Product, Tiling};
+use wgrad::kernel::matmul::{Epilogue, Memory, Product, Tiling};
 use wgrad::kernel::{
     CHAIN, GRADIENT_SUM, Launch, Operand, Shapes, Turns, arrays, elementwise, loss, matmul, reduce,
     rows, softmax, update,
@@ -11,15 +11,18 @@ use wgrad::kernel::{
 use super::LOSSES;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 11] = [
-    registers(None, 1, 4, false),
-    registers(None, 1, 4, true),
-    registers(Some(4), 4, 4, false),
-    registers(Some(8), 4, 4, false),
-    registers(Some(8), 4, 4, true),
-    HALVES,
-    registers(Some(8), 2, 8, false),
-    registers(Some(8), 2, 8, true),
+const TILINGS: [Tiling; 14] = [
+    registers(None, 1, 4, Memory::Numbers),
+    registers(None, 1, 4, Memory::Words),
+    registers(Some(4), 4, 4, Memory::Numbers),
+    registers(Some(8), 4, 4, Memory::Numbers),
+    registers(Some(8), 4, 4, Memory::Words),
+    registers(Some(8), 4, 4, Memory::Texels),
+    in_halves(Memory::Words),
+    in_halves(Memory::Texels),
+    registers(Some(8), 2, 8, Memory::Numbers),
+    registers(Some(8), 2, 8, Memory::Words),
+    registers(Some(8), 2, 8, Memory::Texels),
     Tiling::Shared { side: 8 },
     Tiling::Shared { side: 16 },
     Tiling::Quarters,
@@ -27,17 +30,18 @@ const TILINGS: [Tiling; 11] = [
 
 /// What differs from those in constants alone.
 const MORE_TILINGS: [Tiling; 3] = [
-    registers(Some(8), 2, 4, false),
-    registers(Some(8), 3, 8, true),
-    registers(Some(32), 1, 4, false),
+    registers(Some(8), 2, 4, Memory::Numbers),
+    registers(Some(8), 3, 8, Memory::Words),
+    registers(Some(32), 1, 4, Memory::Numbers),
 ];
 
-const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, words: bool) -> Tiling {
-    Tiling::Registers { subgroup, strips, columns, halves: false, words }
+const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, memory: Memory) -> Tiling {
+    Tiling::Registers { subgroup, strips, columns, halves: false, memory }
 }
 
-const HALVES: Tiling =
-    Tiling::Registers { subgroup: Some(8), strips: 2, columns: 4, halves: true, words: true };
+const fn in_halves(memory: Memory) -> Tiling {
+    Tiling::Registers { subgroup: Some(8), strips: 2, columns: 4, halves: true, memory }
+}
 
 const COUNTS: [Count; 5] = [
     Count::Correct,

@@ -18,15 +18,16 @@ impl Checked {
             let next = match usage {
                 Usage::Uniform | Usage::DynamicUniform => &mut constants,
                 Usage::Read => &mut read,
-                Usage::ReadWrite => &mut written,
+                // wgpu has storage textures, whoever writes them, among what is written.
+                Usage::ReadWrite | Usage::Texels => &mut written,
             };
             let target = *next;
             next.register += 1;
             target
         };
-        let buffers = self.buffers();
+        let resources = self.resources();
         let (dynamic, fixed): (Vec<_>, Vec<_>) =
-            buffers.into_iter().partition(|&(_, usage)| usage == Usage::DynamicUniform);
+            resources.into_iter().partition(|&(_, usage)| usage == Usage::DynamicUniform);
         let mut options = Options { shader_model, ..Options::default() };
         for (binding, usage) in fixed {
             options.binding_map.insert(binding, taken(usage));

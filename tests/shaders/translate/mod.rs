@@ -25,7 +25,7 @@ pub struct Checked {
     pub needs_model_6: bool,
 }
 
-/// How a kernel uses a buffer.
+/// How a kernel uses a buffer, or a texture.
 #[derive(Clone, Copy, PartialEq)]
 enum Usage {
     Uniform,
@@ -33,6 +33,7 @@ enum Usage {
     DynamicUniform,
     Read,
     ReadWrite,
+    Texels,
 }
 
 impl Checked {
@@ -61,8 +62,8 @@ impl Checked {
     }
 
     /// The bindings in the order of their numbers, as the layout has them.
-    fn buffers(&self) -> Vec<(ResourceBinding, Usage)> {
-        let mut buffers: Vec<(ResourceBinding, Usage)> = self
+    fn resources(&self) -> Vec<(ResourceBinding, Usage)> {
+        let mut resources: Vec<(ResourceBinding, Usage)> = self
             .module
             .global_variables
             .iter()
@@ -76,12 +77,13 @@ impl Checked {
                         Usage::Read
                     }
                     AddressSpace::Storage { .. } => Usage::ReadWrite,
+                    AddressSpace::Handle => Usage::Texels,
                     _ => return None,
                 };
                 Some((variable.binding?, usage))
             })
             .collect();
-        buffers.sort_by_key(|(binding, _)| binding.binding);
-        buffers
+        resources.sort_by_key(|(binding, _)| binding.binding);
+        resources
     }
 }

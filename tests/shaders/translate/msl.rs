@@ -12,13 +12,19 @@ impl Checked {
     /// # Errors
     /// What naga says.
     pub fn msl(&self) -> Result<String, String> {
-        // Buffers are counted from 0; behind them, wgpu has one with the sizes of all.
+        // Buffers and textures are counted from 0; behind the buffers, wgpu has one with the sizes of all.
         let mut resources = EntryPointResources::default();
-        for (slot, (binding, usage)) in (0..).zip(self.buffers()) {
+        let (textures, buffers): (Vec<_>, Vec<_>) =
+            self.resources().into_iter().partition(|&(_, usage)| usage == Usage::Texels);
+        for (slot, (binding, usage)) in (0..).zip(buffers) {
             let mutable = usage == Usage::ReadWrite;
             let target = BindTarget { buffer: Some(slot), mutable, ..Default::default() };
             resources.resources.insert(binding, target);
             resources.sizes_buffer = Some(slot + 1);
+        }
+        for (slot, (binding, _)) in (0..).zip(textures) {
+            let target = BindTarget { texture: Some(slot), ..Default::default() };
+            resources.resources.insert(binding, target);
         }
         let options = Options {
             lang_version: (2, 4),

@@ -28,7 +28,12 @@ impl Checked {
             Vulkan::Oldest => ((1, 3), BoundsCheckPolicy::Restrict, Polyfill),
             Vulkan::Newest => ((1, 6), BoundsCheckPolicy::Unchecked, Native),
         };
-        let mut capabilities = vec![Capability::Shader, Capability::Matrix];
+        let mut capabilities = vec![
+            Capability::Shader,
+            Capability::Matrix,
+            Capability::ImageQuery,
+            Capability::StorageImageExtendedFormats,
+        ];
         if self.needs_model_6 {
             capabilities.extend([
                 Capability::Int64,
@@ -50,7 +55,7 @@ impl Checked {
             lang_version,
             flags: WriterFlags::LABEL_VARYINGS | WriterFlags::FORCE_POINT_SIZE,
             fake_missing_bindings: false,
-            binding_map: self.buffers().iter().map(|&(b, _)| (b, target(b))).collect(),
+            binding_map: self.resources().iter().map(|&(b, _)| (b, target(b))).collect(),
             capabilities: Some(capabilities.into_iter().collect()),
             bounds_check_policies: BoundsCheckPolicies {
                 index: BoundsCheckPolicy::Restrict,
