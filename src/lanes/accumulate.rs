@@ -85,7 +85,7 @@ impl Model {
         let mut parallel = Parallel::new(architecture, compile, data, options, &[gpu]).await?;
         parallel.begun = (self.steps(), progress);
         parallel.learning_rate = self.learning_rate;
-        parallel.set_state(self.state().await?).await?;
+        parallel.set_state(self.state().await?.0).await?;
         Ok(parallel)
     }
 

@@ -450,6 +450,10 @@ impl<'c, T: Trainee> Run<'c, T> {
     /// # Errors
     /// [`Error::Argument`] if that cannot be at this moment; the errors of the device.
     async fn obey(&mut self, index: usize, signal: Signal, moment: Occasion) -> Result<()> {
+        let signal = match (signal, self.callbacks.get_mut(index)) {
+            (Signal::Wait, Some(callback)) => callback.wait().await,
+            (signal, _) => signal,
+        };
         let signal = match (signal, moment) {
             (Signal::Remember | Signal::ShowWeights, Occasion::Batch) => {
                 let rule = "given after an epoch, not after a batch: the device is ahead of it";
@@ -471,9 +475,9 @@ impl<'c, T: Trainee> Run<'c, T> {
                     *copy = None;
                 }
             }
-            Signal::ShowWeights => {
-                let rule = "another than this after `on_weights`, which has just been shown them";
-                return Err(Error::argument("a callback's signal", "ShowWeights", rule));
+            Signal::Wait | Signal::ShowWeights => {
+                let rule = "another than this after `wait` or `on_weights`, which it has just had";
+                return Err(Error::argument("a callback's signal", format!("{signal:?}"), rule));
             }
             Signal::LearningRate(rate) => self.trainee.set_learning_rate(rate)?,
             Signal::Stop => self.end(),

@@ -8,8 +8,7 @@ use std::{env, fs};
 
 const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
-const TILINGS: &str =
-    "all tilings, which a driver compiles one by one; they run natively";
+const TILINGS: &str = "all tilings, which a driver compiles one by one; they run natively";
 const WHOLE_STEP: &str = "a page's models train with these kernels only when asked to; random nets run natively on the same driver";
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
@@ -19,8 +18,7 @@ const MANY: &str = "many cases of what other tests run here; it runs natively";
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
-const NATIVE_CALLS: &str =
-    "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
+const NATIVE_CALLS: &str = "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
 
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
