@@ -6,7 +6,7 @@
 //! window holds all rows.
 //!
 //! ```sh
-//! cargo run --release --example larger_than_memory -- --quick
+//! cargo run --release --features progress --example larger_than_memory -- --quick
 //! ```
 
 mod common;
@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use common::progress::Progress;
 use common::{Options, Outcome, Report, fingerprint};
 use wgrad::data::{ArrayFile, NpyWriter, OwnedData, Source};
 use wgrad::prelude::*;
+use wgrad::train::ProgressBar;
 
 /// Trains on a file that is larger than memory
 #[derive(Parser)]
@@ -127,7 +127,7 @@ fn run(args: &Args, folder: &Path) -> Outcome {
     let how = TrainingConfig::new(Loss::SoftmaxCrossEntropy, Optimizer::sgd(0.05));
     let mut model = model.compile_blocking(&gpu, how.metric(Metric::Accuracy))?;
 
-    let mut progress = Progress::new(args.epochs);
+    let mut progress = ProgressBar::new();
     let fit = FitOptions::new(args.epochs).batch_size(args.batch).shuffle(7);
     let start = Instant::now();
     let history = model.fit_blocking(&training, fit.callback(&mut progress))?;

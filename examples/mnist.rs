@@ -6,7 +6,7 @@
 //! driver two runs with the same seed print the same hash.
 //!
 //! ```sh
-//! cargo run --release --features gzip --example mnist -- FOLDER
+//! cargo run --release --features gzip,progress --example mnist -- FOLDER
 //! ```
 
 mod common;
@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use common::progress::Progress;
 use common::{Options, Outcome, Report, fingerprint};
 use wgrad::data::load_idx_folder;
 use wgrad::prelude::*;
+use wgrad::train::ProgressBar;
 
 /// A classifier of the images in a folder of IDX files
 #[derive(Parser)]
@@ -80,7 +80,7 @@ fn run(args: &Args) -> Outcome {
     let how = TrainingConfig::new(Loss::SoftmaxCrossEntropy, optimizer).metric(Metric::Accuracy);
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(args.batch)?);
-    let mut progress = Progress::new(epochs);
+    let mut progress = ProgressBar::new();
     let fit =
         FitOptions::new(epochs).batch_size(args.batch).shuffle(args.seed).callback(&mut progress);
     let history = model.fit_blocking(&train, fit)?;

@@ -4,7 +4,7 @@
 //! net of 64 → 128 → 10 units. The last line is the accuracy on the digits held out.
 //!
 //! ```sh
-//! cargo run --release --features digits --example quickstart
+//! cargo run --release --features digits,progress --example quickstart
 //! ```
 
 mod common;
@@ -14,11 +14,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use common::progress::Progress;
 use common::{Options, Outcome, Report};
 use wgrad::data::{Dataset, Targets, digits};
 use wgrad::prelude::*;
-use wgrad::train::{BatchLog, Callback, Signal};
+use wgrad::train::{BatchLog, Callback, ProgressBar, Signal};
 
 /// Trains a classifier of handwritten digits
 #[derive(Parser)]
@@ -63,7 +62,7 @@ fn run(args: &Args) -> Outcome {
     let mut model = model.compile_blocking(&gpu, how)?;
     println!("kernels: {}", model.kernels(BATCH)?);
 
-    let mut progress = Progress::new(epochs);
+    let mut progress = ProgressBar::new();
     let mut first = FirstStep { start: Instant::now(), seconds: None };
     let before = report.elapsed();
     let fit = FitOptions::new(epochs).batch_size(BATCH).shuffle(args.seed);

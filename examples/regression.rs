@@ -8,8 +8,8 @@
 //! trained on: nothing of the rows held out reaches the model.
 //!
 //! ```sh
-//! cargo run --release --features csv --example regression
-//! cargo run --release --features csv --example regression -- --csv houses.csv --target price
+//! cargo run --release --features csv,progress --example regression
+//! cargo run --release --features csv,progress --example regression -- --csv houses.csv --target price
 //! ```
 
 mod common;
@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::progress::Progress;
 use common::{Options, Outcome, Report};
 use wgrad::data::{ColumnKind, CsvOptions, Missing, read_csv_file};
 use wgrad::prelude::*;
+use wgrad::train::ProgressBar;
 
 /// Predicts a column of a table
 #[derive(Parser)]
@@ -118,7 +118,7 @@ fn run(args: &Args) -> Outcome {
         let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(3e-3));
         let how = how.metric(Metric::RSquared);
         let mut model = model.seed(args.seed).compile_blocking(&gpu, how)?;
-        let mut progress = Progress::new(epochs);
+        let mut progress = ProgressBar::new();
         let mut stopping = EarlyStopping::new("val_loss", 60);
         let fit = FitOptions::new(epochs).shuffle(args.seed).validation(&validation);
         let fit = fit.callback(&mut progress).callback(&mut stopping);

@@ -17,14 +17,14 @@ use crate::explain::{
     permutation_importance,
 };
 use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Loss, Tensor};
 use crate::lanes::{Parallel, ParallelOptions, Schedule};
 use crate::nn::Sequential;
 use crate::plan::{ArenaLayout, Plan};
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::{
-    Evaluation, FitOptions, History, Model, Predictor, Residency, StepResult, Trainer,
+    Evaluation, FitOptions, History, Model, Predictor, Progress, Residency, StepResult, Trainer,
     TrainingConfig, TrainingState,
 };
 
@@ -216,6 +216,9 @@ impl Sequential {
 impl Model {
     blocking! {
         fit_blocking: fit<D: AsData>(&mut self, data: &D, fit: FitOptions<'_>) -> Result<History>;
+        fit_accumulating_blocking: fit_accumulating(
+            &mut self, data: impl Into<OwnedData>, batches: usize, fit: FitOptions<'_>
+        ) -> Result<History>;
         evaluate_blocking: evaluate<D: AsData>(&self, data: &D) -> Result<Evaluation>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
         predict_source_blocking: predict_source(
@@ -224,6 +227,7 @@ impl Model {
         predict_classes_blocking: predict_classes(&self, features: &[f32]) -> Result<Vec<u32>>;
         predict_probabilities_blocking: predict_probabilities(&self, features: &[f32]) -> Result<Vec<f32>>;
         weights_blocking: weights(&self) -> Result<Vec<(String, Vec<f32>)>>;
+        state_blocking: state(&self) -> Result<(TrainingState, Progress)>;
         trainer_blocking: trainer<D: AsData>(
             &mut self, data: D, batch: usize, residency: Residency
         ) -> Result<Trainer<D>>;
@@ -251,6 +255,9 @@ impl ModelFile {
 
 impl Predictor {
     blocking! {
+        with_weights_blocking: with_weights(
+            gpu: &Gpu, architecture: &Sequential, loss: Loss, weights: &[Vec<f32>]
+        ) -> Result<Self>;
         predict_blocking: predict(&self, features: &[f32]) -> Result<Vec<f32>>;
         predict_source_blocking: predict_source(
             &self, source: &Source, take: impl FnMut(&[f32]) -> Result<()>

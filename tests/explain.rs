@@ -259,6 +259,39 @@ fn what_cannot_be_explained_is_refused() {
     assert!(error.contains("below 3"), "{error}");
 }
 
+/// Of a net with a bend, what captum says in f64.
+#[test]
+fn attributions_are_captums() {
+    let file = json(&golden("captum/attributions.json"));
+    let of = |key: &str| f32s(&numbers(&file[key]));
+    let mut model = compiled(Sequential::new(6).dense(8).tanh().dense(3));
+    let weights: Vec<Vec<f32>> = (0..4).map(|i| f32s(&numbers(&file["weights"][i]))).collect();
+    model.set_weights(&weights).unwrap();
+    let mut explainer = Explainer::of_model_blocking(&model).unwrap();
+    let (x, baseline) = (of("rows"), of("baseline"));
+    let targets: Vec<usize> = numbers(&file["targets"]).iter().map(|&t| t as usize).collect();
+    let check = |name: &str, found: &[f32]| {
+        let expected = numbers(&file[name]);
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let apart = (f64::from(*found) - expected).abs();
+            assert!(apart <= 2e-5 * (1.0 + expected.abs()), "{name}[{i}]: {found} {expected}");
+        }
+    };
+    check("saliency", &explainer.saliency_blocking(&x, &targets).unwrap());
+    let times = explainer.gradient_times_input_blocking(&x, &targets).unwrap();
+    check("gradient_times_input", &times);
+    let window = Window { row: &[6], size: &[2], step: &[1] };
+    check("occlusion", &explainer.occlusion_blocking(&x, &targets, window, 0.75).unwrap());
+    for (name, rule) in [
+        ("integrated_gradients_gausslegendre_20", Quadrature::GaussLegendre(20)),
+        ("integrated_gradients_riemann_middle_40", Quadrature::Midpoint(40)),
+    ] {
+        let found = explainer.integrated_gradients_blocking(&x, &targets, &baseline, rule);
+        check(name, &found.unwrap().attributions);
+    }
+}
+
 /// The same drops as scikit-learn's scores, with the same permutations.
 #[test]
 fn permutations_cost_what_they_cost_scikit_learn() {

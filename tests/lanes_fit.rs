@@ -1,7 +1,7 @@
 //! `fit` means the same for a model and for lanes: the same arguments give the same history, bits and
 //! calls of callbacks, or an error that says what to do.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::common;
 use crate::common::training::passing_by;
@@ -12,8 +12,8 @@ use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, History, KeepBest, Kernels, Model,
-    Residency, Signal, TrainLog, TrainingConfig,
+    BatchLog, Callback, EarlyStopping, EpochLog, Every, FitOptions, History, KeepBest, Kernels,
+    Model, Residency, Signal, Survive, TrainLog, TrainingConfig,
 };
 use wgrad::{Error, Gpu};
 
@@ -314,5 +314,70 @@ fn signals_have_their_moment() {
         assert!(matches!(error, Error::Argument { .. }), "{error}");
         assert!(parallel.state().step >= 2);
         parallel.run(0..1).unwrap();
+    }
+}
+
+/// Destroys the device of a lane after some of the batches, counted from 1 over all epochs.
+struct Destroys {
+    lanes: Arc<Mutex<Vec<Gpu>>>,
+    /// After which batch, and which lane's.
+    plan: Vec<(usize, usize)>,
+    batches: usize,
+    lost: Vec<u64>,
+}
+
+impl Callback for Destroys {
+    fn on_batch_end(&mut self, _: &BatchLog) -> Signal {
+        self.batches += 1;
+        for &(_, lane) in self.plan.iter().filter(|(batch, _)| *batch == self.batches) {
+            self.lanes.lock().unwrap()[lane].device().destroy();
+        }
+        Signal::Continue
+    }
+
+    fn on_device_lost(&mut self, error: &Error, step: u64) {
+        assert!(error.to_string().contains("lane"), "{error}");
+        self.lost.push(step);
+    }
+}
+
+/// Replicas, stages and a single lane go on on other devices, to the bits and the history of lanes that nothing
+/// happened to.
+#[test]
+fn lanes_survive_lost_devices() {
+    let (data, held_out) = passing_by();
+    for (schedule, count) in
+        [(Schedule::data_parallel(), 2), (Schedule::pipeline(), 2), (Schedule::Serial, 1)]
+    {
+        let options = || options(4, schedule.clone());
+        let fit = || FitOptions::new(4).batch_size(BATCH).shuffle(3).validation(&held_out);
+        let mut whole = over_lanes(&data, options(), &lanes(count));
+        let mut keep = KeepBest::new("val_loss");
+        let history = whole.fit_blocking(fit().callback(&mut keep)).unwrap();
+        let expected = (timeless(history), state_bits(whole.state()));
+
+        let gpus: Vec<Gpu> = (0..count).map(|_| common::fresh()).collect();
+        let current = Arc::new(Mutex::new(gpus.clone()));
+        let plan = vec![(3, 0), (11, count - 1)];
+        let mut destroys =
+            Destroys { lanes: current.clone(), plan: plan.clone(), batches: 0, lost: vec![] };
+        let mut made = 0;
+        let again = || {
+            let gpu = common::fresh();
+            // Only the device that was lost is made anew.
+            current.lock().unwrap()[plan[made].1] = gpu.clone();
+            made += 1;
+            std::future::ready(Ok(gpu))
+        };
+        let survive = Survive::every(Every::Steps(2), again);
+        let mut parallel = over_lanes(&data, options(), &gpus);
+        let mut keep = KeepBest::new("val_loss");
+        let fit = fit().callback(&mut keep).callback(&mut destroys).survive(survive);
+        let history = parallel.fit_blocking(fit).unwrap();
+        assert_eq!((timeless(history), state_bits(parallel.state())), expected, "{schedule:?}");
+        assert_eq!((made, destroys.lost.len()), (2, 2));
+        // From the moment before the loss, or that of a step that was under way.
+        assert!([2, 4].contains(&destroys.lost[0]), "{:?}", destroys.lost);
+        assert!([10, 12].contains(&destroys.lost[1]), "{:?}", destroys.lost);
     }
 }

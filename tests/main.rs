@@ -59,6 +59,8 @@ mod layers;
 mod model_encoder;
 #[cfg(feature = "files")]
 mod model_file;
+#[cfg(feature = "files")]
+mod model_file_mutated;
 mod model_properties;
 mod nist;
 mod noop;
@@ -82,6 +84,7 @@ mod threads;
 mod timeline;
 mod timestamps;
 mod training;
+mod training_accumulated;
 mod training_callbacks;
 mod training_callbacks_reused;
 mod training_classes;

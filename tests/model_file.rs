@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::common::gpu;
 use crate::support::bits;
 use crate::support::memory::most_held;
+use crate::support::sealed::Sealed;
 use proptest::prelude::*;
 use wgrad::data::Dataset;
 use wgrad::graph::{Tensor, Unary, UpdateRule};
@@ -170,45 +171,12 @@ fn every_bit_and_every_byte_counts() {
 
 /// A file as another program could write it: with a checksum that is right, and a description that lies.
 fn forged(change: impl Fn(&str) -> String, name: &str, shape: &[usize]) -> Error {
-    let bytes = small().to_bytes().unwrap();
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let sealed = metadata.metadata().as_ref().unwrap()["wgrad"].clone();
-    let (_, model) = sealed.split_once(r#""model":"#).unwrap();
-    let model = change(model.strip_suffix('}').unwrap());
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = file
-        .iter()
-        .map(|(own, view)| match own == name {
-            true => (own.into(), shape.to_vec(), vec![0; 4 * shape.iter().product::<usize>()]),
-            false => (own.into(), view.shape().to_vec(), view.data().to_vec()),
-        })
-        .collect();
-    tensors.sort();
-    // As `Checksum` and `container.rs` have it.
-    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-    let mut step = |word: u64| sum = (sum ^ word).wrapping_mul(0x0100_0000_01b3);
-    let bytes_of = |step: &mut dyn FnMut(u64), bytes: &[u8]| {
-        step(bytes.len() as u64);
-        bytes.iter().for_each(|&byte| step(u64::from(byte)));
-    };
-    bytes_of(&mut step, model.as_bytes());
-    step(tensors.len() as u64);
-    for (name, shape, data) in &tensors {
-        bytes_of(&mut step, name.as_bytes());
-        shape.iter().for_each(|&extent| step(extent as u64));
-        step(shape.len() as u64);
-        bytes_of(&mut step, b"F32");
-        bytes_of(&mut step, data);
+    let Sealed { model, mut tensors } = Sealed::of(&small().to_bytes().unwrap());
+    for (_, own_shape, data) in tensors.iter_mut().filter(|(own, ..)| own == name) {
+        *own_shape = shape.to_vec();
+        *data = vec![0; 4 * shape.iter().product::<usize>()];
     }
-    let sealed = format!(r#"{{"checksum":"{sum:016x}","model":{model}}}"#);
-    let views = tensors.iter().map(|(name, shape, data)| {
-        let view =
-            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data);
-        (name.clone(), view.unwrap())
-    });
-    let metadata = std::collections::HashMap::from([("wgrad".into(), sealed)]);
-    let bytes = safetensors::serialize(views.collect::<Vec<_>>(), Some(metadata)).unwrap();
-    read(&bytes).unwrap_err()
+    read(&Sealed { model: change(&model), tensors }.bytes()).unwrap_err()
 }
 
 #[test]

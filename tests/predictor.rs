@@ -178,3 +178,68 @@ fn a_file_predicts_without_training() {
     let error = Predictor::load_blocking(&gpu, &path).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
 }
+
+/// Weights alone make a predictor; what does not fit is refused.
+#[test]
+fn weights_make_a_predictor() {
+    let (gpu, x) = (gpu(), rows(9));
+    let model = model(&gpu);
+    let weights: Vec<Vec<f32>> =
+        model.weights_blocking().unwrap().into_iter().map(|(_, values)| values).collect();
+    let (net, loss) = (model.architecture(), model.loss());
+    let of = |weights: &[Vec<f32>]| Predictor::with_weights_blocking(&gpu, net, loss, weights);
+    let alone = of(&weights).unwrap();
+    assert_eq!(
+        bits(&alone.predict_blocking(&x).unwrap()),
+        bits(&model.predict_blocking(&x).unwrap())
+    );
+    assert_eq!(alone.rows(&x).unwrap(), 9);
+    assert!(alone.rows(&x[1..]).is_err() && alone.rows(&[]).is_err());
+    let few = of(&weights[1..]).unwrap_err();
+    assert!(
+        matches!(&few, Error::Argument { name, .. } if name == "number of parameters"),
+        "{few}"
+    );
+    let mut other = weights.clone();
+    other[0][1] = f32::NAN;
+    assert!(matches!(of(&other).unwrap_err(), Error::Argument { .. }));
+}
+
+/// The state of a model is all that another needs to train on to the same bits; what is not of it is refused.
+#[test]
+fn a_state_goes_from_model_to_model() {
+    let gpu = gpu();
+    let data = Dataset::classification(rows(20), 5, (0..20).map(|i| i % 3).collect(), 3).unwrap();
+    let fit = || FitOptions::new(2).batch_size(8).shuffle(1);
+    let mut first = model(&gpu);
+    first.fit_blocking(&data, fit()).unwrap();
+    let (state, progress) = first.state_blocking().unwrap();
+    assert_eq!((state.step, progress.epochs, progress.batches), (6, 2, 0));
+    let mut second = model(&gpu);
+    second.set_state(&state, progress).unwrap();
+    for model in [&mut first, &mut second] {
+        model.fit_blocking(&data, fit()).unwrap();
+    }
+    let values = |model: &Model| -> Vec<u32> {
+        model.weights_blocking().unwrap().iter().flat_map(|(_, values)| bits(values)).collect()
+    };
+    assert_eq!((values(&second), second.steps()), (values(&first), first.steps()));
+    let mut wrong = state.clone();
+    wrong.states[0][1][0] = -1.0;
+    assert!(matches!(second.set_state(&wrong, progress).unwrap_err(), Error::Argument { .. }));
+    assert_eq!(values(&second), values(&first), "what was refused changed nothing");
+}
+
+/// Bytes in use grow with a model, and are given back with it.
+#[test]
+fn a_model_gives_its_bytes_back() {
+    let gpu = fresh();
+    assert_eq!(gpu.bytes_in_use(), 0);
+    let model = model(&gpu);
+    let own = gpu.bytes_in_use();
+    assert!(own >= 4 * (5 * 7 + 7 + 7 * 3 + 3) * 3, "values and two states: {own}");
+    model.predict_blocking(&rows(2)).unwrap();
+    assert!(gpu.bytes_in_use() > own);
+    drop(model);
+    assert_eq!(gpu.bytes_in_use(), 0);
+}

@@ -110,13 +110,16 @@ fn all(
     is_send(model.fit(source, FitOptions::new(1).validation(source)));
     is_send(model.predict_source(source, |_| Ok(())));
     is_send(model.predict(&[]));
+    is_send(model.state());
     is_send(model.predict_probabilities(&[]));
     is_send(model.predict_classes(&[]));
     is_send(model.fit(data, FitOptions::new(1)));
+    is_send(model.fit_accumulating(data.clone(), 2, FitOptions::new(1)));
     let mut stopping = EarlyStopping::new("loss", 1);
     is_send(model.fit(data, FitOptions::new(1).callback(&mut stopping)));
     is_send(predictor.predict_source(source, |_| Ok(())));
     is_send(predictor.predict(&[]));
+    is_send(Predictor::with_weights(gpu, &net, wgrad::nn::Loss::MeanSquaredError, &[]));
     is_send(predictor.predict_probabilities(&[]));
     is_send(predictor.predict_classes(&[]));
     is_send(predictor.record(encoder, buffer, buffer, 1));

@@ -9,7 +9,7 @@ use wgrad::Error;
 use wgrad::nn::{Loss, Metric, Optimizer};
 use wgrad::train::{
     BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Signal,
-    TrainingConfig,
+    TrainingConfig, Wait,
 };
 
 /// What callbacks are told, in the order in which they are.
@@ -254,4 +254,64 @@ impl Callback for Impatient {
     fn on_epoch_end(&mut self, log: &EpochLog) -> Signal {
         if log.epoch < self.epoch { Signal::Remember } else { Signal::RestoreAndStop }
     }
+}
+
+/// Answers with `Wait` after every batch and epoch, and is ready at the third poll.
+struct Patient {
+    events: Vec<&'static str>,
+    end: Signal,
+}
+
+impl Callback for Patient {
+    fn on_batch_end(&mut self, _: &BatchLog) -> Signal {
+        self.events.push("batch");
+        Signal::Wait
+    }
+
+    fn on_epoch_end(&mut self, _: &EpochLog) -> Signal {
+        self.events.push("epoch");
+        Signal::Wait
+    }
+
+    fn wait(&mut self) -> Wait<'_> {
+        let mut polls = 0;
+        Box::pin(std::future::poll_fn(move |context| {
+            polls += 1;
+            if polls < 3 {
+                context.waker().wake_by_ref();
+                return std::task::Poll::Pending;
+            }
+            self.events.push("waited");
+            let is_epoch = self.events.iter().rev().nth(1) == Some(&"epoch");
+            std::task::Poll::Ready(if is_epoch { self.end } else { Signal::Continue })
+        }))
+    }
+}
+
+/// Training awaits what a callback waits for, obeys what it comes to, and is the same training.
+#[test]
+fn training_waits_for_a_callback() {
+    let data = article_data(80);
+    let compile = || TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.05));
+    let train = |callback: Option<&mut Patient>| {
+        let mut model = article_net().compile_blocking(&gpu(), compile()).unwrap();
+        let fit = FitOptions::new(2).batch_size(40);
+        let fit = match callback {
+            Some(callback) => fit.callback(callback),
+            None => fit,
+        };
+        let history = model.fit_blocking(&data, fit);
+        (history.map(|history| history.batch_losses), model.steps())
+    };
+    let alone = train(None).0.unwrap();
+    let mut patient = Patient { events: Vec::new(), end: Signal::Continue };
+    assert_eq!(train(Some(&mut patient)).0.unwrap(), alone);
+    let epoch = ["batch", "waited", "batch", "waited", "epoch", "waited"];
+    assert_eq!(patient.events, [epoch, epoch].concat());
+    let mut patient = Patient { events: Vec::new(), end: Signal::Stop };
+    let (losses, steps) = train(Some(&mut patient));
+    assert_eq!((losses.unwrap(), steps), (alone[..2].to_vec(), 2));
+    let mut patient = Patient { events: Vec::new(), end: Signal::Wait };
+    let error = train(Some(&mut patient)).0.unwrap_err();
+    assert!(matches!(&error, Error::Argument { value, .. } if value == "Wait"), "{error}");
 }

@@ -11,6 +11,7 @@ use crate::common::random::Random;
 use crate::common::{fresh, gpu, lanes};
 use crate::support::bits;
 use wgrad::data::Dataset;
+use wgrad::lanes::timeline::{Activity, Span};
 use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
 use wgrad::nn::{LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
@@ -387,9 +388,40 @@ fn lanes_go_on_where_other_lanes_stopped() {
         assert_eq!(end(&history, &parallel), expected);
         fs::remove_dir_all(folder).unwrap();
     }
-    let survive = Survive::every(Every::Steps(1), || std::future::ready(Ok(gpu())));
-    let error = whole.fit_blocking(FitOptions::new(1).survive(survive)).unwrap_err().to_string();
-    assert!(error.contains("Parallel::relay"), "{error}");
+}
+
+/// The copies are counted, and the timeline shows the files.
+#[test]
+fn checkpoints_are_counted_and_drawn() {
+    let (gpu, folder) = (gpu(), folder("counted"));
+    let checkpoint = || Checkpoint::every(Every::Steps(4)).in_folder(&folder);
+    let mut model = net().compile_blocking(&gpu, adam()).unwrap();
+    let before = gpu.counters();
+    model
+        .fit_blocking(&data(), FitOptions::new(1).batch_size(10).checkpoint(checkpoint()))
+        .unwrap();
+    let done = gpu.counters() - before;
+    let steps = model.steps();
+    assert_eq!(done.captures, steps / 4 + 1, "of {steps} steps, and one at the end");
+    // Values and both moments.
+    let least = 3 * 4 * net().parameter_count() as u64;
+    assert!(done.captured_bytes >= done.captures * least, "{done:?}");
+
+    let options = ParallelOptions::new(10, 2, Schedule::Serial);
+    let mut parallel =
+        Parallel::new_blocking(net(), adam(), Arc::new(data()), options, &lanes(1)).unwrap();
+    parallel.record(true);
+    let checkpoint = checkpoint().in_folder(folder.join("lanes"));
+    let checkpoint = FitOptions::new(1).checkpoint(checkpoint);
+    parallel.fit_blocking(checkpoint).unwrap();
+    let spans = &parallel.timeline().unwrap().spans;
+    let drawn = |span: &&Span| span.activity == Activity::Checkpoint;
+    // The last run ends with a file, and perhaps begins while the one before is being written.
+    assert!((1..=2).contains(&spans.iter().filter(drawn).count()));
+    for span in spans.iter().filter(drawn) {
+        assert!(span.end > span.start && span.bytes > least && [8, 10].contains(&span.step));
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

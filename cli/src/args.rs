@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use wgrad::data::{ColumnType, EncoderOptions, MissingValues};
@@ -111,9 +111,9 @@ pub struct ColumnArgs {
     /// Columns to take as categories, though they hold numbers
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub categories: Vec<String>,
-    /// What is done about missing values
-    #[arg(long, value_enum, default_value = "impute")]
-    pub missing: MissingName,
+    /// What is done about missing values [default: impute]
+    #[arg(long, value_enum)]
+    pub missing: Option<MissingName>,
     /// Further words that stand for missing values
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     pub missing_words: Vec<String>,
@@ -126,7 +126,7 @@ impl ColumnArgs {
         let mut options = EncoderOptions {
             exclude: self.ignore.clone(),
             types: self.categories.iter().map(category).collect(),
-            missing: self.missing.into(),
+            missing: self.missing.unwrap_or(MissingName::Impute).into(),
             ..EncoderOptions::default()
         };
         options.missing_words.extend(self.missing_words.iter().cloned());
@@ -175,9 +175,9 @@ pub struct TrainArgs {
     /// Learning rate [default: chosen by the optimizer]
     #[arg(long)]
     pub rate: Option<f32>,
-    /// How weights are updated
-    #[arg(long, value_enum, default_value = "adam")]
-    pub optimizer: OptimizerName,
+    /// How weights are updated [default: adam]
+    #[arg(long, value_enum)]
+    pub optimizer: Option<OptimizerName>,
     /// Share of the rows that is held out, for the score
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     pub validation: f64,
@@ -193,9 +193,13 @@ pub struct TrainArgs {
     /// How often rows of each class count in the loss
     #[arg(long, value_enum)]
     pub class_weights: Option<ClassWeights>,
-    /// Trains on from a model that was trained on such a table
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "folds", "task", "categories", "ignore", "target", "optimizer", "missing", "missing_words"])]
-    pub resume: Option<PathBuf>,
+    /// Goes on where the same command was broken off, to the same model: from the folder it left beside the
+    /// model, or from FOLDER. With a MODEL's file, trains on from it
+    #[arg(long, value_name = "MODEL|FOLDER", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Passes over the rows between two files to go on from [default: some seconds of work]
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint: Option<u64>,
     /// Where the model goes; the report goes beside it [default: TARGET.wgrad]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -204,6 +208,31 @@ pub struct TrainArgs {
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl TrainArgs {
+    /// The model to train on from.
+    pub fn model(&self) -> Option<&Path> {
+        self.resume.as_ref()?.as_deref().filter(|path| !path.is_dir())
+    }
+
+    /// An option that says what the model to train on from has its own of.
+    pub fn against_model(&self) -> Option<&'static str> {
+        let columns = &self.columns;
+        let given = [
+            ("target", !self.target.is_empty()),
+            ("task", self.task.is_some()),
+            ("ignore", !columns.ignore.is_empty()),
+            ("categories", !columns.categories.is_empty()),
+            ("missing", columns.missing.is_some()),
+            ("missing-words", !columns.missing_words.is_empty()),
+            ("hidden", !self.hidden.is_empty()),
+            ("optimizer", self.optimizer.is_some()),
+            ("folds", self.folds.is_some()),
+            ("checkpoint", self.checkpoint.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
 }
 
 #[derive(ClapArgs, Debug)]
@@ -315,6 +344,9 @@ pub struct ExportArgs {
     /// Where the ONNX file goes
     #[arg(long, value_name = "FILE")]
     pub onnx: PathBuf,
+    /// The net alone, which takes encoded features in place of the table's columns
+    #[arg(long)]
+    pub encoded: bool,
 }
 
 #[derive(ClapArgs, Debug)]

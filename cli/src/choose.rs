@@ -59,14 +59,15 @@ impl Choice {
             (..20_000, _) => 64,
             _ => 256,
         });
-        let rate = args.rate.unwrap_or(match args.optimizer {
+        let optimizer = args.optimizer.unwrap_or(OptimizerName::Adam);
+        let rate = args.rate.unwrap_or(match optimizer {
             OptimizerName::Adam | OptimizerName::Adamw | OptimizerName::Rmsprop => 1e-3,
             OptimizerName::Sgd => 0.05,
             OptimizerName::Momentum => 0.01,
         });
         // The more rows, the more steps an epoch has.
         let most_epochs = (2_000_000 / rows.max(1)).clamp(40, 600);
-        let (optimizer, epochs, seed) = (args.optimizer, args.epochs, args.seed);
+        let (epochs, seed) = (args.epochs, args.seed);
         let optimizer_name = match optimizer {
             OptimizerName::Adam => "adam",
             OptimizerName::Adamw => "adamw",
@@ -95,6 +96,14 @@ impl Choice {
         let hidden =
             layers.fold(start, |net, &units| net.dense_with(units, Init::GlorotUniform).relu());
         hidden.dense(outputs).seed(self.seed)
+    }
+
+    /// Multiply-adds of an epoch over so many rows, forward and backward.
+    pub fn work(&self, rows: usize, inputs: usize, outputs: usize) -> u64 {
+        let inner = self.hidden.iter().copied();
+        let widths: Vec<usize> = [inputs].into_iter().chain(inner).chain([outputs]).collect();
+        let row: u64 = widths.windows(2).map(|pair| pair.iter().product::<usize>() as u64).sum();
+        row.saturating_mul(3).saturating_mul(rows as u64)
     }
 
     /// The optimizer.

@@ -7,6 +7,7 @@ use wgrad::data::{Dataset, Targets};
 use wgrad::nn::Loss;
 use wgrad::train::{EarlyStopping, FitOptions, History, Model};
 
+use crate::checkpoints::Checkpoints;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
@@ -36,6 +37,14 @@ pub struct Trained {
     pub interrupted: bool,
 }
 
+/// Who hears of trainings, and what keeps them.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    pub voice: Voice,
+    /// Not of a model that is trained on.
+    pub checkpoints: Option<&'a Checkpoints>,
+}
+
 /// The loss for a data set.
 pub fn loss(data: &Dataset) -> Loss {
     match data.targets() {
@@ -58,7 +67,7 @@ pub fn train(
     choice: &Choice,
     data: &Dataset,
     from: Option<Model>,
-    voice: Voice,
+    watch: Watch<'_>,
 ) -> Outcome<Trained> {
     if interrupt::asked() {
         return Err(Failure::interrupted()); // there is nothing to keep yet
@@ -79,14 +88,14 @@ pub fn train(
     let fresh = model.steps() == 0;
     let (curves, epochs, why) = match choice.epochs {
         Some(epochs) => {
-            let history = fit(&mut model, choice, data, None, epochs, voice, "training")?;
+            let history = fit(&mut model, choice, data, None, epochs, watch, "training")?;
             let done = history.epochs.len();
             (curves(&history), done, "as asked for".to_owned())
         }
         None if fresh && data.rows() < FEW_ROWS => {
-            let (epochs, held_out) = find_epochs(&mut model, choice, data, voice)?;
+            let (epochs, held_out) = find_epochs(&mut model, choice, data, watch)?;
             model.reset(choice.seed)?;
-            let history = fit(&mut model, choice, data, None, epochs, voice, "training")?;
+            let history = fit(&mut model, choice, data, None, epochs, watch, "training")?;
             let of_all = history.epochs.iter().map(|epoch| epoch.loss);
             let held_out = held_out.into_iter().map(Some).chain(std::iter::repeat(None));
             let why = format!(
@@ -94,7 +103,7 @@ pub fn train(
             );
             (of_all.zip(held_out).collect(), history.epochs.len(), why)
         }
-        None => stop_by_some(&mut model, choice, data, voice)?,
+        None => stop_by_some(&mut model, choice, data, watch)?,
     };
     let (seconds, interrupted) = (start.elapsed().as_secs_f64(), interrupt::asked());
     Ok(Trained { model, curves, epochs, why, seconds, interrupted })
@@ -106,11 +115,18 @@ fn fit(
     data: &Dataset,
     stopping: Option<(&Dataset, &mut EarlyStopping)>,
     epochs: usize,
-    voice: Voice,
+    watch: Watch<'_>,
     what: &str,
 ) -> Outcome<History> {
-    let mut live = voice.epochs(what, epochs);
+    let mut live = watch.voice.epochs(what);
     let options = FitOptions::new(epochs).batch_size(choice.batch).shuffle(choice.seed);
+    let options = match watch.checkpoints {
+        Some(checkpoints) => {
+            let work = choice.work(data.rows(), data.width(), outputs(data));
+            checkpoints.keep(options, work)
+        }
+        None => options,
+    };
     let options = options.callback(&mut live);
     let options = match stopping {
         Some((held_out, stopping)) => options.validation(held_out).callback(stopping),
@@ -143,7 +159,7 @@ fn find_epochs(
     model: &mut Model,
     choice: &Choice,
     data: &Dataset,
-    voice: Voice,
+    watch: Watch<'_>,
 ) -> Outcome<(usize, Vec<f64>)> {
     let parts = split::parts(data.rows(), split::classes(data), PARTS, choice.seed);
     let patience = (choice.most_epochs / 12).max(20);
@@ -160,7 +176,7 @@ fn find_epochs(
         let mut stopping = EarlyStopping::new("val_loss", patience);
         let what = format!("how long? {}/{PARTS}", number + 1);
         let stop = Some((&out, &mut stopping));
-        let history = fit(model, choice, &training, stop, choice.most_epochs, voice, &what)?;
+        let history = fit(model, choice, &training, stop, choice.most_epochs, watch, &what)?;
         held_out.push(history.values("val_loss")?);
     }
     let least = held_out.iter().map(Vec::len).min().unwrap_or(0);
@@ -172,7 +188,7 @@ fn find_epochs(
     let best = means.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
     let epochs = best.map_or(choice.most_epochs / 10, |(epoch, _)| epoch + 1);
     if interrupt::asked() {
-        voice.say(format!(
+        watch.voice.say(format!(
             "interrupted: learns from all rows for {epochs} epochs, then ends; Ctrl-C again ends at once"
         ));
     }
@@ -184,14 +200,14 @@ fn stop_by_some(
     model: &mut Model,
     choice: &Choice,
     data: &Dataset,
-    voice: Voice,
+    watch: Watch<'_>,
 ) -> Outcome<(Curves, usize, String)> {
     let (training, out) = split::held_out(data.rows(), split::classes(data), 0.1, choice.seed)?;
     let (training, out) = (data.select(&training)?, weighed(model, data.select(&out)?)?);
     let patience = (choice.most_epochs / 8).clamp(8, 50);
     let mut stopping = EarlyStopping::new("val_loss", patience);
     let stop = Some((&out, &mut stopping));
-    let history = fit(model, choice, &training, stop, choice.most_epochs, voice, "training")?;
+    let history = fit(model, choice, &training, stop, choice.most_epochs, watch, "training")?;
     let losses = history.values("val_loss")?;
     let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
     let epochs = best.map_or(0, |(epoch, _)| epoch + 1);

@@ -3,6 +3,7 @@
 
 mod args;
 mod baseline;
+mod checkpoints;
 mod choose;
 mod cluster;
 mod evaluate;

@@ -103,18 +103,36 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
 
 pub fn export(args: &ExportArgs) -> Outcome {
     let (file, encoder) = model::read(&args.model)?;
-    file.write_onnx(&args.onnx)?;
-    eprintln!(
-        "{}: takes {} encoded features per row, in this order: {}",
-        args.onnx.display(),
-        encoder.width(),
-        encoder.feature_names().join(", ")
-    );
-    if !encoder.class_names().is_empty() {
-        eprintln!("its outputs are the classes {}", encoder.class_names().join(", "));
+    let at = args.onnx.display();
+    if args.encoded {
+        file.write_onnx(&args.onnx)?;
+        let features = encoder.feature_names().join(", ");
+        let width = encoder.width();
+        eprintln!("{at}: takes {width} encoded features per row, in this order: {features}");
+        if !encoder.class_names().is_empty() {
+            eprintln!("its outputs are the classes {}", encoder.class_names().join(", "));
+        }
+        return Ok(());
     }
-    eprintln!(
-        "note: encoding is not part of the file; `wgrad show --json` has means, deviations and categories"
-    );
+    file.write_onnx_of_table(&args.onnx)?;
+    let takes = encoder.columns().iter().map(|column| {
+        let of = match &column.encoding {
+            Encoding::Number(_) => "double",
+            Encoding::Category { .. } => "string",
+            _ => "double, days since 1970-01-01",
+        };
+        format!("{} ({of})", column.name)
+    });
+    eprintln!("{at}: takes a column of each, [rows, 1]: {}", takes.collect::<Vec<_>>().join(", "));
+    let gives = match encoder.targets() {
+        TargetEncoding::Classes { column, .. } => {
+            format!(
+                "label, the {column} of each row, and probabilities, in the order {}",
+                encoder.class_names().join(", ")
+            )
+        }
+        targets => format!("output, {} in the unit of the table", targets.columns().join(", ")),
+    };
+    eprintln!("gives {gives}");
     Ok(())
 }

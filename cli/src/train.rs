@@ -9,9 +9,10 @@ use wgrad::{Error, Gpu};
 
 use crate::args::{Task, TrainArgs};
 use crate::baseline::Baselines;
+use crate::checkpoints::Checkpoints;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
-use crate::fit::{self, Trained};
+use crate::fit::{self, Trained, Watch};
 use crate::importance::importance;
 use crate::interrupt;
 use crate::model;
@@ -25,7 +26,16 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
-    let resumed = args.resume.as_deref().map(model::read).transpose()?;
+    let resumed = match (args.model(), args.against_model()) {
+        (Some(path), Some(option)) => {
+            return Err(Failure::usage(format!(
+                "--{option} cannot be used with --resume {}: the model has its own",
+                path.display()
+            )));
+        }
+        (Some(path), None) => Some(model::read(path)?),
+        (None, _) => None,
+    };
     let (table, targets) = read(args)?;
     let whole = match &resumed {
         Some((_, encoder)) => encoder.clone(),
@@ -46,12 +56,51 @@ pub fn run(args: &TrainArgs) -> Outcome {
     voice.say(format!("adapter: {}", gpu.describe()));
     // Before there is a model, Ctrl-C has nothing to keep, and ends the process.
     interrupt::watch();
-    let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, voice };
-    let scores = match args.folds {
-        Some(folds) => Some(setting.fold_scores(folds)?),
-        None => None,
+    let checkpoints = match resumed {
+        Some(_) => None,
+        None => Some(checkpoints(args, &output(args, &whole), voice)?),
     };
-    setting.train(resumed, scores)
+    let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
+    let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
+    let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
+    let Some(checkpoints) = &checkpoints else { return done };
+    // What Ctrl-C has ended is kept as a model, if at all.
+    if done.is_ok() || interrupt::asked() {
+        done.and(checkpoints.remove())
+    } else {
+        if args.resume.is_none() && checkpoints.are_there() {
+            voice.say("note: the same command with --resume goes on where this one ends");
+        }
+        done
+    }
+}
+
+/// Where the trainings of this command are kept; what an earlier one left there is gone on with, or goes.
+fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
+    let checkpoints = match &args.resume {
+        Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
+        _ => Checkpoints::beside(model, args.checkpoint),
+    };
+    let folder = checkpoints.folder().display();
+    match (&args.resume, checkpoints.are_there()) {
+        (Some(_), true) => voice.say(format!("goes on from {folder}")),
+        (Some(Some(_)), false) => {
+            let message =
+                format!("{folder} holds no training that was broken off; leave --resume out");
+            return Err(Failure::new(message));
+        }
+        (Some(None), false) => {
+            voice.say("note: there is no training that was broken off; begins anew");
+        }
+        (None, true) => {
+            voice.say(format!(
+                "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
+            ));
+            checkpoints.remove()?;
+        }
+        (None, false) => {}
+    }
+    Ok(checkpoints)
 }
 
 /// The table, with its targets beside it, and which columns those are.
@@ -82,7 +131,7 @@ struct Setting<'a> {
     whole: &'a Encoder,
     table: &'a Table,
     metric: Metric,
-    voice: Voice,
+    watch: Watch<'a>,
 }
 
 /// Rows encoded, and what encodes them.
@@ -105,7 +154,7 @@ impl Setting<'_> {
         });
         let columns = self.whole.columns().iter();
         options.types = columns.map(|c| (c.name.clone(), c.encoding.column_type())).collect();
-        let encoder = match self.args.resume {
+        let encoder = match self.args.model() {
             Some(_) => self.whole.clone(),
             None => Encoder::fit(&training, &options)?,
         };
@@ -113,7 +162,7 @@ impl Setting<'_> {
         let (held_out, report) = encoder.dataset(&held_out)?;
         let met = report.columns.iter().filter(|column| column.unknown + column.clamped > 0);
         for column in met {
-            self.voice.say(format!(
+            self.watch.voice.say(format!(
                 "note: {:?} has values in {} rows held out that are like none trained on",
                 column.column,
                 column.unknown + column.clamped
@@ -129,6 +178,11 @@ impl Setting<'_> {
     fn labels(&self) -> Outcome<Option<Vec<u32>>> {
         let (data, _) = self.whole.dataset(self.table)?;
         Ok(split::classes(&data).map(<[u32]>::to_vec))
+    }
+
+    /// The scores of a cross-validation, if one was asked for.
+    fn scored(&self) -> Outcome<Option<Vec<f64>>> {
+        self.args.folds.map(|folds| self.fold_scores(folds)).transpose()
     }
 
     /// The score on each part, of models trained on the others.
@@ -153,7 +207,7 @@ impl Setting<'_> {
             }
             let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
             let choice = Choice::new(self.args, training.rows(), self.classes())?;
-            let trained = fit::train(self.gpu, &choice, &training, None, self.voice)?;
+            let trained = fit::train(self.gpu, &choice, &training, None, self.watch)?;
             if trained.interrupted {
                 return Err(Failure::interrupted());
             }
@@ -161,14 +215,15 @@ impl Setting<'_> {
             let said = model::predictions(&predictor, &encoder, held_out.features())?;
             let score = Truth::of(&held_out, &encoder)?.score(self.metric, &said)?;
             let part = format!("part {}/{folds}", number + 1);
-            self.voice.say(format!("{part}: {} {}", self.metric.title(), Figure(score)));
+            self.watch.voice.say(format!("{part}: {} {}", self.metric.title(), Figure(score)));
             scores.push(score);
         }
         Ok(scores)
     }
 
     fn train(&self, resumed: Option<(ModelFile, Encoder)>, scores: Option<Vec<f64>>) -> Outcome {
-        let Self { args, gpu, metric, voice, .. } = *self;
+        let Self { args, gpu, metric, watch, .. } = *self;
+        let voice = watch.voice;
         let labels = self.labels()?;
         let all: Vec<usize> = (0..self.table.rows()).collect();
         // After a cross-validation all rows are learned from, and the report shows these.
@@ -214,11 +269,11 @@ impl Setting<'_> {
             choice.optimizer_name,
             choice.rate
         ));
-        let trained = fit::train(gpu, &choice, &training, from, voice)?;
+        let trained = fit::train(gpu, &choice, &training, from, watch)?;
         let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
         voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
         let model = model.with_encoder(encoder.clone())?;
-        let path = self.output(&encoder);
+        let path = output(args, &encoder);
         model.save_blocking(&path)?;
         voice.say(format!("model: {}", path.display()));
 
@@ -272,20 +327,9 @@ impl Setting<'_> {
         if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
     }
 
-    /// Where the model goes.
-    fn output(&self, encoder: &Encoder) -> PathBuf {
-        if let Some(path) = &self.args.output {
-            return path.clone();
-        }
-        let name = encoder.targets().columns().join("-");
-        let fits = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let name: String = name.chars().take(100).map(fits).collect();
-        PathBuf::from(format!("{}.wgrad", name.trim_start_matches('.')))
-    }
-
     /// Says what each column is taken for.
     fn describe(&self, encoder: &Encoder, training: &Dataset, held_out: Option<&Dataset>) {
-        let voice = self.voice;
+        let voice = self.watch.voice;
         match encoder.targets() {
             TargetEncoding::Classes { column, classes } => {
                 let some = classes.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
@@ -300,6 +344,17 @@ impl Setting<'_> {
         let held_out = held_out.unwrap_or_default();
         voice.say(format!("rows: {rows} to train on{held_out}; {width} features"));
     }
+}
+
+/// Where the model goes.
+fn output(args: &TrainArgs, encoder: &Encoder) -> PathBuf {
+    if let Some(path) = &args.output {
+        return path.clone();
+    }
+    let name = encoder.targets().columns().join("-");
+    let fits = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().take(100).map(fits).collect();
+    PathBuf::from(format!("{}.wgrad", name.trim_start_matches('.')))
 }
 
 /// Units of the hidden layers of a model that is trained on, by its biases.

@@ -416,4 +416,58 @@ fn control_c_keeps_what_there_is() {
     assert_eq!(status.code(), Some(130), "{}", rest.join().unwrap());
     assert_says(&out(&folder, &["predict", "kind.wgrad", "flowers.csv"]), &["kind\n"]);
     assert!(folder.join("kind.html").exists());
+    assert!(!folder.join("kind.wgrad.checkpoints").exists());
 }
+
+/// Killed at any moment, the same command with `--resume` comes to the model of an undisturbed one, to the byte.
+#[test]
+fn a_killed_training_is_gone_on_with() {
+    let folder = folder("killed");
+    fs::write(folder.join("flowers.csv"), flowers(120)).unwrap();
+    let left = folder.join("killed.wgrad.checkpoints");
+    // The second of the trainings that find how long to train; and the only one, where that is said.
+    for (training, more) in [("1", &["--checkpoint", "20"][..]), ("0", &LONG)] {
+        let train = |output: &str, last: &[&str]| {
+            let args =
+                ["train", "flowers.csv", "--hidden", "6", "--rate", "0.01", "--output", output];
+            command(&folder, &[&args[..], more, last].concat())
+        };
+        assert!(train("whole.wgrad", &["--quiet"]).status().unwrap().success());
+        let mut child = train("killed.wgrad", &["--quiet"]).spawn().unwrap();
+        // A file that is whole.
+        let begun = || {
+            fs::read_dir(left.join(training)).is_ok_and(|files| {
+                files.flatten().any(|file| file.path().extension().is_some_and(|e| e == "wgrad"))
+            })
+        };
+        while !begun() {
+            assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(left.exists() && !folder.join("killed.wgrad").exists());
+
+        let other = train("killed.wgrad", &["--resume", "--batch", "50"]).output().unwrap();
+        assert_says(&String::from_utf8(other.stderr).unwrap(), &["another, or in other batches"]);
+        let resumed = train("killed.wgrad", &["--resume"]).output().unwrap();
+        let said = String::from_utf8(resumed.stderr).unwrap();
+        assert!(resumed.status.success(), "{said}");
+        assert_says(&said, &["goes on from killed.wgrad.checkpoints"]);
+        let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
+        assert!(bytes("killed.wgrad") == bytes("whole.wgrad"), "{said}");
+        assert!(!left.exists());
+        fs::remove_file(folder.join("killed.wgrad")).unwrap();
+    }
+    // Where nothing was broken off it is said, and a folder that holds none is refused.
+    let anew = ["train", "flowers.csv", "--epochs", "1", "--resume"];
+    assert_says(
+        &String::from_utf8(run(&folder, &anew).stderr).unwrap(),
+        &["no training that was broken off"],
+    );
+    let said = fails(&folder, 1, &[&anew[..], &["."]].concat());
+    assert_says(&said, &[". holds no training"]);
+}
+
+/// Epochs enough for a process to be killed among them.
+const LONG: [&str; 4] = ["--epochs", "1500", "--checkpoint", "50"];

@@ -5,7 +5,6 @@ pub mod article;
 #[cfg(feature = "timeline")]
 pub mod lanes;
 pub mod png;
-pub mod progress;
 
 use std::error::Error;
 use std::num::NonZeroUsize;

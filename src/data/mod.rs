@@ -61,6 +61,8 @@ pub use self::csv::{
 #[cfg(feature = "digits")]
 pub use self::digits::digits;
 pub use dataset::{Dataset, Names, Targets};
+#[cfg(feature = "onnx")]
+pub(crate) use encoder::cycles_of_dates;
 pub use encoder::{
     ColumnEncoding, ColumnReport, ColumnType, Encoded, Encoder, EncoderOptions, Encoding,
     EncodingReport, LeftOut, LeftOutReason, MissingValues, Scaling, TargetEncoding, TargetType,

@@ -36,6 +36,8 @@ impl Parameters {
             let usage = Usage::COPY_DST | Usage::MAP_READ;
             staging.push(gpu.buffer_for("captured parameters", source.size(), usage).await?);
         }
+        gpu.tally().captures.add(1);
+        gpu.tally().captured_bytes.add(copies.iter().map(|source| source.size()).sum());
         gpu.submit(|encoder| {
             for (&source, copy) in copies.iter().zip(&staging) {
                 encoder.copy_buffer_to_buffer(source, 0, copy, 0, source.size());

@@ -86,6 +86,26 @@ impl Parameters {
         self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values))
     }
 
+    /// Writes all of them, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if their number, a length or a value does not fit; then none is written.
+    pub fn write_all(&self, all: &[Vec<f32>]) -> Result<()> {
+        let entries = &self.layout().entries;
+        if all.len() != entries.len() {
+            let rule = format!(
+                "{} ({}); give their values in the order of `Model::weights`",
+                entries.len(),
+                self.layout().names()
+            );
+            return Err(Error::argument("number of parameters", all.len(), &rule));
+        }
+        for (number, values) in all.iter().enumerate() {
+            self.check(number, values)?;
+        }
+        all.iter().enumerate().try_for_each(|(number, values)| self.write(number, values))
+    }
+
     /// Whether [`Parameters::write`] would take `values`.
     pub(crate) fn check(&self, number: usize, values: &[f32]) -> Result<()> {
         let entry = self.entry(number)?;

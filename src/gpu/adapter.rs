@@ -11,6 +11,8 @@ pub struct AdapterChoice {
     pub index: Option<usize>,
     /// APIs to look at; all if none is given. In a browser there is one, `BROWSER_WEBGPU`.
     pub backends: Option<wgpu::Backends>,
+    /// Integrated before discrete, for the battery's sake. What a browser makes of it is its own affair.
+    pub low_power: bool,
 }
 
 impl AdapterChoice {
@@ -37,11 +39,11 @@ impl AdapterChoice {
 /// All adapters, best first: discrete, integrated, virtual, software; within a kind in the order
 /// of the system. In a browser there is at most one.
 pub async fn adapters() -> Vec<wgpu::AdapterInfo> {
-    list(None).await.iter().map(wgpu::Adapter::get_info).collect()
+    list(None, false).await.iter().map(wgpu::Adapter::get_info).collect()
 }
 
 pub(super) async fn pick(choice: &AdapterChoice) -> Result<wgpu::Adapter, Error> {
-    let mut all = list(choice.backends).await;
+    let mut all = list(choice.backends, choice.low_power).await;
     let infos: Vec<wgpu::AdapterInfo> = all.iter().map(wgpu::Adapter::get_info).collect();
     Ok(all.swap_remove(position(choice, &infos)?))
 }
@@ -79,7 +81,7 @@ pub(super) fn label(info: &wgpu::AdapterInfo) -> String {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
+async fn list(backends: Option<wgpu::Backends>, low_power: bool) -> Vec<wgpu::Adapter> {
     let wanted = backends.unwrap_or(wgpu::Backends::all());
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wanted,
@@ -89,18 +91,18 @@ async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
     });
     let mut adapters = instance.enumerate_adapters(wanted).await;
     adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
-    best_first(&mut adapters, wgpu::Adapter::get_info);
+    best_first(&mut adapters, low_power, wgpu::Adapter::get_info);
     adapters
 }
 
 /// Stable, so adapters of a kind stay in the system's order.
 #[cfg(not(target_arch = "wasm32"))]
-fn best_first<T>(adapters: &mut [T], info: impl Fn(&T) -> wgpu::AdapterInfo) {
-    adapters.sort_by_key(|adapter| rank(info(adapter).device_type));
+fn best_first<T>(adapters: &mut [T], low_power: bool, info: impl Fn(&T) -> wgpu::AdapterInfo) {
+    adapters.sort_by_key(|adapter| rank(info(adapter).device_type, low_power));
 }
 
 #[cfg(target_arch = "wasm32")]
-async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
+async fn list(backends: Option<wgpu::Backends>, low_power: bool) -> Vec<wgpu::Adapter> {
     if backends.is_some_and(|wanted| !wanted.contains(wgpu::Backends::BROWSER_WEBGPU)) {
         return Vec::new();
     }
@@ -109,15 +111,20 @@ async fn list(backends: Option<wgpu::Backends>) -> Vec<wgpu::Adapter> {
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let options = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
+        power_preference: match low_power {
+            true => wgpu::PowerPreference::LowPower,
+            false => wgpu::PowerPreference::HighPerformance,
+        },
         ..Default::default()
     };
     instance.request_adapter(&options).await.into_iter().collect()
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn rank(kind: wgpu::DeviceType) -> u32 {
+fn rank(kind: wgpu::DeviceType, low_power: bool) -> u32 {
     match kind {
+        wgpu::DeviceType::IntegratedGpu if low_power => 0,
+        wgpu::DeviceType::DiscreteGpu if low_power => 1,
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
@@ -151,7 +158,7 @@ mod tests {
         wgpu::AdapterInfo { name: name.into(), driver: driver.into(), ..info }
     }
 
-    fn all() -> Vec<wgpu::AdapterInfo> {
+    fn all(low_power: bool) -> Vec<wgpu::AdapterInfo> {
         use wgpu::DeviceType::*;
         let mut all = vec![
             info("llvmpipe (LLVM 15.0.6, 256 bits)", "llvmpipe", Cpu),
@@ -162,24 +169,26 @@ mod tests {
             info("NVIDIA GeForce GT 1030", "NVIDIA", DiscreteGpu),
             info("Something", "else", Other),
         ];
-        best_first(&mut all, wgpu::AdapterInfo::clone);
+        best_first(&mut all, low_power, wgpu::AdapterInfo::clone);
         all
     }
 
     fn chosen(choice: AdapterChoice) -> String {
-        let all = all();
+        let all = all(choice.low_power);
         all[position(&choice, &all).expect("an adapter")].name.clone()
     }
 
     #[test]
     fn the_best_come_first() {
-        let names: Vec<String> = all().into_iter().map(|info| info.name).collect();
+        let names: Vec<String> = all(false).into_iter().map(|info| info.name).collect();
         let first: Vec<&str> = names.iter().map(|name| name.split(' ').next().unwrap()).collect();
         let expected =
             ["NVIDIA", "NVIDIA", "Intel(R)", "Virtio-GPU", "llvmpipe", "SwiftShader", "Something"];
         assert_eq!(first, expected);
         assert_eq!(names[0], "NVIDIA GeForce RTX 3060", "the system's order within a kind");
         assert_eq!(chosen(AdapterChoice::default()), "NVIDIA GeForce RTX 3060");
+        let choice = AdapterChoice { low_power: true, ..AdapterChoice::default() };
+        assert_eq!(chosen(choice), "Intel(R) UHD Graphics 630");
     }
 
     #[test]
@@ -198,7 +207,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_with_what_is() {
         let third = AdapterChoice { index: Some(2), ..AdapterChoice::named("nvidia") };
-        let all = all();
+        let all = all(false);
         for (choice, wanted) in [
             (AdapterChoice::named("radeon"), "no WebGPU adapter named 'radeon'; found: NVIDIA"),
             (third, "named 'nvidia' at position 2"),
@@ -214,9 +223,9 @@ mod tests {
     /// Only the wanted backends are looked at.
     #[test]
     fn backends_choose() {
-        let none = pollster::block_on(list(Some(wgpu::Backends::empty())));
+        let none = pollster::block_on(list(Some(wgpu::Backends::empty()), false));
         assert!(none.is_empty());
-        for adapter in pollster::block_on(list(Some(wgpu::Backends::VULKAN))) {
+        for adapter in pollster::block_on(list(Some(wgpu::Backends::VULKAN), false)) {
             assert_eq!(adapter.get_info().backend, wgpu::Backend::Vulkan);
         }
     }

@@ -1,6 +1,8 @@
 //! Buffers that give their memory back with their owner.
 
 use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A buffer. Natively wgpu frees it with its last handle. In a browser its memory would stay until
 /// the garbage collector finds it, which knows nothing of its size: there it is destroyed with its
@@ -8,26 +10,20 @@ use std::ops::Deref;
 #[derive(Debug)]
 pub(crate) struct Buffer {
     raw: wgpu::Buffer,
-    #[cfg(target_arch = "wasm32")]
-    lent: bool,
+    /// The device's bytes in use, this buffer's among them; nothing if it was lent.
+    in_use: Option<Arc<AtomicU64>>,
 }
 
 impl Buffer {
-    pub(super) fn owned(raw: wgpu::Buffer) -> Self {
-        Self {
-            raw,
-            #[cfg(target_arch = "wasm32")]
-            lent: false,
-        }
+    /// A buffer whose bytes are in use until it is dropped.
+    pub(super) fn owned(raw: wgpu::Buffer, in_use: Arc<AtomicU64>) -> Self {
+        in_use.fetch_add(raw.size(), Ordering::Relaxed);
+        Self { raw, in_use: Some(in_use) }
     }
 
     /// A buffer that somebody else frees.
     pub(crate) fn lent(raw: wgpu::Buffer) -> Self {
-        Self {
-            raw,
-            #[cfg(target_arch = "wasm32")]
-            lent: true,
-        }
+        Self { raw, in_use: None }
     }
 }
 
@@ -39,11 +35,11 @@ impl Deref for Buffer {
     }
 }
 
-#[cfg(target_arch = "wasm32")]
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if !self.lent {
-            self.raw.destroy();
-        }
+        let Some(in_use) = &self.in_use else { return };
+        in_use.fetch_sub(self.raw.size(), Ordering::Relaxed);
+        #[cfg(target_arch = "wasm32")]
+        self.raw.destroy();
     }
 }

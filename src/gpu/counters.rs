@@ -74,6 +74,10 @@ counters! {
     bytes_uploaded,
     /// Bytes read by the host.
     bytes_read_back,
+    /// Times that parameters and the optimizer's state were copied to the host, for checkpoints and the like.
+    captures,
+    /// Bytes of those copies, which are among the bytes read by the host.
+    captured_bytes,
     /// Buffers created.
     buffers,
     /// Bytes of buffers created.

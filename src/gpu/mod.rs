@@ -30,6 +30,7 @@ pub(crate) use texels::Texels;
 pub use timestamps::Timestamps;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
 use crate::kernel::matmul::Tiling;
@@ -58,6 +59,8 @@ struct DeviceContext {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     tally: Tally,
+    /// Bytes of the buffers that there are.
+    in_use: Arc<AtomicU64>,
     pipelines: Pipelines,
     faults: Faults,
     /// Whether the queue is the device's; a caller could give another.
@@ -166,9 +169,16 @@ impl Gpu {
             most_turns: MOST_TURNS,
             tiling: None,
         };
-        let (tally, pipelines) = (Tally::default(), Pipelines::default());
-        let shared =
-            Arc::new(DeviceContext { device, queue, info, tally, pipelines, faults, owns_queue });
+        let shared = Arc::new(DeviceContext {
+            device,
+            queue,
+            info,
+            tally: Tally::default(),
+            in_use: Arc::default(),
+            pipelines: Pipelines::default(),
+            faults,
+            owns_queue,
+        });
         Self { shared, target: Arc::new(target), own: None }
     }
 
@@ -237,6 +247,12 @@ impl Gpu {
         self.tally().read()
     }
 
+    /// Bytes of the buffers that wgrad has on this device now: of models, data and results. Lanes on one device
+    /// count together.
+    pub fn bytes_in_use(&self) -> u64 {
+        self.shared.in_use.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn tally(&self) -> &Tally {
         self.own.as_deref().unwrap_or(&self.shared.tally)
     }
@@ -285,12 +301,13 @@ impl Gpu {
         self.tally().buffers.add(1);
         self.tally().buffer_bytes.add(size);
         self.scoped(&during, || {
-            Buffer::owned(self.device().create_buffer(&wgpu::BufferDescriptor {
+            let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
                 usage,
                 mapped_at_creation: false,
-            }))
+            });
+            Buffer::owned(raw, self.shared.in_use.clone())
         })
         .await
     }

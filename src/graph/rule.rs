@@ -233,6 +233,15 @@ impl UpdateRule {
         self.row().states
     }
 
+    /// What tensors of these values are called in a file, before the parameter's name:
+    /// `optimizer.mean_square_of_the_gradients`.
+    pub fn state_tensors(self) -> Vec<String> {
+        let names = self.state_names().iter();
+        names
+            .map(|name| format!("optimizer.{}", name.replace(' ', "_").replace('\'', "")))
+            .collect()
+    }
+
     /// Whether the optimizer state of this name is made of squares, so that it is never negative.
     pub(crate) fn is_of_squares(state: &str) -> bool {
         [MEAN_SQUARE, SUM_OF_SQUARES].contains(&state)

@@ -55,14 +55,14 @@ macro_rules! source {
     };
 }
 
-/// The text of a file in `shaders/`. Pages download it, so it comes without the lines of comment, which are
-/// a third.
+/// The text of a file in `shaders/`. Pages download it, so it comes without what only people read: the lines of
+/// comment, which are a third, empty lines, and the space that lines begin with.
 #[cfg(target_arch = "wasm32")]
 macro_rules! source {
     ($file:expr) => {{
-        use $crate::kernel::source::{first, without_comments};
+        use $crate::kernel::source::{bare, first};
         const WHOLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file));
-        const KEPT: ([u8; WHOLE.len()], usize) = without_comments(WHOLE);
+        const KEPT: ([u8; WHOLE.len()], usize) = bare(WHOLE);
         const BYTES: [u8; KEPT.1] = first(&KEPT.0);
         const TEXT: &str = match std::str::from_utf8(&BYTES) {
             Ok(text) => text,
@@ -73,10 +73,10 @@ macro_rules! source {
 }
 pub(crate) use source;
 
-/// `text` without the lines that hold nothing but a comment, and its length in bytes. `N` is that of the
-/// whole.
+/// `text` without the lines that hold nothing, or nothing but a comment, and without the spaces before the others;
+/// and its length in bytes. `N` is that of the whole.
 #[cfg(any(test, target_arch = "wasm32"))]
-pub(crate) const fn without_comments<const N: usize>(text: &str) -> ([u8; N], usize) {
+pub(crate) const fn bare<const N: usize>(text: &str) -> ([u8; N], usize) {
     let text = text.as_bytes();
     let (mut kept, mut length, mut at) = ([0; N], 0, 0);
     while at < N {
@@ -85,10 +85,12 @@ pub(crate) const fn without_comments<const N: usize>(text: &str) -> ([u8; N], us
             first += 1;
         }
         let is_comment = first + 1 < N && text[first] == b'/' && text[first + 1] == b'/';
+        let is_empty = first < N && text[first] == b'\n';
         let mut is_end = false;
+        at = first;
         while at < N && !is_end {
             is_end = text[at] == b'\n';
-            if !is_comment {
+            if !is_comment && !is_empty {
                 kept[length] = text[at];
                 length += 1;
             }
@@ -110,9 +112,9 @@ pub(crate) const fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 #[test]
-fn lines_of_comment_are_left_out() {
+fn what_only_people_read_is_left_out() {
     const WHOLE: &str = "// What.\n  // ×\nlet a = 7 // 2;\n\n//\n  b // c\n// end";
-    const KEPT: ([u8; WHOLE.len()], usize) = without_comments(WHOLE);
+    const KEPT: ([u8; WHOLE.len()], usize) = bare(WHOLE);
     const BYTES: [u8; KEPT.1] = first(&KEPT.0);
-    assert_eq!(std::str::from_utf8(&BYTES), Ok("let a = 7 // 2;\n\n  b // c\n"));
+    assert_eq!(std::str::from_utf8(&BYTES), Ok("let a = 7 // 2;\nb // c\n"));
 }

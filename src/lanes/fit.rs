@@ -1,20 +1,23 @@
 //! Whole epochs over lanes, and the way back to a model on one device.
 
 use std::ops::Range;
+use std::time::Instant;
 
+use super::timeline::{Activity, Span};
 use super::{Parallel, World};
 use crate::data::{AsData, Data, EpochOrder};
 use crate::gpu::Gpu;
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::fit::{
-    BatchSize, Call, Completed, Moment, Run, Start, Trainee, Validation, Validator, Wishes,
+    BatchSize, Call, Completed, FileWritten, Moment, Run, Start, Survive, Trainee, Validation,
+    Validator, Wishes, end_all, is_device_lost, to_go_on,
 };
 use crate::train::model::Model;
 use crate::train::progress::Progress;
 use crate::train::sums::Sums;
 use crate::train::task::Task;
-use crate::train::{Evaluation, FitOptions, History, TrainingState};
+use crate::train::{Evaluation, Figure, FitOptions, History, TrainingState};
 use crate::{Error, Result};
 
 impl Parallel {
@@ -32,7 +35,8 @@ impl Parallel {
     /// [batch size](FitOptions::batch_size) or [residency](FitOptions::residency) than theirs nor a
     /// [split](FitOptions::validation_split) of the data. The rows of a [validation](FitOptions::validation) are looked
     /// at on the device of the first lane, which needs room for the whole model then. Weights that callbacks
-    /// remember are on the host.
+    /// remember are on the host. With [`FitOptions::survive`] a device that is lost is replaced by a new one, under the
+    /// same schedule.
     ///
     /// Callbacks hear of a batch when all lanes have completed it, while they train on: what a callback
     /// wants holds from the next step on that no lane has begun, on all of them.
@@ -56,7 +60,6 @@ impl Parallel {
 
     async fn fit_all(&mut self, mut fit: FitOptions<'_>) -> Result<History> {
         self.call_back();
-        let is_first = self.options.world.as_ref().is_none_or(World::is_first);
         let rows = self.rows;
         self.check_batch(fit.batch)?;
         if let Some(residency) = fit.residency.filter(|&other| other != self.options.residency) {
@@ -68,21 +71,13 @@ impl Parallel {
             return Err(Error::argument("residency", format!("{residency:?}"), &rule));
         }
         let figures = fit.figures(&self.task.compile.metrics)?;
-        if fit.survive.is_some() {
-            let rule = "left out: lanes tell which of them was lost, and `Parallel::relay` goes on with others";
-            return Err(Error::argument("survive", "given to lanes", rule));
+        if fit.survive.is_some() && self.peers.is_some() {
+            let rule = "left out over several processes, which go on from the last checkpoint in a new job";
+            return Err(Error::argument("survive", "given in a world", rule));
         }
-        let (keeper, resumed) = fit.kept(&self.task, is_first)?;
-        let validation = match &fit.validation {
-            Some(Validation::Data(data)) => Some(*data),
-            _ => None,
-        };
-        let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
-        let validates = fit.validation.is_some();
-        let validator = match fit.validation {
+        let validation = match fit.validation.take() {
             None => None,
-            Some(Validation::Data(data)) if is_first => Some(self.validator(data).await?),
-            Some(Validation::Data(_)) => None,
+            Some(Validation::Data(data)) => Some(data),
             Some(Validation::Split(fraction)) => {
                 let rule = format!(
                     "left out: the lanes were laid out for all of their {rows} rows; make the `Parallel` \
@@ -92,38 +87,98 @@ impl Parallel {
                 return Err(Error::argument("validation split", fraction, &rule));
             }
         };
-        let resumed = match resumed {
-            Some(Moment { state, learning_rate, fit: broken_off, .. }) => {
+        self.fit_validated(fit, figures, validation).await
+    }
+
+    /// The same with a validation on these rows, and the figures that every epoch has.
+    pub(super) async fn fit_validated(
+        &mut self,
+        mut fit: FitOptions<'_>,
+        figures: Vec<Figure>,
+        validation: Option<Data<'_>>,
+    ) -> Result<History> {
+        let is_first = self.options.world.as_ref().is_none_or(World::is_first);
+        let (mut keeper, resumed) = fit.kept(&self.task, is_first)?;
+        let written = keeper.written();
+        let mut survive = fit.survive.take();
+        let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
+        let mut resumed = match resumed {
+            Some(moment) => {
                 // Those of other processes are not asked.
                 let callbacks =
-                    if is_first { fit.callbacks.len() } else { broken_off.callbacks.len() };
-                broken_off.check(&call, callbacks)?;
-                call = broken_off.call;
-                self.set_state(state).await?;
-                if let Some(rate) = learning_rate {
-                    self.set_learning_rate(rate)?;
-                }
-                Some(broken_off)
+                    if is_first { fit.callbacks.len() } else { moment.fit.callbacks.len() };
+                moment.fit.check(&call, callbacks)?;
+                call = moment.fit.call;
+                Some(moment)
             }
             None => None,
         };
         self.agree_on_fit(fit.epochs, &call, resumed.is_some())?;
-        let start = Start {
-            epochs: fit.epochs,
-            call,
-            steps: self.state.step,
-            learning_rate: self.learning_rate_at(self.state.step),
-            figures,
-            validates,
-            sums: Sums::over(
-                self.task.compile.loss,
-                &self.task.compile.metrics,
-                self.data.as_data(),
-            )?,
-        };
-        let trained = Trained { parallel: self, validator, validates, ended: false };
-        let callbacks = if is_first { fit.callbacks } else { Vec::new() };
-        Run::new(trained, start, callbacks, keeper).run(resumed, |_| false).await
+        if !is_first {
+            fit.callbacks.clear();
+        }
+        self.begun = (call.steps, call.progress);
+        loop {
+            let validator = match validation {
+                Some(data) if is_first => Some(self.validator(data).await?),
+                Some(_) => None,
+                None => None,
+            };
+            let broken_off = match resumed.take() {
+                Some(Moment { state, learning_rate, fit, .. }) => {
+                    self.set_state(state).await?;
+                    self.learning_rate = learning_rate;
+                    Some(fit)
+                }
+                None => None,
+            };
+            let (loss, metrics) = (self.task.compile.loss, &self.task.compile.metrics);
+            let start = Start {
+                epochs: fit.epochs,
+                call,
+                steps: self.state.step,
+                learning_rate: self.learning_rate_at(self.state.step),
+                figures: figures.clone(),
+                validates: validation.is_some(),
+                sums: Sums::over(loss, metrics, self.data.as_data())?,
+            };
+            let validates = validation.is_some();
+            let trained = Trained { parallel: self, validator, validates, ended: false };
+            let callbacks = fit.callbacks.iter_mut().map(|callback| &mut **callback as _).collect();
+            let mut run = Run::new(trained, start, callbacks, keeper);
+            let more = survive.as_ref().is_some_and(Survive::survives_more);
+            let outcome = run.run(broken_off, |error| more && is_device_lost(error)).await;
+            keeper = std::mem::take(&mut run.keeper);
+            drop(run);
+            if let (Some(written), Some(origin)) = (&written, self.origin) {
+                let files = written.take().into_iter();
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.spans.extend(files.filter_map(|file| file_span(file, origin)));
+                }
+            }
+            let moment = match to_go_on(more, outcome, &keeper, &mut fit.callbacks) {
+                Ok(moment) => moment,
+                Err(outcome) => return outcome,
+            };
+            let moved = match &mut survive {
+                Some(survive) => self.move_from_lost(survive).await,
+                None => Ok(()),
+            };
+            if let Err(error) = moved {
+                end_all(&mut fit.callbacks);
+                return Err(error);
+            }
+            resumed = Some(moment);
+        }
+    }
+
+    /// Goes to new devices in place of those that are lost.
+    async fn move_from_lost(&mut self, survive: &mut Survive<'_>) -> Result<()> {
+        let mut gpus = self.lanes();
+        let lost: Vec<&mut Gpu> = gpus.iter_mut().filter(|gpu| gpu.is_lost()).collect();
+        let new = survive.devices(lost.len()).await?;
+        lost.into_iter().zip(new).for_each(|(gpu, new)| *gpu = new);
+        self.relay(self.options.schedule.clone(), &gpus).await
     }
 
     /// Whether batches of `batch`, if it is given, are those of the lanes.
@@ -145,8 +200,12 @@ impl Parallel {
     }
 
     /// Where the state stands among its epochs.
-    fn progress(&self) -> Progress {
-        Progress::after(self.state.step, self.course)
+    pub(super) fn progress(&self) -> Progress {
+        let (steps, progress) = self.begun;
+        match self.state.step.checked_sub(steps) {
+            Some(since) => progress.plus(since),
+            None => progress.minus(steps.saturating_sub(self.state.step)),
+        }
     }
 
     /// A model that looks at `data`, beside the first lane.
@@ -180,6 +239,21 @@ impl Parallel {
         model.learning_rate = self.learning_rate;
         Ok(model)
     }
+}
+
+/// A checkpoint's file on the timeline that begins at `origin`, if it is part of it.
+fn file_span(file: FileWritten, origin: Instant) -> Option<Span> {
+    let FileWritten { step, begun, ended, bytes } = file;
+    Some(Span {
+        lane: 0,
+        activity: Activity::Checkpoint,
+        name: "file".into(),
+        step,
+        micro_batch: None,
+        start: begun.saturating_duration_since(origin).as_secs_f64(),
+        end: ended.checked_duration_since(origin)?.as_secs_f64(),
+        bytes,
+    })
 }
 
 /// Lanes in a call of `fit`.

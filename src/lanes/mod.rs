@@ -4,6 +4,7 @@
 //! [fixed tree](crate::lanes::tree), so that the result does not depend on the schedule or on the
 //! number of lanes, only on the number of micro-batches.
 
+mod accumulate;
 mod advice;
 mod announce;
 mod commands;
@@ -40,6 +41,7 @@ pub use traffic::{StepMessage, step_messages};
 pub use world::World;
 
 use std::ops::Range;
+use std::time::Instant;
 
 use crate::data::{AsData, EpochOrder, OwnedData};
 use crate::gpu::{Counters, Gpu};
@@ -47,7 +49,7 @@ use crate::nn::Sequential;
 use crate::nn::optimizer::check_learning_rate;
 use crate::train::feed::{Order, check_order};
 use crate::train::graphs::check_data;
-use crate::train::progress::Course;
+use crate::train::progress::{Course, Progress};
 use crate::train::task::Task;
 use crate::train::{StepResult, TrainingConfig, TrainingState};
 use crate::{Error, Result};
@@ -72,7 +74,8 @@ pub struct Parallel {
     data: OwnedData,
     /// Its rows, and what they are.
     rows: usize,
-    course: Course,
+    /// Where the epochs stood after how many steps; from there on steps say where they stand.
+    begun: (u64, Progress),
     options: ParallelOptions,
     /// The devices of the lanes.
     gpus: Vec<Gpu>,
@@ -94,6 +97,8 @@ pub struct Parallel {
     agreed: bool,
     records: bool,
     timeline: Option<Timeline>,
+    /// When it begins.
+    origin: Option<Instant>,
 }
 
 impl Parallel {
@@ -153,7 +158,7 @@ impl Parallel {
             task,
             data,
             rows,
-            course,
+            begun: (0, Progress::after(0, course)),
             options,
             gpus,
             lanes,
@@ -166,6 +171,7 @@ impl Parallel {
             stale: false,
             records: false,
             timeline: None,
+            origin: None,
         })
     }
 

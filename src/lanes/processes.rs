@@ -202,7 +202,7 @@ fn short() -> Error {
 /// A signal as a kind and, in the lower half, a number.
 fn to_word(signal: Signal) -> u64 {
     match signal {
-        Signal::Continue | Signal::ShowWeights => 0,
+        Signal::Continue | Signal::ShowWeights | Signal::Wait => 0,
         Signal::Remember => 1 << 32,
         Signal::LearningRate(rate) => 2 << 32 | u64::from(rate.to_bits()),
         Signal::Stop => 3 << 32,

@@ -104,7 +104,7 @@ impl Parallel {
 
     /// A recorder per lane, and what its times are if it is on.
     async fn recorders(
-        &self,
+        &mut self,
         work: &Work,
         batches: Range<usize>,
     ) -> Result<(Vec<Recorder>, Option<Recorded>)> {
@@ -128,6 +128,7 @@ impl Parallel {
         }
         let origin = Instant::now();
         let (on, clock) = Recorder::on(&self.gpus, passes, origin).await?;
+        self.origin = Some(origin);
         Ok((on, Some((clock, origin))))
     }
 

@@ -44,6 +44,18 @@ pub struct WarmUp {
     then: Box<LearningRateSchedule>,
 }
 
+impl WarmUp {
+    /// Steps of each rise, the last one first: as they were asked for.
+    pub fn rises(&self) -> &[u64] {
+        &self.rises
+    }
+
+    /// What follows the rises.
+    pub fn then(&self) -> &LearningRateSchedule {
+        &self.then
+    }
+}
+
 impl LearningRateSchedule {
     /// [`LearningRateSchedule::Step`].
     pub fn step(every: u64, factor: f64) -> Self {

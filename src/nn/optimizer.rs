@@ -107,6 +107,16 @@ impl Optimizer {
         self.rule
     }
 
+    /// η before its schedule.
+    pub fn base_learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// What changes η from step to step.
+    pub fn learning_rate_schedule(&self) -> &LearningRateSchedule {
+        &self.schedule
+    }
+
     /// λ of the L1 penalty; 0 without one.
     pub fn l1_penalty(&self) -> f32 {
         self.l1

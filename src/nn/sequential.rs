@@ -169,8 +169,7 @@ impl Sequential {
     }
 
     /// The seed that was set.
-    #[cfg(feature = "files")]
-    pub(crate) fn own_seed(&self) -> u64 {
+    pub fn own_seed(&self) -> u64 {
         self.seed
     }
 

@@ -49,7 +49,7 @@ impl StackSettings {
     ///
     /// # Errors
     /// The place of the first layer that has no settings, and so cannot be saved.
-    pub(crate) fn of(stack: &Sequential) -> Result<Self, usize> {
+    pub fn of(stack: &Sequential) -> Result<Self, usize> {
         let layers = stack.layers().enumerate().map(|(place, layer)| {
             let settings = layer.settings().ok_or(place)?;
             Ok((layer.name().to_string(), settings))

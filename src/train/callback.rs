@@ -1,5 +1,7 @@
 //! Callbacks: code of the user's that runs while a model trains.
 
+use std::pin::Pin;
+
 use super::figure::Figure;
 use super::history::EpochLog;
 use crate::nn::Metric;
@@ -50,6 +52,9 @@ pub enum Signal {
     Remember,
     /// Read the present weights and give them to [`Callback::on_weights`]. Not after a batch, either.
     ShowWeights,
+    /// Await what [`Callback::wait`] gives, and do then what it came to: for what takes its time, such as an
+    /// upload or a question to a user. The device has nothing to do meanwhile.
+    Wait,
     /// Train with this learning rate from the next step on that is not submitted yet, as
     /// [`Model::set_learning_rate`](super::Model::set_learning_rate) does.
     LearningRate(f32),
@@ -73,6 +78,13 @@ impl<T: Send + ?Sized> MaybeSend for T {}
 pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSend for T {}
+
+/// What training waits for when a callback says [`Signal::Wait`].
+#[cfg(not(target_arch = "wasm32"))]
+pub type Wait<'a> = Pin<Box<dyn Future<Output = Signal> + Send + 'a>>;
+/// What training waits for when a callback says [`Signal::Wait`].
+#[cfg(target_arch = "wasm32")]
+pub type Wait<'a> = Pin<Box<dyn Future<Output = Signal> + 'a>>;
 
 /// Code that runs while a model trains, on a device or over lanes. Batches are reported in order, but
 /// late: the device runs ahead of the host by up to four submissions, a lane by two steps.
@@ -137,6 +149,11 @@ pub trait Callback: MaybeSend {
     /// After it has asked for them by [`Signal::ShowWeights`]: names and values of all parameters.
     fn on_weights(&mut self, _weights: &[(String, Vec<f32>)]) -> Signal {
         Signal::Continue
+    }
+
+    /// What training waits for after it has said [`Signal::Wait`].
+    fn wait(&mut self) -> Wait<'_> {
+        Box::pin(std::future::ready(Signal::Continue))
     }
 
     /// What it needs to go on in the middle of this training, later or in another process: figures as text.

@@ -24,6 +24,8 @@ mod plateau;
 mod plot;
 mod predictor;
 pub(crate) mod progress;
+#[cfg(all(feature = "progress", not(target_arch = "wasm32")))]
+mod progress_bar;
 mod scores;
 mod state;
 pub(crate) mod sums;
@@ -31,7 +33,9 @@ pub(crate) mod task;
 mod trainer;
 
 pub use crate::data::epoch_order;
-pub use callback::{BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog};
+pub use callback::{
+    BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog, Wait,
+};
 pub use feed::Residency;
 pub use figure::Figure;
 #[cfg(feature = "files")]
@@ -47,6 +51,9 @@ pub use log_file::LogFile;
 pub use model::Model;
 pub use plateau::ReduceOnPlateau;
 pub use predictor::Predictor;
+pub use progress::{Course, Progress};
+#[cfg(all(feature = "progress", not(target_arch = "wasm32")))]
+pub use progress_bar::ProgressBar;
 pub use scores::{ConfusionMatrix, roc_auc, top_k_accuracy};
 pub use state::TrainingState;
 pub use sums::{Evaluation, Sums};

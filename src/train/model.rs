@@ -1,10 +1,12 @@
 //! A model on a device.
 
 use super::choose::{KernelChoice, choose, whole_step_net};
+use super::kernels::Kernels;
 use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
 use super::task::{Task, TrainingConfig};
+use crate::Result;
 use crate::data::Encoder;
 use crate::exec::{Parameters, Step};
 use crate::gpu::Gpu;
@@ -13,13 +15,12 @@ use crate::kernel::whole_step::Net;
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, RowFunction, Sequential};
 use crate::plan::ArenaLayout;
-use crate::{Error, Result};
 
 /// A model on a device, ready to train, evaluate and predict.
 #[derive(Debug)]
 pub struct Model {
     gpu: Gpu,
-    pub(super) task: Task,
+    pub(crate) task: Task,
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(crate) steps: u64,
@@ -151,22 +152,42 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] if their number, a length or a value does not fit; then none is replaced.
     pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<()> {
-        let entries = &self.parameters.layout().entries;
-        if weights.len() != entries.len() {
-            let rule = format!(
-                "{} ({}); give their values in the order of `Model::weights`",
-                entries.len(),
-                self.parameters.layout().names()
-            );
-            return Err(Error::argument("number of parameters", weights.len(), &rule));
-        }
-        for (number, values) in weights.iter().enumerate() {
-            self.parameters.check(number, values)?;
-        }
-        weights
-            .iter()
-            .enumerate()
-            .try_for_each(|(number, values)| self.parameters.write(number, values))
+        self.parameters.write_all(weights)
+    }
+
+    /// Parameters, the optimizer's state and the step, and where training stands among its epochs: with the layers
+    /// and what it was compiled for, all that it needs to go on anywhere.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn state(&self) -> Result<(TrainingState, Progress)> {
+        let (step, progress) = self.standing().await?;
+        let capture = self.parameters.capture(Vec::new()).await?;
+        let (bytes, _) = capture.bytes(&self.parameters).await?;
+        Ok((TrainingState::read(&self.parameters, step, &bytes)?, progress))
+    }
+
+    /// Goes to a state of this model, with what `progress` says of its epochs.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming what is not of this model and optimizer, and any number that no training comes
+    /// to; then nothing is changed.
+    pub fn set_state(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
+        state.check(&self.task)?;
+        self.parameters.clear_status()?;
+        state.write_to(&self.parameters, 0..state.values.len())?;
+        (self.steps, self.progress, self.in_doubt) = (state.step, progress, false);
+        Ok(())
+    }
+
+    /// η of every step to come, if it was [set by hand](Model::set_learning_rate).
+    pub fn own_learning_rate(&self) -> Option<f32> {
+        self.learning_rate
+    }
+
+    /// The kernels that were asked for.
+    pub fn wanted_kernels(&self) -> Kernels {
+        self.task.compile.kernels
     }
 
     /// Freezes the layer of this name from the next training on: see [`Sequential::freeze`]. Make
@@ -215,7 +236,7 @@ impl Model {
 
     /// Makes sure of the number of steps after a `fit` that was given up: if one of those that it had
     /// submitted was not finite, training stands there.
-    pub(super) async fn make_sure_of_steps(&mut self) -> Result<()> {
+    pub(crate) async fn make_sure_of_steps(&mut self) -> Result<()> {
         (self.steps, self.progress) = self.standing().await?;
         self.in_doubt = false;
         Ok(())

@@ -8,7 +8,7 @@ use crate::exec::{Executor, ExecutorOptions, Parameters, Step};
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::{Graph, Loss, Role, Tensor};
 use crate::nn::Sequential;
-use crate::plan::Plan;
+use crate::plan::{ArenaLayout, Plan};
 use crate::{Error, Result};
 
 /// Rows of a block that is predicted, at most; bounds the memory, not the result.
@@ -82,6 +82,24 @@ impl Predictor {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Of layers with these values of their parameters, in the order of [`Sequential::parameters`], on a device;
+    /// `loss` says what the outputs mean.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the number of parameters, a length or a value does not fit; the errors of the device.
+    pub async fn with_weights(
+        gpu: &Gpu,
+        architecture: &Sequential,
+        loss: Loss,
+        weights: &[Vec<f32>],
+    ) -> Result<Self> {
+        let (graph, ..) = graph(architecture, 1)?;
+        let layout = ArenaLayout::new(&graph, &gpu.target())?;
+        let parameters = Parameters::new(gpu, &layout, None).await?;
+        parameters.write_all(weights)?;
+        Ok(Self::new(gpu, architecture, loss, &parameters, &graph))
+    }
+
     /// The layers.
     pub fn architecture(&self) -> &Sequential {
         &self.shared.architecture
@@ -103,6 +121,19 @@ impl Predictor {
         fitting(self.shared.row_bytes, &self.gpu().target()).min(most)
     }
 
+    /// Rows of `features` (rows × input width).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is none, or the last one is not whole.
+    pub fn rows(&self, features: &[f32]) -> Result<usize> {
+        let width = self.architecture().input_width();
+        if features.is_empty() || !features.len().is_multiple_of(width) {
+            let rule = format!("a positive multiple of the {width} features per row");
+            return Err(Error::argument("number of features", features.len(), &rule));
+        }
+        Ok(features.len() / width)
+    }
+
     /// The model's output for each row of `features` (rows × input width): rows × output width. Rows are
     /// computed in blocks, so that the device's memory is bounded.
     ///
@@ -110,17 +141,12 @@ impl Predictor {
     /// If the number of features is no multiple of the input width, or zero, or one is not finite;
     /// the errors of the device.
     pub async fn predict(&self, features: &[f32]) -> Result<Vec<f32>> {
-        let width = self.architecture().input_width();
-        if features.is_empty() || !features.len().is_multiple_of(width) {
-            let rule = format!("a positive multiple of the {width} features per row");
-            return Err(Error::argument("number of features", features.len(), &rule));
-        }
+        let (width, rows) = (self.architecture().input_width(), self.rows(features)?);
         if let Some((at, value)) = crate::finite::first_not_finite(features) {
             let name = format!("feature {} of row {}", at % width, at / width);
             let rule = "finite; replace it by a finite number or leave its row out";
             return Err(Error::argument(&name, value, rule));
         }
-        let rows = features.len() / width;
         let mut outputs = room_for(rows, self.architecture().output_width())?;
         let (mut rest, mut most) = (features, 1 << self.block_rows(MOST_ROWS).ilog2());
         while !rest.is_empty() {

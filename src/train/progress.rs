@@ -7,11 +7,13 @@ use crate::data::Data;
 /// What an epoch is over: rows of a data set, in batches.
 #[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Course {
+pub struct Course {
     /// Checksum of the data set.
-    data: u64,
-    rows: usize,
-    batch: usize,
+    pub data: u64,
+    /// Rows that are trained on.
+    pub rows: usize,
+    /// Rows of a batch, at most as many as there are.
+    pub batch: usize,
 }
 
 impl Course {
@@ -34,13 +36,13 @@ impl Course {
 /// what is left of it is left out.
 #[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Epochs that are over.
-    pub(crate) epochs: u64,
+    pub epochs: u64,
     /// Batches done of the epoch at hand.
-    pub(crate) batches: u64,
+    pub batches: u64,
     /// What the epoch at hand is over; nothing before the first.
-    course: Option<Course>,
+    pub course: Option<Course>,
 }
 
 impl Progress {

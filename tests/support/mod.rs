@@ -10,6 +10,8 @@ pub mod optimizer;
 pub mod parallel;
 pub mod safetensors;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod sealed;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tables;
 
 use approx::abs_diff_eq;

@@ -8,19 +8,20 @@ const NETS = [
 ];
 
 /**
- * Runs `rounds` rounds of about `seconds` of the slower library each.
+ * Runs `rounds` rounds of about `seconds` of the slower library each, on `rows` rows of data at most. `status(text, share)` hears how far it is.
  * Resolves to adapter, versions, and for every net speeds, ratios and final losses.
  */
-export async function compare({ rounds = 5, seconds = 1, only, status = () => {} } = {}) {
+export async function compare({ rounds = 5, seconds = 1, rows = Infinity, only, status = () => {} } = {}) {
   await init();
   const gpu = await Gpu.create();
   await tf.setBackend('webgpu');
   await tf.ready();
   if (tf.getBackend() !== 'webgpu') throw new Error(`TensorFlow.js runs on ${tf.getBackend()}, not on WebGPU`);
   const nets = [];
-  for (const spec of NETS) {
-    if (only && spec.net !== only) continue;
-    nets.push(await compareNet(gpu, spec, rounds, seconds, status));
+  const specs = NETS.filter(({ net }) => !only || net === only).map((spec) => ({ ...spec, rows: Math.min(spec.rows, rows) }));
+  for (const [index, spec] of specs.entries()) {
+    const share = (text, done) => status(text, (index + done) / specs.length);
+    nets.push(await compareNet(gpu, spec, rounds, seconds, share));
   }
   const result = { adapter: gpu.adapter, tensorflow: tf.version.tfjs, rounds, nets };
   gpu.free();
@@ -29,7 +30,7 @@ export async function compare({ rounds = 5, seconds = 1, only, status = () => {}
 
 async function compareNet(gpu, spec, rounds, seconds, status) {
   const data = makeData(spec);
-  status(`${spec.net}: compiling`);
+  status(`${spec.net}: compiling`, 0);
   const ours = await makeWgrad(gpu, spec, data);
   const wholeStep = spec.wholeStep && await makeWgrad(gpu, spec, data, 'whole_step');
   const theirs = makeTensorFlow(spec, data, await ours.weights());
@@ -48,7 +49,7 @@ async function compareNet(gpu, spec, rounds, seconds, status) {
     const epochs = Math.max(1, Math.round((1000 * seconds) / (performance.now() - start)));
     const speeds = { wgrad: [], tensorflow: [] };
     for (let round = 0; round < rounds; round++) {
-      status(`${spec.net}, ${way}: round ${round + 1} of ${rounds}`);
+      status(`${spec.net}, ${way}: round ${round + 1} of ${rounds}`, ((way === 'fit') + round / rounds) / 2);
       for (const name of round % 2 ? ['tensorflow', 'wgrad'] : ['wgrad', 'tensorflow']) {
         const begin = performance.now();
         await run[name](epochs);

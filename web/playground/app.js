@@ -4,13 +4,19 @@ import { Form, element } from './controls.js';
 import { Digits } from './digits.js';
 import { Device, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
 import { Plane } from './plane.js';
-import { TABS, fromHash, toHash } from './state.js';
+import { ProgramDialog } from './program.js';
+import { TABS, differences, fromHash, toHash } from './state.js';
+import { Timeline } from './timeline.js';
+import { Tour } from './tour.js';
 
 const find = (id) => document.getElementById(id);
 const device = new Device();
 const VIEWS = { plane: Plane, digits: Digits };
 const tabs = {}; // name → { view, form }, once opened
 let active = null;
+let timeline = null;
+/** Changes of one value that follow each other so closely, in ms, are undone together. */
+const TOGETHER = 1000;
 
 /** What is drawn at most once per frame. */
 let painting = false;
@@ -26,8 +32,9 @@ function refresh() {
 const number = (value, digits) => (value === null ? '–' : value.toFixed(digits));
 
 function showFigures() {
-  const { session, figures } = tabs[active].view;
+  const { session, figures, scoreName, task } = tabs[active].view;
   const { running, steps, epoch, rate } = session;
+  for (const start of document.querySelectorAll('.start')) start.hidden = running || steps > 0;
   const button = find('run');
   button.classList.toggle('running', running);
   button.querySelector('span').textContent = running ? 'Pause' : 'Run';
@@ -37,12 +44,16 @@ function showFigures() {
     rate: rate > 0 ? Math.round(rate).toLocaleString('en') : '–',
     'train-loss': number(figures.loss, 4),
     'test-loss': number(figures.testLoss, 4),
-    accuracy: figures.accuracy === null ? '–' : `${(figures.accuracy * 100).toFixed(1)} %`,
+    task,
+    'score-name': scoreName,
+    accuracy: scoreOf(figures.accuracy, scoreName),
   };
   for (const [id, text] of Object.entries(texts)) {
     if (find(id).textContent !== text) find(id).textContent = text;
   }
 }
+
+const scoreOf = (score, name) => (score === null || name === 'Test R²' ? number(score, 3) : `${(score * 100).toFixed(1)} %`);
 
 let fading = 0;
 /** Says something; `lasting` until something else is said. */
@@ -56,14 +67,27 @@ function say(text, lasting = false) {
 
 const watchOf = (name) => ({
   changed: () => name === active && refresh(),
-  failed: (error) => say(device.isLost
-    ? 'The GPU device was lost, and the browser offers no new one yet. The last weights are kept: press Run to try again.'
-    : `Training stopped: ${error.message}`, true),
+  said: say,
+  timed: (record) => name === active && timeline.add(record),
+  failed: (error) => say(whyFailed(error), true),
   lost: (steps) => say(`The GPU device was lost. Training goes on from step ${steps.toLocaleString('en')} on a new device.`),
 });
 
+/** What stopped training, and what to do about it on this page. */
+function whyFailed(error) {
+  if (device.isLost) {
+    return 'The GPU device was lost, and the browser offers no new one yet. The last weights are kept: press Run to try again.';
+  }
+  if (error.name === 'NotFinite') {
+    const step = error.message.match(/step (\d+)/)?.[1];
+    return `Training stopped: the loss ${step ? `of step ${step} ` : ''}is too large for a number. Choose a smaller learning rate, then press Reset.`;
+  }
+  return `Training stopped: ${error.message}`;
+}
+
 /** A panel in place of the experiments. */
 function showPanel({ title, lines }) {
+  find('loading').hidden = true;
   const panel = find('panel');
   panel.replaceChildren(
     element('h2', { textContent: title }),
@@ -79,13 +103,26 @@ function showPanel({ title, lines }) {
 
 // Tabs and the address.
 
-function writeAddress() {
-  history.replaceState(null, '', toHash(active, tabs[active].form.values));
+let written = { at: 0, keys: '' };
+
+/**
+ * Puts the experiment into the address. As a step that Back undoes if `keys` were changed by a person, unless the
+ * last one was of the same and only just made.
+ */
+function writeAddress(keys = null) {
+  const hash = toHash(active, tabs[active].form.values);
+  if (hash === location.hash) return;
+  const now = performance.now();
+  const one = keys?.join() ?? '';
+  const isNew = keys !== null && !(one === written.keys && one !== 'edits' && now - written.at < TOGETHER);
+  history[isNew ? 'pushState' : 'replaceState'](null, '', hash);
+  written = { at: now, keys: one };
 }
 
 /** Shows a tab; `values` start its experiment, or go on with the one it has. */
 function open(name, values = null) {
   if (active && active !== name) tabs[active].view.session.pause();
+  const isSwitch = active !== null && active !== name && values === null;
   active = name;
   for (const tab of Object.keys(TABS)) {
     find(tab).hidden = tab !== name;
@@ -96,9 +133,22 @@ function open(name, values = null) {
   tabs[name] ??= makeTab(name);
   const { view, form } = tabs[name];
   if (values) form.show(values);
-  writeAddress();
+  writeAddress(isSwitch ? ['tab'] : null);
+  timeline.clear();
   refresh();
   if (fresh) return attempt(view.reset(form.values));
+}
+
+/** Another address: by Back or Forward, or by hand. What it leaves as it was goes on. */
+function follow() {
+  const { tab, values } = fromHash(location.hash);
+  const made = tabs[tab];
+  if (!made) return open(tab, values);
+  const keys = differences(made.form.values, values);
+  made.form.show(values);
+  if (tab === active) writeAddress();
+  else open(tab);
+  if (keys.length > 0) return attempt(made.view.change(values, keys));
 }
 
 async function attempt(promise) {
@@ -111,9 +161,11 @@ async function attempt(promise) {
 
 function makeTab(name) {
   const { start } = TABS[name];
-  const view = new VIEWS[name](find(name), device, start, watchOf(name));
+  const choose = (key, value) => form.choose(key, value);
+  const view = new VIEWS[name](find(name), device, start, watchOf(name), choose);
   const form = new Form(find(name).querySelector('form'), name, start, (values, keys) => {
-    if (name === active) writeAddress();
+    if (name === active) writeAddress(keys);
+    if (keys.some((key) => key !== 'speed')) timeline.clear();
     attempt(view.change(values, keys));
   });
   return { view, form };
@@ -142,6 +194,11 @@ const actions = {
   },
   step: () => tabs[active].view.session.step(),
   reset: () => attempt(tabs[active].view.reset()),
+  code: () => program.open(tabs[active].view.experiment),
+  tour() {
+    if (active !== 'plane') open('plane');
+    tour.start();
+  },
   help: () => find('shortcuts').showModal(),
   async share() {
     try {
@@ -152,6 +209,9 @@ const actions = {
     }
   },
 };
+
+const program = new ProgramDialog(find('program'));
+const tour = new Tour(find('guide'), find('tour'));
 
 const KEYS = {
   r: actions.run,
@@ -174,6 +234,8 @@ function onKey(event) {
   action();
 }
 
+const loading = (text) => { find('loading-text').textContent = text; };
+
 async function start() {
   const unsupported = whyUnsupported();
   if (unsupported) return showPanel(unsupported);
@@ -186,6 +248,7 @@ async function start() {
     });
   }
   device.onOpen = (gpu) => { find('adapter').textContent = gpu.adapter; };
+  loading('Asking for your GPU …');
   try {
     await device.open();
   } catch (error) {
@@ -193,18 +256,21 @@ async function start() {
   }
   device.onWait = () => say('The GPU device was lost. Waiting for a new one …', true);
   listenToTabs();
-  for (const id of ['transport', 'tabs', 'tools', 'runs-on']) find(id).hidden = false;
+  timeline = new Timeline(find('timeline'));
   for (const [id, action] of Object.entries(actions)) find(id).addEventListener('click', action);
+  for (const button of document.querySelectorAll('.start')) button.addEventListener('click', actions.run);
   document.addEventListener('keydown', onKey);
-  addEventListener('hashchange', () => {
-    const { tab, values } = fromHash(location.hash);
-    open(tab, values);
-  });
+  addEventListener('hashchange', follow);
   setInterval(() => tabs[active].view.session.check(), 500);
   // For the console, and for the tests.
   globalThis.playground = { device, tabs };
   const { tab, values } = fromHash(location.hash);
+  loading('Your GPU compiles the kernels …');
+  document.body.classList.add('compiling');
   await open(tab, values);
+  document.body.classList.remove('compiling');
+  find('loading').hidden = true;
+  for (const id of ['transport', 'tabs', 'tools', 'tour', 'timeline', 'runs-on']) find(id).hidden = false;
   performance.mark('ready');
 }
 

@@ -4,7 +4,9 @@ import { onThemeChange, sharpen, theme } from './colors.js';
 
 /** Points kept per line; when there are more, neighbours are merged. */
 const MOST = 800;
-const MARGIN = { left: 46, right: 12, top: 10, bottom: 34 };
+const MARGIN = { left: 46, right: 12, top: 22, bottom: 32 };
+/** Of the training line, so that the two differ in more than colour. */
+const DASHES = [4, 2.5];
 
 export class Chart {
   #canvas;
@@ -53,16 +55,29 @@ export class Chart {
       height: height - MARGIN.top - MARGIN.bottom,
     };
     const { training, test } = this.#lines;
+    if (training.length === 0) {
+      drawEmpty({ context, width, height });
+      return;
+    }
     const losses = [...training, ...test].map(({ loss }) => loss).filter(Number.isFinite);
     const scale = this.#logarithmic ? logScale(losses) : linearScale(losses);
     const end = Math.max(training.at(-1)?.step ?? 0, test.at(-1)?.step ?? 0, 10);
     const x = (step) => area.left + (step / end) * area.width;
     const y = (loss) => area.top + (1 - scale.at(loss)) * area.height;
     drawAxes(context, area, scale, end, x, y);
-    drawLine(context, area, x, y, training, theme().muted, 1.4);
+    drawLine(context, area, x, y, training, theme().muted, 1.4, DASHES);
     drawLine(context, area, x, y, test, theme().accent, 2.2);
     drawKey(context, area);
   }
+}
+
+/** What an experiment shows that has not begun: no invented axes. */
+export function drawEmpty({ context, width, height }) {
+  context.fillStyle = theme().muted;
+  context.font = theme().font(14);
+  context.textAlign = 'center';
+  context.textBaseline = 'middle';
+  context.fillText('no steps yet', width / 2, height / 2);
 }
 
 function drawKey(context, area) {
@@ -70,18 +85,20 @@ function drawKey(context, area) {
   context.textBaseline = 'middle';
   context.textAlign = 'left';
   context.font = theme().font(12);
-  let left = area.left + area.width - 132;
-  for (const [label, color, width] of [['training', muted, 1.4], ['test', accent, 2.2]]) {
+  let left = area.left + area.width - 138;
+  for (const [label, color, width, dashes] of [['training', muted, 1.4, DASHES], ['test', accent, 2.2, []]]) {
     context.beginPath();
-    context.moveTo(left, area.top + 6);
-    context.lineTo(left + 16, area.top + 6);
+    context.moveTo(left, area.top - 11);
+    context.lineTo(left + 18, area.top - 11);
     context.strokeStyle = color;
     context.lineWidth = width;
+    context.setLineDash(dashes);
     context.stroke();
     context.fillStyle = ink;
-    context.fillText(label, left + 21, area.top + 6.5);
+    context.fillText(label, left + 23, area.top - 10.5);
     left += 81;
   }
+  context.setLineDash([]);
 }
 
 /** Half as many points: the middles of neighbours; the last one stays. */
@@ -94,7 +111,7 @@ function thin(points) {
   return [...half, points.at(-1)];
 }
 
-function drawLine(context, area, x, y, points, color, width) {
+function drawLine(context, area, x, y, points, color, width, dashes = []) {
   context.save();
   context.beginPath();
   context.rect(area.left, area.top - 2, area.width + 4, area.height + 4);
@@ -106,6 +123,7 @@ function drawLine(context, area, x, y, points, color, width) {
   context.strokeStyle = color;
   context.lineWidth = width;
   context.lineJoin = 'round';
+  context.setLineDash(dashes);
   context.stroke();
   context.restore();
 }

@@ -19,7 +19,7 @@ export function theme() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(`--${name}`).trim();
   cache = Object.fromEntries(
-    ['ink', 'muted', 'line', 'card', 'zero', 'one', 'map-zero', 'map-one', 'map-middle', 'accent'].map(
+    ['ink', 'muted', 'line', 'card', 'zero', 'one', 'map-zero', 'map-one', 'map-middle', 'accent', 'edge', 'boundary'].map(
       (name) => [name, color(name)]),
   );
   const family = getComputedStyle(document.body).fontFamily;

@@ -1,14 +1,15 @@
 // The settings of a tab as a form: shows an experiment's values and says when one is changed.
 
-import { ACTIVATIONS, BATCHES, LOSSES, OPTIMIZERS, RATES, SPEEDS, TABS } from './state.js';
+import { ACTIVATIONS, BATCHES, DECAYS, LOSSES, OPTIMIZERS, RATES, SPEEDS, TABS, differences, lossesFor, suit } from './state.js';
 import { DATA_SETS, FEATURES, makeData } from './data.js';
-import { onThemeChange, sharpen, theme } from './colors.js';
+import { onThemeChange, sharpen } from './colors.js';
+import { drawClass, drawValue } from './marks.js';
 
 const CHOICES = {
   activation: Object.entries(ACTIVATIONS),
-  loss: Object.entries(LOSSES),
   optimizer: Object.entries(OPTIMIZERS),
   rate: RATES.map((rate) => [rate, String(rate)]),
+  decay: DECAYS.map((decay) => [decay, decay === 0 ? 'none' : String(decay)]),
   batch: BATCHES.map((rows) => [rows, rows === 0 ? 'all rows' : String(rows)]),
   speed: Object.entries(SPEEDS),
 };
@@ -36,10 +37,7 @@ export class Form {
     this.#tab = tab;
     this.#changed = changed;
     root.addEventListener('submit', (event) => event.preventDefault());
-    for (const [key, choices] of Object.entries(CHOICES)) {
-      this.#field(key)?.querySelector('select').append(
-        ...choices.map(([value, text]) => element('option', { value, textContent: text })));
-    }
+    for (const [key, choices] of Object.entries(CHOICES)) this.#offer(key, choices);
     this.#makeTiles();
     this.#makeChips();
     root.addEventListener('input', (event) => this.#onInput(event));
@@ -55,11 +53,20 @@ export class Form {
     return this.#values;
   }
 
-  /** Shows values. */
+  #offer(key, choices) {
+    this.#field(key)?.querySelector('select').replaceChildren(
+      ...choices.map(([value, text]) => element('option', { value, textContent: text })));
+  }
+
+  /** Shows values; a change that is on its way no longer counts. */
   show(values) {
+    clearTimeout(this.#timer);
+    this.#pending.clear();
     this.#values = structuredClone(values);
+    if ('data' in values) this.#offer('loss', lossesFor(values.data).map((loss) => [loss, LOSSES[loss]]));
     for (const [key, value] of Object.entries(values)) {
       const field = this.#field(key);
+      if (!field) continue;
       if (key === 'layers') this.#showLayers();
       else if (key === 'data' || key === 'features') {
         for (const box of field.querySelectorAll('input')) {
@@ -73,6 +80,11 @@ export class Form {
   #showPercent(key) {
     const output = this.#field(key).querySelector(':scope > output');
     if (output) output.textContent = `${this.#values[key]} %`;
+  }
+
+  /** Takes a value as if it had been chosen. */
+  choose(key, value) {
+    this.#set(key, value);
   }
 
   newSeed() {
@@ -98,13 +110,18 @@ export class Form {
 
   #set(key, value) {
     if (String(this.#values[key]) === String(value)) return;
+    const before = structuredClone(this.#values);
     this.#values[key] = value;
-    this.#pending.add(key);
+    if (key === 'data') suit(this.#values);
+    // Changes by hand are changes of those points; the share that is for testing leaves them the same.
+    if (['data', 'noise', 'seed'].includes(key) && 'edits' in this.#values) this.#values.edits = '';
+    const pending = new Set([...this.#pending, ...differences(before, this.#values)]);
+    if (key === 'data') this.show(this.#values);
+    this.#pending = pending;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       const keys = [...this.#pending];
       this.#pending.clear();
-      if (keys.includes('seed')) this.#drawTiles();
       this.#changed(structuredClone(this.#values), keys);
     }, SETTLE);
   }
@@ -124,16 +141,17 @@ export class Form {
   }
 
   #drawTiles() {
-    const { zero, one } = theme();
     for (const label of this.#field('data')?.querySelectorAll('label') ?? []) {
       const canvas = label.querySelector('canvas');
-      const side = canvas.clientWidth;
-      if (side === 0) continue;
-      const { context } = sharpen(canvas, side, side);
-      const { train } = makeData(label.querySelector('input').value, 0.05, 0.3, 1);
-      for (const { x, y, label: name } of train) {
-        context.fillStyle = name ? one : zero;
-        context.fillRect(((x + 6) / 12) * side - 0.8, ((6 - y) / 12) * side - 0.8, 1.7, 1.7);
+      const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+      if (width === 0) continue;
+      const { context } = sharpen(canvas, width, height);
+      const name = label.querySelector('input').value;
+      const { train } = makeData(name, 0.05, DATA_SETS[name].values ? 0.6 : 0.3, 1);
+      for (const { x, y, value, label: side } of train) {
+        const place = [width / 2 + (x / 12.6) * height, height / 2 - (y / 12.6) * height];
+        if (DATA_SETS[name].values) drawValue(context, ...place, 2.4, value, false, 0.4);
+        else drawClass(context, ...place, 1.5, side, false);
       }
     }
   }

@@ -1,16 +1,21 @@
-// The two-dimensional data sets: points of two classes in a square, and what a net sees of a point.
+// The two-dimensional data sets: points in a square, of two classes or with a value each, and what a net
+// sees of a point.
 
 import { normal, shuffle, uniform } from './random.js';
+import { edited } from './edits.js';
 
 /** Points lie within ±EXTENT in both directions. */
 export const EXTENT = 6;
 const POINTS = 400;
 
+/** `values`: points have a value from −1 to 1 to predict (regression), not a class. */
 export const DATA_SETS = {
   spirals: { label: 'Spirals', make: spirals },
   circles: { label: 'Circles', make: circles },
   xor: { label: 'XOR', make: exclusiveOr },
   gaussians: { label: 'Gaussians', make: gaussians },
+  slope: { label: 'Slope', make: valued((x, y) => (x + y) / 9), values: true },
+  hills: { label: 'Hills', make: valued(hills), values: true },
 };
 
 /** What the net may see of a point. Scales keep all of them within about ±2. */
@@ -25,16 +30,22 @@ export const FEATURES = {
 };
 
 /**
- * A data set in two parts: `{ train, test }`, lists of `{ x, y, label }` with labels 0 and 1.
- * The same arguments give the same points.
+ * A data set in two parts: `{ train, test }`, lists of `{ x, y, value, label, index }`. The value lies from −1
+ * to 1 and is −1 or 1 for classes; the label is 1 where it is above 0; the index names the point in `edits`,
+ * which are a person's own changes. The same arguments give the same points, with four decimals.
  */
-export function makeData(name, noise, testShare, seed) {
+export function makeData(name, noise, testShare, seed, edits = '') {
   const random = uniform(seed * 7919 + 17);
-  const points = DATA_SETS[name].make(POINTS, noise, random, normal(random));
+  const points = DATA_SETS[name].make(POINTS, noise, random, normal(random)).map(
+    ({ x, y, label, value = label ? 1 : -1 }) => ({ x: rounded(x), y: rounded(y), value: rounded(value) }));
   shuffle(points, random);
   const tests = Math.round(POINTS * testShare);
-  return { train: points.slice(tests), test: points.slice(0, tests) };
+  const all = points.map((point, index) => ({ ...point, index, isTest: index < tests }));
+  const left = edited(all, edits).map((point) => ({ ...point, label: Number(point.value > 0) }));
+  return { train: left.filter(({ isTest }) => !isTest), test: left.filter(({ isTest }) => isTest) };
 }
+
+const rounded = (number) => Math.round(number * 1e4) / 1e4;
 
 /** The features of points as one array, row by row. */
 export function featureRows(points, features) {
@@ -104,4 +115,17 @@ function gaussians(count, noise, random, gauss) {
     const centre = label ? 2.1 : -2.1;
     return { x: clamp(centre + gauss() * spread), y: clamp(centre + gauss() * spread), label };
   });
+}
+
+/** Points all over the square, with the value of a function, noise on the value. */
+function valued(of) {
+  return (count, noise, random, gauss) => Array.from({ length: count }, () => {
+    const [x, y] = [11.4 * random() - 5.7, 11.4 * random() - 5.7];
+    return { x, y, value: Math.max(-1, Math.min(1, of(x, y) + 0.6 * gauss() * noise)) };
+  });
+}
+
+function hills(x, y) {
+  const hill = (a, b, height) => height * Math.exp(-((x - a) ** 2 + (y - b) ** 2) / 5);
+  return hill(-3, 3, 1) + hill(3, 3, -1) + hill(-3, -3, -1) + hill(3, -3, 1) + hill(0, 0, 0.8);
 }

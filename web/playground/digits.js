@@ -1,11 +1,13 @@
 // The digits tab: a classifier of handwritten digits, and a pad to try it on.
 
-import { Chart } from './chart.js';
+import { whatExcites } from './averages.js';
+import { Chart, drawEmpty } from './chart.js';
 import { onThemeChange, paint, sharpen, theme } from './colors.js';
 import { element } from './controls.js';
 import { Pad, drawPixels } from './draw.js';
-import { scaled } from './forward.js';
+import { layersOf } from './forward.js';
 import { fetchIdx } from './idx.js';
+import { strikeOut } from './marks.js';
 import { shuffle, uniform } from './random.js';
 import { Session } from './session.js';
 import { SOFT, engineLayers, engineOptimizer } from './state.js';
@@ -43,7 +45,10 @@ export class Digits {
   #drawn = null; // what is on the pad: 64 numbers from 0 to 1, or null
   #asking = false;
   #find;
-  #filters = null;
+  #pictures = null; // of the units of the first layer
+  /** What the main figure is, and what the net learns. */
+  scoreName = 'Test accuracy';
+  task = 'to read handwritten digits';
 
   constructor(root, device, values, watch) {
     const find = (this.#find = (id) => root.querySelector(`#${id}`));
@@ -86,6 +91,8 @@ export class Digits {
     this.#data ??= await loadDigits();
     if (values !== this.#values) return;
     this.#chart.clear();
+    this.#pictures = null;
+    this.#drawFilters();
     this.figures = { loss: null, testLoss: null, accuracy: null };
     await this.session.reset(this.#spec());
   }
@@ -96,6 +103,11 @@ export class Digits {
     this.#values = values;
     if (keys.every((key) => key === 'speed')) this.session.speed = values.speed;
     else return this.session.retrain(this.#spec());
+  }
+
+  /** The experiment as `code.js` takes it. */
+  get experiment() {
+    return { tab: 'digits', values: this.#values, steps: this.session.steps, points: null, rows: this.#data.train.y.length };
   }
 
   #spec() {
@@ -127,9 +139,15 @@ export class Digits {
     this.figures = { loss: loss ?? this.figures.loss, testLoss, accuracy: metrics.accuracy };
     this.#chart.add('test', steps, testLoss);
     this.#chart.draw();
-    this.#filters = weights[0];
     await breathe();
+    if (steps > 0) {
+      const [first, ...rest] = layersOf(weights);
+      const { activation } = this.#values;
+      this.#pictures = whatExcites(first, rest.length > 0 ? activation : null, this.#data.train.x);
+    }
     this.#drawFilters();
+    await breathe();
+    if (!isCurrent()) return;
     this.#showMistakes(wrong, classes);
     const drawn = this.#drawn;
     if (!drawn) return;
@@ -175,7 +193,7 @@ export class Digits {
       row.querySelector('.percent').textContent = chances ? `${Math.round(share * 100)} %` : '–';
     }
     const untrained = this.session.steps === 0;
-    const text = best < 0 ? 'Nothing drawn yet.' : untrained ? 'The net is untrained and guesses: press Run.' : `Looks like a ${best}.`;
+    const text = best < 0 ? 'Nothing drawn yet.' : untrained ? 'The net knows nothing yet and guesses: press Run.' : `Looks like a ${best}.`;
     const guess = this.#find('guess');
     if (guess.textContent !== text) guess.textContent = text;
   }
@@ -185,22 +203,28 @@ export class Digits {
   #drawFilters() {
     const canvas = this.#find('filters');
     const width = canvas.clientWidth;
-    if (!this.#filters || width === 0) return;
-    const { shape: [, units], data } = this.#filters;
+    if (width === 0) return;
+    if (!this.#pictures) {
+      canvas.style.height = '';
+      drawEmpty(sharpen(canvas, width, canvas.clientHeight));
+      return;
+    }
     const columns = Math.max(4, Math.floor((width + 4) / 38));
     const side = (width + 4) / columns - 4;
-    const height = Math.ceil(units / columns) * (side + 4) - 4;
+    const height = Math.ceil(this.#pictures.length / columns) * (side + 4) - 4;
     canvas.style.height = `${height}px`;
     const { context } = sharpen(canvas, width, height);
     const tile = new OffscreenCanvas(8, 8);
     const pixels = tile.getContext('2d');
     const image = pixels.createImageData(8, 8);
-    context.imageSmoothingEnabled = false;
-    for (let unit = 0; unit < units; unit++) {
-      const weights = Float32Array.from({ length: PIXELS }, (_, i) => data[i * units + unit]);
-      pixels.putImageData(paint(image, scaled(weights)), 0, 0);
-      const [row, column] = [Math.floor(unit / columns), unit % columns];
-      context.drawImage(tile, column * (side + 4), row * (side + 4), side, side);
+    context.imageSmoothingQuality = 'high';
+    context.strokeStyle = theme().edge;
+    for (const [unit, picture] of this.#pictures.entries()) {
+      pixels.putImageData(paint(image, picture), 0, 0);
+      const [x, y] = [(unit % columns) * (side + 4), Math.floor(unit / columns) * (side + 4)];
+      context.drawImage(tile, x, y, side, side);
+      context.strokeRect(x + 0.5, y + 0.5, side - 1, side - 1);
+      if (picture.every((value) => value === 0)) strikeOut(context, x, y, side);
     }
   }
 
@@ -215,7 +239,7 @@ export class Digits {
     list.replaceChildren(...shown.map((row) => {
       const button = element('button', {
         type: 'button',
-        ariaLabel: `A ${test.y[row]}, taken for a ${classes[row]}: show it to the net`,
+        ariaLabel: `${test.y[row]} → ${classes[row]}: what it is and what the net takes it for; show it to the net`,
       }, element('canvas', { ariaHidden: 'true' }), element('span', { textContent: `${test.y[row]} → ${classes[row]}` }));
       button.dataset.row = row;
       button.addEventListener('click', () => this.#pad.show(this.#testPixels(row)));

@@ -49,9 +49,20 @@ export function responses(layers, features, rows, activation) {
   return all;
 }
 
-/** A unit's responses scaled to [-1, 1] by the largest, so that faint ones show. */
+/**
+ * A unit's responses scaled to [-1, 1] so that faint ones show: by the largest, if they have both signs; if they
+ * have one, as after a ReLU, from the least on, by the root of their share of the range. What is the same everywhere
+ * stays flat.
+ */
 export function scaled(values) {
-  let largest = 1e-6;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
-  return values.map((value) => value / largest);
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of values) {
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  const largest = Math.max(Math.abs(least), Math.abs(most), 1e-6);
+  const range = most - least;
+  if ((least < 0 && most > 0) || range < 1e-3 * largest) return values.map((value) => value / largest);
+  const root = (part) => Math.sqrt(part / range);
+  return values.map((value) => (least >= 0 ? root(value - least) : -root(most - value)));
 }

@@ -2,6 +2,7 @@
 // of its device.
 
 import { createModel } from './engine.js';
+import { record } from './recorder.js';
 import { breathe, wait, whenVisible } from './tasks.js';
 
 /** How long one call of the engine should take, in ms: long enough to be cheap, short enough to look live. */
@@ -11,6 +12,10 @@ const MOST = 256;
 /** Between two looks at the model, in ms: at least, and at most for looks that take long. */
 const LOOK_EVERY = 100;
 const LOOK_RARELY = 500;
+/** Between two timings of single dispatches: milliseconds at least, and times what one takes; and its steps. */
+const TIME_EVERY = 1000;
+const TIME_SHARE = 15;
+const TIMED_STEPS = 4;
 
 const now = () => performance.now();
 
@@ -35,14 +40,22 @@ export class Session {
   #lookedAt = -Infinity;
   #lookTook = 0;
   #advanceTook = 0;
+  #timeAgain = 0; // when
+  #loops = 0; // that have not ended
 
   /**
-   * `watch` has `advanced(steps, loss)`, after every call of the engine; `looked(look)`, awaited, with `{ model, weights, steps, epoch, loss, isCurrent() }`; `changed()`,
-   * after anything a person can see; `failed(error)`; `lost(steps)`, once training can go on.
+   * `watch` has `advanced(steps, loss)`, after every call of the engine; `timed(record)`, of `recorder.js`, of some
+   * steps; `looked(look)`, awaited, with `{ model, weights, steps, epoch, loss, isCurrent() }`; `changed()`, after
+   * anything a person can see; `failed(error)`; `lost(steps)`, once training can go on.
    */
   constructor(device, watch) {
     this.#device = device;
     this.#watch = watch;
+  }
+
+  /** Whether nothing runs, and what ran last has been looked at. */
+  get resting() {
+    return !this.running && this.#loops === 0;
   }
 
   get model() {
@@ -101,7 +114,19 @@ export class Session {
     this.pause();
     if (!this.#spec) return;
     await this.#job(this.#turn, async () => {
-      await this.#advance(1);
+      await this.#advance(1, true);
+      await this.#look();
+    });
+  }
+
+  /** Changes the weights by hand: `change` gets them as the engine gives them. Training goes on with them. */
+  async edit(change) {
+    if (!this.#spec) return;
+    await this.#job(this.#turn, async () => {
+      await this.#ensure();
+      const weights = await this.#model.weights();
+      change(weights);
+      await this.#model.setWeights(weights.map(({ data }) => data));
       await this.#look();
     });
   }
@@ -149,6 +174,12 @@ export class Session {
   }
 
   async #loop(turn, run) {
+    this.#loops++;
+    await this.#train(turn, run);
+    this.#loops--;
+  }
+
+  async #train(turn, run) {
     const current = () => turn === this.#turn && run === this.#runs;
     let count = 1;
     let owed = 0; // steps, where their speed is limited
@@ -169,26 +200,33 @@ export class Session {
         owed -= count;
         if (count === 0 || !this.running) continue;
       }
+      const timed = now() > this.#timeAgain;
+      const steps = timed ? Math.min(count, TIMED_STEPS) : count;
       const done = await this.#job(turn, async () => {
-        await this.#advance(count);
+        await this.#advance(steps, timed);
         const rest = Math.min(LOOK_RARELY, Math.max(LOOK_EVERY, 2 * this.#lookTook));
         if (now() - this.#lookedAt > rest || (speed > 0 && speed <= 10)) await this.#look();
         return true;
       });
       if (!done) return;
-      if (speed === 0) {
+      owed += speed > 0 ? count - steps : 0;
+      if (speed === 0 && !timed) {
         const scale = Math.min(2, SLICE / Math.max(this.#advanceTook, 0.1));
         count = Math.max(1, Math.min(MOST, Math.round(count * scale)));
-        last = now();
       }
+      if (speed === 0) last = now();
     }
     if (current()) await this.#job(turn, () => this.#look());
   }
 
-  async #advance(count) {
+  /** Trains for `count` steps; `timed`, with the time that each dispatch takes. */
+  async #advance(count, timed = false) {
     await this.#ensure();
     const started = now();
-    const result = await this.#trainer.steps(count);
+    const first = this.#model.steps === 0; // the driver may still have to compile
+    const steps = () => this.#trainer.steps(count);
+    const result = timed ? await record(steps, count, (timing) => this.#watch.timed({ ...timing, first })) : await steps();
+    if (timed) this.#timeAgain = now() + Math.max(TIME_EVERY, TIME_SHARE * (now() - started));
     if (this.#stale) return; // started again meanwhile: these were steps of the model before
     this.#advanceTook = now() - started;
     this.steps = this.#before.steps + this.#model.steps;

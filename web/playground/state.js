@@ -1,6 +1,7 @@
 // The experiment as plain values, and as text in the address, so that a link shares it.
 
 import { DATA_SETS, FEATURES } from './data.js';
+import { readEdits } from './edits.js';
 
 export const ACTIVATIONS = {
   tanh: 'tanh',
@@ -16,6 +17,15 @@ export const LOSSES = {
   mean_absolute_error: 'mean absolute error',
   huber: 'Huber',
 };
+/** Losses of classes; the others take values of any kind. */
+const OF_CLASSES = ['binary_cross_entropy', 'softmax_cross_entropy'];
+
+/** The losses that suit a data set: its usual one first. */
+export function lossesFor(data) {
+  const all = Object.keys(LOSSES);
+  return DATA_SETS[data].values ? all.filter((loss) => !OF_CLASSES.includes(loss)) : all;
+}
+
 export const OPTIMIZERS = {
   sgd: 'SGD',
   momentum: 'SGD with momentum',
@@ -26,12 +36,13 @@ export const OPTIMIZERS = {
   adagrad: 'Adagrad',
 };
 export const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
+export const DECAYS = [0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1];
 /** Rows per step; 0 means all. */
 export const BATCHES = [1, 4, 8, 16, 32, 64, 128, 0];
 /** Steps per second at most; 0 means as many as the device does. */
 export const SPEEDS = { 0: 'full', 200: '200 steps/s', 60: '60 steps/s', 10: '10 steps/s', 2: '2 steps/s' };
 /** What may change while the weights stay. */
-export const SOFT = ['optimizer', 'rate', 'batch', 'speed'];
+export const SOFT = ['optimizer', 'rate', 'decay', 'batch', 'speed', 'edits'];
 
 // How each value is checked when it comes from an address: `read(text, fallback)`.
 const oneOf = (choices) => (text, fallback) => (choices.includes(text) ? text : fallback);
@@ -54,6 +65,7 @@ const training = {
   activation: keyOf(ACTIVATIONS),
   optimizer: keyOf(OPTIMIZERS),
   rate: numberOf(RATES),
+  decay: numberOf(DECAYS),
   batch: numberOf(BATCHES),
   seed: integer(0, 999999),
   speed: numberOf(Object.keys(SPEEDS).map(Number)),
@@ -70,6 +82,7 @@ export const PLANE = {
     layers: listOf(integer(1, 32), 0, 6),
     loss: keyOf(LOSSES),
     ...training,
+    edits: readEdits,
   },
   start: {
     data: 'spirals',
@@ -81,9 +94,11 @@ export const PLANE = {
     loss: 'binary_cross_entropy',
     optimizer: 'adam',
     rate: 0.01,
+    decay: 0,
     batch: 32,
     seed: 1,
     speed: 200, // slow enough to watch
+    edits: '',
   },
 };
 export const DIGITS = {
@@ -94,6 +109,7 @@ export const DIGITS = {
     activation: 'relu',
     optimizer: 'adam',
     rate: 0.003,
+    decay: 0,
     batch: 32,
     seed: 1,
     speed: 0,
@@ -117,17 +133,30 @@ export function fromHash(hash) {
   for (const key of Object.keys(read)) {
     if (given.has(key)) values[key] = read[key](given.get(key), start[key]);
   }
+  if (tab === 'plane') suit(values);
   return { tab, values };
 }
 
+/** Gives an experiment of the plane a loss that its data take. */
+export function suit(values) {
+  const fitting = lossesFor(values.data);
+  if (!fitting.includes(values.loss)) [values.loss] = fitting;
+}
+
+/** The names of the values in which two experiments of a tab differ. */
+export const differences = (a, b) => Object.keys(a).filter((key) => String(a[key]) !== String(b[key]));
+
+/** How the weights before an activation start. */
+export const initOf = (activation) => (/relu|gelu/.test(activation) ? 'he_uniform' : 'glorot_uniform');
+
 /** The layers of an experiment, as the engine takes them: hidden ones, then `outputs` units. */
 export function engineLayers({ layers, activation }, outputs) {
-  const init = /relu|gelu/.test(activation) ? 'he_uniform' : 'glorot_uniform';
+  const init = initOf(activation);
   const hidden = layers.flatMap((units) => [{ type: 'dense', units, init }, { type: activation }]);
   return [...hidden, { type: 'dense', units: outputs }];
 }
 
 /** The optimizer of an experiment, as the engine takes it. */
-export function engineOptimizer({ optimizer, rate }) {
-  return { name: optimizer, learningRate: rate };
+export function engineOptimizer({ optimizer, rate, decay }) {
+  return { name: optimizer, learningRate: rate, weightDecay: decay };
 }

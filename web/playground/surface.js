@@ -2,9 +2,12 @@
 
 import { onThemeChange, paint, sharpen, theme } from './colors.js';
 import { EXTENT } from './data.js';
+import { drawClass, drawValue } from './marks.js';
 
 /** Pixels of the map between two points of the grid. */
 const FINE = 4;
+/** How near a point one must come to take hold of it, in CSS pixels. */
+const REACH = 14;
 
 export class Surface {
   #canvas;
@@ -12,8 +15,15 @@ export class Surface {
   #tile; // the map's pixels
   #values = null;
   #squash = null;
-  #data = { train: [], test: [] };
+  #data = { train: [], test: [], values: false };
+  /** Whether test points are shown. */
   showTest = true;
+  /** Whether the map shows nothing but on which side an answer is. */
+  discrete = false;
+  /** A point in another place, while it is moved: `{ index, x, y }`. */
+  held = null;
+  /** A place to mark, `{ x, y }`: that of the keyboard's crosshair. */
+  cursor = null;
 
   /** `size`: points of the grid on a side. */
   constructor(canvas, size) {
@@ -25,8 +35,14 @@ export class Surface {
     onThemeChange(() => this.draw());
   }
 
+  get canvas() {
+    return this.#canvas;
+  }
+
+  /** `{ train, test, values }`: points, and whether they have values rather than classes. */
   set data(data) {
     this.#data = data;
+    this.held = null;
     this.draw();
   }
 
@@ -35,6 +51,21 @@ export class Surface {
     this.#values = values;
     this.#squash = squash;
     this.draw();
+  }
+
+  /** The place of a pointer's event in the square. */
+  placeOf(event) {
+    const scale = (2 * EXTENT) / this.#canvas.clientWidth;
+    return { x: event.offsetX * scale - EXTENT, y: EXTENT - event.offsetY * scale };
+  }
+
+  /** The point that is nearest to a place, of those that are shown and within reach; null if none is. */
+  pointNear({ x, y }) {
+    const { train, test } = this.#data;
+    const reach = (REACH * 2 * EXTENT) / this.#canvas.clientWidth;
+    const distance = (point) => Math.hypot(point.x - x, point.y - y);
+    const points = [...train, ...(this.showTest ? test : [])].filter((point) => distance(point) <= reach);
+    return points.sort((a, b) => distance(a) - distance(b))[0] ?? null;
   }
 
   draw() {
@@ -47,11 +78,13 @@ export class Surface {
     }
     this.#drawAxes(context, side);
     this.#drawPoints(context, side);
+    if (this.cursor) this.#drawCursor(context, side);
   }
 
   #drawMap(context, side) {
     const pixels = this.#tile.width;
-    const fine = refine(this.#values, this.#size, this.#squash);
+    const squash = this.discrete ? (value) => (value > 0 ? 1 : -1) : this.#squash;
+    const fine = refine(this.#values, this.#size, squash);
     const tile = this.#tile.getContext('2d');
     tile.putImageData(paint(tile.createImageData(pixels, pixels), fine), 0, 0);
     context.imageSmoothingQuality = 'high';
@@ -81,19 +114,15 @@ export class Surface {
         }
       }
     }
-    context.strokeStyle = theme().ink;
-    context.globalAlpha = 0.55;
+    context.strokeStyle = theme().boundary;
     context.lineWidth = 1.25;
     context.stroke();
-    context.globalAlpha = 1;
   }
 
   #drawAxes(context, side) {
-    const { ink } = theme();
-    context.fillStyle = ink;
+    context.fillStyle = theme().ink;
     context.font = theme().font(11);
     const at = (value) => ((value + EXTENT) / (2 * EXTENT)) * side;
-    context.globalAlpha = 0.65;
     for (const value of [-4, -2, 0, 2, 4]) {
       context.textAlign = 'center';
       context.textBaseline = 'bottom';
@@ -103,27 +132,32 @@ export class Surface {
       context.textBaseline = 'middle';
       context.fillText(String(value).replace('-', '−'), 4, side - at(value));
     }
-    context.globalAlpha = 1;
   }
 
   #drawPoints(context, side) {
-    const { zero, one, card, ink } = theme();
     const scale = side / (2 * EXTENT);
-    const radius = Math.max(2.4, side / 120);
-    const draw = (points, edge, width) => {
-      context.strokeStyle = edge;
-      context.lineWidth = width;
-      // One by one, so that a point covers those under it, their rims included.
-      for (const { x, y, label } of points) {
-        context.beginPath();
-        context.arc((x + EXTENT) * scale, (EXTENT - y) * scale, radius, 0, 2 * Math.PI);
-        context.fillStyle = label ? one : zero;
-        context.fill();
-        context.stroke();
-      }
-    };
-    draw(this.#data.train, card, 1);
-    if (this.showTest) draw(this.#data.test, ink, 1.2);
+    const radius = Math.max(2.6, side / 115);
+    const { train, test, values } = this.#data;
+    // One by one, so that a point covers those under it, their rims included.
+    for (const point of [...train, ...(this.showTest ? test : [])]) {
+      const { x, y } = this.held?.index === point.index ? this.held : point;
+      const place = [(x + EXTENT) * scale, (EXTENT - y) * scale];
+      if (values) drawValue(context, ...place, radius, point.value, point.isTest);
+      else drawClass(context, ...place, radius, point.label, point.isTest);
+    }
+  }
+
+  #drawCursor(context, side) {
+    const scale = side / (2 * EXTENT);
+    const [x, y] = [(this.cursor.x + EXTENT) * scale, (EXTENT - this.cursor.y) * scale];
+    context.beginPath();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + 5 * dx, y + 5 * dy);
+      context.lineTo(x + 14 * dx, y + 14 * dy);
+    }
+    context.strokeStyle = theme().ink;
+    context.lineWidth = 2;
+    context.stroke();
   }
 }
 

@@ -1,23 +1,43 @@
-//! Typed arrays and plain objects.
+//! Numbers in arrays of JavaScript's, and plain objects.
 
-use js_sys::{Array, Float32Array, Object, Reflect, Uint32Array};
+use js_sys::{ArrayBuffer, Float32Array, Object, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
-use wgrad::data::Dataset;
-use wgrad::nn::Loss;
-use wgrad::nn::{Metric, Sequential};
 
-use crate::error::{Result, argument, js};
+use crate::error::{Result, argument};
 use crate::options::shown;
 
-/// The numbers of a `Float32Array`.
+#[wasm_bindgen]
+extern "C" {
+    /// Of `guard.js`: the numbers of any array, or of one array per row, as a `Float32Array`; with `classes`,
+    /// whole numbers as a `Uint32Array`.
+    #[wasm_bindgen(js_name = wgradNumbers, catch)]
+    fn numbers(name: &str, value: &JsValue, classes: bool) -> Result<JsValue>;
+}
+
+/// The numbers of an array.
 pub fn floats(name: &str, value: &JsValue) -> Result<Vec<f32>> {
-    match value.dyn_ref::<Float32Array>() {
-        Some(array) => {
-            let mut copy = room(name, array.length())?;
-            array.copy_to(&mut copy);
-            Ok(copy)
-        }
-        None => Err(argument(name, shown(value), "a Float32Array")),
+    let array: Float32Array = numbers(name, value, false)?.unchecked_into();
+    let mut copy = room(name, array.length())?;
+    array.copy_to(&mut copy);
+    Ok(copy)
+}
+
+/// The classes of an array.
+#[cfg(feature = "training")]
+pub fn classes(name: &str, value: &JsValue) -> Result<Vec<u32>> {
+    let array: js_sys::Uint32Array = numbers(name, value, true)?.unchecked_into();
+    let mut copy = room(name, array.length())?;
+    array.copy_to(&mut copy);
+    Ok(copy)
+}
+
+/// The bytes of a `Uint8Array` or an `ArrayBuffer`.
+pub fn bytes(value: &JsValue) -> Result<Uint8Array> {
+    match value.dyn_ref::<Uint8Array>() {
+        Some(array) => Ok(array.clone()),
+        None if value.is_instance_of::<ArrayBuffer>() => Ok(Uint8Array::new(value)),
+        None => Err(argument("bytes", shown(value), "a Uint8Array or an ArrayBuffer")),
     }
 }
 
@@ -25,7 +45,7 @@ pub fn floats(name: &str, value: &JsValue) -> Result<Vec<f32>> {
 ///
 /// # Errors
 /// If there is no memory for so many.
-pub fn room<T: Clone + Default>(name: &str, length: u32) -> Result<Vec<T>> {
+fn room<T: Clone + Default>(name: &str, length: u32) -> Result<Vec<T>> {
     let length = length as usize;
     let mut zeros = Vec::new();
     zeros.try_reserve_exact(length).map_err(|_| {
@@ -35,33 +55,6 @@ pub fn room<T: Clone + Default>(name: &str, length: u32) -> Result<Vec<T>> {
     })?;
     zeros.resize(length, T::default());
     Ok(zeros)
-}
-
-/// Rows for `model`: numbers or class labels, as its loss takes them.
-pub fn dataset(model: &Sequential, loss: Loss, x: &JsValue, y: &JsValue) -> Result<Dataset> {
-    let (inputs, outputs) = (model.input_width(), model.output_width());
-    let features = floats("x", x)?;
-    let data = if takes_classes(loss) {
-        let Some(labels) = y.dyn_ref::<Uint32Array>() else {
-            let rule = format!("a Uint32Array with a class per row, which {} takes", loss.name());
-            return Err(argument("y", shown(y), rule));
-        };
-        let mut copy = room("y", labels.length())?;
-        labels.copy_to(&mut copy);
-        Dataset::classification(features, inputs, copy, outputs)
-    } else {
-        if !y.is_instance_of::<Float32Array>() {
-            let rule =
-                format!("a Float32Array with {outputs} per row, which {} takes", loss.name());
-            return Err(argument("y", shown(y), rule));
-        }
-        Dataset::regression(features, inputs, floats("y", y)?, outputs)
-    };
-    data.map_err(js)
-}
-
-fn takes_classes(loss: Loss) -> bool {
-    matches!(loss, Loss::SoftmaxCrossEntropy)
 }
 
 /// An object under construction.
@@ -81,46 +74,4 @@ impl Record {
     pub fn done(self) -> JsValue {
         self.0.into()
     }
-}
-
-/// Metrics by name.
-pub fn metrics(metrics: &[(Metric, f64)]) -> JsValue {
-    metrics
-        .iter()
-        .fold(Record::new(), |record, (metric, value)| record.set(metric.name(), *value))
-        .done()
-}
-
-/// Loss and metrics.
-pub fn evaluation(evaluation: &wgrad::train::Evaluation) -> JsValue {
-    Record::new()
-        .set("loss", evaluation.loss)
-        .set("rows", evaluation.rows as f64)
-        .set("metrics", metrics(&evaluation.metrics))
-        .done()
-}
-
-/// An epoch's log.
-pub fn epoch_log(log: &wgrad::train::EpochLog) -> JsValue {
-    let record = Record::new()
-        .set("epoch", log.epoch as f64)
-        .set("epochs", log.epochs as f64)
-        .set("loss", log.loss)
-        .set("seconds", log.seconds)
-        .set("learningRate", f64::from(log.learning_rate))
-        .set("metrics", metrics(&log.metrics));
-    match &log.validation {
-        Some(validation) => record.set("validation", evaluation(validation)).done(),
-        None => record.done(),
-    }
-}
-
-/// A call's history.
-pub fn history(history: &wgrad::train::History) -> JsValue {
-    let epochs: Array = history.epochs.iter().map(epoch_log).collect();
-    Record::new()
-        .set("epochs", epochs)
-        .set("batchLosses", Float32Array::from(history.batch_losses.as_slice()))
-        .set("stoppedEarly", history.stopped_early)
-        .done()
 }

@@ -16,8 +16,7 @@ extern "C" {
 }
 
 /// An `Error` with wgrad's message; its `name` is the kind of error, as in Rust.
-pub fn js(error: impl Into<wgrad::Error>) -> JsValue {
-    let error = error.into();
+pub fn js(error: wgrad::Error) -> JsValue {
     let name = match &error {
         wgrad::Error::NoAdapter { .. } => "NoAdapter",
         wgrad::Error::NoDevice { .. } => "NoDevice",

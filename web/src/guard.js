@@ -1,13 +1,17 @@
 
 // What stands between a page and the module: `build` appends this to the glue that wasm-bindgen writes, of which
-// it uses the classes, `wasm` and `__wbg_finalize_init`. Every call of a page ends in an answer or in an `Error`
+// it uses the classes, `wasm` and `__wbg_finalize_init`; the glue uses the functions here that begin with `wgrad`. Every call of a page ends in an answer or in an `Error`
 // whose message says what to do, even where the glue alone would stop at a null pointer or wait for ever.
 
-/** The classes, how a page makes one, and their calls that answer at once. All others return promises. */
+/** The classes, how a page makes one, their calls that answer at once, and what makes one. All others return promises. */
 const CLASSES = [
-  [Gpu, 'Gpu', 'await Gpu.create()', ['counters', 'destroy']],
-  [Model, 'Model', 'await Model.create(gpu, config)', ['summary']],
-  [Trainer, 'Trainer', 'await model.trainer(x, y, options)', []],
+  [Gpu, 'Gpu', 'await Gpu.create()', ['counters', 'destroy'], ['create']],
+  [Predictor, 'Predictor', 'await Predictor.load(gpu, file)', ['summary'], ['load']],
+  // A module that only predicts has no others.
+  ...(typeof Model === 'undefined' ? [] : [
+    [Model, 'Model', 'await Model.create(gpu, config)', ['summary'], ['create', 'load']],
+    [Trainer, 'Trainer', 'await model.trainer(x, y, options)', [], []],
+  ]),
 ];
 
 /** What ended the module; nothing in its memory can be trusted after it. */
@@ -123,11 +127,95 @@ for (const entry of CLASSES) {
   }
 }
 
-for (const [Class, name] of [[Gpu, 'Gpu'], [Model, 'Model']]) {
-  const { create } = Class;
-  Class.create = (...values) => promised(() => {
-    ready(`${name}.create()`);
-    if (Class === Model) check(values[0], 'gpu', CLASSES[0]);
-    return create.apply(Class, values);
-  });
+for (const [Class, name, , , makers] of CLASSES) {
+  for (const maker of makers) {
+    const make = Class[maker];
+    Class[maker] = (...values) => promised(() => {
+      ready(`${name}.${maker}()`);
+      if (Class !== Gpu) check(values[0], 'gpu', CLASSES[0]);
+      return make.apply(Class, values);
+    });
+  }
+}
+
+/** Fetches the module; Node.js fetches no files. */
+function wgradFetch(from) {
+  const url = String(from.url ?? from);
+  const files = url.startsWith('file:') && globalThis.process?.getBuiltinModule?.('node:fs/promises');
+  return files ? files.readFile(new URL(url)) : fetch(from);
+}
+
+/**
+ * Puts what wgpu looks for where it looks: the scope of a worker where there is neither that nor a window, as in
+ * Node.js; and a device of the page's own as that which `navigator.gpu` gives. Returns what takes it away again, or
+ * nothing if there is no WebGPU.
+ */
+function wgradEnter(device) {
+  const undo = [];
+  const put = (object, key, value) => {
+    const before = Object.getOwnPropertyDescriptor(object, key);
+    Object.defineProperty(object, key, { value, configurable: true, writable: true });
+    undo.unshift(() => (before ? Object.defineProperty(object, key, before) : delete object[key]));
+  };
+  const { navigator } = globalThis;
+  if (!('Window' in globalThis || 'WorkerGlobalScope' in globalThis)) {
+    if (!navigator?.gpu && !device) return undefined;
+    put(globalThis, 'WorkerGlobalScope', Object);
+  }
+  if (device) {
+    const { features, limits } = device;
+    const info = device.adapterInfo ?? { vendor: '', architecture: '', device: '', description: '' };
+    const adapter = { features, limits, info, requestDevice: async () => device };
+    const requestAdapter = async () => adapter;
+    if (navigator?.gpu) put(navigator.gpu, 'requestAdapter', requestAdapter);
+    else put(globalThis, 'navigator', { gpu: { requestAdapter } });
+  }
+  return () => { for (const step of undo) step(); };
+}
+
+/** The name of a device's adapter, which older browsers tell of an adapter only. */
+async function wgradAdapter(device, powerPreference) {
+  const info = device.adapterInfo ?? (await navigator.gpu.requestAdapter({ powerPreference }))?.info ?? {};
+  const name = info.description || `${info.vendor ?? ''} ${info.architecture ?? ''}`;
+  return `${name.trim()} (WebGPU${info.isFallbackAdapter ? ', software' : ''})`;
+}
+
+const NUMBERS = [
+  Float32Array, Float64Array, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+];
+const isNumbers = (value) => NUMBERS.some((Type) => value instanceof Type);
+
+/**
+ * The numbers of any array, or of one array per row, as a `Float32Array`; with `classes`, whole numbers as a
+ * `Uint32Array`. What neither holds as it is, is refused.
+ */
+function wgradNumbers(name, value, classes) {
+  const Type = classes ? Uint32Array : Float32Array;
+  if (value instanceof Type) return value;
+  const refuse = (what, found, rule) => {
+    const shown = typeof found === 'string' ? `'${found}'`
+      : found !== null && typeof found === 'object' ? `of type ${found.constructor?.name ?? 'object'}` : String(found);
+    throw named('Argument', `${what} is ${shown}; it must be ${rule}`);
+  };
+  if (!Array.isArray(value) && !isNumbers(value)) {
+    refuse(name, value, `an array of ${classes ? 'classes, one per row' : 'numbers'}, such as a ${Type.name}`);
+  }
+  let flat = value;
+  const isRow = (row) => Array.isArray(row) || isNumbers(row);
+  if (isRow(value[0])) {
+    const { length } = value[0];
+    for (let row = 0; row < value.length; row++) {
+      if (!isRow(value[row])) refuse(`${name}[${row}]`, value[row], 'an array, as the first row is');
+      if (value[row].length !== length) refuse(`the length of ${name}[${row}]`, value[row].length, `${length}, as that of the first row`);
+    }
+    flat = value.flatMap((row) => [...row]);
+  }
+  for (let i = 0; i < flat.length; i++) {
+    const number = flat[i];
+    if (typeof number !== 'number') refuse(`${name}[${i}]`, number, 'a number');
+    if (classes && !(Number.isInteger(number) && number >= 0 && number < 2 ** 32)) {
+      refuse(`${name}[${i}]`, number, 'a class: a whole number, 0 or more');
+    }
+  }
+  return Type.from(flat);
 }

@@ -1,28 +1,29 @@
-//! wgrad for JavaScript: the classes `Gpu`, `Model` and `Trainer`.
+//! wgrad for JavaScript: the classes `Gpu`, `Predictor`, `Model` and `Trainer`; without the feature `training`
+//! the first two.
 //!
 //! Every call that waits for the device returns a promise; what goes wrong comes as an `Error` with
 //! wgrad's message. Nothing here computes: it checks and converts arguments, and keeps two calls
 //! from using one model at the same time. `guard.js` stands between the page and these classes: it refuses
 //! what would never reach them in one piece, such as a call on what was freed.
 
-mod config;
 mod convert;
 mod error;
-mod fit;
+mod file;
 mod gpu;
-mod lock;
-mod model;
 mod options;
-mod shared;
-mod trainer;
+mod outputs;
+mod predictor;
+mod promise;
+#[cfg(feature = "training")]
+mod training;
 mod types;
-mod weights;
 
 use wasm_bindgen::prelude::*;
 
 pub use gpu::Gpu;
-pub use model::Model;
-pub use trainer::Trainer;
+pub use predictor::Predictor;
+#[cfg(feature = "training")]
+pub use training::{Model, Trainer};
 
 /// A panic is a bug of wgrad's; without this its message would be lost, and calls under way would never
 /// be answered.

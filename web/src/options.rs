@@ -46,43 +46,10 @@ impl Options {
         self.get(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
     }
 
-    /// A whole number, 0 or more.
-    pub fn count(&mut self, name: &str) -> Result<Option<usize>> {
-        let Some(value) = self.get(name)? else { return Ok(None) };
-        count(&value, &self.path(name)).map(Some)
-    }
-
-    /// A whole number that seeds a generator.
-    pub fn seed(&mut self) -> Result<Option<u64>> {
-        let Some(value) = self.get("seed")? else { return Ok(None) };
-        match value.as_f64() {
-            Some(seed)
-                if (0.0..=9_007_199_254_740_991.0).contains(&seed) && seed.fract() == 0.0 =>
-            {
-                Ok(Some(seed as u64))
-            }
-            _ => {
-                Err(argument(self.path("seed"), shown(&value), "a whole number from 0 to 2⁵³ - 1"))
-            }
-        }
-    }
-
     /// A number; whether it is in range is for wgrad to say.
     pub fn number(&mut self, name: &str) -> Result<Option<f32>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
-        match value.as_f64() {
-            Some(number) => Ok(Some(number as f32)),
-            None => Err(argument(self.path(name), shown(&value), "a number")),
-        }
-    }
-
-    /// `true` or `false`.
-    pub fn flag(&mut self, name: &str) -> Result<Option<bool>> {
-        let Some(value) = self.get(name)? else { return Ok(None) };
-        match value.as_bool() {
-            Some(flag) => Ok(Some(flag)),
-            None => Err(argument(self.path(name), shown(&value), "true or false")),
-        }
+        number(&value, &self.path(name)).map(|number| Some(number as f32))
     }
 
     /// One of `choices`.
@@ -116,7 +83,53 @@ impl Options {
     }
 }
 
+/// What only training asks for.
+#[cfg(feature = "training")]
+impl Options {
+    /// A whole number, 0 or more.
+    pub fn count(&mut self, name: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        count(&value, &self.path(name)).map(Some)
+    }
+
+    /// # Errors
+    /// If the number is missing, or none that counts.
+    pub fn need_count(&mut self, name: &str, rule: &str) -> Result<usize> {
+        self.count(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
+    }
+
+    /// A whole number that seeds a generator.
+    pub fn seed(&mut self) -> Result<Option<u64>> {
+        let Some(value) = self.get("seed")? else { return Ok(None) };
+        match value.as_f64() {
+            Some(seed)
+                if (0.0..=9_007_199_254_740_991.0).contains(&seed) && seed.fract() == 0.0 =>
+            {
+                Ok(Some(seed as u64))
+            }
+            _ => {
+                Err(argument(self.path("seed"), shown(&value), "a whole number from 0 to 2⁵³ - 1"))
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        match value.as_bool() {
+            Some(flag) => Ok(Some(flag)),
+            None => Err(argument(self.path(name), shown(&value), "true or false")),
+        }
+    }
+}
+
+/// A number; whether it is in range is for wgrad to say.
+pub fn number(value: &JsValue, name: &str) -> Result<f64> {
+    value.as_f64().ok_or_else(|| argument(name, shown(value), "a number"))
+}
+
 /// A whole number, 0 or more.
+#[cfg(feature = "training")]
 pub fn count(value: &JsValue, name: &str) -> Result<usize> {
     match value.as_f64() {
         Some(count) if (0.0..=f64::from(u32::MAX)).contains(&count) && count.fract() == 0.0 => {

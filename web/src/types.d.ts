@@ -5,172 +5,30 @@ declare global {
   }
 }
 
-/** A layer of a model. */
-export type Layer =
-  | {
-      /** `x·W + b`: every unit sees every input. */
-      type: 'dense';
-      /** Number of units, the width of the output. */
-      units: number;
-      /** How the weights start; biases start at zero. Default: `glorot_uniform`. */
-      init?: 'glorot_uniform' | 'glorot_normal' | 'he_uniform' | 'he_normal' | 'zeros';
-    }
-  | {
-      /** An element-wise function. */
-      type:
-        | 'relu'
-        | 'sigmoid'
-        | 'tanh'
-        | 'gelu'
-        | 'gelu_tanh'
-        | 'silu'
-        | 'softplus'
-        | 'hard_swish'
-        | 'exp'
-        | 'log'
-        | 'sqrt'
-        | 'reciprocal'
-        | 'square'
-        | 'abs';
-    }
-  | {
-      type: 'elu';
-      /** Minus the limit far below zero. Default: 1. */
-      alpha?: number;
-    }
-  | {
-      type: 'leaky_relu';
-      /** Slope below zero. Default: 0.01. */
-      slope?: number;
-    }
-  | {
-      /** Each number of a row is 0 with probability `rate` while the model trains, else times 1 / (1 - rate). */
-      type: 'dropout';
-      /** The share that is dropped: at least 0 and below 1. */
-      rate: number;
-    }
-  | {
-      /** Each row less its mean, over its deviation; times a trained gain, plus a trained bias. */
-      type: 'layer_norm';
-      /** Added to the variance. Default: 1e-5. */
-      epsilon?: number;
-    }
-  | {
-      /** Softmax over a row. The cross-entropy losses take logits: train without it. */
-      type: 'softmax';
-    };
+/** Numbers row by row, in an array of any kind, or an array with one for each row. */
+export type Numbers =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | readonly number[]
+  | readonly (readonly number[] | Float32Array | Float64Array)[];
 
-/** How weights move. */
-export interface OptimizerConfig {
-  name: 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw' | 'rmsprop' | 'adagrad';
-  learningRate: number;
-  /** Of `momentum` and `nesterov`. Default: 0.9. */
-  momentum?: number;
-  /** Of `adam` and `adamw`: decay of the mean of gradients. Default: 0.9. */
-  beta1?: number;
-  /** Of `adam` and `adamw`: decay of the mean of squared gradients. Default: 0.999. */
-  beta2?: number;
-  /** Of `rmsprop`: decay of the mean of squared gradients. Default: 0.99. */
-  alpha?: number;
-  /** Of `adam`, `adamw`, `rmsprop` and `adagrad`: added to the root. Default: 1e-8; of `adagrad` 1e-10. */
-  epsilon?: number;
-  /** L2 penalty; for `adamw` its decoupled decay, 0.01 unless set. */
-  weightDecay?: number;
-  /** Scales the gradients of a step down to this norm when theirs is larger. */
-  clipNorm?: number;
-}
+/** The browser's `GPUDevice`, where its types are known. */
+export type GpuDevice = typeof globalThis extends { GPUDevice: { prototype: infer Device } } ? Device : object;
 
-/** The layers of a model and what it is trained for. */
-export interface ModelConfig {
-  /** Features per row. */
-  inputs: number;
-  layers: Layer[];
-  /** `softmax_cross_entropy` takes a class per row (`Uint32Array`), the others numbers. */
-  loss:
-    | 'mean_squared_error'
-    | 'mean_absolute_error'
-    | 'huber'
-    | 'softmax_cross_entropy'
-    | 'softmax_cross_entropy_probabilities'
-    | 'binary_cross_entropy';
-  optimizer: OptimizerConfig;
-  metrics?: ('accuracy' | 'mean_absolute_error' | 'r_squared')[];
-  /** Of the initial weights and of what dropout drops: the same on every machine. Default: 0. */
-  seed?: number;
-  /**
-   * What trains: a few dispatches per step (`general`, which the default, `auto`, chooses in the browser), or one
-   * for up to 1024 steps (`whole_step`), for small stacks of dense layers; `whole_step_in_memory` for larger ones, whose larger
-   * steps take one each.
-   */
-  kernels?: 'auto' | 'general' | 'whole_step' | 'whole_step_in_memory';
-}
+/** The browser's `GPUBuffer`, where its types are known. */
+export type GpuBuffer = typeof globalThis extends { GPUBuffer: { prototype: infer Buffer } } ? Buffer : object;
 
-/** How rows are drawn. */
-export interface TrainerOptions {
-  /** Rows per step; the last batch of an epoch has those that are left. Default: 32. */
-  batchSize?: number;
-  /** Whether each epoch draws the rows in a new order. Default: true. */
-  shuffle?: boolean;
-  /** Of those orders. Default: 0. */
-  seed?: number;
-}
-
-/** How to train. */
-export interface FitOptions extends TrainerOptions {
-  /** How often to go over all rows. */
-  epochs: number;
-  /** Rows to evaluate the model on after every epoch. */
-  validation?: { x: Float32Array; y: Float32Array | Uint32Array };
-  /** Called after every epoch; `false` ends training. Not an async function: training does not wait. */
-  onEpoch?: (log: EpochLog) => boolean | void;
-}
-
-/** Loss and metrics on some rows. */
-export interface Evaluation {
-  loss: number;
-  rows: number;
-  metrics: Record<string, number>;
-}
-
-/** One epoch. */
-export interface EpochLog {
-  /** Counted from 1. */
-  epoch: number;
-  epochs: number;
-  /** Mean over the epoch's rows, each as the model was when its batch ran. */
-  loss: number;
-  /** Since training began. */
-  seconds: number;
-  learningRate: number;
-  metrics: Record<string, number>;
-  validation?: Evaluation;
-}
-
-/** All epochs of a call of `fit`. */
-export interface History {
-  epochs: EpochLog[];
-  /** The loss of every step. */
-  batchLosses: Float32Array;
-  /** Whether `onEpoch` ended training. */
-  stoppedEarly: boolean;
-}
-
-/** What some steps of a `Trainer` came to. */
-export interface StepsResult {
-  /** Mean over the rows of these steps. */
-  loss: number;
-  steps: number;
-  /** Epochs begun, the present one included. */
-  epoch: number;
-  /** Over the rows of these steps; R² only for a whole epoch. */
-  metrics: Record<string, number>;
-}
-
-/** A weight or bias. */
-export interface Weight {
-  /** `dense_0.weight`, `dense_0.bias`, … */
-  name: string;
-  /** Weights are inputs × units, biases are units. */
-  shape: number[];
-  data: Float32Array;
+/** Which device. */
+export interface GpuOptions {
+  /** Of two GPUs the fast one (the default), or the one that spares the battery. */
+  powerPreference?: 'high-performance' | 'low-power';
+  /** A device of your own. wgrad hears of its loss, and takes its `onuncapturederror`. */
+  device?: GpuDevice;
 }

@@ -1,30 +1,39 @@
 // The package in Node.js: it trains on Dawn, and says what is missing where there is no WebGPU.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { node } from './lib/node.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
 
-// Dawn wants a newer driver than some systems have; Chromium brings one.
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
-const env = { ...process.env, ...(existsSync(SWIFTSHADER) && { VK_DRIVER_FILES: SWIFTSHADER, VK_ICD_FILENAMES: SWIFTSHADER }) };
+/** Runs a module with the package; resolves to the JSON that it prints last. */
+const run = (body, before = '', init = '') => node(['--input-type=module', '--eval', `
+  ${before}
+  const { default: init, Gpu, Model } = await import('${web}pkg/wgrad.js');
+  await init(${init});
+  ${body}
+  process.exit(0);`], web);
 
-/** Runs a module with the package in a process of its own; resolves to the JSON that it prints last. */
-async function run(body, before = '') {
-  const text = `
-    import { readFile } from 'node:fs/promises';
-    ${before}
-    const { default: init, Gpu, Model } = await import('${web}pkg/wgrad.js');
-    await init({ module_or_path: await readFile('${web}pkg/wgrad_bg.wasm') });
-    ${body}
-    process.exit(0);`;
-  const { stdout } = await promisify(execFile)(
-    process.execPath, ['--input-type=module', '--eval', text], { cwd: web, timeout: 120_000, env });
-  return JSON.parse(stdout.trim().split('\n').at(-1));
-}
+test('to import it needs nothing of a browser, as on a server that renders a page; before init() calls say so', async () => {
+  const found = await node(['--input-type=module', '--eval', `
+    for (const name of ['navigator', 'WebAssembly', 'fetch']) Object.defineProperty(globalThis, name, { value: undefined });
+    const found = [];
+    for (const name of ['wgrad', 'predict']) {
+      const { Gpu } = await import('${web}pkg/' + name + '.js');
+      found.push(await Gpu.create().catch(({ message }) => message));
+    }
+    console.log(JSON.stringify(found));`], web);
+  for (const message of found) assert.match(message, /comes before init\(\)/);
+});
+
+test('the module comes from beside the package, by address or as bytes', async () => {
+  const wasm = `${web}pkg/wgrad_bg.wasm`;
+  const read = "const { readFile } = await import('node:fs/promises'); const { pathToFileURL } = await import('node:url');";
+  for (const from of [`{ module_or_path: await readFile('${wasm}') }`, `{ module_or_path: pathToFileURL('${wasm}') }`]) {
+    assert.equal(await run('console.log(JSON.stringify(typeof Gpu.create));', read, from), 'function');
+  }
+});
 
 test('without WebGPU, Gpu.create() says what to do', async () => {
   const create = `

@@ -6,59 +6,14 @@
 // Pictures go to web/screenshots/latest; the exit status says whether all passed.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { launch } from './lib/browser.mjs';
+import { DRAWINGS, draw, drawByTouch, looksLike } from './lib/drawing.mjs';
+import {
+  MINUTE, PHONE, accuracyOf, atStart, browser, closePage, figuresOf, note, openPage, pause, picture, poorContrasts,
+  runTests, server, settledFiguresOf, shoot, stepsOf, test, textOf, untilAccuracy, untilSteps,
+} from './lib/playground.mjs';
 import { serve } from './lib/server.mjs';
-
-const SCREENSHOTS = fileURLToPath(new URL('../screenshots/latest/', import.meta.url));
-const DESKTOP = { width: 1440, height: 900 };
-const PHONE = { width: 360, height: 780 };
-const MINUTE = 60_000;
-
-const server = await serve({ root: fileURLToPath(new URL('../dist', import.meta.url)) });
-const address = `${server.url}/`;
-const browser = await launch();
-mkdirSync(SCREENSHOTS, { recursive: true });
-
-const tests = [];
-const test = (name, body) => tests.push({ name, body });
-const note = (text) => console.log(`      ${text}`);
-
-/** A page that fails the test on an uncaught error or a request to another host. */
-async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
-  const phone = viewport === PHONE;
-  const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
-  page.setDefaultTimeout(MINUTE); // a busy machine
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(String(error.stack)));
-  page.on('request', (request) => {
-    const url = request.url();
-    if (!url.startsWith(server.url) && !url.startsWith('data:')) page.problems.push(`asked for ${url}`);
-  });
-  if (trace) await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
-  if (before) await page.addInitScript(before);
-  await page.goto(address + hash);
-  if (ready) await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0, null, { timeout: MINUTE });
-  return page;
-}
-
-async function closePage(page) {
-  const { problems } = page;
-  await page.close();
-  assert.deepEqual(problems, [], 'uncaught errors or foreign requests');
-}
-
-const textOf = (page, id) => page.locator(`#${id}`).textContent();
-const stepsOf = async (page) => Number((await textOf(page, 'steps')).replaceAll(',', ''));
-const accuracyOf = async (page) => Number.parseFloat(await textOf(page, 'accuracy'));
-
-const untilSteps = (page, least) => page.waitForFunction(
-  (n) => Number(document.querySelector('#steps').textContent.replaceAll(',', '')) >= n, least, { timeout: MINUTE });
-
-const untilAccuracy = (page, least) => page.waitForFunction(
-  (percent) => Number.parseFloat(document.querySelector('#accuracy').textContent) >= percent, least, { timeout: 10 * MINUTE });
 
 /** Presses Run, waits until the test accuracy is reached, however long the machine takes. */
 async function train(page, percent) {
@@ -100,105 +55,6 @@ function longestTask(events) {
   const most = (key) => timed.reduce((longest, task) => Math.max(longest, task[key] / 1000), 0);
   return { count: timed.length, clock: most('dur'), core: most('tdur') };
 }
-
-/** What a canvas shows: a digest of its pixels, and how many colours they have. */
-const picture = (page, id) => page.evaluate(async (id) => {
-  const canvas = document.getElementById(id);
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-  return { digest: [...digest].join(' '), colors: new Set(new Uint32Array(data.buffer)).size };
-}, id);
-
-/** Waits until an experiment has just begun: no step, and its losses are there. Resolves to its figures. */
-async function atStart(page, tab = 'plane') {
-  await page.waitForFunction((name) => {
-    const { session, figures } = globalThis.playground.tabs[name].view;
-    return session.steps === 0 && figures.testLoss !== null;
-  }, tab);
-  await page.waitForTimeout(50); // the frame that shows it
-  return figuresOf(page, tab);
-}
-
-const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
-  const { loss, testLoss, accuracy } = globalThis.playground.tabs[name].view.figures;
-  return { hash: location.hash, loss, testLoss, accuracy };
-}, tab);
-
-/** The figures when they change no more: on a busy machine the last look at the model takes its time. */
-async function settledFiguresOf(page, tab) {
-  let figures;
-  let later = await figuresOf(page, tab);
-  do {
-    figures = later;
-    await page.waitForTimeout(1000);
-    later = await figuresOf(page, tab);
-  } while (JSON.stringify(later) !== JSON.stringify(figures));
-  return figures;
-}
-
-/** Pauses, and waits for the last look at the model. */
-async function pause(page) {
-  await page.click('#run');
-  await page.waitForFunction(() => !document.querySelector('#run').classList.contains('running'));
-  await page.waitForTimeout(400);
-}
-
-/** Draws strokes with a finger. */
-async function drawByTouch(page, ...strokes) {
-  await page.evaluate(() => document.querySelector('#pad').scrollIntoView({ block: 'center' }));
-  await page.waitForTimeout(100);
-  const { x, y, width, height } = await page.locator('#pad').boundingBox();
-  const session = await page.context().newCDPSession(page);
-  const touch = (type, points) => session.send('Input.dispatchTouchEvent', {
-    type, touchPoints: points.map(([across, down]) => ({ x: x + across * width, y: y + down * height })),
-  });
-  for (const [first, ...rest] of strokes) {
-    await touch('touchStart', [first]);
-    for (const point of rest) await touch('touchMove', [point]);
-    await page.waitForTimeout(100); // a finger that leaves at full speed flings, and the next tap only stops that
-    await touch('touchEnd', []);
-  }
-  await session.detach();
-}
-
-async function shoot(page, name) {
-  await page.mouse.move(0, 0);
-  await page.waitForTimeout(400); // bars move
-  await page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
-}
-
-/** Draws strokes, lists of points in [0, 1]², with the mouse. */
-async function draw(page, ...strokes) {
-  await page.click('#clear');
-  const { x, y, width, height } = await page.locator('#pad').boundingBox();
-  const place = ([across, down]) => [x + across * width, y + down * height];
-  for (const [first, ...rest] of strokes) {
-    await page.mouse.move(...place(first));
-    await page.mouse.down();
-    for (const point of rest) await page.mouse.move(...place(point), { steps: 4 });
-    await page.mouse.up();
-  }
-}
-
-const looksLike = (page, digit) => page.waitForFunction(
-  (text) => document.querySelector('#guess').textContent === text, `Looks like a ${digit}.`, { timeout: 10_000 });
-
-const arc = (x, y, rx, ry, from, to) => Array.from({ length: 17 }, (_, i) => {
-  const angle = ((from + ((to - from) * i) / 16) * Math.PI) / 180;
-  return [x + rx * Math.sin(angle), y - ry * Math.cos(angle)];
-});
-const DRAWINGS = {
-  0: [arc(0.5, 0.5, 0.2, 0.33, 0, 360)],
-  1: [[[0.5, 0.15], [0.5, 0.85]]],
-  2: [[...arc(0.5, 0.33, 0.2, 0.18, -80, 120), [0.3, 0.82], [0.72, 0.82]]],
-  3: [[...arc(0.47, 0.32, 0.19, 0.17, -70, 180), ...arc(0.47, 0.67, 0.22, 0.18, 0, 250)]],
-  4: [[[0.5, 0.15], [0.28, 0.58], [0.75, 0.58]], [[0.6, 0.38], [0.57, 0.88]]],
-  5: [[[0.68, 0.15], [0.36, 0.15], [0.34, 0.45], ...arc(0.47, 0.63, 0.22, 0.2, -20, 230)]],
-  6: [[[0.6, 0.13], [0.42, 0.35], [0.34, 0.6], ...arc(0.5, 0.67, 0.17, 0.17, -90, 270)]],
-  7: [[[0.3, 0.18], [0.7, 0.18], [0.42, 0.85]]],
-  8: [[...arc(0.5, 0.33, 0.16, 0.17, 180, -180), ...arc(0.5, 0.68, 0.19, 0.18, 0, 360)]],
-  9: [[...arc(0.48, 0.35, 0.18, 0.19, 90, -270), [0.64, 0.6], [0.56, 0.88]]],
-};
 
 test('spirals reach 95 %', async () => {
   const page = await responsive('spirals', { hash: '#plane?data=circles' }, learnSpirals);
@@ -318,42 +174,6 @@ test('the surface, the chart and the diagram show the training', async () => {
   await closePage(page);
 });
 
-test('test share, seed and layers can be changed', async () => {
-  const page = await openPage();
-  const first = await atStart(page);
-  const share = page.locator('#plane [data-key="test"]');
-  // 400 points in batches of 32: with a tenth of them for tests an epoch has 12 steps, with 60 % 5.
-  for (const [percent, epoch] of [['10', '1'], ['60', '2']]) {
-    await share.locator('input').fill(percent);
-    await page.waitForFunction((part) => location.hash.includes(part), `test=${percent}&`);
-    assert.equal(await share.locator('output').textContent(), `${percent} %`);
-    await atStart(page);
-    for (let i = 1; i <= 6; i++) {
-      await page.click('#step');
-      await untilSteps(page, i);
-    }
-    assert.equal(await textOf(page, 'epoch'), epoch, `the epoch after 6 steps, ${percent} % for tests`);
-  }
-  await page.click('#plane .dice');
-  await page.waitForFunction(() => !location.hash.includes('seed=1&'));
-  const seeded = await atStart(page);
-  assert.match(seeded.hash, new RegExp(`seed=${await page.inputValue('#plane-seed')}&`));
-  assert.notEqual(seeded.testLoss, first.testLoss, 'other points and weights');
-  await page.click('#plane [aria-label="Remove layer 2"]');
-  await page.waitForFunction(() => location.hash.includes('layers=16&'));
-  await atStart(page);
-  assert.equal(await page.locator('#plane .layer').count(), 1);
-  assert.match(await page.evaluate(() => globalThis.playground.tabs.plane.view.session.model.summary()), /dense_2 /);
-  await page.click('#plane [aria-label="Remove layer 1"]');
-  await page.waitForFunction(() => location.hash.includes('layers=&'));
-  await atStart(page);
-  assert.doesNotMatch(await page.evaluate(() => globalThis.playground.tabs.plane.view.session.model.summary()), /dense_2 /);
-  await page.click('#step');
-  await untilSteps(page, 1);
-  assert.equal(await textOf(page, 'message'), '');
-  await closePage(page);
-});
-
 test('the link is copied, and said to be in the address where it cannot be', async () => {
   const page = await openPage({ hash: '#plane?data=xor&seed=5' });
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
@@ -375,8 +195,12 @@ test('a link shares a digit classifier, too', async () => {
   await page.selectOption('#digits [data-key="activation"] select', 'tanh');
   await page.selectOption('#digits [data-key="optimizer"] select', 'nesterov');
   await page.selectOption('#digits [data-key="batch"] select', '64');
+  for (const [key, value] of [['rate', '0.01'], ['decay', '0.001'], ['speed', '60']]) {
+    await page.selectOption(`#digits [data-key="${key}"] select`, value);
+  }
+  await page.click('#digits .dice');
   await page.fill('#digits-seed', '9');
-  await page.waitForFunction(() => /layers=24,64&activation=tanh&optimizer=nesterov&.*batch=64&seed=9&/.test(location.hash));
+  await page.waitForFunction(() => location.hash.endsWith('layers=24,64&activation=tanh&optimizer=nesterov&rate=0.01&decay=0.001&batch=64&seed=9&speed=60'));
   const run = async (p) => {
     await atStart(p, 'digits');
     for (let i = 1; i <= 3; i++) {
@@ -473,7 +297,13 @@ test('everything works with the keyboard', async () => {
   assert.ok(await page.locator('#surface').isVisible());
   await page.keyboard.press('?');
   assert.ok(await page.locator('#shortcuts').isVisible());
+  await page.click('#keys-on');
   await page.keyboard.press('Escape');
+  await page.keyboard.press('2');
+  assert.ok(await page.locator('#surface').isVisible(), 'single keys are no shortcuts any more');
+  await page.click('#help');
+  await page.click('#keys-on');
+  await page.click('#shortcuts form button');
   // By Tab from the top: every stop shows a focus ring and has a name.
   await page.evaluate(() => document.activeElement.blur());
   const stops = [];
@@ -617,55 +447,6 @@ test('a loss that is not finite stops training and is said', async () => {
   await closePage(page);
 });
 
-test('a reset starts again, whatever is under way', async () => {
-  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4&speed=0' });
-  const first = await atStart(page);
-  for (const optimizer of ['sgd', 'momentum', 'nesterov', 'adam']) {
-    await page.click('#run');
-    await untilSteps(page, 20);
-    await page.click('#run');
-    // The weights go on to another model, which is in the making when it is no longer asked for.
-    await page.evaluate(async (optimizer) => {
-      const select = document.querySelector('#plane [data-key="optimizer"] select');
-      select.value = optimizer;
-      select.dispatchEvent(new Event('input', { bubbles: true }));
-      const { session } = globalThis.playground.tabs.plane.view;
-      while (session.model !== null) await new Promise((resolve) => setTimeout(resolve));
-      document.querySelector('#reset').click();
-    }, optimizer);
-    assert.equal((await atStart(page)).testLoss, first.testLoss, optimizer);
-  }
-  await closePage(page);
-});
-
-test('with every loss, optimizer, activation and batch size the loss falls', async () => {
-  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=4&rate=0.03&speed=0' });
-  for (const [key, choices] of [
-    ['loss', ['softmax_cross_entropy', 'mean_squared_error', 'mean_absolute_error', 'huber', 'binary_cross_entropy']],
-    ['optimizer', ['sgd', 'momentum', 'nesterov', 'adamw', 'adam']],
-    ['activation', ['relu', 'leaky_relu', 'sigmoid', 'gelu', 'tanh']],
-    ['batch', ['1', '0', '16']],
-  ]) {
-    for (const choice of choices) {
-      await page.selectOption(`#plane [data-key="${key}"] select`, choice);
-      await page.waitForFunction((part) => location.hash.includes(part), `${key}=${choice}`);
-      await page.waitForTimeout(300);
-      await page.click('#reset');
-      const before = await atStart(page);
-      await page.click('#run');
-      await untilSteps(page, 100);
-      await pause(page);
-      const after = await figuresOf(page);
-      const fall = 1 - after.testLoss / before.testLoss;
-      note(`${choice}: test loss ${before.testLoss.toFixed(4)} → ${after.testLoss.toFixed(4)} in ${await textOf(page, 'steps')} steps`);
-      assert.ok(fall > 0.1, `${key}=${choice}: test loss ${before.testLoss} → ${after.testLoss}`);
-    }
-  }
-  assert.ok(await accuracyOf(page) >= 95);
-  assert.equal(await textOf(page, 'message'), '');
-  await closePage(page);
-});
-
 test('the folder works under any address', async () => {
   const other = await serve({ root: fileURLToPath(new URL('..', import.meta.url)) });
   const page = await browser.newPage();
@@ -714,49 +495,4 @@ test('phones and both themes: no sideways scrolling, enough contrast', async () 
   }
 });
 
-/** Texts whose contrast to what is behind them is below 4.5 : 1. */
-function poorContrasts() {
-  const numbers = (color) => color.match(/[\d.]+/g).map(Number);
-  const luminance = (color) => {
-    const [r, g, b] = numbers(color).slice(0, 3).map((value) => {
-      const share = value / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = getComputedStyle(at).backgroundColor;
-      if ((numbers(color)[3] ?? 1) === 1) return color;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll('body *')) {
-    const text = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!text || !element.checkVisibility() || element.closest('#message, :disabled, svg, .unseen')) continue;
-    const [a, b] = [getComputedStyle(element).color, behind(element)].map(luminance);
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) poor.push(`${element.textContent.trim().slice(0, 20)}: ${contrast.toFixed(2)}`);
-  }
-  return poor;
-}
-
-const words = process.argv.slice(2);
-let failed = 0;
-for (const { name, body } of tests) {
-  if (!words.every((word) => name.includes(word))) continue;
-  const started = performance.now();
-  try {
-    await body();
-    console.log(`ok    ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAIL  ${name}\n${error.stack}`);
-  }
-  for (const context of browser.contexts()) await context.close();
-}
-await browser.close();
-server.close();
-console.log(failed ? `${failed} failed` : 'all passed');
-process.exit(failed ? 1 : 0);
+await runTests();

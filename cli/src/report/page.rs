@@ -231,7 +231,7 @@ impl Report<'_> {
         }
         let hidden: Vec<String> = choice.hidden.iter().map(usize::to_string).collect();
         // A model that is trained on brings its columns, layers and optimizer along.
-        match &args.resume {
+        match args.model() {
             Some(path) => option("resume", path.display().to_string()),
             None => {
                 option("target", self.encoder.targets().columns().join(","));
@@ -250,9 +250,9 @@ impl Report<'_> {
             }
         }
         match args.columns.missing {
-            MissingName::Impute => {}
-            MissingName::Drop => option("missing", "drop".into()),
-            MissingName::Refuse => option("missing", "refuse".into()),
+            None | Some(MissingName::Impute) => {}
+            Some(MissingName::Drop) => option("missing", "drop".into()),
+            Some(MissingName::Refuse) => option("missing", "refuse".into()),
         }
         if let Some(epochs) = args.epochs {
             option("epochs", epochs.to_string());

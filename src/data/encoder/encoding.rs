@@ -380,7 +380,7 @@ fn set(features: &mut [f32], at: usize, value: f32) {
 }
 
 /// The cycles of dates with or without times: without, there is none of the day.
-fn cycles(timed: bool) -> &'static [(&'static str, f64)] {
+pub(crate) fn cycles(timed: bool) -> &'static [(&'static str, f64)] {
     match CYCLES.split_last() {
         Some((_, rest)) if !timed => rest,
         _ => &CYCLES,

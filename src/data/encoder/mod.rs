@@ -14,6 +14,8 @@ mod targets;
 use std::ops::Range;
 
 pub use encode::Encoded;
+#[cfg(feature = "onnx")]
+pub(crate) use encoding::cycles as cycles_of_dates;
 pub use encoding::{ColumnEncoding, Encoding, Scaling};
 pub use options::{
     ColumnType, EncoderOptions, MissingValues, TargetType, UnknownCategories, missing_words,
@@ -100,6 +102,11 @@ impl Encoder {
     /// Columns that were there when it was fitted and are not used.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
+    }
+
+    /// Words that stand for missing values, in upper or lower case.
+    pub fn missing_words(&self) -> &[String] {
+        &self.missing_words
     }
 
     /// How many features a row has, at least 1.

@@ -70,6 +70,7 @@ fn colour(activity: Activity) -> (RGBColor, bool) {
         Activity::Update => (RGBColor(0, 158, 115), true),
         Activity::Exchange => (RGBColor(204, 121, 167), false),
         Activity::Readback => (RGBColor(230, 159, 0), false),
+        Activity::Checkpoint => (RGBColor(240, 228, 66), false),
     }
 }
 
@@ -193,7 +194,7 @@ fn ticks<B: DrawingBackend>(area: &Area<B>, axis: &Axis, bottom: i32) -> Drawn<B
 fn bar<B: DrawingBackend>(area: &Area<B>, axis: &Axis, top: i32, span: &Span) -> Drawn<B> {
     let height = match span.activity {
         // It goes on beside all else.
-        Activity::Read => READS,
+        Activity::Read | Activity::Checkpoint => READS,
         activity if activity.is_compute() => COMPUTE,
         _ => TRANSFERS,
     };

@@ -38,11 +38,14 @@ pub enum Activity {
     Exchange,
     /// Reading a step's results.
     Readback,
+    /// Writing the file of a [checkpoint](crate::train::FitOptions::checkpoint), by a thread of its own; drawn on the
+    /// first lane.
+    Checkpoint,
 }
 
 impl Activity {
     /// All of them, in the order of a training step.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Read,
         Self::Upload,
         Self::Forward,
@@ -50,6 +53,7 @@ impl Activity {
         Self::Update,
         Self::Exchange,
         Self::Readback,
+        Self::Checkpoint,
     ];
 
     /// Its name in tables, traces and legends.
@@ -62,6 +66,7 @@ impl Activity {
             Self::Update => "update",
             Self::Exchange => "exchange",
             Self::Readback => "readback",
+            Self::Checkpoint => "checkpoint",
         }
     }
 

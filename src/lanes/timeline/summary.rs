@@ -20,9 +20,10 @@ impl fmt::Display for Timeline {
         )?;
         let width = self.lanes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(4);
         write!(f, "{:<width$} {:>7}", "lane", "busy")?;
-        // Few trainings read while they train.
-        let reads = self.valid().any(|span| span.activity == Activity::Read);
-        let shown = || Activity::ALL.into_iter().filter(|a| reads || *a != Activity::Read);
+        // Few trainings read or write files while they train.
+        let of_files = |a: &Activity| matches!(a, Activity::Read | Activity::Checkpoint);
+        let is_there = |a: &Activity| self.valid().any(|span| span.activity == *a);
+        let shown = || Activity::ALL.into_iter().filter(|a| !of_files(a) || is_there(a));
         for activity in shown() {
             write!(f, " {:>11}", format!("{activity} ms"))?;
         }

@@ -29,19 +29,21 @@ fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// Writes a moment of a training of `task`, and leaves so many of the newest files.
-pub(crate) fn write_moment(task: &Task, moment: Moment, folder: &Path, keep: usize) -> Result<()> {
+/// Writes a moment of a training of `task`, and leaves so many of the newest files; its bytes.
+pub(crate) fn write_moment(task: &Task, moment: Moment, folder: &Path, keep: usize) -> Result<u64> {
     let Moment { state, progress, learning_rate, fit } = moment;
     let step = state.step;
     let file = ModelFile {
         fit: Some(Box::new(fit)),
         ..ModelFile::of(task, state, progress, learning_rate)
     };
-    file.write(folder.join(format!("{PREFIX}{step:012}{SUFFIX}")))?;
+    let path = folder.join(format!("{PREFIX}{step:012}{SUFFIX}"));
+    file.write(&path)?;
+    let bytes = fs::metadata(&path).map_or(0, |known| known.len());
     for path in newest_first(folder)?.into_iter().skip(keep) {
         fs::remove_file(&path).or_else(absent).map_err(|source| unusable(&path, source))?;
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// The last moment of a training of `task` in a folder: that of the newest file that is whole.

@@ -23,9 +23,6 @@ use crate::{Error, Result};
 /// The version of the form; a program reads its own.
 const VERSION: u32 = 1;
 
-/// What the names of the optimizer's tensors begin with. No layer's do: theirs end in a number.
-const OPTIMIZER: &str = "optimizer.";
-
 /// A model without its tensors.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +104,8 @@ impl Header {
             fit: fit.as_deref().cloned(),
             remembers: fit.iter().flat_map(|fit| &fit.remembered).map(Option::is_some).collect(),
         };
-        let names = state_names(compile);
+        // No layer's name begins as these do: theirs end in a number.
+        let names = compile.optimizer.rule().state_tensors();
         let mut tensors = BTreeMap::new();
         let parts = architecture.parameter_shapes().zip(&state.values).zip(&state.states);
         for (((name, shape), values), states) in parts {
@@ -117,7 +115,7 @@ impl Header {
             };
             tensors.insert(name.clone(), tensor(values));
             for (state, values) in names.iter().zip(states) {
-                tensors.insert(format!("{OPTIMIZER}{state}.{name}"), tensor(values));
+                tensors.insert(format!("{state}.{name}"), tensor(values));
             }
         }
         if let Some(fit) = fit {
@@ -218,12 +216,12 @@ impl Header {
             ))),
             None => Err(refused(format!("tensor '{name}' of {shape:?} is missing"))),
         };
-        let names = state_names(&task.compile);
+        let names = task.compile.optimizer.rule().state_tensors();
         let shapes = || task.architecture.parameter_shapes();
         let mut state = TrainingState { step: self.step, ..TrainingState::default() };
         for (name, shape) in shapes() {
             state.values.push(take(name.clone(), shape.dims())?);
-            let states = names.iter().map(|state| format!("{OPTIMIZER}{state}.{name}"));
+            let states = names.iter().map(|state| format!("{state}.{name}"));
             let states = states.map(|name| take(name, shape.dims())).collect::<Result<_>>()?;
             state.states.push(states);
         }
@@ -256,12 +254,6 @@ const LOSSES: &str = "history.batch_losses";
 /// The name of a parameter's values that a callback remembers.
 fn remembered_name(callback: usize, parameter: &str) -> String {
     format!("remembered.{callback}.{parameter}")
-}
-
-/// Names of the optimizer's states, as they stand in names of tensors: `mean_square_of_the_gradients`.
-fn state_names(compile: &TrainingConfig) -> Vec<String> {
-    let names = compile.optimizer.rule().state_names().iter();
-    names.map(|name| name.replace(' ', "_").replace('\'', "")).collect()
 }
 
 /// `{"input": [10], "layers": [{"layer": "dense", "units": 64, …}, …]}`, with `"frozen": [0]` if layers are.

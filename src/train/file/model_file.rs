@@ -1,13 +1,11 @@
 //! What a model's file holds: made of a model, and made a model again.
 
 use crate::data::Encoder;
-use crate::exec::Parameters;
 use crate::gpu::Gpu;
 use crate::nn::Sequential;
-use crate::plan::ArenaLayout;
 use crate::train::fit::state::FitState;
 use crate::train::model::Model;
-use crate::train::predictor::{self, Predictor};
+use crate::train::predictor::Predictor;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;
 use crate::train::task::{Task, TrainingConfig};
@@ -138,13 +136,7 @@ impl ModelFile {
     /// The errors of the device.
     pub async fn predictor(&self, gpu: &Gpu) -> Result<Predictor> {
         let (architecture, loss) = (&self.task.architecture, self.task.compile.loss);
-        let (graph, ..) = predictor::graph(architecture, 1)?;
-        let layout = ArenaLayout::new(&graph, &gpu.target())?;
-        let parameters = Parameters::new(gpu, &layout, None).await?;
-        for (number, values) in self.state.values.iter().enumerate() {
-            parameters.write(number, values)?;
-        }
-        Ok(Predictor::new(gpu, architecture, loss, &parameters, &graph))
+        Predictor::with_weights(gpu, architecture, loss, &self.state.values).await
     }
 }
 
@@ -154,10 +146,7 @@ impl Model {
     /// # Errors
     /// The errors of the device.
     pub async fn file(&self) -> Result<ModelFile> {
-        let (step, progress) = self.standing().await?;
-        let capture = self.parameters().capture(Vec::new()).await?;
-        let (bytes, _) = capture.bytes(self.parameters()).await?;
-        let state = TrainingState::read(self.parameters(), step, &bytes)?;
+        let (state, progress) = self.state().await?;
         Ok(ModelFile::of(&self.task, state, progress, self.learning_rate))
     }
 

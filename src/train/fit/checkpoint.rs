@@ -4,9 +4,13 @@
 use std::path::PathBuf;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use std::thread::JoinHandle;
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+use std::time::Instant;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use super::state::Moment;
+#[cfg(all(feature = "files", not(target_arch = "wasm32")))]
+use super::written::{FileWritten, Written};
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use crate::train::file::folder;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
@@ -117,7 +121,15 @@ impl Checkpoint {
             return Err(Error::argument("checkpoints to keep", self.keep, "at least 1"));
         }
         folder::make_folder(&self.folder)?;
-        Ok((self.every, Folder { path: self.folder, keep: self.keep, writing: None }))
+        Ok((
+            self.every,
+            Folder {
+                path: self.folder,
+                keep: self.keep,
+                writing: None,
+                written: Written::default(),
+            },
+        ))
     }
 }
 
@@ -129,6 +141,8 @@ pub(crate) struct Folder {
     keep: usize,
     /// The file that is being written.
     writing: Option<JoinHandle<Result<()>>>,
+    /// When others were.
+    pub(super) written: Written,
 }
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
@@ -137,7 +151,13 @@ impl Folder {
     pub(super) fn write(&mut self, task: &Task, moment: Moment) -> Result<()> {
         self.finish()?;
         let (task, path, keep) = (task.clone(), self.path.clone(), self.keep);
-        let write = move || folder::write_moment(&task, moment, &path, keep);
+        let (written, step) = (self.written.clone(), moment.state.step);
+        let write = move || {
+            let begun = Instant::now();
+            let bytes = folder::write_moment(&task, moment, &path, keep)?;
+            written.note(FileWritten { step, begun, ended: Instant::now(), bytes });
+            Ok(())
+        };
         let thread = std::thread::Builder::new().name("wgrad checkpoint".into()).spawn(write);
         let thread = thread
             .map_err(|source| Error::Thread { purpose: "a checkpoint's file".into(), source })?;

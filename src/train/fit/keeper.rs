@@ -4,6 +4,8 @@ use super::checkpoint::Every;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use super::checkpoint::Folder;
 use super::state::{FitState, Moment};
+#[cfg(not(target_arch = "wasm32"))]
+use super::written::Written;
 use crate::Result;
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use crate::train::task::Task;
@@ -53,6 +55,15 @@ impl Keeper {
     pub(crate) fn keeping_time(mut self, every: Every) -> Self {
         self.every.push(every);
         self
+    }
+
+    /// When its files were written, if it writes such.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn written(&self) -> Option<Written> {
+        #[cfg(feature = "files")]
+        return self.folder.as_ref().map(|(folder, _)| folder.written.clone());
+        #[cfg(not(feature = "files"))]
+        None
     }
 
     /// Whether the last moment stays in memory.

@@ -9,19 +9,27 @@ pub(crate) mod state;
 mod survive;
 mod validator;
 mod wishes;
+#[cfg(not(target_arch = "wasm32"))]
+mod written;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 pub use checkpoint::Checkpoint;
 pub use checkpoint::Every;
 pub(crate) use keeper::Keeper;
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use model::split_last;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee};
 pub(crate) use state::{Call, Moment};
 pub use survive::Survive;
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use survive::{end_all, is_device_lost, to_go_on};
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use validator::Validator;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use wishes::Wishes;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use written::FileWritten;
 
 #[cfg(all(feature = "files", not(target_arch = "wasm32")))]
 use std::path::PathBuf;
@@ -138,8 +146,7 @@ impl<'a> FitOptions<'a> {
         self
     }
 
-    /// Goes on on a new device after the device was lost. Lanes go on by
-    /// [`Parallel::relay`](crate::lanes::Parallel::relay) instead.
+    /// Goes on on a new device after the device was lost, or that of a lane.
     pub fn survive(mut self, survive: Survive<'a>) -> Self {
         self.survive = Some(survive);
         self

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::run::{Completed, Run, Start, Trainee};
 use super::state::{Call, FitState, Moment};
+use super::survive::{Survive, end_all, is_device_lost, to_go_on};
 use super::validator::Validator;
-use super::{BatchSize, FitOptions, Survive, Validation};
+use super::{BatchSize, FitOptions, Validation};
 use crate::data::{AsData, Data, EpochOrder, OwnedData};
 use crate::exec::{Capture, Snapshot, Staging};
 use crate::gpu::Gpu;
@@ -109,37 +110,32 @@ impl Model {
             let callbacks = fit.callbacks.iter_mut().map(|callback| &mut **callback as _).collect();
             let mut run = Run::new(trained, start, callbacks, keeper);
             let more = survive.as_ref().is_some_and(Survive::survives_more);
-            let survives = |error: &Error| more && matches!(error, Error::DeviceLost { .. });
-            let outcome = run.run(resumed_fit, survives).await;
+            let outcome = run.run(resumed_fit, |error| more && is_device_lost(error)).await;
             keeper = std::mem::take(&mut run.keeper);
             drop(run);
-            let (Some(survive), Some(moment)) = (&mut survive, &keeper.last) else {
-                return outcome;
+            let moment = match to_go_on(more, outcome, &keeper, &mut fit.callbacks) {
+                Ok(moment) => moment,
+                Err(outcome) => return outcome,
             };
-            let error = match outcome {
-                Err(error) if survives(&error) => error,
-                outcome => return outcome,
+            let new = match &mut survive {
+                Some(survive) => survive.devices(1).await,
+                None => Ok(Vec::new()),
             };
-            for callback in &mut fit.callbacks {
-                callback.on_device_lost(&error, moment.state.step);
-            }
-            let moved = match survive.device().await {
-                Ok(gpu) => self.move_to(&gpu).await,
+            let moved = match new.map(|mut new| new.pop()) {
+                Ok(Some(gpu)) => self.move_to(&gpu).await,
+                Ok(None) => Err(Error::bug("a loss is survived without a device")),
                 Err(error) => Err(error),
             };
             if let Err(error) = moved {
-                // Nobody is there any more that could put remembered weights back.
-                for callback in &mut fit.callbacks {
-                    callback.on_train_end();
-                }
+                end_all(&mut fit.callbacks);
                 return Err(error);
             }
-            resumed = Some(moment.clone());
+            resumed = Some(moment);
         }
     }
 
     /// Goes to another device, without the numbers that were on the one before.
-    async fn move_to(&mut self, gpu: &Gpu) -> Result<()> {
+    pub(crate) async fn move_to(&mut self, gpu: &Gpu) -> Result<()> {
         *self = Self::new(gpu, self.task.clone()).await?;
         Ok(())
     }
@@ -322,7 +318,7 @@ impl Trainee for Trained<'_, '_> {
 }
 
 /// The first rows and the last `fraction` of them; of a source, blocks of them.
-fn split_last(data: Data<'_>, fraction: f64) -> Result<(OwnedData, OwnedData)> {
+pub(crate) fn split_last(data: Data<'_>, fraction: f64) -> Result<(OwnedData, OwnedData)> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Error::argument("validation split", fraction, "above 0 and below 1"));
     }

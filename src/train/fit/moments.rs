@@ -56,11 +56,8 @@ impl<T: Trainee> Run<'_, T> {
         self.pending =
             Some(Pending { step: self.submitted, epoch, batch, learning_rate, fit: None });
         self.note_moment().await?;
-        // Before more is submitted: what is under way then would be called back for it.
-        if !self.trainee.runs_ahead() {
-            self.hand_over().await?;
-        }
-        Ok(())
+        // What does not run ahead has the moment only until the next steps are submitted.
+        if self.trainee.runs_ahead() { Ok(()) } else { self.hand_over().await }
     }
 
     /// Notes what `fit` knows at the moment that is on its way, when all results before it are here, and none

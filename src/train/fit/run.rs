@@ -141,7 +141,7 @@ pub(crate) struct Run<'c, T: Trainee> {
     pub(super) stop: bool,
     /// What callbacks wanted that other processes have to hear of.
     pub(super) wishes: Vec<(usize, Signal)>,
-    pub(super) keeper: Keeper,
+    pub(crate) keeper: Keeper,
     /// The moment that is on its way to the keeper.
     pub(super) pending: Option<Pending>,
     /// Weights that callbacks remember, where they are on the host.
@@ -442,6 +442,10 @@ impl<'c, T: Trainee> Run<'c, T> {
         signal: Signal,
         moment: Occasion,
     ) -> Result<()> {
+        let signal = match (signal, self.callbacks.get_mut(index)) {
+            (Signal::Wait, Some(callback)) => callback.wait().await,
+            (signal, _) => signal,
+        };
         let signal = match (signal, moment) {
             (Signal::Remember | Signal::ShowWeights, Occasion::Batch) => {
                 let rule = "given after an epoch, not after a batch: the device is ahead of it";
@@ -466,9 +470,9 @@ impl<'c, T: Trainee> Run<'c, T> {
                     *copy = None;
                 }
             }
-            Signal::ShowWeights => {
-                let rule = "another than this after `on_weights`, which has just been shown them";
-                return Err(Error::argument("a callback's signal", "ShowWeights", rule));
+            Signal::Wait | Signal::ShowWeights => {
+                let rule = "another than this after `wait` or `on_weights`, which it has just had";
+                return Err(Error::argument("a callback's signal", format!("{signal:?}"), rule));
             }
             Signal::LearningRate(rate) => self.trainee.set_learning_rate(rate)?,
             Signal::Stop => self.end(),

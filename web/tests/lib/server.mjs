@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { readFile, stat } from 'node:fs/promises';
 import { extname, join, normalize, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const WEB = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -13,9 +14,19 @@ const TYPES = {
   '.json': 'application/json',
   '.mjs': 'text/javascript; charset=utf-8',
   '.png': 'image/png',
+  '.txt': 'text/plain; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.wasm': 'application/wasm',
 };
+
+/** Files compressed, until they change. */
+const archive = new Map();
+
+async function packed(file, body) {
+  const { mtimeMs } = await stat(file);
+  if (archive.get(file)?.mtimeMs !== mtimeMs) archive.set(file, { mtimeMs, bytes: gzipSync(body) });
+  return archive.get(file).bytes;
+}
 
 /** Serves `root`, on a port of the system's choice unless told; resolves to `{ url, close }`. */
 export async function serve({ root = WEB, port = 0 } = {}) {
@@ -35,8 +46,11 @@ export async function serve({ root = WEB, port = 0 } = {}) {
       }
       const body = await readFile(file);
       const type = TYPES[extname(file)] ?? 'application/octet-stream';
-      response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' });
-      response.end(body);
+      const headers = { 'content-type': type, 'cache-control': 'no-store', vary: 'accept-encoding' };
+      // Pictures are compressed as they are.
+      const packs = type !== 'image/png' && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
+      response.writeHead(200, packs ? { ...headers, 'content-encoding': 'gzip' } : headers);
+      response.end(packs ? await packed(file, body) : body);
     } catch {
       response.writeHead(404, { 'content-type': 'text/plain' });
       response.end('not found');

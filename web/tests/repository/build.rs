@@ -8,8 +8,7 @@ use std::{env, fs};
 
 const NOOP: &str = "wgpu's no-op device, which the browser's build leaves out";
 
-const TILINGS: &str =
-    "all tilings, which a driver compiles one by one; they run natively";
+const TILINGS: &str = "all tilings, which a driver compiles one by one; they run natively";
 const WHOLE_STEP: &str = "a page's models train with these kernels only when asked to; random nets run natively on the same driver";
 const MILLIONS: &str =
     "a minute each, of millions of elements; it runs natively on the same driver";
@@ -19,8 +18,7 @@ const MANY: &str = "many cases of what other tests run here; it runs natively";
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
-const NATIVE_CALLS: &str =
-    "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
+const NATIVE_CALLS: &str = "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
 
 /// Files under `tests/` that do not run here, and why; all others do.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -60,6 +58,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("main", "lists the others"),
     ("model_encoder", "files of models, a feature that the package has not"),
     ("model_file", "reads and writes files"),
+    ("model_file_mutated", "reads and writes files"),
     ("model_properties", NOOP),
     ("noop", NOOP),
     ("noop_limits", NOOP),
@@ -73,6 +72,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("threads", "a browser's page has one thread"),
     ("timeline", "arithmetic and files; no device"),
     ("timestamps", "clocks of lanes, which have threads"),
+    ("training_accumulated", LANES_TOO),
     ("training_dropout", LANES_TOO),
     ("plot", "pictures; no device"),
     ("training_frozen", LANES_TOO),

@@ -1,30 +1,38 @@
 //! Writing a model as ONNX.
 
+use std::collections::BTreeSet;
+
 use rten_onnx::onnx::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    DataType, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto,
 };
 use rten_onnx::protobuf::{EncodeMessage, ValueWriter};
 
 use super::super::model_file::{ModelFile, refused};
-use super::proto::{float, int, node, rows, tensor};
+use super::proto::{LEARNING, int, rows};
+use super::writer::Writer;
 use crate::Result;
-use crate::graph::{Loss, Unary};
-use crate::nn::layers::{Activation, Dense, Dropout, Flatten, LayerNorm, Residual, Softmax};
-use crate::nn::{Layer, Sequential};
+use crate::data::TargetEncoding;
+use crate::graph::Loss;
 
-/// The versions of the form and of the standard operators.
+/// The versions of the form, of the standard operators, and of those of machine learning.
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
+const LEARNING_OPSET: i64 = 3;
 
 /// The name of what goes in, and of what comes out.
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 const PROBABILITIES: &str = "probabilities";
+const LABEL: &str = "label";
 
 impl ModelFile {
     /// The model as an ONNX file (operators of version 17), which predicts in other programs: `input` has rows of
     /// the model's shape, `output` is what [`Model::predict`](crate::train::Model::predict) gives, and where the
-    /// loss is a cross-entropy `probabilities` is what `predict_probabilities` gives.
+    /// loss is a cross-entropy `probabilities` is what `predict_probabilities` gives. Of a model with an
+    /// encoder the rows are encoded ones; [`ModelFile::to_onnx_of_table`] takes the table's own.
+    ///
+    /// The metadata has the loss under `wgrad.loss`, and of a model with an encoder, as lists in JSON,
+    /// `wgrad.columns`, `wgrad.features`, `wgrad.targets` and `wgrad.classes`.
     ///
     /// # Errors
     /// [`Error::ModelFile`](crate::Error::ModelFile) naming a layer that ONNX has no operators for: one of a
@@ -33,41 +41,104 @@ impl ModelFile {
         let architecture = self.architecture();
         let mut writer = Writer::new(self);
         let last = writer.stack(architecture, INPUT, "")?;
-        writer.nodes.push(node("Identity", &[&last], OUTPUT, vec![]));
+        writer.named("Identity", &[&last], OUTPUT, vec![]);
         let row = architecture.output_shape().map_or(&[][..], |shape| shape.dims());
-        let mut outputs = vec![rows(OUTPUT, row)];
-        let of_logits = match self.config().loss {
-            Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities => {
-                Some(node("Softmax", &[OUTPUT], PROBABILITIES, vec![int("axis", -1)]))
+        let mut outputs = vec![rows(OUTPUT, row, DataType::FLOAT)];
+        outputs.extend(self.probabilities(&mut writer, OUTPUT));
+        let inputs = vec![rows(INPUT, architecture.input_shape().dims(), DataType::FLOAT)];
+        self.written(writer, inputs, outputs)
+    }
+
+    /// The model with its encoder as an ONNX file (operators of version 17, and of version 3 of `ai.onnx.ml`), which
+    /// predicts rows of a table in other programs. Each column of features is an input `[rows, 1]` of its own,
+    /// by its name: numbers as `double`, NaN where one is missing; categories as `string`; dates as `double`, days
+    /// since the first of January 1970, NaN where one is missing. Of classes, `label` has the names `[rows]` and
+    /// `probabilities` what `predict_probabilities` gives; of numbers `output` has them in the unit of the table.
+    ///
+    /// Values are shifted, scaled, limited and replaced as [`Encoder::encode`](crate::data::Encoder::encode) does.
+    /// Nothing in ONNX refuses a row or leaves it out: where the encoder does so for a missing number, all
+    /// that the row gives is NaN; a category that it would refuse is none of those it knows.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`](crate::Error::ModelFile) if the model has no encoder, or a column is named like
+    /// something in the file; otherwise as for [`ModelFile::to_onnx`].
+    pub fn to_onnx_of_table(&self) -> Result<Vec<u8>> {
+        let encoder = self.encoder().ok_or_else(|| {
+            refused(
+                "the model knows no table: it has no encoder; give it one by `Model::with_encoder`, or export it by \
+                 `ModelFile::to_onnx`",
+            )
+        })?;
+        let architecture = self.architecture();
+        let mut writer = Writer::new(self);
+        let (inputs, features) = writer.features(encoder, architecture.input_shape().dims());
+        let last = writer.stack(architecture, &features, "")?;
+        let outputs = match encoder.targets() {
+            TargetEncoding::Classes { classes, .. } => {
+                writer.label(&last, classes, LABEL);
+                let mut outputs = vec![rows(LABEL, &[], DataType::STRING)];
+                outputs.extend(self.probabilities(&mut writer, &last));
+                outputs
             }
-            Loss::BinaryCrossEntropy => Some(node("Sigmoid", &[OUTPUT], PROBABILITIES, vec![])),
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => None,
+            TargetEncoding::Values { scalings, .. } => {
+                writer.values(&last, scalings, OUTPUT);
+                vec![rows(OUTPUT, &[scalings.len()], DataType::FLOAT)]
+            }
         };
-        if let Some(probabilities) = of_logits {
-            writer.nodes.push(probabilities);
-            outputs.push(rows(PROBABILITIES, row));
+        self.written(writer, inputs, outputs)
+    }
+
+    /// Adds the probabilities of these logits, if the loss takes such.
+    fn probabilities(&self, writer: &mut Writer, logits: &str) -> Option<ValueInfoProto> {
+        match self.config().loss {
+            Loss::SoftmaxCrossEntropy | Loss::SoftmaxCrossEntropyProbabilities => {
+                writer.named("Softmax", &[logits], PROBABILITIES, vec![int("axis", -1)]);
+            }
+            Loss::BinaryCrossEntropy => {
+                writer.named("Sigmoid", &[logits], PROBABILITIES, vec![]);
+            }
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => return None,
         }
-        let graph = GraphProto {
-            node: writer.nodes,
-            initializer: writer.tensors,
-            input: vec![rows(INPUT, architecture.input_shape().dims())],
-            output: outputs,
-            value_info: Vec::new(),
+        let row = self.architecture().output_shape().map_or(&[][..], |shape| shape.dims());
+        Some(rows(PROBABILITIES, row, DataType::FLOAT))
+    }
+
+    /// The bytes of a file.
+    fn written(
+        &self,
+        writer: Writer,
+        input: Vec<ValueInfoProto>,
+        output: Vec<ValueInfoProto>,
+    ) -> Result<Vec<u8>> {
+        let Writer { nodes, tensors, .. } = writer;
+        let outputs = nodes.iter().flat_map(|node| &node.output);
+        let initializers = tensors.iter().filter_map(|tensor| tensor.name.as_ref());
+        let inputs = input.iter().filter_map(|value| value.name.as_ref());
+        let mut names = BTreeSet::new();
+        for name in outputs.chain(initializers).chain(inputs) {
+            if name.is_empty() || !names.insert(name) {
+                return Err(refused(format!(
+                    "a column is named '{name}', and so is something else in the file; rename the column, or \
+                     export the net alone by `ModelFile::to_onnx`"
+                )));
+            }
+        }
+        let opset = |domain: &str, version| OperatorSetIdProto {
+            domain: Some(domain.into()),
+            version: Some(version),
         };
-        let loss = StringStringEntryProto {
-            key: Some("wgrad.loss".into()),
-            value: Some(self.config().loss.name().into()),
-        };
+        let learns = nodes.iter().any(|node| node.domain.as_deref() == Some(LEARNING));
+        let mut opset_import = vec![opset("", OPSET)];
+        opset_import.extend(learns.then(|| opset(LEARNING, LEARNING_OPSET)));
+        let graph =
+            GraphProto { node: nodes, initializer: tensors, input, output, value_info: Vec::new() };
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
-            opset_import: vec![OperatorSetIdProto {
-                domain: Some(String::new()),
-                version: Some(OPSET),
-            }],
+            opset_import,
             producer_name: Some("wgrad".into()),
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
             graph: Some(graph),
-            metadata_props: vec![loss],
+            metadata_props: self.properties(),
         };
         // A message in parts is the sum of them, and the crate has no name of a graph: field 7 of the
         // model is the graph, whose field 2 is the name.
@@ -77,157 +148,40 @@ impl ModelFile {
         Ok(bytes)
     }
 
+    /// The metadata.
+    fn properties(&self) -> Vec<StringStringEntryProto> {
+        let mut properties = vec![("wgrad.loss", self.config().loss.name().to_owned())];
+        if let Some(encoder) = self.encoder() {
+            let list = |names: &[String]| serde_json::Value::from(names).to_string();
+            let columns: Vec<String> =
+                encoder.columns().iter().map(|column| column.name.clone()).collect();
+            properties.push(("wgrad.columns", list(&columns)));
+            properties.push(("wgrad.features", list(&encoder.feature_names())));
+            properties.push(("wgrad.targets", list(encoder.targets().columns())));
+            properties.push(("wgrad.classes", list(encoder.class_names())));
+        }
+        let property = |(key, value): (&str, String)| StringStringEntryProto {
+            key: Some(key.into()),
+            value: Some(value),
+        };
+        properties.into_iter().map(property).collect()
+    }
+
     /// Writes the model as an ONNX file; see [`ModelFile::to_onnx`].
     ///
     /// # Errors
     /// Those of [`ModelFile::to_onnx`]; [`Error::File`](crate::Error::File) if it cannot be written.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn write_onnx(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        let path = path.as_ref();
-        super::super::disk::write(path, self.to_onnx())
-    }
-}
-
-/// Nodes and tensors so far.
-struct Writer {
-    nodes: Vec<NodeProto>,
-    tensors: Vec<TensorProto>,
-    /// Names of values begin with it and a number.
-    values: usize,
-    /// Names, shapes and values of the parameters that are yet to come.
-    parameters: std::vec::IntoIter<(String, Vec<usize>, Vec<f32>)>,
-}
-
-impl Writer {
-    fn new(file: &ModelFile) -> Self {
-        let shapes = file.architecture().parameter_shapes();
-        let parameters = shapes.zip(&file.state().values);
-        let parameters = parameters
-            .map(|((name, shape), values)| (name.clone(), shape.dims().to_vec(), values.clone()))
-            .collect::<Vec<_>>();
-        Self {
-            nodes: Vec::new(),
-            tensors: Vec::new(),
-            values: 0,
-            parameters: parameters.into_iter(),
-        }
+        super::super::disk::write(path.as_ref(), self.to_onnx())
     }
 
-    /// Adds a node; its output.
-    fn op(
-        &mut self,
-        op: &str,
-        inputs: &[&str],
-        attributes: Vec<rten_onnx::onnx::AttributeProto>,
-    ) -> String {
-        let output = format!("value_{}", self.values);
-        self.values = self.values.saturating_add(1);
-        self.nodes.push(node(op, inputs, &output, attributes));
-        output
-    }
-
-    /// Adds a scalar; its name.
-    fn scalar(&mut self, value: f32) -> String {
-        let name = format!("scalar_{}", self.tensors.len());
-        self.tensors.push(tensor(&name, &[], &[value]));
-        name
-    }
-
-    /// Adds the next parameter; its name.
-    fn parameter(&mut self) -> Result<String> {
-        let next = self.parameters.next();
-        let (name, shape, values) =
-            next.ok_or_else(|| crate::Error::bug("a layer has a parameter too many"))?;
-        self.tensors.push(tensor(&name, &shape, &values));
-        Ok(name)
-    }
-
-    /// Adds layers, applied to `x`; their output. `within` names the layer that they are in.
-    fn stack(&mut self, stack: &Sequential, x: &str, within: &str) -> Result<String> {
-        let mut y = x.to_string();
-        for (place, layer) in stack.layers().enumerate() {
-            let which = format!("{within}{}_{place}", layer.name());
-            y = self.layer(layer, &y, &which)?;
-        }
-        Ok(y)
-    }
-
-    fn layer(&mut self, layer: &dyn Layer, x: &str, which: &str) -> Result<String> {
-        if layer.downcast_ref::<Dense>().is_some() {
-            let (weight, bias) = (self.parameter()?, self.parameter()?);
-            Ok(self.op("Gemm", &[x, &weight, &bias], vec![]))
-        } else if let Some(&Activation(function)) = layer.downcast_ref() {
-            Ok(self.function(function, x))
-        } else if layer.downcast_ref::<Dropout>().is_some() {
-            // Nothing is dropped in a prediction.
-            Ok(x.to_string())
-        } else if layer.downcast_ref::<Flatten>().is_some() {
-            Ok(self.op("Flatten", &[x], vec![int("axis", 1)]))
-        } else if layer.downcast_ref::<Softmax>().is_some() {
-            Ok(self.op("Softmax", &[x], vec![int("axis", -1)]))
-        } else if let Some(&LayerNorm { epsilon }) = layer.downcast_ref() {
-            let (gain, bias) = (self.parameter()?, self.parameter()?);
-            let attributes = vec![int("axis", -1), float("epsilon", epsilon)];
-            Ok(self.op("LayerNormalization", &[x, &gain, &bias], attributes))
-        } else if let Some(residual) = layer.downcast_ref::<Residual>() {
-            let y = self.stack(residual.layers(), x, &format!("{which}."))?;
-            Ok(self.op("Add", &[x, &y], vec![]))
-        } else {
-            Err(refused(format!(
-                "layer {which} is of the program's own, and ONNX has no operators for it; save the model \
-                 as it is by `ModelFile::write`, or export one without the layer"
-            )))
-        }
-    }
-
-    fn function(&mut self, function: Unary, x: &str) -> String {
-        match function {
-            Unary::Relu => self.op("Relu", &[x], vec![]),
-            Unary::LeakyRelu { slope } => self.op("LeakyRelu", &[x], vec![float("alpha", slope)]),
-            Unary::Sigmoid => self.op("Sigmoid", &[x], vec![]),
-            Unary::Tanh => self.op("Tanh", &[x], vec![]),
-            Unary::Elu { alpha } => self.op("Elu", &[x], vec![float("alpha", alpha)]),
-            Unary::Softplus => self.op("Softplus", &[x], vec![]),
-            Unary::HardSwish => self.op("HardSwish", &[x], vec![]),
-            Unary::Exp => self.op("Exp", &[x], vec![]),
-            Unary::Log => self.op("Log", &[x], vec![]),
-            Unary::Sqrt => self.op("Sqrt", &[x], vec![]),
-            Unary::Reciprocal => self.op("Reciprocal", &[x], vec![]),
-            Unary::Square => self.op("Mul", &[x, x], vec![]),
-            Unary::Abs => self.op("Abs", &[x], vec![]),
-            Unary::Silu => {
-                let gate = self.op("Sigmoid", &[x], vec![]);
-                self.op("Mul", &[x, &gate], vec![])
-            }
-            // x/2·(1 + erf(x/√2)): version 17 has no operator of its own.
-            Unary::Gelu => {
-                let inner = self.scaled(x, std::f32::consts::FRAC_1_SQRT_2);
-                let inner = self.op("Erf", &[&inner], vec![]);
-                self.gated_half(x, &inner)
-            }
-            // x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
-            Unary::GeluTanh => {
-                let square = self.op("Mul", &[x, x], vec![]);
-                let cube = self.op("Mul", &[&square, x], vec![]);
-                let cube = self.scaled(&cube, 0.044_715);
-                let inner = self.op("Add", &[x, &cube], vec![]);
-                let inner = self.scaled(&inner, (2.0 / std::f32::consts::PI).sqrt());
-                let inner = self.op("Tanh", &[&inner], vec![]);
-                self.gated_half(x, &inner)
-            }
-        }
-    }
-
-    fn scaled(&mut self, x: &str, factor: f32) -> String {
-        let factor = self.scalar(factor);
-        self.op("Mul", &[x, &factor], vec![])
-    }
-
-    /// `x/2·(1 + gate)`.
-    fn gated_half(&mut self, x: &str, gate: &str) -> String {
-        let one = self.scalar(1.0);
-        let gate = self.op("Add", &[gate, &one], vec![]);
-        let product = self.op("Mul", &[x, &gate], vec![]);
-        self.scaled(&product, 0.5)
+    /// Writes the model with its encoder as an ONNX file; see [`ModelFile::to_onnx_of_table`].
+    ///
+    /// # Errors
+    /// Those of [`ModelFile::to_onnx_of_table`]; [`Error::File`](crate::Error::File) if it cannot be written.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn write_onnx_of_table(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        super::super::disk::write(path.as_ref(), self.to_onnx_of_table())
     }
 }

@@ -4,3 +4,5 @@ mod chain;
 mod export;
 mod import;
 mod proto;
+mod table;
+mod writer;

@@ -6,14 +6,15 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrad::graph::{Unary, UpdateRule};
 use wgrad::nn::layers::{Activation, Dense, Dropout, LayerNorm, Softmax};
-use wgrad::nn::{Init, Layer, Loss, Metric, Optimizer, Sequential};
+use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{Kernels, TrainingConfig};
 
+use crate::convert::floats;
 use crate::error::{Result, argument};
-use crate::options::{Options, choose, shown};
+use crate::options::{Options, choose, number, shown};
 
 /// What the core has, by the names that it has there.
-fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+pub fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
     all.iter().map(|&one| (name(one), one)).collect()
 }
 
@@ -42,9 +43,7 @@ fn kinds() -> Vec<(&'static str, Kind)> {
 /// The architecture and what it is trained for.
 pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
     let mut config = Options::new("config", config)?;
-    let inputs = config.count("inputs")?.ok_or_else(|| {
-        argument("config.inputs", "missing", "the number of features per row, at least 1")
-    })?;
+    let inputs = config.need_count("inputs", "the number of features per row, at least 1")?;
     let mut model = Sequential::new(inputs);
     let layers = config.need("layers", "an array of layers")?;
     if !Array::is_array(&layers) {
@@ -56,7 +55,7 @@ pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
     if let Some(seed) = config.seed()? {
         model = model.seed(seed);
     }
-    let loss = config.need_choice("loss", &named(&Loss::ALL, Loss::name))?;
+    let loss = loss(&mut config)?;
     let rule = "an object such as { name: 'adam', learningRate: 0.001 }";
     let mut compile = TrainingConfig::new(loss, optimizer(&config.need("optimizer", rule)?)?);
     if let Some(wanted) = config.get("metrics")? {
@@ -72,17 +71,33 @@ pub fn read(config: &JsValue) -> Result<(Sequential, TrainingConfig)> {
     if let Some(kernels) = config.choice("kernels", &named(&Kernels::ALL, Kernels::name))? {
         compile = compile.kernels(kernels);
     }
+    if let Some(weights) = config.get("classWeights")? {
+        compile = compile.class_weights(floats("config.classWeights", &weights)?);
+    }
     config.finish()?;
     Ok((model, compile))
+}
+
+/// A name, or an object with the name and what else there is to say.
+fn loss(config: &mut Options) -> Result<Loss> {
+    let losses = named(&Loss::ALL, Loss::name);
+    let Some(value) = config.get("loss")?.filter(|value| value.is_object()) else {
+        return config.need_choice("loss", &losses);
+    };
+    let mut options = Options::new("config.loss", &value)?;
+    let mut loss = options.need_choice("name", &losses)?;
+    if let Loss::Huber { delta } = &mut loss {
+        *delta = options.number("delta")?.unwrap_or(*delta);
+    }
+    options.finish()?;
+    Ok(loss)
 }
 
 fn layer(index: usize, value: &JsValue) -> Result<Arc<dyn Layer>> {
     let mut options = Options::new(format!("config.layers[{index}]"), value)?;
     let layer: Arc<dyn Layer> = match options.need_choice("type", &kinds())? {
         Kind::Dense => {
-            let units = options.count("units")?.ok_or_else(|| {
-                argument(options.path("units"), "missing", "the number of units, at least 1")
-            })?;
+            let units = options.need_count("units", "the number of units, at least 1")?;
             let init = options.choice("init", &named(&Init::ALL, Init::name))?.unwrap_or_default();
             Arc::new(Dense { units, init })
         }
@@ -129,8 +144,50 @@ fn optimizer(value: &JsValue) -> Result<Optimizer> {
         Some(norm) => optimizer.clip_norm(norm),
         None => optimizer,
     };
+    let optimizer = match options.number("l1")? {
+        Some(penalty) => optimizer.l1(penalty),
+        None => optimizer,
+    };
+    let optimizer = match options.get("schedule")? {
+        Some(value) => optimizer.schedule(schedule(&value)?),
+        None => optimizer,
+    };
     options.finish()?;
     Ok(optimizer)
+}
+
+#[derive(Clone, Copy)]
+enum Course {
+    Constant,
+    Step,
+    Cosine,
+}
+
+fn schedule(value: &JsValue) -> Result<LearningRateSchedule> {
+    let mut options = Options::new("config.optimizer.schedule", value)?;
+    let courses =
+        [("constant", Course::Constant), ("step", Course::Step), ("cosine", Course::Cosine)];
+    let schedule = match options.need_choice("name", &courses)? {
+        Course::Constant => LearningRateSchedule::Constant,
+        Course::Step => {
+            let every = options.need_count("every", "the steps between two changes, at least 1")?;
+            let factor = options.need("factor", "the factor of each change, from 0 to 1")?;
+            let factor = number(&factor, &options.path("factor"))?;
+            LearningRateSchedule::step(every as u64, factor)
+        }
+        Course::Cosine => {
+            let steps = options.need_count("steps", "the length in steps, at least 1")?;
+            let floor = options.get("floor")?;
+            let floor = floor.map(|floor| number(&floor, &options.path("floor"))).transpose()?;
+            LearningRateSchedule::cosine(steps as u64, floor.unwrap_or(0.0))
+        }
+    };
+    let schedule = match options.count("warmUp")? {
+        Some(steps) => schedule.warm_up(steps as u64),
+        None => schedule,
+    };
+    options.finish()?;
+    Ok(schedule)
 }
 
 /// `weightDecay` of `weight_decay`.

@@ -6,12 +6,14 @@ use wgrad::data::Dataset;
 use wgrad::nn::Metric;
 use wgrad::train::{Residency, StepResult, Sums, epoch_order};
 
-use crate::convert::{Record, metrics};
+use super::fit::Order;
+use super::lock::Lock;
+use super::results::metrics;
+use super::shared::Shared;
+use crate::convert::Record;
 use crate::error::{Result, js};
-use crate::fit::Order;
-use crate::lock::{Lock, promise};
 use crate::options::count;
-use crate::shared::Shared;
+use crate::promise::promise;
 
 /// A training loop of one's own: the data stays on the device, batches run when asked for.
 #[wasm_bindgen]

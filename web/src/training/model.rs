@@ -1,19 +1,18 @@
 //! `Model`.
 
-use std::rc::Rc;
-
-use js_sys::{Float32Array, Promise, Uint8Array, Uint32Array};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use crate::convert::{dataset, evaluation, floats, history};
-use crate::error::{Result, js};
-use crate::fit::{FitOptions, Order};
+use super::fit::{FitOptions, Order};
+use super::results::{dataset, evaluation, history};
+use super::saved::{self, Saved};
+use super::shared::Shared;
+use super::trainer::Trainer;
+use super::weights;
+use crate::error::js;
 use crate::gpu::Gpu;
-use crate::lock::{Loan, Lock, promise, settled};
 use crate::options::Options;
-use crate::shared::Shared;
-use crate::trainer::Trainer;
-use crate::weights;
+use crate::promise::{promise, settled};
 
 /// A neural network on a device, ready to train, evaluate and predict.
 #[wasm_bindgen]
@@ -30,31 +29,39 @@ impl Model {
         #[wasm_bindgen(unchecked_param_type = "ModelConfig")] config: JsValue,
     ) -> Promise {
         let device = gpu.device.clone();
-        let parts = device.check("create").and_then(|()| crate::config::read(&config));
+        let parts = device.check("create").and_then(|()| super::config::read(&config));
         promise(parts.map(|(architecture, compile)| async move {
-            let model = architecture.clone().compile(&device.gpu, compile).await.map_err(js)?;
-            let shared = Shared {
-                loss: model.loss(),
-                architecture: Rc::new(architecture),
-                lock: Lock::new(model),
-                steps: Rc::default(),
-                device,
-            };
-            Ok(Model { shared }.into())
+            let model = architecture.compile(&device.gpu, compile).await.map_err(js)?;
+            Ok(Model { shared: Shared::new(device, model) }.into())
+        }))
+    }
+
+    /// Puts a saved model, the bytes of `save()` or of a file that wgrad has written natively, on a device. It
+    /// trains on as if it had never stopped.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
+    pub fn load(
+        gpu: &Gpu,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] file: JsValue,
+    ) -> Promise {
+        let device = gpu.device.clone();
+        let file = device.check("load").and_then(|()| Saved::open(&file));
+        promise(file.map(|file| async move {
+            let (model, encoder) = file.model(&device.gpu).await?;
+            Ok(Model { shared: Shared { encoder, ..Shared::new(device, model) } }.into())
         }))
     }
 
     /// A table of the layers with output shapes and parameter counts.
     pub fn summary(&self) -> String {
-        self.shared.architecture.summary().to_string()
+        self.shared.outputs.summary()
     }
 
     /// Trains on the rows of `x` with targets `y`. Calling it again goes on from where it stopped.
     #[wasm_bindgen(unchecked_return_type = "Promise<History>")]
     pub fn fit(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array | Uint32Array")] y: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] y: JsValue,
         #[wasm_bindgen(unchecked_param_type = "FitOptions")] options: JsValue,
     ) -> Promise {
         let shared = self.shared.clone();
@@ -74,8 +81,8 @@ impl Model {
     #[wasm_bindgen(unchecked_return_type = "Promise<Evaluation>")]
     pub fn evaluate(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array | Uint32Array")] y: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] y: JsValue,
     ) -> Promise {
         let begin = || {
             let data = dataset(&self.shared.architecture, self.shared.loss, &x, &y)?;
@@ -86,16 +93,10 @@ impl Model {
         }))
     }
 
-    /// The model's output for each row of `x`.
+    /// The model's output for each row of `x`, with the weights that it has: also while it trains.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
-    pub fn predict(
-        &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
-    ) -> Promise {
-        promise(self.rows(&x, "predict").map(|(x, model)| async move {
-            let outputs = model.predict(&x).await.map_err(js)?;
-            Ok(Float32Array::from(outputs.as_slice()).into())
-        }))
+    pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue) -> Promise {
+        self.shared.outputs.predict(&x)
     }
 
     /// As `predict`, with a softmax over each row (for `binary_cross_entropy`: a sigmoid of each
@@ -103,33 +104,38 @@ impl Model {
     #[wasm_bindgen(js_name = predictProbabilities, unchecked_return_type = "Promise<Float32Array>")]
     pub fn predict_probabilities(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
     ) -> Promise {
-        promise(self.rows(&x, "predictProbabilities").map(|(x, model)| async move {
-            let outputs = model.predict_probabilities(&x).await.map_err(js)?;
-            Ok(Float32Array::from(outputs.as_slice()).into())
-        }))
+        self.shared.outputs.probabilities(&x)
     }
 
     /// The class of each row: the position of its largest output.
     #[wasm_bindgen(js_name = predictClasses, unchecked_return_type = "Promise<Uint32Array>")]
     pub fn predict_classes(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
     ) -> Promise {
-        promise(self.rows(&x, "predictClasses").map(|(x, model)| async move {
-            let classes = model.predict_classes(&x).await.map_err(js)?;
-            Ok(Uint32Array::from(classes.as_slice()).into())
-        }))
+        self.shared.outputs.classes(&x)
     }
 
-    fn rows(
+    /// As `predict`, into a `GPUBuffer` of the device for a shader of your own: 32-bit floats, row by row.
+    /// Nothing comes to the page. It is yours: `destroy()` it.
+    #[wasm_bindgen(js_name = predictToBuffer, unchecked_return_type = "Promise<GpuBuffer>")]
+    pub fn predict_to_buffer(
         &self,
-        x: &JsValue,
-        call: &'static str,
-    ) -> Result<(Vec<f32>, Loan<wgrad::train::Model>)> {
-        let x = floats("x", x)?;
-        Ok((x, self.shared.take(call)?))
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
+    ) -> Promise {
+        self.shared.outputs.buffer(&x)
+    }
+
+    /// The model with everything that it needs to train on: layers, loss, optimizer and its state, metrics,
+    /// weights, steps. The bytes are those of a file that wgrad writes natively.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn save(&self) -> Promise {
+        let encoder = self.shared.encoder.clone();
+        promise(
+            self.shared.take("save").map(|model| async move { saved::seal(&model, encoder).await }),
+        )
     }
 
     /// Names, shapes and values of all weights.
@@ -142,7 +148,7 @@ impl Model {
     #[wasm_bindgen(js_name = setWeights, unchecked_return_type = "Promise<void>")]
     pub fn set_weights(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array[]")] values: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(Numbers | Weight)[]")] values: JsValue,
     ) -> Promise {
         settled(
             self.shared
@@ -154,17 +160,18 @@ impl Model {
     /// All weights as a safetensors file.
     #[wasm_bindgen(js_name = exportWeights, unchecked_return_type = "Promise<Uint8Array>")]
     pub fn export_weights(&self) -> Promise {
-        promise(self.shared.take("exportWeights").map(|model| async move {
-            let file = weights::export(&model).await?;
-            Ok(Uint8Array::from(file.as_slice()).into())
-        }))
+        promise(
+            self.shared
+                .take("exportWeights")
+                .map(|model| async move { weights::export(&model).await }),
+        )
     }
 
     /// Replaces all weights by those of a safetensors file.
     #[wasm_bindgen(js_name = importWeights, unchecked_return_type = "Promise<void>")]
     pub fn import_weights(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] bytes: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: JsValue,
     ) -> Promise {
         settled(
             self.shared
@@ -177,9 +184,10 @@ impl Model {
     #[wasm_bindgen(unchecked_return_type = "Promise<Trainer>")]
     pub fn trainer(
         &self,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array")] x: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "Float32Array | Uint32Array")] y: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "TrainerOptions")] options: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] x: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] y: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "TrainerOptions | undefined | void")]
+        options: JsValue,
     ) -> Promise {
         let shared = self.shared.clone();
         let begin = || {

@@ -2,12 +2,7 @@
 //! in between is an error, and `free` in between is safe: the call in progress keeps what it needs.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::rc::Rc;
-
-use js_sys::Promise;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::future_to_promise;
 
 use crate::error::{Result, named};
 
@@ -78,24 +73,5 @@ impl<T> std::ops::DerefMut for Loan<T> {
     #[expect(clippy::expect_used)]
     fn deref_mut(&mut self) -> &mut T {
         self.value.as_mut().expect("lent")
-    }
-}
-
-/// A promise of work that is done already.
-pub fn settled(work: Result<()>) -> Promise {
-    match work {
-        Ok(()) => Promise::resolve(&JsValue::UNDEFINED),
-        Err(error) => Promise::reject(&error),
-    }
-}
-
-/// A promise of `work`, or one that is rejected already because `work` could not begin.
-pub fn promise<W>(work: Result<W>) -> Promise
-where
-    W: Future<Output = Result<JsValue>> + 'static,
-{
-    match work {
-        Ok(work) => future_to_promise(work),
-        Err(error) => Promise::reject(&error),
     }
 }

@@ -1,0 +1,99 @@
+//! What a training leaves behind when its process is killed, and how the same command goes on from it: a
+//! folder beside the model, with a folder for each of the trainings that a command is made of.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wgrad::train::{Checkpoint, Every, FitOptions};
+
+use crate::failure::{Failure, Outcome};
+
+/// Multiply-adds between two files: seconds of a processor, less of a GPU. A small table has none but those at
+/// the end of each training.
+const WORK_BETWEEN: u64 = 1 << 37;
+
+/// How the files of a training begin.
+const FILES: &str = "step-";
+
+/// Where a command keeps its trainings.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    /// Epochs from file to file, if they were said.
+    every: Option<u64>,
+    /// Trainings that were begun.
+    begun: Cell<usize>,
+}
+
+impl Checkpoints {
+    /// Those of the command that makes `model`.
+    pub fn beside(model: &Path, every: Option<u64>) -> Self {
+        let mut folder = model.as_os_str().to_owned();
+        folder.push(".checkpoints");
+        Self::in_folder(folder.into(), every)
+    }
+
+    /// Those in a folder.
+    pub fn in_folder(folder: PathBuf, every: Option<u64>) -> Self {
+        Self { folder, every, begun: Cell::new(0) }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether a command that was broken off has left anything.
+    pub fn are_there(&self) -> bool {
+        self.of_training(0).is_dir()
+    }
+
+    fn of_training(&self, number: usize) -> PathBuf {
+        self.folder.join(number.to_string())
+    }
+
+    /// Has the next training of the command kept, and gone on with where it is there already. An epoch of it is
+    /// `work` multiply-adds.
+    pub fn keep<'a>(&self, options: FitOptions<'a>, work: u64) -> FitOptions<'a> {
+        let folder = self.of_training(self.begun.get());
+        self.begun.set(self.begun.get() + 1);
+        let every = self.every.unwrap_or_else(|| WORK_BETWEEN.div_ceil(work.max(1)));
+        let checkpoint = Checkpoint::every(Every::Epochs(every)).in_folder(&folder);
+        options.checkpoint(checkpoint).resume(folder)
+    }
+
+    /// Removes the files of all trainings, and the folders if nothing else is in them.
+    pub fn remove(&self) -> Outcome {
+        let at = |path: &Path, error: io::Error| {
+            Failure::new(format!("{}: cannot be removed: {error}", path.display()))
+        };
+        let trainings = (0..).map(|number| self.of_training(number));
+        for training in trainings.take_while(|training| training.is_dir()) {
+            for entry in fs::read_dir(&training).map_err(|error| at(&training, error))? {
+                let path = entry.map_err(|error| at(&training, error))?.path();
+                let name = path.file_name().and_then(|name| name.to_str());
+                if name.is_some_and(|name| name.starts_with(FILES)) {
+                    fs::remove_file(&path).map_err(|error| at(&path, error))?;
+                }
+            }
+            remove_if_empty(&training).map_err(|error| at(&training, error))?;
+        }
+        remove_if_empty(&self.folder).map_err(|error| at(&self.folder, error))
+    }
+}
+
+fn remove_if_empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}

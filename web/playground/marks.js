@@ -1,0 +1,49 @@
+// How a point is drawn: classes differ in shape as well as in colour.
+
+import { theme } from './colors.js';
+
+/** A path of a point's shape: a disc for class A, a triangle for class B. */
+export function trace(context, x, y, radius, label) {
+  context.beginPath();
+  if (!label) {
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    return;
+  }
+  const reach = radius * 1.45;
+  context.moveTo(x, y - reach);
+  context.lineTo(x + reach * 0.9, y + reach * 0.65);
+  context.lineTo(x - reach * 0.9, y + reach * 0.65);
+  context.closePath();
+}
+
+/** Draws a point of a class: full if it is trained on, hollow if it is for testing. */
+export function drawClass(context, x, y, radius, label, isTest) {
+  const { zero, one, card } = theme();
+  const color = label ? one : zero;
+  trace(context, x, y, radius, label);
+  context.lineJoin = 'round';
+  // Hollow or with a rim, so that points that lie on each other stay apart.
+  [context.fillStyle, context.strokeStyle, context.lineWidth] = isTest ? [card, color, 1.9] : [color, card, 1];
+  context.fill();
+  context.stroke();
+}
+
+/** Draws a point with a value from −1 to 1 in the colours of the map; a thick rim if it is for testing. */
+export function drawValue(context, x, y, radius, value, isTest, rim = 1) {
+  const { ramp, ink } = theme();
+  const word = ramp[Math.round(Math.max(-1, Math.min(1, value)) * 127.5 + 127.5)];
+  trace(context, x, y, radius, 0);
+  context.fillStyle = `rgb(${word & 255} ${(word >> 8) & 255} ${(word >> 16) & 255})`;
+  context.fill();
+  context.strokeStyle = ink;
+  context.lineWidth = isTest ? 2.2 : rim;
+  context.stroke();
+}
+
+/** Marks the picture of a unit that answers nothing anywhere. */
+export function strikeOut(context, x, y, size) {
+  context.beginPath();
+  context.moveTo(x, y);
+  context.lineTo(x + size, y + size);
+  context.stroke();
+}
