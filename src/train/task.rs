@@ -199,6 +199,7 @@ impl Task {
     ///
     /// # Errors
     /// As [`Data::form`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn form(&self, data: Data<'_>, trains: bool) -> Result<Form> {
         let form = data.form()?;
         let by_class = trains && self.compile.class_weights.is_some();
