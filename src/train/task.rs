@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::kernels::Kernels;
-use crate::data::{Data, Encoder, Form, Targets};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::Form;
+use crate::data::{Data, Encoder, Targets};
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
