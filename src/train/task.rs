@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::kernels::Kernels;
-use crate::data::{Data, Encoder, Form, Targets};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::Form;
+use crate::data::{Data, Encoder, Targets};
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
@@ -199,6 +201,7 @@ impl Task {
     ///
     /// # Errors
     /// As [`Data::form`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn form(&self, data: Data<'_>, trains: bool) -> Result<Form> {
         let form = data.form()?;
         let by_class = trains && self.compile.class_weights.is_some();

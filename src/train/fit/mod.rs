@@ -20,7 +20,9 @@ pub(crate) use keeper::Keeper;
 pub(crate) use model::split_last;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee};
-pub(crate) use state::{Call, Moment};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use state::Call;
+pub(crate) use state::Moment;
 pub use survive::Survive;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use survive::{end_all, is_device_lost, to_go_on};
