@@ -41,7 +41,7 @@ impl Parallel {
     /// Callbacks hear of a batch when all lanes have completed it, while they train on: what a callback
     /// wants holds from the next step on that no lane has begun, on all of them.
     ///
-    /// Over the processes of a [`World`](super::World) all call it with the same arguments. The first one's callbacks
+    /// Over the processes of a [`World`] all call it with the same arguments. The first one's callbacks
     /// are called, and what they want is done everywhere; those of the others are not. It validates, and
     /// writes checkpoints; the others read them where they [resume](FitOptions::resume), so that the folder is one
     /// that all see. All get the same history, up to seconds.

@@ -38,7 +38,7 @@ impl Sequential {
     /// Puts the model on a device, with its initial weights.
     ///
     /// # Errors
-    /// [`Error::Argument`] or [`Error::Shape`] if the layers, the loss, the metrics or the
+    /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if the layers, the loss, the metrics or the
     /// optimizer are out of range or do not fit each other; the errors of the device.
     pub async fn compile(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         let task = Task::new(self, compile)?;
@@ -84,7 +84,7 @@ impl Model {
     /// so that the rows of tomorrow are encoded like those of today.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the layers take or give another number of columns than the encoder.
+    /// [`Error::Shape`](crate::Error::Shape) if the layers take or give another number of columns than the encoder.
     pub fn with_encoder(mut self, encoder: Encoder) -> Result<Self> {
         self.task = self.task.with_encoder(encoder)?;
         Ok(self)
@@ -150,7 +150,7 @@ impl Model {
     /// step and the epoch stay.
     ///
     /// # Errors
-    /// [`Error::Argument`] if their number, a length or a value does not fit; then none is replaced.
+    /// [`Error::Argument`](crate::Error::Argument) if their number, a length or a value does not fit; then none is replaced.
     pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<()> {
         self.parameters.write_all(weights)
     }
@@ -170,7 +170,7 @@ impl Model {
     /// Goes to a state of this model, with what `progress` says of its epochs.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming what is not of this model and optimizer, and any number that no training comes
+    /// [`Error::Argument`](crate::Error::Argument) naming what is not of this model and optimizer, and any number that no training comes
     /// to; then nothing is changed.
     pub fn set_state(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
         state.check(&self.task)?;
@@ -194,7 +194,7 @@ impl Model {
     /// [trainers](Model::trainer) anew.
     ///
     /// # Errors
-    /// [`Error::Argument`] if no layer of this name has parameters, or a whole-step kernel was asked for, which
+    /// [`Error::Argument`](crate::Error::Argument) if no layer of this name has parameters, or a whole-step kernel was asked for, which
     /// trains all layers.
     pub fn freeze(&mut self, layer: &str) -> Result<()> {
         let before = self.task.architecture.clone();
@@ -221,7 +221,7 @@ impl Model {
     /// Which kernels train in batches of `batch` rows without weights of their own, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
-    /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
+    /// [`Error::Argument`](crate::Error::Argument) if a whole-step kernel is asked for and cannot be.
     pub fn kernels(&self, batch: usize) -> Result<String> {
         Ok(self.choose_kernels(batch, false)?.why)
     }
@@ -229,7 +229,7 @@ impl Model {
     /// The whole-step kernel that trains in batches of `batch` rows, if one does: to look at its text.
     ///
     /// # Errors
-    /// [`Error::Argument`] if a whole-step kernel is asked for and cannot be.
+    /// [`Error::Argument`](crate::Error::Argument) if a whole-step kernel is asked for and cannot be.
     pub fn whole_step_kernel(&self, batch: usize) -> Result<Option<Net>> {
         Ok(self.choose_kernels(batch, false)?.net)
     }
@@ -285,7 +285,7 @@ impl Model {
     /// until it is set again or the model is [reset](Model::reset).
     ///
     /// # Errors
-    /// [`Error::Argument`] if it is not positive and finite.
+    /// [`Error::Argument`](crate::Error::Argument) if it is not positive and finite.
     pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
         check_learning_rate(rate)?;
         self.learning_rate = Some(rate);
