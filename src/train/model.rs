@@ -38,8 +38,8 @@ impl Sequential {
     /// Puts the model on a device, with its initial weights.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if the layers, the loss, the metrics or the
-    /// optimizer are out of range or do not fit each other; the errors of the device.
+    /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape) if the layers, the loss,
+    /// the metrics or the optimizer are out of range or do not fit each other; the errors of the device.
     pub async fn compile(self, gpu: &Gpu, compile: TrainingConfig) -> Result<Model> {
         let task = Task::new(self, compile)?;
         let state = TrainingState::initial(&task)?;
@@ -150,7 +150,8 @@ impl Model {
     /// step and the epoch stay.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) if their number, a length or a value does not fit; then none is replaced.
+    /// [`Error::Argument`](crate::Error::Argument) if their number, a length or a value does not fit; then none is
+    /// replaced.
     pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<()> {
         self.parameters.write_all(weights)
     }
@@ -170,8 +171,8 @@ impl Model {
     /// Goes to a state of this model, with what `progress` says of its epochs.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) naming what is not of this model and optimizer, and any number that no training comes
-    /// to; then nothing is changed.
+    /// [`Error::Argument`](crate::Error::Argument) naming what is not of this model and optimizer, and any number
+    /// that no training comes to; then nothing is changed.
     pub fn set_state(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
         state.check(&self.task)?;
         self.parameters.clear_status()?;
@@ -194,8 +195,8 @@ impl Model {
     /// [trainers](Model::trainer) anew.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) if no layer of this name has parameters, or a whole-step kernel was asked for, which
-    /// trains all layers.
+    /// [`Error::Argument`](crate::Error::Argument) if no layer of this name has parameters, or a whole-step kernel
+    /// was asked for, which trains all layers.
     pub fn freeze(&mut self, layer: &str) -> Result<()> {
         let before = self.task.architecture.clone();
         self.task.architecture.set_frozen(layer, true)?;
@@ -218,7 +219,8 @@ impl Model {
         self.task.architecture.set_frozen(layer, false)
     }
 
-    /// Which kernels train in batches of `batch` rows without weights of their own, and why; what [`Trainer::kernels`](super::Trainer::kernels) will say.
+    /// Which kernels train in batches of `batch` rows without weights of their own, and why; what
+    /// [`Trainer::kernels`](super::Trainer::kernels) will say.
     ///
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) if a whole-step kernel is asked for and cannot be.
