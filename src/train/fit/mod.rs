@@ -20,16 +20,14 @@ pub(crate) use keeper::Keeper;
 pub(crate) use model::split_last;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use run::{Completed, Run, Start, Trainee};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use state::Call;
 pub(crate) use state::Moment;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use state::{Call, Wishes};
 pub use survive::Survive;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use survive::{end_all, is_device_lost, to_go_on};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use validator::Validator;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use wishes::Wishes;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use written::FileWritten;
 

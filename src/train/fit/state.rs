@@ -1,6 +1,7 @@
 //! Where a call of `fit` stands, beside the model itself: what it needs to go on as if it had never stopped.
 
 use crate::data::Data;
+use crate::train::callback::Signal;
 use crate::train::history::EpochLog;
 use crate::train::progress::Progress;
 use crate::train::state::TrainingState;
@@ -16,6 +17,15 @@ pub(crate) struct Moment {
     /// η of every step to come, if it was set by hand.
     pub(crate) learning_rate: Option<f32>,
     pub(crate) fit: FitState,
+}
+
+/// What callbacks wanted at an epoch's end, by their numbers, and how things stand since.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wishes {
+    pub(crate) signals: Vec<(usize, Signal)>,
+    pub(crate) stop: bool,
+    /// The callback whose remembered weights are put back at the end.
+    pub(crate) restore: Option<usize>,
 }
 
 /// What a call of `fit` knows beside the model. Numbers in large numbers stand apart from the rest in a file.

@@ -1,17 +1,8 @@
 //! What callbacks of one process want, where a training is that of several.
 
 use super::run::{Occasion, Run, Trainee};
+use super::state::Wishes;
 use crate::Result;
-use crate::train::callback::Signal;
-
-/// What callbacks wanted at an epoch's end, by their numbers, and how things stand since.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Wishes {
-    pub(crate) signals: Vec<(usize, Signal)>,
-    pub(crate) stop: bool,
-    /// The callback whose remembered weights are put back at the end.
-    pub(crate) restore: Option<usize>,
-}
 
 impl<T: Trainee> Run<'_, T> {
     /// Does what callbacks of the first process wanted, in the others.
