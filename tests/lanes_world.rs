@@ -14,6 +14,8 @@ use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, EpochLog, FitOptions, History, Signal, TrainingConfig, TrainingState,
 };
+#[cfg(feature = "files")]
+use wgrad::train::{Checkpoint, Every};
 use wgrad::{Error, Gpu, Result};
 
 const STEPS: u64 = 10;
@@ -256,6 +258,42 @@ fn fit_means_the_same_in_all_processes() {
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all[0].0.stopped_early && all[0].0 == all[1].0, "{schedule:?}");
         assert!(all[0].1 == all[1].1, "{schedule:?}: weights that were put back");
+    }
+}
+
+/// A stop between two checkpoints is one in all processes, and over the lanes of one; the last file is of the last step.
+#[test]
+#[cfg(feature = "files")]
+fn a_stop_between_checkpoints_ends_all_alike() {
+    let data = data();
+    for (number, (stop_at, of_ranks)) in
+        [(1, vec![2]), (7, vec![2]), (1, vec![1, 1]), (6, vec![1, 1]), (8, vec![1, 1])]
+            .into_iter()
+            .enumerate()
+    {
+        let folder = std::env::temp_dir()
+            .join(format!("wgrad-world-stopped-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let all = world(&options(Schedule::data_parallel(), 2), &of_ranks, |options, gpus| {
+            let mut callback = Wishful { seen: Vec::new(), stop_at };
+            let mut parallel = start((net(), adam(), &data), options, &gpus)?;
+            let kept = Checkpoint::every(Every::Steps(3)).in_folder(&folder);
+            let fit = FitOptions::new(4).shuffle(7).checkpoint(kept).callback(&mut callback);
+            let mut history = parallel.fit_blocking(fit)?;
+            history.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+            Ok((history, state_bits(parallel.state()), parallel.state().step))
+        });
+        let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+        let (first, last) = (&all[0], &all[all.len() - 1]);
+        assert!(first.0.stopped_early && first.0 == last.0, "{stop_at} in {of_ranks:?}");
+        assert!(first.1 == last.1 && first.2 == last.2, "{stop_at} in {of_ranks:?}");
+        let steps = std::fs::read_dir(&folder).unwrap().map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+            digits.parse::<u64>().unwrap()
+        });
+        assert_eq!(steps.max(), Some(first.2), "{stop_at} in {of_ranks:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
 

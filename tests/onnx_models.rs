@@ -176,19 +176,18 @@ fn writes_nets_for_onnxruntime() {
         });
         fs::write(folder.join(format!("{name}.json")), case.to_string()).unwrap();
     }
-    for classes in [true, false] {
+    for classes in [3, 2, 0] {
         let (file, table) = of_table(classes);
-        let name = if classes { "table_of_classes" } else { "table_of_numbers" };
+        let name = ["table_of_numbers", "", "table_of_two_classes", "table_of_classes"][classes];
         file.write_onnx_of_table(folder.join(format!("{name}.onnx"))).unwrap();
         let encoder = file.encoder().unwrap();
         let features = encoder.encode(&table).unwrap().features;
         let predictor = file.predictor_blocking(&gpu()).unwrap();
         let mut case = serde_json::json!({ "columns": inputs(encoder, &table) });
-        if classes {
+        if classes > 0 {
             let probabilities = predictor.predict_probabilities_blocking(&features).unwrap();
-            let largest = |row: &[f32]| (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
-            let labels = probabilities.chunks(3).map(|row| encoder.class_name(largest(row) as u32));
-            case["labels"] = labels.collect();
+            let found = predictor.predict_classes_blocking(&features).unwrap();
+            case["labels"] = found.iter().map(|&class| encoder.class_name(class)).collect();
             case["outputs"] = serde_json::json!([probabilities]);
         } else {
             let mut values = predictor.predict_blocking(&features).unwrap();
@@ -199,8 +198,9 @@ fn writes_nets_for_onnxruntime() {
     }
 }
 
-/// A table with every kind of column and gap, and its model; one row has a category and a number that are new.
-fn of_table(classes: bool) -> (ModelFile, Table) {
+/// A table with every kind of column and gap, and its model, with so many classes or with numbers; one row has a category
+/// and a number that are new. Two classes have one logit.
+fn of_table(classes: usize) -> (ModelFile, Table) {
     let words = ["red", "blue", "NA", "green", "red", "blue", "", "white"];
     let rows = (0..24).map(|n| {
         let number = if n % 5 == 3 { "?".into() } else { format!("{}", 1e6 + f64::from(n * n)) };
@@ -208,8 +208,10 @@ fn of_table(classes: bool) -> (ModelFile, Table) {
             2 => String::new(),
             _ => format!("{}-0{}-1{} 0{}:30", 1960 + n, 1 + n % 9, n % 9, n % 8),
         };
-        let target =
-            if classes { ["a", "b b", "c,"][n as usize % 3].into() } else { format!("{}", n * 3) };
+        let target = match classes {
+            0 => format!("{}", n * 3),
+            _ => ["a", "b b", "c,"][n as usize % classes].into(),
+        };
         [
             number,
             format!("{}", n % 11),
@@ -227,11 +229,14 @@ fn of_table(classes: bool) -> (ModelFile, Table) {
         ..EncoderOptions::default()
     };
     let encoder = Encoder::fit(&table, &options).unwrap();
-    let net = Sequential::new(encoder.width()).dense(9).tanh().dense(encoder.targets().outputs());
-    let loss = if classes { Loss::SoftmaxCrossEntropy } else { Loss::MeanSquaredError };
+    let (outputs, loss) = match classes {
+        0 => (encoder.targets().outputs(), Loss::MeanSquaredError),
+        2 => (1, Loss::BinaryCrossEntropy),
+        _ => (classes, Loss::SoftmaxCrossEntropy),
+    };
+    let net = Sequential::new(encoder.width()).dense(9).tanh().dense(outputs);
     let file = ModelFile::new(net.seed(3), config(loss)).unwrap().with_encoder(encoder).unwrap();
-    let new =
-        [["7e8", "3", "violet", "black", "2031-02-03", "a"], ["-5", "", "RED", "nan", "", "a"]];
+    let new = [["7e8", "3", "violet", "NaN", "2031-02-03", "a"], ["-5", "", "RED", "nan", "", "a"]];
     let new = new.map(|row| row.map(str::to_owned));
     let all: Vec<[String; 6]> = (0..table.rows())
         .map(|row| std::array::from_fn(|column| table.field(row, column).unwrap().to_owned()))
@@ -272,8 +277,9 @@ fn inputs(encoder: &Encoder, table: &Table) -> Json {
 /// Columns of a table go in by their names, and classes and units come out.
 #[test]
 fn encoders_are_part_of_the_file() {
-    for classes in [true, false] {
+    for classes in [3, 0] {
         let (file, _) = of_table(classes);
+        let classes = classes > 0;
         let bytes = file.to_onnx_of_table().unwrap();
         assert_eq!(bytes, file.to_onnx_of_table().unwrap());
         let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());

@@ -12,6 +12,7 @@ use wgrad::data::Dataset;
 use wgrad::exec::{Executor, ExecutorOptions};
 use wgrad::graph::Graph;
 use wgrad::kernel::matmul::{Memory, Tiling};
+use wgrad::lanes::timeline::Span;
 use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::plan::{Plan, Target};
@@ -65,8 +66,11 @@ fn lanes_train_to_the_same_bits_with_and_without() {
         }
         parallel.record(recorded);
         let losses: Vec<f32> = parallel.run(0..2).unwrap().iter().map(|step| step.loss).collect();
-        for span in parallel.timeline().iter().flat_map(|timeline| &timeline.spans) {
-            assert!(span.end >= span.start, "{span:?}");
+        for (lane, commands) in parallel.commands().unwrap().iter().enumerate() {
+            let Some(timeline) = parallel.timeline() else { continue };
+            let is_pass = |span: &&Span| span.lane == lane && span.activity.is_compute();
+            let passes = timeline.spans.iter().filter(is_pass).count();
+            assert_eq!(passes, 2 * commands.passes(), "lane {lane}");
         }
         (bits(&losses), state_bits(parallel.state()))
     };

@@ -50,6 +50,15 @@ impl Checkpoints {
         self.of_training(0).is_dir()
     }
 
+    /// Whether there is a moment to go on from.
+    pub fn have_files(&self) -> bool {
+        let of_training = |entry: fs::DirEntry| {
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(FILES))
+        };
+        fs::read_dir(self.of_training(0))
+            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(of_training)))
+    }
+
     fn of_training(&self, number: usize) -> PathBuf {
         self.folder.join(number.to_string())
     }

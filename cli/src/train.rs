@@ -63,15 +63,19 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
-    let Some(checkpoints) = &checkpoints else { return done };
-    // What Ctrl-C has ended is kept as a model, if at all.
-    if done.is_ok() || interrupt::asked() {
-        done.and(checkpoints.remove())
-    } else {
-        if args.resume.is_none() && checkpoints.are_there() {
-            voice.say("note: the same command with --resume goes on where this one ends");
+    match (done, &checkpoints) {
+        (Ok(interrupted), checkpoints) => {
+            // There is a model, so what led to it goes.
+            checkpoints.as_ref().map_or(Ok(()), Checkpoints::remove)?;
+            if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
-        done
+        (Err(failure), Some(checkpoints)) => {
+            if args.resume.is_none() && checkpoints.have_files() {
+                voice.say("note: the same command with --resume goes on where this one ends");
+            }
+            Err(failure)
+        }
+        (Err(failure), None) => Err(failure),
     }
 }
 
@@ -221,7 +225,12 @@ impl Setting<'_> {
         Ok(scores)
     }
 
-    fn train(&self, resumed: Option<(ModelFile, Encoder)>, scores: Option<Vec<f64>>) -> Outcome {
+    /// Trains, saves the model and reports; whether Ctrl-C ended it.
+    fn train(
+        &self,
+        resumed: Option<(ModelFile, Encoder)>,
+        scores: Option<Vec<f64>>,
+    ) -> Outcome<bool> {
         let Self { args, gpu, metric, watch, .. } = *self;
         let voice = watch.voice;
         let labels = self.labels()?;
@@ -324,7 +333,7 @@ impl Setting<'_> {
         if let Some(file) = &args.json {
             write(file, &format!("{:#}\n", report.json(&page)))?;
         }
-        if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
+        Ok(interrupted)
     }
 
     /// Says what each column is taken for.

@@ -104,8 +104,14 @@ fn main() -> ExitCode {
         eprintln!("rank {rank}: error: {error}");
     }
     // The others say what they know before the launcher ends them with this one.
-    mpi.end();
-    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match outcome {
+        Ok(()) => drop(mpi.end()),
+        Err(_) => {
+            drop(mpi);
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 /// Rows whose targets are a smooth function of their features.
@@ -135,6 +141,9 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
         .split('-')
         .map(|width| width.parse().map_err(|_| format!("--net: '{width}' is no width")))
         .collect::<Result<_, _>>()?;
+    if widths.contains(&0) {
+        return Err(format!("--net: '{net}' has a width of 0").into());
+    }
     let [features, hidden @ .., outputs] = widths.as_slice() else {
         return Err("--net: give at least two widths, as in 10-64-1".into());
     };
@@ -168,7 +177,8 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let mut options = ParallelOptions::new(size(args.batch, 128, 32), micro_batches, schedule);
     options.world = Some(world);
     options.exchange = mpi.exchange()?;
-    options.patience = Duration::from_secs_f64(args.patience);
+    options.patience = Duration::try_from_secs_f64(args.patience)
+        .map_err(|error| format!("--patience {}: {error}", args.patience))?;
     options.keep_state = args.keep_state;
     let mut parallel = Parallel::new_blocking(model, how, data, options, &gpus)?;
     if mpi.is_first() {

@@ -52,12 +52,13 @@ use raw::Place;
 use wgrad::lanes::World;
 use wgrad::{Error, Result};
 
-/// How long a process waits at its end for the others.
-const PARTING: Duration = Duration::from_secs(3);
+/// How long a process waits for the others when all is done, and how long where something has gone wrong.
+const PARTING: Duration = Duration::from_secs(600);
+const PARTING_FROM_FAULTS: Duration = Duration::from_secs(3);
 
-/// The processes of an MPI job, seen from one of them. When it is dropped, it waits for a few seconds for the
-/// others to come to their end, and ends MPI with them; if one does not, MPI is left as it is, and the launcher
-/// ends the job when this process ends.
+/// The processes of an MPI job, seen from one of them. [`Mpi::end`] waits until the others have come to their end, ten
+/// minutes at most, and ends MPI with them. Where it is only dropped, as on the way out with an error, it waits for a few
+/// seconds; if one does not come, MPI is left as it is, and the launcher ends the job when this process ends.
 #[derive(Debug)]
 pub struct Mpi {
     place: Place,
@@ -65,6 +66,7 @@ pub struct Mpi {
     posts: Sender<Post>,
     channels: AtomicU32,
     over: Arc<AtomicBool>,
+    patient: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<bool>>>,
 }
 
@@ -79,12 +81,17 @@ impl Mpi {
         let (posts, received) = channel();
         let (tell, told) = channel();
         let (shared, over) = (Arc::new(Shared::default()), Arc::new(AtomicBool::new(false)));
-        let (its, its_over) = (shared.clone(), over.clone());
+        let patient = Arc::new(AtomicBool::new(false));
+        let (its, its_over, its_patient) = (shared.clone(), over.clone(), patient.clone());
         let work = move || {
             let Some((comm, place)) = raw::Comm::start(lanes) else { return false };
             let ranks = (place.rank, place.ranks);
             drop(tell.send(place));
-            work::work(comm, ranks, &its, &received, &its_over, PARTING)
+            let parting = || match its_patient.load(Ordering::SeqCst) {
+                true => PARTING,
+                false => PARTING_FROM_FAULTS,
+            };
+            work::work(comm, ranks, &its, &received, &its_over, parting)
         };
         let thread = std::thread::Builder::new().name("wgrad MPI".into()).spawn(work);
         let thread = thread.map_err(|source| Error::Thread { purpose: "MPI".into(), source })?;
@@ -92,7 +99,7 @@ impl Mpi {
             Error::argument("MPI", "started before, or ended", "started once in a process")
         })?;
         let (channels, thread) = (AtomicU32::new(0), Mutex::new(Some(thread)));
-        let mpi = Self { place, shared, posts, channels, over, thread };
+        let mpi = Self { place, shared, posts, channels, over, patient, thread };
         mpi.world()?;
         Ok(mpi)
     }
@@ -156,9 +163,10 @@ impl Mpi {
         self.shared.messages_sent.load(Ordering::SeqCst)
     }
 
-    /// Ends MPI, as dropping it does; whether all processes came to their end, so that the launcher finds
-    /// nothing wrong.
+    /// Ends MPI where all has gone well, when the others have come here too: the first process may have files to write
+    /// yet. Whether all came, so that the launcher finds nothing wrong.
     pub fn end(self) -> bool {
+        self.patient.store(true, Ordering::SeqCst);
         self.part()
     }
 

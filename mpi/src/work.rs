@@ -19,14 +19,14 @@ const LAZY: u32 = 4000;
 const NAP: Duration = Duration::from_micros(30);
 const SLEEP: Duration = Duration::from_micros(400);
 
-/// Works until `over`, and then until all others are at their end or `parting` has passed; whether they were.
+/// Works until `over`, and then until all others are at their end or the time of `parting` has passed; whether they were.
 pub(crate) fn work(
     mut comm: Comm,
     (rank, ranks): (usize, usize),
     shared: &Shared,
     posts: &Receiver<Post>,
     over: &AtomicBool,
-    parting: Duration,
+    parting: impl Fn() -> Duration,
 ) -> bool {
     let mut joiners: Vec<Joiner> = (0..ranks).map(|_| Joiner::default()).collect();
     let mut here: Vec<bool> = (0..ranks).map(|other| other != rank).collect();
@@ -74,7 +74,7 @@ pub(crate) fn work(
         }
         if let Some(since) = leaving {
             let all = !here.contains(&true) && comm.sending() == 0;
-            if all || since.elapsed() > parting {
+            if all || since.elapsed() > parting() {
                 comm.end(all);
                 return all;
             }

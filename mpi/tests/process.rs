@@ -265,9 +265,13 @@ pub fn run(args: &[String]) -> i32 {
         _ => rank.train(args),
     };
     drop(rank);
+    let failed = outcome.is_err();
     if let Err(error) = &outcome {
         eprintln!("rank {}: {error}", mpi.rank());
     }
-    mpi.end();
-    i32::from(outcome.is_err())
+    match outcome {
+        Ok(()) => drop(mpi.end()),
+        Err(_) => drop(mpi),
+    }
+    i32::from(failed)
 }

@@ -77,12 +77,13 @@ impl Model {
     /// A lane that goes on where the model stands.
     async fn lane(&mut self, data: OwnedData, options: ParallelOptions) -> Result<Parallel> {
         self.make_sure_of_steps().await?;
-        let Task { architecture, compile, .. } = self.task.clone();
+        let Task { architecture, compile, encoder } = self.task.clone();
         let (rows, batch) = (data.as_data().rows()?, options.batch);
         let gpu = self.gpu().clone();
         let course = Course::new(data.as_data(), rows, batch)?;
         let progress = self.progress.entering(course);
         let mut parallel = Parallel::new(architecture, compile, data, options, &[gpu]).await?;
+        parallel.task.encoder = encoder;
         parallel.begun = (self.steps(), progress);
         parallel.learning_rate = self.learning_rate;
         parallel.set_state(self.state().await?.0).await?;

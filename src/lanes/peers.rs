@@ -79,8 +79,8 @@ impl Peers {
         match &self.left {
             None => Ok(()),
             Some(reason) => {
-                let rule = "whole: after an error make the `Parallel` anew in all of them, and go on from the \
-                            last checkpoint";
+                let rule = "whole: after an error make the `Parallel` anew in all of them, with a new exchange, \
+                            and go on from the last checkpoint";
                 let value = format!("without rank {}: {reason}", self.world.rank());
                 Err(Error::argument("the training over processes", value, rule))
             }

@@ -12,7 +12,15 @@ impl<T: Trainee> Run<'_, T> {
     }
 
     /// Goes on from a moment of this call. The trainee is there already.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if more epochs are done than this call asks for; those of callbacks and of the trainee.
     pub(super) async fn go_on(&mut self, state: FitState) -> Result<()> {
+        let (done, asked) = (state.epochs.len(), self.start.epochs);
+        if done > asked {
+            let rule = format!("at least {done}, which are done already");
+            return Err(Error::argument("epochs of a training that is resumed", asked, &rule));
+        }
         self.sums.go_on(&state.sums)?;
         self.steps = self.start.steps;
         self.submitted = self.steps;

@@ -270,11 +270,24 @@ impl<'c, T: Trainee> Run<'c, T> {
             }
         }
         self.drain().await?;
+        self.take_back();
         if self.keeper.keeps() {
             self.capture().await?;
             self.finish_capture().await?;
         }
         Ok(())
+    }
+
+    /// Steps that a trainee took back when it was to stop were never submitted.
+    fn take_back(&mut self) {
+        if self.steps < self.submitted {
+            let Call { steps, progress, .. } = self.start.call;
+            self.submitted = self.steps;
+            let batches = self.trainee.batches().max(1) as u64;
+            let done = progress.batches.saturating_add(self.steps.saturating_sub(steps));
+            let epoch = usize::try_from(done / batches).unwrap_or(usize::MAX).saturating_add(1);
+            self.place = (epoch, (done % batches) as usize);
+        }
     }
 
     /// Tells every callback that has begun that training has ended, then puts remembered weights back if one asks
@@ -316,9 +329,15 @@ impl<'c, T: Trainee> Run<'c, T> {
                 }
                 self.receive(completed).await?;
             }
-            let within = self.place.0 == epoch && !self.stop;
-            if within && self.keeper.is_due(self.submitted) {
-                self.capture().await?;
+            if self.place.0 == epoch && self.keeper.is_due(self.submitted) {
+                if !self.trainee.runs_ahead() {
+                    // Whether anybody wants to stop before, all know then.
+                    self.drain().await?;
+                    self.share().await?;
+                }
+                if !self.stop {
+                    self.capture().await?;
+                }
             }
             if self.trainee.is_captured() {
                 self.hand_over().await?;

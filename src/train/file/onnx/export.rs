@@ -75,7 +75,8 @@ impl ModelFile {
         let last = writer.stack(architecture, &features, "")?;
         let outputs = match encoder.targets() {
             TargetEncoding::Classes { classes, .. } => {
-                writer.label(&last, classes, LABEL);
+                let logits = architecture.output_shape().map_or(1, |shape| shape.elements());
+                writer.label((&last, logits), classes, LABEL);
                 let mut outputs = vec![rows(LABEL, &[], DataType::STRING)];
                 outputs.extend(self.probabilities(&mut writer, &last));
                 outputs

@@ -176,10 +176,19 @@ impl Writer {
         output
     }
 
-    /// Adds the names of the classes with the largest logits.
-    pub(super) fn label(&mut self, logits: &str, classes: &[String], output: &str) {
-        let attributes = vec![int("axis", -1), int("keepdims", 0)];
-        let label = self.op("ArgMax", &[logits], attributes);
+    /// Adds the names of the classes with the largest of so many logits; with a single one, of the second class where
+    /// that is positive.
+    pub(super) fn label(&mut self, (x, logits): (&str, usize), classes: &[String], output: &str) {
+        let label = if logits == 1 {
+            let none = self.scalar(0.0);
+            let positive = self.op("Greater", &[x, &none], vec![]);
+            let place = self.cast(&positive, DataType::INT64);
+            let one_each = self.constant(&[1], &[-1_i64]);
+            self.op("Reshape", &[&place, &one_each], vec![])
+        } else {
+            let attributes = vec![int("axis", -1), int("keepdims", 0)];
+            self.op("ArgMax", &[x], attributes)
+        };
         let keys: Vec<i64> = (0..classes.len() as i64).collect();
         let attributes = vec![ints("keys_int64s", &keys), strings("values_strings", classes)];
         self.learning("LabelEncoder", &label, Some(output), attributes);
@@ -197,8 +206,11 @@ impl Writer {
     }
 }
 
-/// Words that stand for missing values, as people spell them: an encoder takes them in any case, and a file has a
-/// list.
+/// Letters of a word up to which a file lists every spelling of it, as `NaN` and `nAn`.
+const SHORT: usize = 5;
+
+/// Words that stand for missing values: an encoder takes them in any case, and a file has a list. Of longer words it
+/// has those in small letters, in capitals, and with a capital first, beside the word as it is.
 fn spellings(words: &[String]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for word in words.iter().map(|word| word.trim()) {
@@ -206,7 +218,23 @@ fn spellings(words: &[String]) -> Vec<String> {
         let first = word.chars().next().map_or(0, char::len_utf8);
         let capital = upper.get(..first).zip(lower.get(first..));
         let capital = capital.map(|(first, rest)| format!("{first}{rest}")).unwrap_or_default();
-        for spelling in [word.to_owned(), lower, upper, capital] {
+        let letters = word.chars().filter(char::is_ascii_alphabetic).count();
+        let every = if letters <= SHORT { 1_u32 << letters } else { 0 };
+        let spelt = (0..every).map(|capitals| {
+            let mut number = 0;
+            let of = |letter: char| {
+                if !letter.is_ascii_alphabetic() {
+                    return letter;
+                }
+                number += 1;
+                match capitals >> (number - 1) & 1 {
+                    0 => letter.to_ascii_lowercase(),
+                    _ => letter.to_ascii_uppercase(),
+                }
+            };
+            word.chars().map(of).collect()
+        });
+        for spelling in [word.to_owned(), lower, upper, capital].into_iter().chain(spelt) {
             if !all.contains(&spelling) {
                 all.push(spelling);
             }
