@@ -34,7 +34,8 @@ function readNet(text) {
   const [wgradLoss, tensorflowLoss] = numbers.splice(FIGURES.length);
   const needed = [Number(batch), ...numbers.slice(0, 4)];
   if (!needed.every((number) => number > 0 && Number.isFinite(number))) return null;
-  if (![...numbers, wgradLoss, tensorflowLoss].every((number) => number === null || Number.isFinite(number))) return null;
+  if (!numbers.every((number) => number === null || Number.isFinite(number))) return null;
+  if (![wgradLoss, tensorflowLoss].every(Number.isFinite)) return null;
   const made = { net, batch: Number(batch), wgrad: { loss: wgradLoss }, tensorflow: { loss: tensorflowLoss } };
   FIGURES.forEach(([who, way], i) => {
     if (numbers[i] !== null) (made[who] ??= {})[way] = { median: numbers[i] };

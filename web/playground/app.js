@@ -141,6 +141,8 @@ function open(name, values = null) {
 
 /** Another address: by Back or Forward, or by hand. What it leaves as it was goes on. */
 function follow() {
+  // What Back returned to stays a step of its own.
+  written = { at: 0, keys: '' };
   const { tab, values } = fromHash(location.hash);
   const made = tabs[tab];
   if (!made) return open(tab, values);

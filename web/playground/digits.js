@@ -99,7 +99,7 @@ export class Digits {
 
   /** Takes changed values: some need new weights, some only other training. */
   change(values, keys) {
-    if (keys.some((key) => !SOFT.includes(key))) return this.reset(values);
+    if (!this.#data || keys.some((key) => !SOFT.includes(key))) return this.reset(values);
     this.#values = values;
     if (keys.every((key) => key === 'speed')) this.session.speed = values.speed;
     else return this.session.retrain(this.#spec());
@@ -107,7 +107,7 @@ export class Digits {
 
   /** The experiment as `code.js` takes it. */
   get experiment() {
-    return { tab: 'digits', values: this.#values, steps: this.session.steps, points: null, rows: this.#data.train.y.length };
+    return { tab: 'digits', values: this.#values, steps: this.session.steps, points: null, rows: this.#data?.train.y.length ?? 0 };
   }
 
   #spec() {

@@ -66,8 +66,9 @@ export class NetworkView {
   }
 
   #forget() {
+    // First of all, since what is drawn then may be of a unit that is gone.
+    this.#chosen = null;
     this.pin(null);
-    this.#choose(null);
   }
 
   /** Keeps a unit chosen, by a key or otherwise; null lets it go. */

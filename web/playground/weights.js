@@ -35,12 +35,16 @@ export class WeightEditor {
     this.#root.hidden = !editable;
     this.#unit = editable ? unit : null;
     if (!editable) return;
-    const inputs = this.#network.inputsOf(unit.layer);
+    this.#list(this.#network.inputsOf(unit.layer), unit.input ?? 0);
+    this.update(true);
+  }
+
+  /** Lists the unit's inputs, and chooses one. */
+  #list(inputs, chosen) {
     this.#source.replaceChildren(
       element('option', { value: '', textContent: 'the bias' }),
       ...inputs.map((name, input) => element('option', { value: input, textContent: `from ${name}` })));
-    this.#source.value = unit.input ?? 0;
-    this.update(true);
+    this.#source.value = chosen;
   }
 
   /** Puts the focus on the number. */
@@ -50,8 +54,14 @@ export class WeightEditor {
 
   /** Shows the numbers as they are, unless one is being typed. */
   update(always = false) {
-    if (!this.#unit || (!always && document.activeElement === this.#value)) return;
+    if (!this.#unit) return;
     const { layer, unit } = this.#unit;
+    // The layer before may have other units by now, or the experiment other features.
+    const inputs = this.#network.inputsOf(layer);
+    const listed = [...this.#source.options].slice(1).map((option) => option.textContent.replace(/^from /, ''));
+    const isListed = inputs.length === listed.length && inputs.every((name, input) => name === listed[input]);
+    if (!isListed) this.#list(inputs, 0);
+    if (isListed && !always && document.activeElement === this.#value) return;
     this.#root.querySelector('b').textContent = this.#network.nameOf(this.#unit);
     this.#value.value = shown(this.#network.weightOf(layer, unit, this.#input));
   }
