@@ -11,15 +11,14 @@ use wgrad::kernel::{
 use super::LOSSES;
 
 /// Every way in which parts of a product are put together.
-const TILINGS: [Tiling; 14] = [
+const TILINGS: [Tiling; 13] = [
     registers(None, 1, 4, Memory::Numbers),
     registers(None, 1, 4, Memory::Words),
     registers(Some(4), 4, 4, Memory::Numbers),
     registers(Some(8), 4, 4, Memory::Numbers),
     registers(Some(8), 4, 4, Memory::Words),
     registers(Some(8), 4, 4, Memory::Texels),
-    in_halves(Memory::Words),
-    in_halves(Memory::Texels),
+    HALVES,
     registers(Some(8), 2, 8, Memory::Numbers),
     registers(Some(8), 2, 8, Memory::Words),
     registers(Some(8), 2, 8, Memory::Texels),
@@ -39,9 +38,13 @@ const fn registers(subgroup: Option<u32>, strips: u32, columns: u32, memory: Mem
     Tiling::Registers { subgroup, strips, columns, halves: false, memory }
 }
 
-const fn in_halves(memory: Memory) -> Tiling {
-    Tiling::Registers { subgroup: Some(8), strips: 2, columns: 4, halves: true, memory }
-}
+const HALVES: Tiling = Tiling::Registers {
+    subgroup: Some(8),
+    strips: 2,
+    columns: 4,
+    halves: true,
+    memory: Memory::Words,
+};
 
 const COUNTS: [Count; 5] = [
     Count::Correct,
