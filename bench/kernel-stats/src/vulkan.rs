@@ -190,6 +190,7 @@ impl Open {
                 .descriptor_type(match kind.as_str() {
                     "uniform" => vk::DescriptorType::UNIFORM_BUFFER,
                     "step" => vk::DescriptorType::UNIFORM_BUFFER_DYNAMIC,
+                    "texels" => vk::DescriptorType::STORAGE_IMAGE,
                     _ => vk::DescriptorType::STORAGE_BUFFER,
                 })
                 .descriptor_count(1)

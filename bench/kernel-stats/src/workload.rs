@@ -77,6 +77,7 @@ impl Found {
                 (Access::Uniform, "step") => "step",
                 (Access::Uniform, _) => "uniform",
                 (Access::Read | Access::ReadWrite, _) => "storage",
+                (Access::Texels, _) => "texels",
             };
             (binding.index, kind.to_string())
         };
