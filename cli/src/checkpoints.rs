@@ -23,21 +23,23 @@ pub struct Checkpoints {
     folder: PathBuf,
     /// Epochs from file to file, if they were said.
     every: Option<u64>,
+    /// Whether what is there is gone on with.
+    resumes: bool,
     /// Trainings that were begun.
     begun: Cell<usize>,
 }
 
 impl Checkpoints {
     /// Those of the command that makes `model`.
-    pub fn beside(model: &Path, every: Option<u64>) -> Self {
+    pub fn beside(model: &Path, every: Option<u64>, resumes: bool) -> Self {
         let mut folder = model.as_os_str().to_owned();
         folder.push(".checkpoints");
-        Self::in_folder(folder.into(), every)
+        Self { resumes, ..Self::in_folder(folder.into(), every) }
     }
 
-    /// Those in a folder.
+    /// Those in a folder, to go on with.
     pub fn in_folder(folder: PathBuf, every: Option<u64>) -> Self {
-        Self { folder, every, begun: Cell::new(0) }
+        Self { folder, every, resumes: true, begun: Cell::new(0) }
     }
 
     /// The folder.
@@ -63,14 +65,15 @@ impl Checkpoints {
         self.folder.join(number.to_string())
     }
 
-    /// Has the next training of the command kept, and gone on with where it is there already. An epoch of it is
-    /// `work` multiply-adds.
+    /// Has the next training of the command kept, and gone on with where that is wanted and it is there. An epoch of
+    /// it is `work` multiply-adds.
     pub fn keep<'a>(&self, options: FitOptions<'a>, work: u64) -> FitOptions<'a> {
         let folder = self.of_training(self.begun.get());
         self.begun.set(self.begun.get() + 1);
         let every = self.every.unwrap_or_else(|| WORK_BETWEEN.div_ceil(work.max(1)));
         let checkpoint = Checkpoint::every(Every::Epochs(every)).in_folder(&folder);
-        options.checkpoint(checkpoint).resume(folder)
+        let options = options.checkpoint(checkpoint);
+        if self.resumes { options.resume(folder) } else { options }
     }
 
     /// Removes the files of all trainings, and the folders if nothing else is in them.
@@ -79,7 +82,9 @@ impl Checkpoints {
             Failure::new(format!("{}: cannot be removed: {error}", path.display()))
         };
         let trainings = (0..).map(|number| self.of_training(number));
-        for training in trainings.take_while(|training| training.is_dir()) {
+        let trainings: Vec<PathBuf> = trainings.take_while(|training| training.is_dir()).collect();
+        // The first last: where it is, there is something to go on with, or to remove.
+        for training in trainings.into_iter().rev() {
             for entry in fs::read_dir(&training).map_err(|error| at(&training, error))? {
                 let path = entry.map_err(|error| at(&training, error))?.path();
                 let name = path.file_name().and_then(|name| name.to_str());

@@ -27,6 +27,13 @@ pub fn run(args: &TrainArgs) -> Outcome {
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = match (args.model(), args.against_model()) {
+        (Some(path), Some(_)) if !path.exists() => {
+            return Err(Failure::new(format!(
+                "{}: there is no such model, and no folder of a training that was broken off; leave --resume out to \
+                 begin anew",
+                path.display()
+            )));
+        }
         (Some(path), Some(option)) => {
             return Err(Failure::usage(format!(
                 "--{option} cannot be used with --resume {}: the model has its own",
@@ -83,7 +90,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
 fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
     let checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
-        _ => Checkpoints::beside(model, args.checkpoint),
+        _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
     };
     let folder = checkpoints.folder().display();
     match (&args.resume, checkpoints.are_there()) {

@@ -113,7 +113,7 @@ impl Parallel {
             }
             None => None,
         };
-        self.agree_on_fit(fit.epochs, &call, resumed.is_some())?;
+        self.agree_on_fit(fit.epochs, &call, resumed.as_ref().map(|moment| moment.state.step))?;
         if !is_first {
             fit.callbacks.clear();
         }

@@ -114,7 +114,37 @@ fn of_bytes(bytes: &[u8], offset: f64, spans: &mut Vec<Span>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::lanes::exchange::LocalExchange;
+    use crate::lanes::world::World;
+
+    /// Clocks that began seven seconds before the first one's, and two after it, within what asking takes.
+    #[test]
+    fn clocks_are_tied_to_the_first_ones() {
+        let now = Instant::now();
+        let origins = [3, 10, 1].map(|s| now.checked_sub(Duration::from_secs(s)).unwrap());
+        let exchange = Arc::new(LocalExchange::default());
+        let found = std::thread::scope(|scope| {
+            let process = |(rank, origin): (usize, Instant)| {
+                let world = World::new(rank, [1, 1, 1]).unwrap();
+                let mut peers = Peers::new(world, exchange.clone(), Duration::from_secs(60));
+                scope.spawn(move || clocks(&mut peers, origin).unwrap())
+            };
+            let threads: Vec<_> =
+                origins.into_iter().enumerate().rev().map(|(i, o)| process((i, o))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).last().unwrap()
+        });
+        assert_eq!(found.len(), 2);
+        for ((offset, within), expected) in found.into_iter().zip([-7.0, 2.0]) {
+            assert!(
+                within < 1.0 && f64::abs(offset - expected) <= within + 1e-9,
+                "{offset} ± {within}"
+            );
+        }
+    }
 
     #[test]
     fn spans_arrive_as_they_left() {

@@ -94,8 +94,8 @@ impl Peers {
         }
         self.left = Some(reason.into());
         let said = format!("rank {} left: {reason}", self.world.rank());
-        // Others may still be in the round that went wrong here.
-        for round in [self.round.saturating_sub(1), self.round] {
+        // Others may still be in the round that went wrong here, or a few further, where they did not wait for this one.
+        for round in self.round.saturating_sub(1)..=self.round.saturating_add(4) {
             for lane in self.world.own() {
                 self.exchange.stop(RunId::of(ROUNDS | round), lane, &said);
             }

@@ -93,12 +93,17 @@ impl Parallel {
     }
 
     /// Compares what `fit` was called with.
-    pub(super) fn agree_on_fit(&mut self, epochs: usize, call: &Call, resumed: bool) -> Result<()> {
+    pub(super) fn agree_on_fit(
+        &mut self,
+        epochs: usize,
+        call: &Call,
+        resumed: Option<u64>,
+    ) -> Result<()> {
         let rate = self.learning_rate.map_or("planned".into(), |rate| rate.to_string());
         let Some(peers) = &mut self.peers else { return Ok(()) };
         let fingerprint = Fingerprint::default()
             .with("epochs to train", epochs)
-            .with("whether a checkpoint is resumed", resumed)
+            .with("step of the checkpoint that is resumed", format!("{resumed:?}"))
             .with("place in the training", format!("{call:?}"))
             .with("learning rate set by hand", rate);
         peers.agree(&fingerprint)

@@ -205,7 +205,12 @@ impl JobQueue {
         if is_known() {
             return known();
         }
-        match line.hear(self.first.saturating_add(index as u64))? {
+        let heard = line.hear(self.first.saturating_add(index as u64));
+        if heard.is_err() {
+            // The other lanes need not wait as long again.
+            self.state().closed = true;
+        }
+        match heard? {
             Some(rate) => self.known_or(index, || Ok(Some(rate))),
             None => {
                 let mut state = self.state();

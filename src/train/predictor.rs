@@ -134,6 +134,18 @@ impl Predictor {
         Ok(features.len() / width)
     }
 
+    /// As [`Predictor::rows`], of features that can be predicted.
+    ///
+    /// # Errors
+    /// As for [`Predictor::rows`]; and [`Error::Argument`] naming the first feature that is not finite.
+    pub fn finite_rows(&self, features: &[f32]) -> Result<usize> {
+        let (width, rows) = (self.architecture().input_width(), self.rows(features)?);
+        let Some((at, value)) = crate::finite::first_not_finite(features) else { return Ok(rows) };
+        let name = format!("feature {} of row {}", at % width, at / width);
+        let rule = "finite; replace it by a finite number or leave its row out";
+        Err(Error::argument(&name, value, rule))
+    }
+
     /// The model's output for each row of `features` (rows × input width): rows × output width. Rows are
     /// computed in blocks, so that the device's memory is bounded.
     ///
@@ -141,12 +153,7 @@ impl Predictor {
     /// If the number of features is no multiple of the input width, or zero, or one is not finite;
     /// the errors of the device.
     pub async fn predict(&self, features: &[f32]) -> Result<Vec<f32>> {
-        let (width, rows) = (self.architecture().input_width(), self.rows(features)?);
-        if let Some((at, value)) = crate::finite::first_not_finite(features) {
-            let name = format!("feature {} of row {}", at % width, at / width);
-            let rule = "finite; replace it by a finite number or leave its row out";
-            return Err(Error::argument(&name, value, rule));
-        }
+        let (width, rows) = (self.architecture().input_width(), self.finite_rows(features)?);
         let mut outputs = room_for(rows, self.architecture().output_width())?;
         let (mut rest, mut most) = (features, 1 << self.block_rows(MOST_ROWS).ilog2());
         while !rest.is_empty() {

@@ -51,7 +51,7 @@ function javascriptOf(experiment) {
   const layers = engineLayers(experiment, outputs).map((layer) => `    ${withQuotes(JSON.stringify(layer))},`);
   const inputs = tab === 'digits' ? 64 : features.length;
   const data = tab === 'digits' ? digitsInJavaScript() : pointsInJavaScript(experiment);
-  return `// npm install wgrad, or import it from this page's ./pkg/wgrad.js
+  return `// The package of this page (its link says how to install it), or import it from this page's ./pkg/wgrad.js
 import init, { Gpu, Model } from 'wgrad';
 
 await init();
@@ -145,7 +145,7 @@ function rustOf(experiment) {
         .dense_with(${units}, Init::${init})
         .${activation}(${activation === 'leaky_relu' ? '0.01' : ''})`);
   const inputs = tab === 'digits' ? 64 : features.length;
-  return `// cargo add wgrad${tab === 'digits' ? ' --features digits' : ''}
+  return `// cargo add --path .../wgrad${tab === 'digits' ? ' --features digits' : ''}
 use wgrad::prelude::*;
 
 /// Trains the net and returns what it comes to on the rows for testing.

@@ -219,6 +219,10 @@ function wgradSeal(model) {
   return wgradPack(tensors, { wgrad: `{"checksum":"${sum}","model":${header}}` });
 }
 
+/** What a model's description may hold. */
+const FIELDS = ['version', 'wgrad', 'layers', 'seed', 'loss', 'optimizer', 'metrics', 'kernels', 'class_weights', 'own_loss',
+  'own_metrics', 'step', 'progress', 'learning_rate', 'encoder', 'fit', 'remembers'];
+
 /** What the module makes a model of: the inverse of `wgradSeal`. */
 function wgradOpen(bytes) {
   const { tensors, metadata } = wgradUnpack(bytes, 'model file');
@@ -231,13 +235,15 @@ function wgradOpen(bytes) {
   const [, written, text] = /^\{"checksum":"([0-9a-f]{16})","model":([\s\S]*)\}$/.exec(sealed) ?? [];
   if (text === undefined) throw damaged('its description');
   const every = Object.entries(tensors).map(([name, { shape, data }]) => [name, shape, data]).sort(byName);
-  const foreign = every.find(([, , data]) => !data);
-  if (foreign) throw refused(`holds '${foreign[0]}', which is not of F32, as wgrad saves`);
   try {
     const json = parse(text);
     if (json.version['#'] !== String(FORM)) {
       throw refused(`is of form ${json.version['#']}, written by wgrad ${json.wgrad}; this one reads form ${FORM}: load it with that release`);
     }
+    const foreign = every.find(([, , data]) => !data);
+    if (foreign) throw refused(`holds '${foreign[0]}', which is not of F32, as wgrad saves`);
+    const unknown = Object.keys(json).find((field) => !FIELDS.includes(field));
+    if (unknown) throw refused(`says '${unknown}', which this release does not know: load it with the one that wrote it, ${json.wgrad}`);
     const found = checksum(text, every);
     if (found !== written) throw damaged(`its checksum is ${found}, it was saved with ${written}`);
     if (json.own_loss || json.own_metrics?.length) {

@@ -51,12 +51,12 @@ impl Outputs {
     async fn fill(&self, x: &[f32]) -> Result<JsValue> {
         let architecture = self.of.architecture();
         let (inputs, outputs) = (architecture.input_width(), architecture.output_width());
-        let rows = self.of.rows(x).map_err(js)?;
+        let rows = self.of.finite_rows(x).map_err(js)?;
         let gpu = self.of.gpu();
         let buffer = |width: usize, usage| {
             gpu.device().create_buffer(&BufferDescriptor {
                 label: Some("wgrad"),
-                size: (rows * width * size_of::<f32>()) as u64,
+                size: rows as u64 * width as u64 * size_of::<f32>() as u64,
                 usage,
                 mapped_at_creation: false,
             })
@@ -66,7 +66,11 @@ impl Outputs {
         let output = buffer(outputs, usage | BufferUsages::VERTEX);
         gpu.queue().write_buffer(&input, 0, bytemuck::cast_slice(x));
         let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
-        self.of.record(&mut encoder, &input, &output, rows).await.map_err(js)?;
+        if let Err(error) = self.of.record(&mut encoder, &input, &output, rows).await {
+            input.destroy();
+            output.destroy();
+            return Err(js(error));
+        }
         gpu.queue().submit([encoder.finish()]);
         // What was submitted keeps it.
         input.destroy();

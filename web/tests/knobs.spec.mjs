@@ -167,9 +167,27 @@ test('weight decay, regression, one colour per answer, and pictures of units', a
   });
   note(`${alike} of ${rows} places are of the map's colour`);
   assert.ok(alike >= 0.85 * rows, 'points lie on the map, and not on the picture');
-  const plain = await picture(page, 'network');
-  await page.evaluate(() => globalThis.playground.tabs.plane.view.session.edit((weights) => weights[1].data.fill(-1000)));
-  assert.notEqual((await picture(page, 'network')).digest, plain.digest);
+  // Lines from a corner of a square to the one across, while `edit` draws.
+  const struckAfter = (bias) => page.evaluate(async (value) => {
+    const { prototype } = CanvasRenderingContext2D;
+    const { moveTo, lineTo } = prototype;
+    const struck = new Set();
+    let from = null;
+    prototype.moveTo = function (x, y) { from = [x, y]; moveTo.call(this, x, y); };
+    prototype.lineTo = function (x, y) {
+      if (from && x - from[0] > 10 && Math.abs(x - from[0] - (y - from[1])) < 0.01) struck.add(from.join());
+      lineTo.call(this, x, y);
+    };
+    try {
+      await globalThis.playground.tabs.plane.view.session.edit((weights) => weights[1].data.fill(value));
+      await new Promise((done) => { setTimeout(done, 500); });
+    } finally {
+      Object.assign(prototype, { moveTo, lineTo });
+    }
+    return struck.size;
+  }, bias);
+  assert.equal(await struckAfter(1), 0);
+  assert.equal(await struckAfter(-1000), 6);
   const dead = await page.evaluate(async () => {
     const { scaled } = await import('./forward.js');
     return { dead: [...scaled(new Float32Array(4))], one: [...scaled(Float32Array.of(0, 1, 4))], both: [...scaled(Float32Array.of(-1, 2))] };

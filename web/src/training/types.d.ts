@@ -151,7 +151,7 @@ export interface FitOptions extends TrainerOptions {
   onEpoch?: (log: EpochLog) => boolean | void | PromiseLike<boolean | void>;
   /** Called after every batch, late: the device is up to four submissions ahead. As `onEpoch`. */
   onBatchEnd?: (log: BatchLog) => boolean | void | PromiseLike<boolean | void>;
-  /** Ends training when it is aborted, and rejects the call with its reason. The weights of the last step stay. */
+  /** Ends training when it is aborted, and rejects the call with its reason. The weights of the last step stay, with `earlyStopping` those of the best epoch. */
   signal?: AbortSignal;
   /** Ends training when a figure has not improved, and leaves the weights of the best epoch. */
   earlyStopping?: Watch;

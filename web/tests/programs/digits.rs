@@ -1,4 +1,4 @@
-// cargo add wgrad --features digits
+// cargo add --path .../wgrad --features digits
 use wgrad::prelude::*;
 
 /// Trains the net and returns what it comes to on the rows for testing.

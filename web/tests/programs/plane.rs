@@ -1,4 +1,4 @@
-// cargo add wgrad
+// cargo add --path .../wgrad
 use wgrad::prelude::*;
 
 /// Trains the net and returns what it comes to on the rows for testing.

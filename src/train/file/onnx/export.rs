@@ -56,8 +56,8 @@ impl ModelFile {
     /// `probabilities` what `predict_probabilities` gives; of numbers `output` has them in the unit of the table.
     ///
     /// Values are shifted, scaled, limited and replaced as [`Encoder::encode`](crate::data::Encoder::encode) does.
-    /// Nothing in ONNX refuses a row or leaves it out: where the encoder does so for a missing number, all
-    /// that the row gives is NaN; a category that it would refuse is none of those it knows.
+    /// Nothing in ONNX refuses a row or leaves it out: where the encoder does so for a missing number, the
+    /// row's features are NaN, and its label says nothing; a category that it would refuse is none of those it knows.
     ///
     /// # Errors
     /// [`Error::ModelFile`](crate::Error::ModelFile) if the model has no encoder, or a column is named like
