@@ -27,7 +27,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = match (args.model(), args.against_model()) {
-        (Some(path), Some(_)) if !path.exists() => {
+        (Some(path), _) if !path.exists() => {
             return Err(Failure::new(format!(
                 "{}: there is no such model, and no folder of a training that was broken off; leave --resume out to \
                  begin anew",
@@ -70,10 +70,10 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
-    match (done, &checkpoints) {
+    match (done, checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            checkpoints.as_ref().map_or(Ok(()), Checkpoints::remove)?;
+            checkpoints.map_or(Ok(()), Checkpoints::leave)?;
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
         (Err(failure), Some(checkpoints)) => {
@@ -88,10 +88,13 @@ pub fn run(args: &TrainArgs) -> Outcome {
 
 /// Where the trainings of this command are kept; what an earlier one left there is gone on with, or goes.
 fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
-    let checkpoints = match &args.resume {
+    let mut checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
     };
+    if let Some(note) = checkpoints.enter()? {
+        voice.say(note);
+    }
     let folder = checkpoints.folder().display();
     match (&args.resume, checkpoints.are_there()) {
         (Some(_), true) => voice.say(format!("goes on from {folder}")),
@@ -107,7 +110,7 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
             voice.say(format!(
                 "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
             ));
-            checkpoints.remove()?;
+            checkpoints.clear()?;
         }
         (None, false) => {}
     }

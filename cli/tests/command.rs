@@ -444,6 +444,13 @@ fn a_killed_training_is_gone_on_with() {
             assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        if training == "0" {
+            let second = train("killed.wgrad", &[]).output().unwrap();
+            assert_eq!(second.status.code(), Some(1));
+            let said = String::from_utf8(second.stderr).unwrap();
+            assert_says(&said, &["killed.wgrad.checkpoints: another command", "--output"]);
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(left.exists() && !folder.join("killed.wgrad").exists());
@@ -467,6 +474,20 @@ fn a_killed_training_is_gone_on_with() {
     );
     let said = fails(&folder, 1, &[&anew[..], &["."]].concat());
     assert_says(&said, &[". holds no training"]);
+    assert!(!folder.join("lock").exists());
+    // What a command was killed over that removed it is no training.
+    fs::create_dir_all(left.join("0")).unwrap();
+    for file in ["0/step-000000000100.wgrad", "removed"] {
+        fs::write(left.join(file), "").unwrap();
+    }
+    let gone = ["--resume", "killed.wgrad.checkpoints"];
+    let said = fails(&folder, 1, &[&anew[..4], &gone].concat());
+    assert_says(&said, &["killed.wgrad.checkpoints holds no training"]);
+    assert!(!left.exists());
+    for more in [&[][..], &["--hidden", "6"]] {
+        let said = fails(&folder, 1, &[&anew[..4], &gone, more].concat());
+        assert_says(&said, &["killed.wgrad.checkpoints: there is no such model, and no folder"]);
+    }
 }
 
 /// Epochs enough for a process to be killed among them.
