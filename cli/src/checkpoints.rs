@@ -63,6 +63,11 @@ impl Checkpoints {
         let path = self.folder.join(LOCK);
         let here = |error| Failure::new(format!("{}: cannot be used: {error}", path.display()));
         let mut note = None;
+        let beside = self.folder.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(beside) = beside.filter(|folder| !folder.is_dir()) {
+            let message = format!("{}: there is no such folder; make it first", beside.display());
+            return Err(Failure::new(message));
+        }
         self.lock = loop {
             fs::create_dir_all(&self.folder).map_err(here)?;
             let opened = OpenOptions::new().create(true).append(true).open(&path);

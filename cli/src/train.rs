@@ -22,6 +22,9 @@ use crate::score::{Figure, Metric, Truth, deviation};
 use crate::split;
 use crate::table;
 
+/// Of fewer rows a score is that of the draw.
+const FEW_FOR_A_SCORE: usize = 10;
+
 pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
@@ -44,6 +47,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
         (None, _) => None,
     };
     let (table, targets) = read(args)?;
+    table::doubt_header(&table, voice);
     let whole = match &resumed {
         Some((_, encoder)) => encoder.clone(),
         None => Encoder::fit(&table, &options(args, targets))?,
@@ -330,8 +334,15 @@ impl Setting<'_> {
         let spread = scores.as_ref().map(|scores| format!(" ± {}", Figure(deviation(scores))));
         let over = match &scores {
             Some(scores) => format!("mean of {} parts, each held out in turn", scores.len()),
-            None => format!("{} rows held out", held_out.rows()),
+            None => format!(
+                "{} row{} held out",
+                held_out.rows(),
+                if held_out.rows() == 1 { "" } else { "s" }
+            ),
         };
+        if scores.is_none() && held_out.rows() < FEW_FOR_A_SCORE {
+            voice.say("note: so few rows are held out that the score is chance; --folds holds out all in turn");
+        }
         voice.say(format!(
             "{} {}{} ({over}); a constant {}, a linear model {}",
             metric.title(),
@@ -361,7 +372,8 @@ impl Setting<'_> {
         let held_out = held_out.map(|data| format!(", {} held out", data.rows()));
         let (rows, width) = (training.rows(), training.width());
         let held_out = held_out.unwrap_or_default();
-        voice.say(format!("rows: {rows} to train on{held_out}; {width} features"));
+        let s = if width == 1 { "" } else { "s" };
+        voice.say(format!("rows: {rows} to train on{held_out}; {width} feature{s}"));
     }
 }
 

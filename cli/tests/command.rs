@@ -298,6 +298,19 @@ fn what_is_wrong_is_said_with_what_to_do() {
     fs::write(folder.join("other.csv"), "z\n1\n").unwrap();
     let said = fails(&folder, 1, &["evaluate", "y.wgrad", "other.csv"]);
     assert_says(&said, &["other.csv", "lacks", "\"x\""]);
+    // A first line of which some fields are numbers may be a row.
+    fs::write(folder.join("rows.csv"), heights(30).replacen("a;b;height", "1.5;b;height", 1))
+        .unwrap();
+    let output = run(&folder, &["train", "rows.csv", "--epochs", "1"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_says(&said, &["(1.5, b, height)", "--no-header", "--folds holds out all"]);
+    fs::write(folder.join("few.csv"), "x,y\n1,a\n2,b\n3,c\n").unwrap();
+    assert_says(&fails(&folder, 1, &["train", "few.csv"]), &["3 rows, a few of each class"]);
+    fs::write(folder.join("far.csv"), "x,y\n1,1e300\n2,2e300\n3,3e300\n").unwrap();
+    assert_says(&fails(&folder, 1, &["train", "far.csv"]), &["far.csv", "line", "\"y\"", "e300"]);
+    let nowhere = ["train", "few.csv", "--output", "nowhere/m.wgrad"];
+    fs::write(folder.join("few.csv"), heights(30)).unwrap();
+    assert_says(&fails(&folder, 1, &nowhere), &["nowhere: there is no such folder"]);
     fs::write(folder.join("not.wgrad"), "nothing").unwrap();
     assert_says(&fails(&folder, 1, &["show", "not.wgrad"]), &["not.wgrad"]);
     // What the options say is wrong is the exit code 2.
