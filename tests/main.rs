@@ -70,6 +70,8 @@ mod not_finite;
 mod onnx;
 #[cfg(feature = "onnx")]
 mod onnx_models;
+#[cfg(feature = "onnx")]
+mod onnx_tables;
 mod own_operations;
 mod page;
 #[cfg(feature = "plot")]

@@ -33,6 +33,8 @@ const SUM_OF_ROWS: Op = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1
 pub(super) struct Work {
     pub(super) launch: Launch,
     pub(super) pass: Pass,
+    /// Steps that the parameters which it updates missed.
+    pub(super) missed: u64,
 }
 
 /// A gradient that a product left in parts, for the update to join.
@@ -194,7 +196,12 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn push(&mut self, launch: Launch, pass: Pass) {
-        self.lowered.work.push(Work { launch, pass });
+        self.lowered.work.push(Work { launch, pass, missed: 0 });
+    }
+
+    /// An update of parameters that missed so many steps.
+    pub(super) fn push_update(&mut self, launch: Launch, missed: u64) {
+        self.lowered.work.push(Work { launch, pass: Pass::Update, missed });
     }
 
     /// A tensor that only the plan knows of.
