@@ -20,8 +20,7 @@ pub struct Clusters {
 
 impl Clusters {
     pub(super) fn new(gpu: &Gpu, frame: Frame, found: Found) -> Self {
-        let rows = found.centers.values.chunks(found.centers.columns.max(1));
-        let centers = rows.flat_map(|row| frame.back(row).map(|value| value as f32)).collect();
+        let centers = found.centers.back(&frame);
         let inertia = found.inertia * frame.unit * frame.unit;
         Self { gpu: gpu.clone(), frame, found, centers, inertia }
     }
