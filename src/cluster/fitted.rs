@@ -116,7 +116,7 @@ impl Clusters {
         take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
         let gpus = std::slice::from_ref(&self.gpu);
-        let mut engine = Engine::new(gpus, table.columns, self.count(), wanted, None).await?;
+        let mut engine = Engine::new(gpus, table, self.count(), wanted, None).await?;
         engine.pass(table, &mut Held::passing(gpus), &self.found.centers, take).await
     }
 }

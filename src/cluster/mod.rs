@@ -183,7 +183,7 @@ impl KMeans {
         let columns = table.columns;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let mut held = Held::by(gpus, &table);
-        let mut engine = Engine::new(gpus, columns, self.clusters, Wanted::Sums, None).await?;
+        let mut engine = Engine::new(gpus, &table, self.clusters, Wanted::Sums, None).await?;
         let norms = match self.seeding {
             Seeding::Centers(_) => Vec::new(),
             _ => seeding::norms(&table)?,

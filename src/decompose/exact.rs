@@ -21,7 +21,7 @@ pub(super) async fn directions(
     let panels = panels(columns);
     // A column's products with those before its panel are there already: the matrix is symmetric.
     let per_row = panels.iter().map(|panel| panel.len() + columns - panel.start).sum();
-    let (mut sums, ()) = Sums::new(gpus, columns, per_row, |graph, x| {
+    let (mut sums, ()) = Sums::new(gpus, table, per_row, |graph, x| {
         let mut pairs = Vec::new();
         for panel in &panels {
             let from = |graph: &mut Graph, end: usize| match (panel.start, end) {

@@ -216,11 +216,12 @@ impl Sums {
     /// `per_row` numbers are made of a row.
     async fn new<T>(
         gpus: &[Gpu],
-        columns: usize,
+        table: &Table<'_>,
         per_row: usize,
         build: impl FnOnce(&mut Graph, Tensor) -> Result<(Vec<[Tensor; 2]>, T)>,
     ) -> Result<(Self, T)> {
-        let rows = block_rows(per_row.max(columns)).max(RUN);
+        let columns = table.columns;
+        let rows = block_rows(per_row.max(columns), table.rows).max(RUN);
         let mut graph = Graph::new();
         let x = graph.input("rows", [rows, columns])?;
         let (pairs, inputs) = build(&mut graph, x)?;

@@ -28,7 +28,7 @@ pub(super) async fn directions(
         (0..columns * directions).map(|_| 2.0 * random.random::<f64>() - 1.0).collect();
     let mut basis = eigen::orthonormal(&drawn, directions);
     let per_row = columns + directions;
-    let (mut turned, input) = Sums::new(gpus, columns, per_row, |graph, x| {
+    let (mut turned, input) = Sums::new(gpus, table, per_row, |graph, x| {
         let (basis, along) = basis_of(graph, x)?;
         Ok((vec![[x, along]], basis))
     })
@@ -38,7 +38,7 @@ pub(super) async fn directions(
         let sums = turned.over(table, &mut held, told).await?.concat();
         basis = eigen::orthonormal(&sums, directions);
     }
-    let (mut within, input) = Sums::new(gpus, columns, per_row, |graph, x| {
+    let (mut within, input) = Sums::new(gpus, table, per_row, |graph, x| {
         let (basis, along) = basis_of(graph, x)?;
         Ok((vec![[along, along]], basis))
     })

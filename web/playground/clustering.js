@@ -212,7 +212,7 @@ export class Clustering {
 const pairs = (numbers) => Array.from({ length: numbers.length / 2 }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]);
 
 /** Some of the points, each at most once. */
-function drawn(points, count, seed) {
+export function drawn(points, count, seed) {
   const random = uniform(seed * 7919 + 5);
   const left = points.map(({ x, y }) => [x, y]);
   return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)[0]);
