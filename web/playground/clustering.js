@@ -26,6 +26,7 @@ export class Clustering {
   #watch;
   #spec = null;
   #turn = 0; // counts what was asked for: what was asked before is dropped
+  #runs = 0; // counts loops: an earlier one ends
   #busy = 0;
 
   /** `watch` has `changed()`, after anything a person can see, and `failed(error)`. */
@@ -47,7 +48,7 @@ export class Clustering {
   /** Starts again: `{ points, k, seeding, seed, speed }`. A run goes on with it. */
   async reset(spec) {
     this.#spec = spec;
-    Object.assign(this, { steps: 0, centers: null, labels: [], inertias: [], settled: false, trail: [] });
+    Object.assign(this, { steps: 0, centers: null, labels: [], inertias: [], settled: false, trail: [], axes: null });
     await this.#begin();
   }
 
@@ -56,7 +57,7 @@ export class Clustering {
     this.#spec = { ...this.#spec, points };
     const kept = this.centers?.length === this.#count;
     if (!kept) Object.assign(this, { steps: 0, centers: null, inertias: [], trail: [] });
-    Object.assign(this, { labels: [], settled: false, running: points.length > 0 });
+    Object.assign(this, { labels: [], settled: false, running: points.length > 0, axes: null });
     if (kept) this.#assign();
     await this.#begin();
   }
@@ -74,7 +75,7 @@ export class Clustering {
     this.running = true;
     this.settled = false;
     this.#watch.changed();
-    if (this.#spec) this.#loop(++this.#turn);
+    if (this.#spec) this.#loop(this.#turn, ++this.#runs);
   }
 
   pause() {
@@ -94,23 +95,20 @@ export class Clustering {
     const turn = ++this.#turn;
     this.#watch.changed();
     await breathe();
-    await this.#job(turn, async (engine) => {
-      this.axes = await this.#findAxes(engine);
-      if (!this.centers) await this.#seed(engine);
-    });
-    if (this.running && turn === this.#turn) this.#loop(turn);
+    await this.#job(turn, (engine) => this.#prepare(engine));
+    if (this.running && turn === this.#turn) this.#loop(turn, ++this.#runs);
   }
 
-  async #loop(turn) {
+  async #loop(turn, run) {
     this.#busy++;
-    const current = () => this.running && turn === this.#turn;
+    const current = () => this.running && turn === this.#turn && run === this.#runs;
     while (current()) {
       if (document.hidden) await whenVisible();
       const { speed } = this.#spec;
       await (speed > 0 ? wait(1000 / speed) : breathe());
       if (!current()) break;
       if (!await this.#job(turn, (engine) => this.#iterate(engine))) break;
-      if (this.settled || this.steps >= MOST) {
+      if (this.settled || this.steps >= MOST || this.centers === null) {
         this.running = false;
         this.#watch.changed();
       }
@@ -144,8 +142,14 @@ export class Clustering {
     return Float32Array.from(this.#spec.points.flatMap(({ x, y }) => [x, y]));
   }
 
+  /** The axes and the seeds, where they are missing. */
+  async #prepare(engine) {
+    if (!this.axes) await this.#findAxes(engine);
+    if (!this.centers) await this.#seed(engine);
+  }
+
   async #findAxes({ gpu, Pca, isCurrent }) {
-    if (this.#spec.points.length < 2) return null;
+    if (this.#spec.points.length < 2) return;
     const found = await Pca.fit(gpu, this.#rows, { columns: 2, components: 2 });
     const axes = {
       mean: [...found.mean],
@@ -154,7 +158,7 @@ export class Clustering {
       shares: [...found.explainedVarianceRatio],
     };
     found.free();
-    return isCurrent() ? axes : this.axes;
+    if (isCurrent()) this.axes = axes;
   }
 
   /** Where the centres begin. */
@@ -179,8 +183,10 @@ export class Clustering {
   }
 
   /** Points to their nearest centre, and centres to the mean of their points. */
-  async #iterate({ gpu, KMeans, isCurrent }) {
-    if (this.centers === null) return;
+  async #iterate(engine) {
+    await this.#prepare(engine);
+    const { gpu, KMeans, isCurrent } = engine;
+    if (this.centers === null || !isCurrent()) return;
     const options = { columns: 2, centers: this.centers, maxIterations: 1, tolerance: 0 };
     const found = await KMeans.fit(gpu, this.#rows, options);
     const { centers, labels, inertia } = found;

@@ -59,7 +59,7 @@ export class ClusterMap {
     const { points, centers, axes } = this.#shown;
     if (centers && this.showRegions) this.#drawRegions(context, at);
     this.#drawPoints(context, at, side);
-    if (axes && this.showAxes) drawAxes(context, at, axes);
+    if (axes && this.showAxes) drawAxes(context, at, side, axes);
     if (centers) this.#drawCenters(context, at);
     if (points.length === 0) {
       context.fillStyle = theme().muted;
@@ -152,7 +152,7 @@ export function cellOf(center, centers) {
 }
 
 /** The principal axes through the mean: the first whole, the second dashed. */
-function drawAxes(context, at, { mean, directions, deviations }) {
+function drawAxes(context, at, side, { mean, directions, deviations }) {
   const { ink, card, font } = theme();
   context.font = font(12);
   for (const [i, direction] of directions.entries()) {
@@ -172,8 +172,9 @@ function drawAxes(context, at, { mean, directions, deviations }) {
     context.setLineDash([]);
     if (reach === 0) continue;
     const text = `axis ${i + 1}`;
-    const [x, y] = [to[0] + 16 * direction[0], to[1] - 16 * direction[1]];
     const width = context.measureText(text).width + 8;
+    const within = (value, room) => Math.max(room, Math.min(side - room, value));
+    const [x, y] = [within(to[0] + 16 * direction[0], width / 2 + 2), within(to[1] - 16 * direction[1], 11)];
     context.fillStyle = card;
     context.fillRect(x - width / 2, y - 9, width, 18);
     context.fillStyle = ink;

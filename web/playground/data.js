@@ -174,5 +174,6 @@ function ring(count, spread, random, gauss) {
 }
 
 function even(count, spread, random) {
-  return Array.from({ length: count }, () => ({ x: 11 * random() - 5.5, y: 11 * random() - 5.5 }));
+  const width = 5 + 6.5 * spread;
+  return Array.from({ length: count }, () => ({ x: width * (random() - 0.5), y: width * (random() - 0.5) }));
 }
