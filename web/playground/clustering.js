@@ -93,9 +93,11 @@ export class Clustering {
 
   async #begin() {
     const turn = ++this.#turn;
+    this.#busy++;
     this.#watch.changed();
     await breathe();
     await this.#job(turn, (engine) => this.#prepare(engine));
+    this.#busy--;
     if (this.running && turn === this.#turn) this.#loop(turn, ++this.#runs);
   }
 

@@ -113,6 +113,11 @@ export class Digits {
     else return this.session.retrain(this.#spec());
   }
 
+  /** What is on the pad, as the net sees it; null if there is nothing. */
+  get drawn() {
+    return this.#drawn;
+  }
+
   /** The experiment as `code.js` takes it. */
   get experiment() {
     return { tab: 'digits', values: this.#values, steps: this.session.steps, points: null, rows: this.#data?.train.y.length ?? 0 };

@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::{Result, argument};
+#[cfg(feature = "models")]
 use crate::options::shown;
 
 #[wasm_bindgen]

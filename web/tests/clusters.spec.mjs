@@ -22,9 +22,10 @@ const ready = (page) => until(page, () => {
   const { session } = globalThis.playground.tabs.clusters?.view ?? {};
   return session?.resting && (session.axes !== null || session.labels.length === 0) && document.querySelector('#readout dd')?.textContent !== '';
 });
+/** Waits until nothing moves any more, nor is about to. */
 const settled = (page) => until(page, () => {
-  const { session } = globalThis.playground.tabs.clusters.view;
-  return session.settled && session.resting;
+  const { view, form } = globalThis.playground.tabs.clusters;
+  return view.session.settled && view.session.resting && form.values.points === view.experiment.values.points;
 });
 const readout = (page) => page.locator('#readout div').evaluateAll((all) => Object.fromEntries(all.map((one) => [...one.children].map(({ textContent }) => textContent))));
 
