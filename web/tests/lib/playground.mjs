@@ -16,6 +16,12 @@ export const MINUTE = 60_000;
 export const server = await serve({ root: fileURLToPath(new URL('../../dist', import.meta.url)) });
 export const address = `${server.url}/`;
 export const browser = await launch();
+const newPage = browser.newPage.bind(browser);
+browser.newPage = async (options) => {
+  const page = await newPage(options);
+  page.setDefaultTimeout(2 * MINUTE); // a busy machine
+  return page;
+};
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 const tests = [];
@@ -26,7 +32,6 @@ export const note = (text) => console.log(`      ${text}`);
 export async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
   const phone = viewport.width < 500;
   const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
-  page.setDefaultTimeout(MINUTE); // a busy machine
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error.stack)));
   page.on('request', (request) => {
