@@ -128,7 +128,10 @@ fn iterations_are_watched() {
     });
     let found = found.unwrap();
     let alone = k_means.fit_blocking(&gpu(), &values, 2).unwrap();
-    assert_eq!((found.cluster_centers(), found.labels()), (alone.cluster_centers(), alone.labels()));
+    assert_eq!(
+        (found.cluster_centers(), found.labels()),
+        (alone.cluster_centers(), alone.labels())
+    );
     for start in 0..2 {
         let own: Vec<_> = told.iter().filter(|told| told.0 == start).collect();
         assert!(own.len() > 1 && own.iter().enumerate().all(|(i, told)| told.1 == i), "{start}");

@@ -137,7 +137,8 @@ fn passes_are_watched() {
     for (solver, passes) in [(Solver::Exact, 1), (Solver::Randomized, 4)] {
         let mut told = Vec::new();
         let pca = Pca::new(2).solver(solver).iterations(3);
-        let found = pca.fit_watched_blocking(&gpu(), &values, 4, |seen, all| told.push((seen, all)));
+        let found =
+            pca.fit_watched_blocking(&gpu(), &values, 4, |seen, all| told.push((seen, all)));
         assert_eq!(found.unwrap().components(), fit(&pca, &values, 4).components());
         assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
         assert_eq!(told.last(), Some(&(70_000 * passes, 70_000 * passes)));

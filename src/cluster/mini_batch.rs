@@ -25,8 +25,7 @@ pub(super) async fn mini_batch(
 ) -> Result<(Centers, usize)> {
     let gpus = gpus.get(..1).unwrap_or(gpus);
     let clusters = centers.count();
-    let mut engine =
-        Engine::new(gpus, table, clusters, Wanted::Nearest, Some(rows)).await?;
+    let mut engine = Engine::new(gpus, table, clusters, Wanted::Nearest, Some(rows)).await?;
     let mut counts = vec![0.0; clusters];
     let weight = (2.0 * rows as f64 / (table.rows as f64 + 1.0)).min(1.0);
     let (mut smoothed, mut least, mut waited) = (None, f64::INFINITY, 0);

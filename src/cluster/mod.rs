@@ -220,8 +220,7 @@ impl KMeans {
                     learn(gpus, &table, seeds, (rows, limits.0), &mut random, &mut told).await?;
                 (seeds, batches, limits.0) = (learnt, Some(count), 0);
             }
-            let mut found =
-                lloyd(&mut engine, &table, &mut held, seeds, limits, &mut told).await?;
+            let mut found = lloyd(&mut engine, &table, &mut held, seeds, limits, &mut told).await?;
             found.iterations = batches.unwrap_or(found.iterations);
             if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
                 best = Some(found);

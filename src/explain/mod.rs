@@ -163,8 +163,7 @@ impl Explainer {
         let mut all = Vec::with_capacity(count.saturating_mul(self.count));
         let width = self.width;
         let points = Points { count, write: &|i, to| copy_row(rows, width, i, to), target: &|_| 0 };
-        self.run(points, &mut |_, outputs, _| all.extend_from_slice(outputs))
-        .await?;
+        self.run(points, &mut |_, outputs, _| all.extend_from_slice(outputs)).await?;
         Ok(all)
     }
 

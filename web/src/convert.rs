@@ -1,8 +1,8 @@
 //! Numbers in arrays of JavaScript's, and plain objects.
 
-use js_sys::{Float32Array, Object, Reflect};
 #[cfg(feature = "models")]
 use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::{Float32Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 

@@ -319,3 +319,28 @@ test('the README’s recipes run', async () => {
   }, recipes);
   assert.ok(said > recipes.length, 'they say something');
 });
+
+test('in a worker it trains and clusters', async () => {
+  const found = await run(() => new Promise((resolve, reject) => {
+    const text = `
+      import init, { Gpu, Model } from '${location.origin}/pkg/wgrad.js';
+      import initTasks, { Gpu as TasksGpu, KMeans } from '${location.origin}/pkg/tasks.js';
+      try {
+        await Promise.all([init(), initTasks()]);
+        const gpu = await Gpu.create();
+        const x = Array.from({ length: 40 }, (_, i) => [Math.sin(i) + 5 * (i % 2)]);
+        const model = await Model.create(gpu, { inputs: 1, layers: [{ type: 'dense', units: 1 }], loss: 'binary_cross_entropy', optimizer: { name: 'adam', learningRate: 0.1 } });
+        const { epochs } = await model.fit(x, x.map((_, i) => i % 2), { epochs: 5 });
+        const groups = await KMeans.fit(await TasksGpu.create({ device: gpu.device }), x, { clusters: 2 });
+        postMessage({ losses: epochs.map(({ loss }) => loss), labels: [...groups.labels] });
+      } catch (error) {
+        postMessage({ error: error.message });
+      }`;
+    const worker = new Worker(URL.createObjectURL(new Blob([text], { type: 'text/javascript' })), { type: 'module' });
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.onmessage = ({ data }) => { worker.terminate(); resolve(data); };
+  }));
+  assert.equal(found.error, undefined);
+  assert.ok(found.losses.at(-1) < found.losses[0], `${found.losses}`);
+  assert.deepEqual(found.labels, found.labels.map((_, i) => found.labels[i % 2]));
+});

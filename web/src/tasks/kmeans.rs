@@ -43,7 +43,11 @@ fn read(options: &mut Options, columns: usize) -> Result<wgrad::cluster::KMeans>
         (Some(clusters), _) => clusters,
         (None, Some(centers)) => centers.len() / columns.max(1),
         (None, None) => {
-            return Err(argument(options.path("clusters"), "missing", "how many clusters, at least 1"));
+            return Err(argument(
+                options.path("clusters"),
+                "missing",
+                "how many clusters, at least 1",
+            ));
         }
     };
     let names = [("plus_plus", false), ("parallel", true)];
