@@ -101,6 +101,7 @@ mod training_reset;
 mod training_resumed;
 mod training_trainers;
 mod training_weights;
+mod update_in_parts;
 mod whole_step;
 mod whole_step_dispatches;
 mod whole_step_shared;

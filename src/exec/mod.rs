@@ -404,7 +404,8 @@ impl Executor {
             Place::Gradient(number) => return parameter(Arena::Gradients, number),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         };
-        buffer.map(|buffer| (&**buffer, 0)).ok_or_else(|| self.not_kept(tensor))
+        let offset = self.plan.offset(tensor);
+        buffer.map(|buffer| (&**buffer, offset)).ok_or_else(|| self.not_kept(tensor))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and `update/l1.wgsl`; the norm that clipping needs,
-//! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
+//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and
+//! `update/l1.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and
+//! assignments, `update/assign.wgsl`.
 
 use std::ops::Range;
 
@@ -46,6 +47,37 @@ impl Run {
     }
 }
 
+/// A gradient that comes in the parts of its product, for the update to add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Its place in the arena: an element of the chunk, counted from its beginning; a multiple of four.
+    pub first: usize,
+    /// Number of elements.
+    pub elements: usize,
+    /// The element with which its first part begins. The others follow.
+    pub from: usize,
+    /// Number of parts.
+    pub parts: usize,
+}
+
+impl Joined {
+    /// Of one dispatch, at most.
+    pub const MOST: usize = rule::MOST_JOINED;
+
+    fn words(self) -> [u32; 4] {
+        [self.first / 4, self.elements, self.from, self.parts].map(word)
+    }
+}
+
+/// Gradients that come in parts: the tensor of all parts, and where each gradient's lie, at most [`Joined::MOST`].
+#[derive(Clone, Copy, Debug)]
+pub struct InParts<'a> {
+    /// All parts of all gradients.
+    pub parts: Tensor,
+    /// The gradients.
+    pub joined: &'a [Joined],
+}
+
 /// Moves the values of `run` by `rule`, unless the number at `loss` is not finite. With `clip`, the factors of
 /// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
 pub fn update(
@@ -54,17 +86,29 @@ pub fn update(
     l1: f32,
     run: &Run,
     loss: Destination,
+    in_parts: Option<InParts<'_>>,
 ) -> Launch {
     let (chunk, [first, end]) = (run.chunk, run.pieces());
     let mut dims = vec![first, end, loss.stride, loss.column];
     dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
+    let mut turns = Turns::NONE;
+    if let Some(InParts { joined, .. }) = in_parts {
+        dims.push(word(joined.len()));
+        // Where WGSL has an array of vectors begin.
+        dims.resize(dims.len().next_multiple_of(4), 0);
+        let end = dims.len() + 4 * Joined::MOST;
+        dims.extend(joined.iter().flat_map(|joined| joined.words()));
+        dims.resize(end, 0);
+        let most = joined.iter().map(|joined| joined.parts).max().unwrap_or(0);
+        turns = Turns::of_loop(joined.len(), Turns::of_loop(most, Turns::NONE));
+    }
     let row = rule.row();
     let switch = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
     let (penalty, factor) = match l1 {
         0.0 => (part!("update/no_penalty"), None),
         l1 => (part!("update/l1"), Some(("L1", f64::from(l1)))),
     };
-    let around = rule::of_pieces(rule);
+    let around = rule::of_pieces(rule, in_parts.is_some());
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
         ("gradients", Operand::Arena(Arena::Gradients, chunk)),
@@ -75,6 +119,13 @@ pub fn update(
     operands.extend(states.filter_map(|binding| {
         Some((binding.name, Operand::Arena(Arena::of_state(binding.name)?, chunk)))
     }));
+    let gradients = match in_parts {
+        None => part!("update/gradients"),
+        Some(InParts { parts, .. }) => {
+            operands.push(("parts", Operand::Tensor(parts)));
+            part!("update/gradients_in_parts")
+        }
+    };
     let clipping = match clip {
         None => part!("update/no_clip"),
         Some(factors) => {
@@ -84,8 +135,9 @@ pub fn update(
     };
     Launch {
         name: format!(
-            "update {}{}{}",
+            "update {}{}{}{}",
             row.name,
+            if in_parts.is_some() { " + join parts" } else { "" },
             if clip.is_some() { " + clip" } else { "" },
             if factor.is_some() { " + l1" } else { "" }
         ),
@@ -96,6 +148,7 @@ pub fn update(
             clipping,
             penalty,
             around,
+            gradients,
             row.formula,
             part!("update/main"),
         ],
@@ -103,7 +156,7 @@ pub fn update(
         dims,
         operands,
         workgroups: workgroups(end - first),
-        turns: Turns::NONE,
+        turns,
         multiply_adds: 0,
     }
 }

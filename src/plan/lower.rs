@@ -8,9 +8,11 @@
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
+//! | weight gradients in parts, and the update | the update adds the parts up where it reads gradients |
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
+use super::within::Within;
 use super::{ArenaLayout, PlanOptions, PlanScope, Target, TilingChoice, launch_limits};
 use crate::Error;
 use crate::graph::{
@@ -33,6 +35,18 @@ pub(super) struct Work {
     pub(super) pass: Pass,
 }
 
+/// A gradient that a product left in parts, for the update to join.
+pub(super) struct LeftInParts {
+    /// The number of the parameter.
+    pub(super) parameter: usize,
+    /// How many parts.
+    pub(super) count: usize,
+    /// All of them.
+    pub(super) parts: Tensor,
+    /// Where they begin among those of all gradients, in bytes.
+    pub(super) offset: u64,
+}
+
 /// A lowered graph.
 pub(super) struct Lowered {
     /// The graph's tensors, then scratch.
@@ -41,6 +55,8 @@ pub(super) struct Lowered {
     pub(super) handles: Vec<Tensor>,
     /// For each tensor, the one whose memory it shares (itself unless it is reshaped).
     pub(super) roots: Vec<Tensor>,
+    /// Scratch tensors that lie in another, and at which byte of it.
+    pub(super) within: Within,
     pub(super) work: Vec<Work>,
     /// For each trained parameter, the tensor that is its gradient.
     pub(super) gradients: Vec<(usize, Tensor)>,
@@ -102,6 +118,8 @@ pub(super) struct Lowering<'a> {
     readers: Vec<Vec<usize>>,
     /// For each root, whether the host or the update pass reads it.
     kept: Vec<bool>,
+    /// Gradients that the update joins.
+    pub(super) left_in_parts: Vec<LeftInParts>,
 }
 
 impl<'a> Lowering<'a> {
@@ -150,6 +168,7 @@ impl<'a> Lowering<'a> {
                 tensors: graph.tensors().to_vec(),
                 handles: graph.handles().to_vec(),
                 roots,
+                within: Within::default(),
                 work: Vec::new(),
                 gradients: Vec::new(),
                 arena,
@@ -158,6 +177,7 @@ impl<'a> Lowering<'a> {
             live,
             readers,
             kept,
+            left_in_parts: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::lower::Lowering;
 use super::{ArenaLayout, PlanScope};
 use crate::Error;
 use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
-use crate::kernel::update::Run;
+use crate::kernel::update::{InParts, Joined, Run};
 use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
@@ -26,11 +26,44 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let runs = runs(&lowering.lowered.arena, &trained);
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
     let loss = lowering.destination(pass.loss);
+    let parts = all_parts(lowering);
     for run in &runs {
-        let launch = update::update(pass.rule, clip, pass.l1, run, loss);
+        let joined = joined(lowering, run);
+        let in_parts = parts.filter(|_| !joined.is_empty());
+        let in_parts = in_parts.map(|parts| InParts { parts, joined: &joined });
+        let launch = update::update(pass.rule, clip, pass.l1, run, loss, in_parts);
         lowering.push(launch, Pass::Update);
     }
     Ok(())
+}
+
+/// One tensor for the parts of all gradients that the update joins, if there are such.
+fn all_parts(lowering: &mut Lowering<'_>) -> Option<Tensor> {
+    let elements = lowering.end_of_parts() as usize / ELEMENT_BYTES;
+    if elements == 0 {
+        return None;
+    }
+    let whole = lowering.scratch("parts of gradients", [elements]);
+    for left in &lowering.left_in_parts {
+        lowering.lowered.within.put(left.parts, whole, left.offset);
+    }
+    Some(whole)
+}
+
+/// Where the update of `run` finds gradients in parts.
+fn joined(lowering: &Lowering<'_>, run: &Run) -> Vec<Joined> {
+    let entries = &lowering.lowered.arena.entries;
+    let of_run = lowering.left_in_parts.iter().filter_map(|left| {
+        let entry = entries.get(left.parameter)?;
+        let first = entry.offset as usize / ELEMENT_BYTES;
+        (entry.chunk == run.chunk && run.elements.contains(&first)).then_some(Joined {
+            first,
+            elements: entry.shape.elements(),
+            from: left.offset as usize / ELEMENT_BYTES,
+            parts: left.count,
+        })
+    });
+    of_run.collect()
 }
 
 /// Where the `trained` parameters lie: whole chunks, if all are trained. What lies between neighbours is zero.

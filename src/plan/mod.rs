@@ -33,6 +33,7 @@ mod memory;
 mod place;
 mod table;
 mod target;
+mod within;
 
 pub use arena::{ArenaEntry, ArenaLayout};
 pub use barriers::Barriers;
@@ -44,6 +45,7 @@ pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
+use within::Within;
 
 #[doc(inline)]
 pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling, update::Run};
@@ -154,6 +156,7 @@ pub struct Plan {
     /// The handle of each.
     handles: Vec<Tensor>,
     places: Vec<Place>,
+    within: Within,
     inputs: Vec<Tensor>,
     constants: Vec<(Tensor, f32)>,
     outputs: Vec<Tensor>,
@@ -234,7 +237,8 @@ impl Plan {
         }
         lower_update::assign(&mut lowering)?;
         let lowered = lowering.lowered;
-        let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
+        let mut dispatches =
+            level::order(lowered.work, &lowered.roots, &lowered.within, &lowered.gradients)?;
         if options.portion == PlanScope::Gradients {
             level::split_passes(&mut dispatches);
         }
@@ -247,6 +251,7 @@ impl Plan {
             options,
             &lowered.tensors,
             &lowered.roots,
+            &lowered.within,
             &lowered.gradients,
             target,
         )?;
@@ -255,6 +260,7 @@ impl Plan {
             tensors: lowered.tensors,
             handles: lowered.handles,
             places: placed.places,
+            within: lowered.within,
             inputs: placed.inputs,
             constants: placed.constants,
             outputs: options.outputs.iter().flat_map(|&t| [t, lowered.roots[t.index()]]).collect(),
@@ -291,6 +297,11 @@ impl Plan {
     pub fn place(&self, tensor: Tensor) -> Place {
         let place = self.position(tensor).and_then(|position| self.places.get(position));
         place.copied().unwrap_or(Place::Nowhere)
+    }
+
+    /// Where in its [`Place`] `tensor` begins, in bytes.
+    pub(crate) fn offset(&self, tensor: Tensor) -> u64 {
+        self.within.whole(tensor).1
     }
 
     /// The position of `tensor` among [`Plan::tensors`], if it is one of them.
