@@ -84,16 +84,11 @@ export const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
   return { hash: location.hash, loss, testLoss, accuracy };
 }, tab);
 
-/** The figures when they change no more: on a busy machine the last look at the model takes its time. */
+/** The figures once the last look at the model is over: on a busy machine it takes its time. */
 export async function settledFiguresOf(page, tab) {
-  let figures;
-  let later = await figuresOf(page, tab);
-  do {
-    figures = later;
-    await page.waitForTimeout(1000);
-    later = await figuresOf(page, tab);
-  } while (JSON.stringify(later) !== JSON.stringify(figures));
-  return figures;
+  await page.waitForFunction(() => Object.values(globalThis.playground.tabs).every(({ view }) => view.session.resting));
+  await idle(page);
+  return figuresOf(page, tab);
 }
 
 /** Pauses, and waits for the last look at the model. */
