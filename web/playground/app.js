@@ -125,16 +125,20 @@ function showPanel({ title, lines }) {
 
 let written = { at: 0, keys: '' };
 
+/** Changes of which each is undone on its own. */
+const EDITS = ['edits', 'points'];
+
 /**
  * Puts the experiment into the address. As a step that Back undoes if `keys` were changed by a person, unless the
- * last one was of the same and only just made.
+ * last one was of the same and only just made, or this goes on with it.
  */
-function writeAddress(keys = null) {
+function writeAddress(keys = null, joined = false) {
   const hash = toHash(active, tabs[active].form.values);
   if (hash === location.hash) return;
   const now = performance.now();
   const one = keys?.join() ?? '';
-  const isNew = keys !== null && !(one === written.keys && one !== 'edits' && now - written.at < TOGETHER);
+  const isSame = one === written.keys && !EDITS.includes(one) && now - written.at < TOGETHER;
+  const isNew = keys !== null && !joined && !isSame;
   history[isNew ? 'pushState' : 'replaceState'](null, '', hash);
   written = { at: now, keys: one };
 }
@@ -185,10 +189,10 @@ async function attempt(promise) {
 
 function makeTab(name) {
   const { start } = TABS[name];
-  const choose = (key, change) => form.choose(key, change);
+  const choose = (...change) => form.choose(...change);
   const view = new VIEWS[name](find(name), device, start, watchOf(name), choose);
-  const form = new Form(find(name).querySelector('form'), name, start, (values, keys) => {
-    if (name === active) writeAddress(keys);
+  const form = new Form(find(name).querySelector('form'), name, start, (values, keys, joined) => {
+    if (name === active) writeAddress(keys, joined);
     if (keys.some((key) => key !== 'speed')) timeline.clear();
     attempt(view.change(values, keys));
   });

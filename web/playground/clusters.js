@@ -22,17 +22,17 @@ export class Clusters {
   #chart;
   #find;
 
-  /** `choose(key, change)` changes a setting as a person would, by what `change` makes of it. */
+  /** `choose(key, change, joined)` changes a setting as a person would, by what `change` makes of it. */
   constructor(root, device, values, watch, choose) {
     const find = (this.#find = (id) => root.querySelector(`#${id}`));
     this.#values = values;
     this.#map = new ClusterMap(find('cluster-map'));
     this.#chart = new Chart(find('cluster-chart'), { across: 'iteration', up: 'inertia', empty: 'no iterations yet' });
-    new PointEditor(this.#map, find('draw'), (edit) => choose('points', (points) => {
+    new PointEditor(this.#map, find('draw'), (edit, joined) => choose('points', (points) => {
       const more = withEdit(points, edit, MOST_DRAWN);
       if (more === null) watch.said(`${MOST_DRAWN} points and changes fit into the address, and all are made.`);
       return more ?? points;
-    }));
+    }, joined));
     for (const [box, property] of [['show-regions', 'showRegions'], ['show-axes', 'showAxes']]) {
       find(box).addEventListener('change', ({ target }) => {
         this.#map[property] = target.checked;

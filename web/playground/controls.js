@@ -35,8 +35,12 @@ export class Form {
   #changed;
   #timer = 0;
   #pending = new Set();
+  #joined = false;
 
-  /** `changed(values, keys)` is called with all values and the names of those that changed. */
+  /**
+   * `changed(values, keys, joined)` is called with all values, the names of those that changed, and whether the change
+   * goes on with the one before.
+   */
   constructor(root, tab, values, changed) {
     this.#root = root;
     this.#tab = tab;
@@ -68,6 +72,7 @@ export class Form {
   show(values) {
     clearTimeout(this.#timer);
     this.#pending.clear();
+    this.#joined = false;
     this.#values = structuredClone(values);
     if ('loss' in values && 'data' in values) this.#offer('loss', lossesFor(values.data).map((loss) => [loss, LOSSES[loss]]));
     for (const [key, value] of Object.entries(values)) {
@@ -88,9 +93,13 @@ export class Form {
     if (output) output.textContent = `${this.#values[key]} %`;
   }
 
-  /** Changes a value as if another had been chosen: `change` makes it of the present one. A change of its own, whatever is on its way. */
-  choose(key, change) {
+  /**
+   * Changes a value as if another had been chosen: `change` makes it of the present one. A change of its own, whatever
+   * is on its way; `joined` if it goes on with the one before.
+   */
+  choose(key, change, joined = false) {
     this.#settle();
+    this.#joined = joined;
     this.#set(key, change(this.#values[key]));
   }
 
@@ -133,9 +142,10 @@ export class Form {
   /** Says what has changed, if anything has. */
   #settle() {
     clearTimeout(this.#timer);
-    const keys = [...this.#pending];
+    const [keys, joined] = [[...this.#pending], this.#joined];
     this.#pending.clear();
-    if (keys.length > 0) this.#changed(structuredClone(this.#values), keys);
+    this.#joined = false;
+    if (keys.length > 0) this.#changed(structuredClone(this.#values), keys, joined);
   }
 
   // Data sets, as pictures to choose from.

@@ -18,7 +18,7 @@ export class PointEditor {
   #commit;
   #pressed = null; // { id, x, y }: the pointer that is down, and where it came down
 
-  /** `choices`: radio buttons named by their values; `commit(edit)` is called with a change as text. */
+  /** `choices`: radio buttons named by their values; `commit(edit, joined)` is called with a change as text, and whether it goes on with the one before. */
   constructor(surface, choices, commit) {
     this.#surface = surface;
     this.#choices = choices;
@@ -83,7 +83,7 @@ export class PointEditor {
     if (Math.hypot(event.offsetX - pressed.x, event.offsetY - pressed.y) < APART) return;
     Object.assign(pressed, { x: event.offsetX, y: event.offsetY });
     const { x, y } = this.#surface.placeOf(event);
-    if (inside(x) === x && inside(y) === y) this.#act({ x, y });
+    if (inside(x) === x && inside(y) === y) this.#act({ x, y }, true);
   }
 
   #release(event) {
@@ -101,9 +101,9 @@ export class PointEditor {
     if (held) this.#commit(moving(held.index, held));
   }
 
-  #act(place) {
+  #act(place, joined = false) {
     if (['a', 'b', 'draw'].includes(this.#mode)) {
-      this.#commit(adding(place, this.#mode === 'a' ? -1 : 1));
+      this.#commit(adding(place, this.#mode === 'a' ? -1 : 1), joined);
     } else if (this.#mode === 'remove') {
       const point = this.#surface.pointNear(place);
       if (point) this.#commit(removing(point.index));
