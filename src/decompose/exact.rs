@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Directions, Sums, eigen};
+use super::{Directions, Sums, Told, eigen};
 use crate::Result;
 use crate::blocks::{Held, Table};
 use crate::gpu::Gpu;
@@ -15,12 +15,13 @@ pub(super) async fn directions(
     gpus: &[Gpu],
     table: &Table<'_>,
     components: usize,
+    told: &mut Told<'_>,
 ) -> Result<Directions> {
     let columns = table.columns;
     let panels = panels(columns);
     // A column's products with those before its panel are there already: the matrix is symmetric.
     let per_row = panels.iter().map(|panel| panel.len() + columns - panel.start).sum();
-    let (mut sums, ()) = Sums::new(gpus, columns, per_row, |graph, x| {
+    let (mut sums, ()) = Sums::new(gpus, table, per_row, |graph, x| {
         let mut pairs = Vec::new();
         for panel in &panels {
             let from = |graph: &mut Graph, end: usize| match (panel.start, end) {
@@ -32,7 +33,7 @@ pub(super) async fn directions(
         Ok((pairs, ()))
     })
     .await?;
-    let products = sums.over(table, &mut Held::passing(gpus)).await?;
+    let products = sums.over(table, &mut Held::passing(gpus), told).await?;
     let mut matrix = vec![0.0; columns * columns];
     for (panel, products) in panels.iter().zip(products) {
         let width = columns - panel.start;
