@@ -77,6 +77,7 @@ mod plot;
 mod predictor;
 mod send;
 mod shaders;
+mod source_passes;
 mod sources;
 mod step_numbers;
 mod texels;

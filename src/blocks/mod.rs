@@ -36,25 +36,25 @@ impl Frame {
     fn over(
         columns: usize,
         rows: usize,
-        mut pass: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<()>,
+        pass: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<()>,
     ) -> Result<Self> {
         let mut mean = vec![0.0; columns];
+        let mut ends = vec![(f32::INFINITY, f32::NEG_INFINITY); columns];
         pass(&mut |values| {
             for row in values.chunks(columns) {
-                for (sum, &value) in mean.iter_mut().zip(row) {
+                for ((sum, (least, most)), &value) in mean.iter_mut().zip(&mut ends).zip(row) {
                     *sum += f64::from(value);
+                    *least = least.min(value);
+                    *most = most.max(value);
                 }
             }
         })?;
         mean.iter_mut().for_each(|sum| *sum /= rows as f64);
-        let mut largest: f64 = 0.0;
-        pass(&mut |values| {
-            for row in values.chunks(columns) {
-                for (mean, &value) in mean.iter().zip(row) {
-                    largest = largest.max((f64::from(value) - mean).abs());
-                }
-            }
-        })?;
+        // The largest distance from the mean is that of the least number or of the largest.
+        let distance = |((least, most), mean): (&(f32, f32), &f64)| {
+            (f64::from(*most) - mean).max(mean - f64::from(*least))
+        };
+        let largest = ends.iter().zip(&mean).map(distance).fold(0.0, f64::max);
         let unit = if largest > 0.0 { largest.log2().ceil().exp2() } else { 1.0 };
         Ok(Self { mean, unit, inverse: 1.0 / unit })
     }
