@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::Result;
 use crate::cluster::{Clusters, KMeans};
-use crate::data::{AsData, Dataset, OwnedData, Source};
+use crate::data::{AsData, OwnedData, Source};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};

@@ -79,6 +79,7 @@ mod send;
 mod shaders;
 mod source_passes;
 mod sources;
+mod sources_lanes;
 mod step_numbers;
 mod texels;
 mod threads;

@@ -124,7 +124,7 @@ impl Pca {
     }
 
     /// As [`Pca::fit`], for the features of a source: to the same components as of the same rows in memory. It is read
-    /// three times, by the randomized solver twice and once for each iteration.
+    /// three times, by the randomized solver once more for each iteration.
     ///
     /// # Errors
     /// As for [`Pca::fit`]; and if rows cannot be read.
