@@ -116,7 +116,7 @@ fn components_read_as_often_as_they_say() {
     use wgrad::decompose::{Pca, Solver};
     let x = Counted::new(3);
     let source = Source::new(x.clone()).block_rows(16).unwrap();
-    for (solver, passes) in [(Solver::Exact, 3.0), (Solver::Randomized, 3.0 + 4.0)] {
+    for (solver, passes) in [(Solver::Exact, 2.0), (Solver::Randomized, 3.0 + 4.0)] {
         let pca = Pca::new(1).solver(solver).iterations(4);
         pca.fit_source_blocking(&gpu(), &source).unwrap();
         assert_eq!(x.passes(), passes, "{solver:?}");

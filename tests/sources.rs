@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::training::{classes, weight_bits};
 use crate::common::gpu;
+use crate::common::training::{classes, weight_bits};
 use crate::support::bits;
 use wgrad::cluster::{Clusters, KMeans, Seeding};
 use wgrad::data::{ArrayFile, Dataset, NpyWriter, Source, Targets, permutation};

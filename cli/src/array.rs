@@ -21,7 +21,7 @@ pub fn source(path: &Path, args: &TableArgs) -> Outcome<Option<Source>> {
     }
     let source = match start.as_slice() {
         b"\x93NUMPY" => Source::npy(path)?,
-        [0, 0, 8..=14, 1.., ..] => Source::idx(path, 1.0)?,
+        [0, 0, 8..=14, axes, ..] if *axes > 0 => Source::idx(path, 1.0)?,
         _ => return Ok(None),
     };
     let given = [("delimiter", args.delimiter.is_some()), ("no-header", args.no_header)];

@@ -25,7 +25,9 @@ pub fn run(args: &ClusterArgs) -> Outcome {
     }
     let found = match &rows.values {
         Values::Memory(features) => k_means.fit_blocking(&gpu, features, rows.width())?,
-        Values::Array(source) | Values::Disk(source, _) => k_means.fit_source_blocking(&gpu, source)?,
+        Values::Array(source) | Values::Disk(source, _) => {
+            k_means.fit_source_blocking(&gpu, source)?
+        }
     };
     let labels = found.labels();
     let mut sizes = vec![0usize; found.count()];

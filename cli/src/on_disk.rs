@@ -21,6 +21,7 @@ const SAMPLE_FIELDS: usize = 4 << 20;
 pub struct Blocks {
     table: Reader,
     targets: Option<Reader>,
+    /// What the columns of targets are called.
     names: Vec<String>,
     first: usize,
 }
@@ -59,15 +60,11 @@ impl Blocks {
         Ok(table.map(|table| (first, table)))
     }
 
-    /// What the columns of the targets beside it are called, once a block was read.
-    pub fn target_names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// Some of the rows that are `wanted`, of which each is as likely as any other, in their order (Vitter's algorithm R,
-    /// 1985); and how many rows there are.
+    /// Some of the rows that are `wanted`, of which each is as likely as any other, in their order (Vitter's
+    /// algorithm R, 1985); and how many rows there are.
     pub fn sample(mut self, seed: u64, wanted: impl Fn(usize) -> bool) -> Outcome<Sample> {
-        let (mut names, mut rows, mut met, mut total) = (Vec::new(), Vec::new(), 0u64, 0);
+        let (mut names, mut met, mut total) = (Vec::new(), 0u64, 0);
+        let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
         while let Some((first, block)) = self.next()? {
             let width = block.names().len();
             let most = (SAMPLE_FIELDS / width.max(1)).clamp(1, SAMPLE_ROWS);
@@ -77,14 +74,14 @@ impl Blocks {
                     true => rows.len(),
                     false => (share(seed, met) * met as f64) as usize,
                 };
-                let fields = || {
-                    let of = |column| block.field(row, column).unwrap_or_default().to_owned();
-                    (first + row, (0..width).map(of).collect::<Vec<String>>())
-                };
+                if place >= most {
+                    continue;
+                }
+                let of = |column| block.field(row, column).unwrap_or_default().to_owned();
+                let fields = (first + row, (0..width).map(of).collect::<Vec<String>>());
                 match rows.get_mut(place) {
-                    Some(kept) => *kept = fields(),
-                    None if place == rows.len() => rows.push(fields()),
-                    None => {}
+                    Some(kept) => *kept = fields,
+                    None => rows.push(fields),
                 }
             }
             names = block.names().to_vec();
@@ -100,7 +97,9 @@ impl Blocks {
 }
 
 fn uneven(which: &str, row: usize) -> Failure {
-    Failure::new(format!("the table of targets has {which} rows than the other, which has {row} or more"))
+    Failure::new(format!(
+        "the table of targets has {which} rows than the other, which has {row} or more"
+    ))
 }
 
 /// Rows of a table by which it is judged.
@@ -186,9 +185,11 @@ pub fn features(
     while let Some((first, block)) = blocks.next()? {
         let encoded = unless_dropped(encoder.encode(&block))?;
         let mut kept = encoded.iter().flat_map(|encoded| &encoded.rows).peekable();
-        left_out.extend((0..block.rows()).filter_map(|row| {
-            kept.next_if(|&&kept| kept == row).is_none().then_some(first + row)
-        }));
+        left_out.extend(
+            (0..block.rows()).filter_map(|row| {
+                kept.next_if(|&&kept| kept == row).is_none().then_some(first + row)
+            }),
+        );
         if let Some(encoded) = encoded {
             file.write(&encoded.features)?;
             report(encoded.report);

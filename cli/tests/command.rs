@@ -4,8 +4,9 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use common::{assert_says, command, fails, folder, json, out, run};
 

@@ -112,8 +112,9 @@ mod tests {
     fn far_from_0_and_with_outliers_all_digits_are_right() {
         for offset in [0, 1_000, 100_000, 10_000_000] {
             for outlier in [0, 50_000, 6_000_000] {
-                let numbers: Vec<i128> =
-                    (0..5_000).map(|i| offset + i * 7919 % 101 + if i == 0 { outlier } else { 0 }).collect();
+                let numbers: Vec<i128> = (0..5_000)
+                    .map(|i| offset + i * 7919 % 101 + if i == 0 { outlier } else { 0 })
+                    .collect();
                 let values: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
                 let mut moments = Moments::of_width(1);
                 values.chunks(17).for_each(|some| moments.add(some));

@@ -75,7 +75,8 @@ pub async fn permutation_importance<D: AsData>(
             let moved = order.iter().map(of).collect();
             let after = match data {
                 Data::Dataset(data) => {
-                    judged(model, Data::Dataset(&with_feature(data, feature, moved)?), score).await?
+                    judged(model, Data::Dataset(&with_feature(data, feature, moved)?), score)
+                        .await?
                 }
                 Data::Source(source) => {
                     let source = source.with_feature(feature, moved);

@@ -96,13 +96,16 @@ fn parts_make_the_same_standardizer_again() {
 /// Of a source the bits are those of its rows in memory, whatever the blocks; and it is read once.
 #[test]
 fn sources_are_fitted_as_rows_in_memory() {
-    let rows: Vec<f32> = (0..900).map(|i| (i * 37 % 101) as f32 * 0.3 + [0.0, 1e5, 0.1][i % 3]).collect();
-    let rows: Vec<f32> = rows.iter().enumerate().map(|(i, &x)| if i % 3 == 2 { 0.1 } else { x }).collect();
+    let rows: Vec<f32> =
+        (0..900).map(|i| (i * 37 % 101) as f32 * 0.3 + [0.0, 1e5, 0.1][i % 3]).collect();
+    let rows: Vec<f32> =
+        rows.iter().enumerate().map(|(i, &x)| if i % 3 == 2 { 0.1 } else { x }).collect();
     let expected = Standardizer::fit(&rows, 3).unwrap();
     assert_eq!(expected.deviations()[2], 1.0);
     for of_block in [1, 7, 64, 300] {
         let passes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let (blocks, begun): (Vec<Vec<f32>>, _) = (rows.chunks(3 * of_block).map(<[f32]>::to_vec).collect(), passes.clone());
+        let (blocks, begun): (Vec<Vec<f32>>, _) =
+            (rows.chunks(3 * of_block).map(<[f32]>::to_vec).collect(), passes.clone());
         let source = Source::of_blocks("own", 3, Some(300), move || {
             begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             blocks.clone().into_iter().map(Ok)

@@ -58,7 +58,9 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
         ("class-weights", args.class_weights == Some(ClassWeights::Balanced)),
     ];
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-        return Err(Failure::usage(format!("--{option} cannot be used with --on-disk; leave it out")));
+        return Err(Failure::usage(format!(
+            "--{option} cannot be used with --on-disk; leave it out"
+        )));
     }
     if !(args.validation > 0.0 && args.validation < 1.0) {
         return Err(Failure::usage(format!(
@@ -79,7 +81,8 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     let met = spools.fill(open()?, &encoder, &sides)?;
     let (rows, bytes) = (spools.training.rows, spools.training.bytes());
     let learn = spools.training.read().and_then(|source| with_targets(source, &encoder))?;
-    let held_out = spools.held_out.read().and_then(|source| with_targets(source, &encoder))?.read()?;
+    let held_out =
+        spools.held_out.read().and_then(|source| with_targets(source, &encoder))?.read()?;
     let stop = match stopping > 0.0 {
         true => {
             let source = spools.stopping.read()?;
@@ -98,7 +101,8 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     let gpu = model::gpu(args.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
     interrupt::watch();
-    let choice = Choice::new(args, rows, matches!(encoder.targets(), TargetEncoding::Classes { .. }))?;
+    let choice =
+        Choice::new(args, rows, matches!(encoder.targets(), TargetEncoding::Classes { .. }))?;
     let trained = fit(&gpu, &choice, (&learn, &sample), stop.as_ref(), voice)?;
     let sides = (&sample, &held_out);
     let (encoder, choice, gpu) = (&encoder, &choice, &gpu);
@@ -132,7 +136,12 @@ fn fit(
     let (epochs, why) = match stop {
         Some(_) => {
             let tried = curves.len();
-            (best, format!("of {tried} epochs tried, then the loss was least on rows left out for this"))
+            (
+                best,
+                format!(
+                    "of {tried} epochs tried, then the loss was least on rows left out for this"
+                ),
+            )
         }
         None => (curves.len(), "as asked for".into()),
     };
@@ -169,12 +178,18 @@ impl Spools {
         })
     }
 
-    fn fill(&mut self, mut blocks: Blocks, encoder: &Encoder, sides: &Sides) -> Outcome<EncodingReport> {
+    fn fill(
+        &mut self,
+        mut blocks: Blocks,
+        encoder: &Encoder,
+        sides: &Sides,
+    ) -> Outcome<EncodingReport> {
         let mut met = EncodingReport::default();
         let most = (HELD / encoder.width().max(1)).max(1);
         while let Some((first, block)) = blocks.next()? {
             let mut rows: [Vec<usize>; 3] = Default::default();
-            let mut room = [most.saturating_sub(self.stopping.rows), most.saturating_sub(self.held_out.rows)];
+            let mut room =
+                [most.saturating_sub(self.stopping.rows), most.saturating_sub(self.held_out.rows)];
             for row in 0..block.rows() {
                 // Rows that find no room are trained on.
                 let side = match sides.of(first + row) {
@@ -193,7 +208,8 @@ impl Spools {
                 if rows.is_empty() {
                     continue;
                 }
-                let Some((data, report)) = unless_dropped(encoder.dataset(&block.select(rows)?))? else {
+                let Some((data, report)) = unless_dropped(encoder.dataset(&block.select(rows)?))?
+                else {
                     continue;
                 };
                 spool.write(&joined(&data))?;
@@ -202,7 +218,9 @@ impl Spools {
         }
         for (spool, what) in [(&self.training, "train on"), (&self.held_out, "hold out")] {
             if spool.rows == 0 {
-                return Err(Failure::new(format!("the table has no rows to {what}; bring more rows")));
+                return Err(Failure::new(format!(
+                    "the table has no rows to {what}; bring more rows"
+                )));
             }
         }
         Ok(met)

@@ -69,7 +69,14 @@ impl Opened {
             (false, Some(_)) => None,
             _ => Some(source.features.open()?),
         };
-        Ok(Self { source: source.clone(), features, keeps_features, targets, form, raw: Vec::new() })
+        Ok(Self {
+            source: source.clone(),
+            features,
+            keeps_features,
+            targets,
+            form,
+            raw: Vec::new(),
+        })
     }
 
     /// Nothing yet, with room for so many rows.
