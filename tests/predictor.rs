@@ -254,17 +254,10 @@ fn one_row_beside_a_model() {
         let config = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
         let model = net.dense(outputs).compile_blocking(&gpu(), config).unwrap();
         let loaded = fresh();
-        let predictor = Predictor::with_weights(
-            &loaded,
-            model.architecture(),
-            model.loss(),
-            &model
-                .weights_blocking()
-                .unwrap()
-                .into_iter()
-                .map(|(_, values)| values)
-                .collect::<Vec<_>>(),
-        );
+        let weights = model.weights_blocking().unwrap();
+        let weights: Vec<Vec<f32>> = weights.into_iter().map(|(_, values)| values).collect();
+        let predictor =
+            Predictor::with_weights(&loaded, model.architecture(), model.loss(), &weights);
         let predictor = pollster::block_on(predictor).unwrap();
         let row: Vec<f32> = rows(inputs)[..inputs].to_vec();
         let mut times = [Vec::new(), Vec::new()];

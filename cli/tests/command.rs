@@ -1,59 +1,14 @@
 //! The command, as people run it: on small tables, from start to end.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// An empty folder for one test.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
-        _ => fs::create_dir_all(&folder).unwrap(),
-    }
-    folder
-}
-
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-    command.current_dir(folder).args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).output().unwrap()
-}
-
-/// Runs the command, which must succeed, and gives its standard output.
-fn out(folder: &Path, args: &[&str]) -> String {
-    let output = run(folder, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "wgrad {}: {said}", args.join(" "));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs the command, which must fail with this exit code, having said nothing on standard output; gives what it
-/// says of it.
-fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
-    let output = run(folder, args);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "wgrad {}: {said}", args.join(" "));
-    assert!(output.stdout.is_empty());
-    said
-}
-
-fn assert_says(said: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(said.contains(part), "{said:?} does not say {part:?}");
-    }
-}
-
-fn json(path: PathBuf) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
+use common::{assert_says, command, fails, folder, json, out, run};
 
 /// Rows of flowers: a class that follows from a number and a colour; some colours are missing.
 fn flowers(rows: usize) -> String {

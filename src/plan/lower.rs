@@ -8,7 +8,7 @@
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
-//! | weight gradients in parts, and the update | the update adds the parts up where it reads gradients |
+//! | weight gradients in parts, or a loss in few, and the update | the update adds the parts up where it reads them |
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
@@ -122,6 +122,8 @@ pub(super) struct Lowering<'a> {
     kept: Vec<bool>,
     /// Gradients that the update joins.
     pub(super) left_in_parts: Vec<LeftInParts>,
+    /// The partial sums of the loss, and their number, if the update adds them up.
+    pub(super) loss_in_parts: Option<(Tensor, usize)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -180,6 +182,7 @@ impl<'a> Lowering<'a> {
             readers,
             kept,
             left_in_parts: Vec::new(),
+            loss_in_parts: None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::lower::Lowering;
 use super::{ArenaLayout, PlanScope};
 use crate::Error;
 use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
-use crate::kernel::update::{InParts, Joined, Run};
+use crate::kernel::update::{InParts, Joined, LossOf, Run};
 use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
@@ -30,7 +30,12 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let (runs, missed): (Vec<Run>, Vec<u64>) =
         runs(&lowering.lowered.arena, &trained).into_iter().unzip();
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
-    let loss = lowering.destination(pass.loss);
+    let loss = match lowering.loss_in_parts {
+        Some((partials, count)) => {
+            LossOf::Parts { partials, count, to: lowering.destination(pass.loss) }
+        }
+        None => LossOf::Whole(lowering.destination(pass.loss)),
+    };
     let parts = all_parts(lowering);
     for (run, missed) in runs.iter().zip(missed) {
         let joined = joined(lowering, run);

@@ -48,7 +48,7 @@ mod tests {
         let net = Sequential::new(2).dense(3).tanh().dense(1);
         let frozen = net.clone().freeze("dense_0").unwrap();
         let mut steps = MissedSteps::default();
-        assert_eq!(steps.at(7, &net), []);
+        assert!(steps.at(7, &net).is_empty());
         assert_eq!(steps.at(7, &frozen), [7, 7, 0, 0]);
         steps.note(7, &frozen);
         assert_eq!(steps.at(9, &net), [7, 7, 0, 0]);
@@ -56,6 +56,6 @@ mod tests {
         // Steps that were not finite do not count.
         assert_eq!(steps.at(8, &frozen), [6, 6, 0, 0]);
         assert_eq!(steps.at(11, &frozen), [9, 9, 0, 0]);
-        assert_eq!(steps.at(0, &frozen), []);
+        assert!(steps.at(0, &frozen).is_empty());
     }
 }

@@ -15,7 +15,7 @@ use wgrad::train::{Kernels, Model, Residency, TrainingConfig};
 use crate::listed::{self, Kernel};
 use crate::translate::{Checked, Vulkan};
 use crate::vulkan::Shader;
-use crate::{Outcome, words};
+use crate::{Outcome, tasks, words};
 
 /// What a workload is called when nothing is named, and its short names.
 pub const USUAL: [(&str, &str); 8] = [
@@ -158,11 +158,13 @@ impl Found {
                 vec![self.net(&net, &kernels, 0)?]
             }
             ["product", layout, sizes] => self.plan(&product(layout, sizes, &target)?)?,
+            ["k-means", sizes] => self.plan(&tasks::k_means(sizes, &target)?)?,
+            ["pca", sizes] => self.plan(&tasks::pca(sizes, &target)?)?,
             ["all"] => self.all()?,
             _ => {
                 return Err(format!(
                     "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam, \
-                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024",
+                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:2048x784",
                     USUAL.map(|(short, _)| short).join(", ")
                 ));
             }
@@ -184,7 +186,7 @@ impl Found {
     }
 }
 
-fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
+pub fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(by).map(|n| n.parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
     numbers.ok_or_else(|| format!("'{text}' should be {N} numbers with '{by}' in between"))
