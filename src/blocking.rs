@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::Result;
-use crate::cluster::{Clusters, KMeans};
+use crate::cluster::{Clusters, Iteration, KMeans};
 use crate::data::{AsData, OwnedData, Source};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
@@ -86,6 +86,9 @@ impl KMeans {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<Clusters>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters>;
+        fit_watched_blocking: fit_watched(
+            &self, gpu: &Gpu, values: &[f32], columns: usize, watch: impl FnMut(&Iteration<'_>) + Send
+        ) -> Result<Clusters>;
         fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters>;
     }
 }
@@ -103,6 +106,9 @@ impl Pca {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<PrincipalComponents>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+        fit_watched_blocking: fit_watched(
+            &self, gpu: &Gpu, values: &[f32], columns: usize, watch: impl FnMut(usize, usize) + Send
+        ) -> Result<PrincipalComponents>;
         fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents>;
     }
 }

@@ -56,6 +56,20 @@ pub fn read(path: &Path, args: &TableArgs) -> Outcome<Table> {
     }
 }
 
+/// Says where the first line names the columns, and may be a row.
+pub fn doubt_header(table: &Table, voice: Voice) {
+    let names = table.names();
+    let by_position = names.iter().enumerate().all(|(at, name)| *name == at.to_string());
+    if by_position || names.iter().all(|name| name.parse::<f64>().is_err()) {
+        return;
+    }
+    voice.say(format!(
+        "note: the first line is taken for the names of the columns ({}), some of which are numbers; if it is a row, \
+         give --no-header",
+        names.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+    ));
+}
+
 /// A table whose targets stand in another one, row by row. Columns that are called by their position go on
 /// counting.
 pub fn join(table: Table, targets: Table) -> Outcome<(Table, Vec<String>)> {

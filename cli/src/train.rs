@@ -24,12 +24,15 @@ use crate::score::{Figure, Metric, Truth, deviation};
 use crate::split;
 use crate::table;
 
+/// Of fewer rows a score is that of the draw.
+const FEW_FOR_A_SCORE: usize = 10;
+
 pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = match (args.model(), args.against_model()) {
-        (Some(path), Some(_)) if !path.exists() => {
+        (Some(path), _) if !path.exists() => {
             return Err(Failure::new(format!(
                 "{}: there is no such model, and no folder of a training that was broken off; leave --resume out to \
                  begin anew",
@@ -49,6 +52,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
         return disk::train(args, folder, voice);
     }
     let (table, targets) = read(args)?;
+    table::doubt_header(&table, voice);
     let whole = match &resumed {
         Some((_, encoder)) => encoder.clone(),
         None => Encoder::fit(&table, &options(args, targets))?,
@@ -75,10 +79,10 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
-    match (done, &checkpoints) {
+    match (done, checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            checkpoints.as_ref().map_or(Ok(()), Checkpoints::remove)?;
+            checkpoints.map_or(Ok(()), Checkpoints::leave)?;
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
         (Err(failure), Some(checkpoints)) => {
@@ -93,10 +97,13 @@ pub fn run(args: &TrainArgs) -> Outcome {
 
 /// Where the trainings of this command are kept; what an earlier one left there is gone on with, or goes.
 fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
-    let checkpoints = match &args.resume {
+    let mut checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
     };
+    if let Some(note) = checkpoints.enter()? {
+        voice.say(note);
+    }
     let folder = checkpoints.folder().display();
     match (&args.resume, checkpoints.are_there()) {
         (Some(_), true) => voice.say(format!("goes on from {folder}")),
@@ -112,7 +119,7 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
             voice.say(format!(
                 "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
             ));
-            checkpoints.remove()?;
+            checkpoints.clear()?;
         }
         (None, false) => {}
     }
@@ -361,8 +368,15 @@ impl Judged<'_> {
         let spread = scores.map(|scores| format!(" ± {}", Figure(deviation(scores))));
         let over = match scores {
             Some(scores) => format!("mean of {} parts, each held out in turn", scores.len()),
-            None => format!("{} rows held out", held_out.rows()),
+            None => format!(
+                "{} row{} held out",
+                held_out.rows(),
+                if held_out.rows() == 1 { "" } else { "s" }
+            ),
         };
+        if scores.is_none() && held_out.rows() < FEW_FOR_A_SCORE {
+            voice.say("note: so few rows are held out that the score is chance; --folds holds out all in turn");
+        }
         voice.say(format!(
             "{} {}{} ({over}); a constant {}, a linear model {}",
             metric.title(),
@@ -396,7 +410,8 @@ fn describe(
     table::describe(encoder, voice);
     let held_out = held_out.map(|rows| format!(", {rows} held out"));
     let held_out = held_out.unwrap_or_default();
-    voice.say(format!("rows: {rows} to train on{held_out}; {width} features"));
+    let s = if width == 1 { "" } else { "s" };
+    voice.say(format!("rows: {rows} to train on{held_out}; {width} feature{s}"));
 }
 
 /// Where the model goes.

@@ -183,11 +183,13 @@ impl Held {
     }
 }
 
-/// Rows of a block, so that `per_row` numbers for each take 32 MiB at most: a power of two, at most 65,536.
-pub(crate) fn block_rows(per_row: usize) -> usize {
+/// Rows of a block of a table of `rows`, so that `per_row` numbers for each take 32 MiB at most: a power of two, at most
+/// 65,536. Of a small table not many more than it has, since a device computes those past the last as well.
+pub(crate) fn block_rows(per_row: usize, rows: usize) -> usize {
     const NUMBERS: usize = 8 << 20;
-    let rows = (NUMBERS / per_row.max(1)).clamp(1, 1 << 16);
-    1 << rows.ilog2()
+    const FEW: usize = 1024;
+    let most = rows.max(FEW).min(1 << 16).next_power_of_two();
+    1 << (NUMBERS / per_row.max(1)).clamp(1, most).ilog2()
 }
 
 /// # Errors

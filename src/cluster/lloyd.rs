@@ -1,6 +1,6 @@
 //! Lloyd's algorithm: rows go to their nearest centre, centres to the mean of their rows.
 
-use super::centers::{Centers, squared_distance};
+use super::centers::{Centers, Told, squared_distance};
 use super::engine::{Block, Engine};
 use crate::Result;
 use crate::blocks::{Held, Table};
@@ -29,6 +29,7 @@ pub(super) async fn lloyd(
     held: &mut Held,
     mut centers: Centers,
     (most, tolerance): (usize, f64),
+    told: &mut Told<'_>,
 ) -> Result<Found> {
     let mut labels: Vec<u32> = Vec::new();
     let (mut iterations, mut same) = (0, false);
@@ -40,6 +41,7 @@ pub(super) async fn lloyd(
         let shift: f64 = squared_distance(moved.values.iter().copied(), &centers.values);
         same = assigned.labels == labels;
         (labels, centers) = (assigned.labels, moved);
+        told(iterations, &centers, &labels);
         if same || shift <= tolerance {
             break;
         }

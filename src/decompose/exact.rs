@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Directions, Sums, eigen};
+use super::{Directions, Sums, Told, eigen};
 use crate::Result;
 use crate::blocks::{Held, Table};
 use crate::gpu::Gpu;
@@ -16,6 +16,7 @@ pub(super) async fn directions(
     gpus: &[Gpu],
     table: &Table<'_>,
     components: usize,
+    told: &mut Told<'_>,
 ) -> Result<(Directions, f64)> {
     let columns = table.columns;
     let panels: Vec<Range<usize>> =
@@ -23,13 +24,13 @@ pub(super) async fn directions(
     // A panel's products with those before it are there already: the matrix is symmetric.
     let pairs: Vec<[usize; 2]> =
         (0..panels.len()).flat_map(|a| (a..panels.len()).map(move |b| [a, b])).collect();
-    let (mut sums, ()) = Sums::new(gpus, panels.clone(), columns, |_, x| {
+    let (mut sums, ()) = Sums::new(gpus, table, panels.clone(), columns, |_, x| {
         let panel = |number: usize| x.get(number).copied();
         let of = |&[a, b]: &[usize; 2]| Some([panel(a)?, panel(b)?]);
         Ok((pairs.iter().filter_map(of).collect(), ()))
     })
     .await?;
-    let products = sums.over(table, &mut Held::passing(gpus)).await?;
+    let products = sums.over(table, &mut Held::passing(gpus), told).await?;
     let mut matrix = vec![0.0; columns * columns];
     for ([a, b], products) in pairs.into_iter().zip(products) {
         let panel = |number: usize| panels.get(number).cloned().unwrap_or_default();

@@ -175,7 +175,7 @@ impl PrincipalComponents {
         mut take: impl FnMut(Vec<f32>) -> Result<()>,
     ) -> Result<()> {
         let gpus = std::slice::from_ref(&self.gpu);
-        let rows = block_rows(table.columns.max(width));
+        let rows = block_rows(table.columns.max(width), table.rows);
         let mut graph = Graph::new();
         let x = graph.input("rows", [rows, table.columns])?;
         let by = graph.input("matrix", [table.columns, width])?;

@@ -86,6 +86,10 @@ impl fmt::Debug for Explainer {
     }
 }
 
+/// Who has a point's number, its outputs and its gradient. No type of its own for each caller: in a page all of them
+/// together are one copy of what runs points.
+type Take<'a> = dyn FnMut(usize, &[f32], &[f32]) + Send + 'a;
+
 /// Rows that are to be computed one after another.
 struct Points<'a> {
     /// How many.
@@ -166,10 +170,7 @@ impl Explainer {
         let mut all = Vec::with_capacity(count.saturating_mul(self.count));
         let width = self.width;
         let points = Points { count, write: &|i, to| copy_row(rows, width, i, to), target: &|_| 0 };
-        self.run(points, |_, outputs, _| {
-            all.extend_from_slice(outputs);
-        })
-        .await?;
+        self.run(points, &mut |_, outputs, _| all.extend_from_slice(outputs)).await?;
         Ok(all)
     }
 
@@ -201,11 +202,7 @@ impl Explainer {
     }
 
     /// Computes all points, batch by batch; `take` has each with its outputs and its gradient, in their order.
-    async fn run(
-        &mut self,
-        points: Points<'_>,
-        mut take: impl FnMut(usize, &[f32], &[f32]),
-    ) -> Result<()> {
+    async fn run(&mut self, points: Points<'_>, take: &mut Take<'_>) -> Result<()> {
         let (rows, width, count) = (self.rows, self.width, self.count);
         let mut x = vec![0.0; rows * width];
         let mut upstream = vec![0.0; rows * count];

@@ -102,14 +102,7 @@ impl Found {
         Ok(Dispatch {
             kernel: self.kernel(&kernel, &bindings(&launch.parts))?,
             name: launch.name.clone(),
-            product: match launch.dims.as_slice() {
-                &[_, _, k, _, _, share] if launch.name.starts_with("matmul") => {
-                    let quarters = launch.parts.iter().any(|part| part.name == "matmul/quarters");
-                    // Blocks of 4×4, and a quarter of the terms, or blocks of 8×4.
-                    Some(if quarters { [16, share.min(k).div_ceil(4)] } else { [32, share.min(k)] })
-                }
-                _ => None,
-            },
+            product: product_of(launch)?,
             workgroups: launch.workgroups as u64,
             invocations: launch.invocations().map_err(words)?,
             bytes,
@@ -197,6 +190,24 @@ pub fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(by).map(|n| n.parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
     numbers.ok_or_else(|| format!("'{text}' should be {N} numbers with '{by}' in between"))
+}
+
+/// Sums that an invocation of a product adds up, and the terms of each; nothing of other launches.
+fn product_of(launch: &Launch) -> Outcome<Option<[u32; 2]>> {
+    if !launch.name.starts_with("matmul") {
+        return Ok(None);
+    }
+    // As `matmul/dims.wgsl` has them.
+    let &[_, _, k, _, _, share, _] = launch.dims.as_slice() else {
+        return Err(format!(
+            "{}: a product with {} words of sizes",
+            launch.name,
+            launch.dims.len()
+        ));
+    };
+    let quarters = launch.parts.iter().any(|part| part.name == "matmul/quarters");
+    // Blocks of 4×4, and a quarter of the terms, or blocks of 8×4.
+    Ok(Some(if quarters { [16, share.min(k).div_ceil(4)] } else { [32, share.min(k)] }))
 }
 
 fn product(layout: &str, sizes: &str, target: &Target) -> Outcome<Plan> {

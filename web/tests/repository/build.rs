@@ -65,6 +65,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("noop_plans", NOOP),
     ("page", "makes the native run that the page is compared with"),
     ("onnx_models", "reads and writes files"),
+    ("onnx_tables", "reads and writes files"),
     ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
