@@ -70,6 +70,8 @@ mod not_finite;
 mod onnx;
 #[cfg(feature = "onnx")]
 mod onnx_models;
+#[cfg(feature = "onnx")]
+mod onnx_tables;
 mod own_operations;
 mod page;
 #[cfg(feature = "plot")]
@@ -77,7 +79,9 @@ mod plot;
 mod predictor;
 mod send;
 mod shaders;
+mod source_passes;
 mod sources;
+mod sources_lanes;
 mod step_numbers;
 mod texels;
 mod threads;

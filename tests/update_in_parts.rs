@@ -67,11 +67,11 @@ fn joins(plan: &Plan) -> usize {
     names(plan).iter().filter(|name| name.starts_with("join parts")).count()
 }
 
-/// The parameters after three steps, and the gradients of the last.
-fn trained(net: &Net, plan: Plan) -> Vec<Vec<u32>> {
+/// The executor of `plan`, with values for all.
+fn started(net: &Net, plan: Plan) -> Executor {
     let elements = |tensor| plan.info(tensor).unwrap().shape.elements();
     let (inputs, targets) = (elements(net.input), elements(net.target));
-    let mut executor = Executor::new_blocking(&gpu(), plan).unwrap();
+    let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     let mut random = Random::new(1);
     let mut values = |count| -> Vec<f32> { (0..count).map(|_| random.off_zero()).collect() };
     executor.write(net.input, &values(inputs)).unwrap();
@@ -79,8 +79,17 @@ fn trained(net: &Net, plan: Plan) -> Vec<Vec<u32>> {
     for (number, &size) in net.sizes.iter().enumerate() {
         executor.parameters().write(number, &values(size)).unwrap();
     }
-    let steps: Vec<Step> = (0..3).map(|n| Step::training(ADAM, n, 0, 0.01)).collect();
-    executor.run_blocking(&steps).unwrap();
+    executor
+}
+
+fn steps() -> Vec<Step> {
+    (0..3).map(|n| Step::training(ADAM, n, 0, 0.01)).collect()
+}
+
+/// The parameters after three steps, and the gradients of the last.
+fn trained(net: &Net, plan: Plan) -> Vec<Vec<u32>> {
+    let mut executor = started(net, plan);
+    executor.run_blocking(&steps()).unwrap();
     let mut found = pollster::block_on(executor.parameters().read_all()).unwrap();
     found.extend(net.gradients.iter().map(|&g| executor.read_blocking(g).unwrap()));
     found.iter().map(|values| bits(values)).collect()
@@ -136,6 +145,26 @@ fn parameters_in_chunks() {
     // One buffer has the parts that the update joins, and not all of them have room.
     assert!((1..8).contains(&joins(&own)), "{own}");
     assert_eq!(trained(&net, own), trained(&net, kept));
+}
+
+/// The loss of many elements, which the update adds up: the same bits as of a loss that is an output, too, and so is
+/// added up before.
+#[test]
+fn the_loss_is_that_of_sum_partials() {
+    let net = net(2100, &[8, 16], &[], None, 0.0);
+    let losses = |outputs: Vec<Tensor>, sums: usize| {
+        let options = PlanOptions { results: vec![net.loss], outputs, ..PlanOptions::default() };
+        let plan = Plan::with_options(&net.graph, &options, &large_gpu()).unwrap();
+        let found = names(&plan).iter().filter(|name| *name == "sum_partials").count();
+        assert_eq!(found, sums, "{plan}");
+        let mut executor = started(&net, plan);
+        let table = executor.run_blocking(&steps()).unwrap();
+        table.iter().map(|row| bits(row)).collect::<Vec<_>>()
+    };
+    let own = losses(Vec::new(), 0);
+    assert_eq!(own, losses(vec![net.loss], 1));
+    assert_eq!(own.len(), 3);
+    assert_ne!(own[0], own[1], "training goes on");
 }
 
 /// Where the norm of all gradients is wanted, or gradients without an update, they are joined before.

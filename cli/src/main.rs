@@ -2,6 +2,7 @@
 //! clusters and components.
 
 mod args;
+mod array;
 mod baseline;
 mod checkpoints;
 mod choose;
@@ -14,6 +15,7 @@ mod importance;
 mod interrupt;
 mod line;
 mod model;
+mod on_disk;
 mod pca;
 mod predict;
 mod progress;

@@ -1,5 +1,6 @@
 // Parts: shared/prelude, update/clip, update/gradients, update/gradients_in_parts, update/guard, update/l1,
-// update/no_clip, update/no_penalty, update/report, update/rule_*, rule:*, rule_of_parts:*.
+// update/loss, update/loss_in_parts, update/no_clip, update/no_penalty, update/report, update/rule_*, rule:*,
+// rule_of_parts:*.
 //
 // Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
 // that the part made for the rule has, are pieces of four elements of an arena, of which those from first on
@@ -18,9 +19,10 @@ fn main(
     if (i >= dims.end) {
         return;
     }
-    // First, since a gradient is kept where the parameters are not moved, too.
+    // First, since loss and gradient are kept where the parameters are not moved, too.
+    let value = loss_of_step(i);
     let g = gradient(i);
-    if (halted()) {
+    if (halted(value)) {
         return;
     }
     let w = values[i];

@@ -74,7 +74,8 @@ impl Engine {
                 vec![labels, graph.segment_sum(x, labels, room, run_of(rows, room))?]
             }
         };
-        Ok(Self { passes: Passes::new(gpus, &graph, x, outputs).await?, centers, offsets, room })
+        let passes = Passes::new(gpus, &graph, vec![(x, 0..columns)], outputs).await?;
+        Ok(Self { passes, centers, offsets, room })
     }
 
     /// Centres that there is room for: scores of a row.

@@ -161,7 +161,8 @@ impl KMeans {
     }
 
     /// As [`KMeans::fit`], for the features of a source: to the same clusters as of the same rows in memory. It is read
-    /// twice, and once more for each centre (k-means++) or each draw (k-means‖), for each iteration and at the end.
+    /// twice before the first start; in each start once, once more for each centre (k-means++) or each draw (k-means‖)
+    /// and for each iteration, and twice at its end.
     /// Mini-batches read the rows that they draw by their place, which of a text or an iterator takes a pass for each.
     /// For each row some twenty bytes are in memory, and while k-means++ seeds four more for each candidate.
     ///

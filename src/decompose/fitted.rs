@@ -180,7 +180,8 @@ impl PrincipalComponents {
         let x = graph.input("rows", [rows, table.columns])?;
         let by = graph.input("matrix", [table.columns, width])?;
         let product = graph.matmul(x, by)?;
-        let mut passes = Passes::new(gpus, &graph, x, vec![product]).await?;
+        let mut passes =
+            Passes::new(gpus, &graph, vec![(x, 0..table.columns)], vec![product]).await?;
         passes.write(by, matrix)?;
         let take = |block: Block<'_>| {
             let output = block.outputs.into_iter().next();

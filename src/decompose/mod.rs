@@ -24,6 +24,8 @@ mod randomized;
 
 pub use fitted::PrincipalComponents;
 
+use std::ops::Range;
+
 use crate::blocks::{Held, Passes, Table, at_least_one, block_rows};
 use crate::data::Source;
 use crate::gpu::Gpu;
@@ -139,7 +141,7 @@ impl Pca {
     }
 
     /// As [`Pca::fit`], for the features of a source: to the same components as of the same rows in memory. It is read
-    /// four times, by the randomized solver three times and once for each iteration.
+    /// twice, by the randomized solver three times and once more for each iteration.
     ///
     /// # Errors
     /// As for [`Pca::fit`]; and if rows cannot be read.
@@ -169,16 +171,16 @@ impl Pca {
             seen += rows;
             watch(seen, all);
         };
-        let found = match exact {
+        let (found, squares) = match exact {
             true => exact::directions(gpus, &table, self.components, &mut told).await?,
             false => {
                 let most = table.rows.min(columns);
                 let directions = self.components.saturating_add(self.oversampling).min(most);
                 let figures = (self.components, directions, self.iterations, self.seed);
-                randomized::directions(gpus, &table, figures, &mut told).await?
+                let found = randomized::directions(gpus, &table, figures, &mut told).await?;
+                (found, table.squares()?)
             }
         };
-        let squares = table.squares()?;
         Ok(PrincipalComponents::new(first, &table, found, squares, self.whiten))
     }
 
@@ -212,19 +214,22 @@ struct Sums {
 }
 
 impl Sums {
-    /// Aᵀ·B for each run of rows and each pair of A and B, both rows × something, which `build` makes of a block.
-    /// `per_row` numbers are made of a row.
+    /// Aᵀ·B for each run of rows and each pair of A and B, both rows × something, which `build` makes of a block whose
+    /// columns come in these panels. `per_row` numbers are made of a row.
     async fn new<T>(
         gpus: &[Gpu],
         table: &Table<'_>,
+        panels: Vec<Range<usize>>,
         per_row: usize,
-        build: impl FnOnce(&mut Graph, Tensor) -> Result<(Vec<[Tensor; 2]>, T)>,
+        build: impl FnOnce(&mut Graph, &[Tensor]) -> Result<(Vec<[Tensor; 2]>, T)>,
     ) -> Result<(Self, T)> {
-        let columns = table.columns;
+        let columns = panels.last().map_or(0, |panel| panel.end);
         let rows = block_rows(per_row.max(columns), table.rows).max(RUN);
         let mut graph = Graph::new();
-        let x = graph.input("rows", [rows, columns])?;
-        let (pairs, inputs) = build(&mut graph, x)?;
+        let inputs: Result<Vec<Tensor>> =
+            panels.iter().map(|panel| graph.input("rows", [rows, panel.len()])).collect();
+        let inputs = inputs?;
+        let (pairs, others) = build(&mut graph, &inputs)?;
         let (mut sums, mut numbers) = (Vec::new(), Vec::new());
         for pair in pairs {
             let [(a, across), (b, down)] = pair.map(|tensor| {
@@ -234,7 +239,8 @@ impl Sums {
             sums.push(graph.matmul_layout(Layout::TN, a?, b?)?);
             numbers.push(across * down);
         }
-        Ok((Self { passes: Passes::new(gpus, &graph, x, sums).await?, numbers }, inputs))
+        let panels = inputs.into_iter().zip(panels).collect();
+        Ok((Self { passes: Passes::new(gpus, &graph, panels, sums).await?, numbers }, others))
     }
 
     /// Of all rows, for each pair; `told` has the number of rows of each block.

@@ -22,17 +22,24 @@
 //! ```
 //!
 //! Rows are explained many at a time: the points of their paths are the rows of one batch, whose size bounds the
-//! memory. Sums over points are in f64, in a fixed order: the same call gives the same bits.
+//! memory. Rows that do not fit in memory come from a [`Source`](crate::data::Source): some at a time by its
+//! [`feature_batches`](crate::data::Source::feature_batches) for what explains single rows, whole to
+//! [`permutation_importance`] and [`partial_dependence_source`]. Sums over points are in f64, in a fixed order: the same call gives the same bits.
 
 mod methods;
 mod quadrature;
 mod whole;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use crate::blocking::{partial_dependence_blocking, permutation_importance_blocking};
+pub use crate::blocking::{
+    partial_dependence_blocking, partial_dependence_source_blocking,
+    permutation_importance_blocking,
+};
 pub use methods::{Integrated, Window};
 pub use quadrature::Quadrature;
-pub use whole::{Importance, Score, partial_dependence, permutation_importance};
+pub use whole::{
+    Importance, Score, partial_dependence, partial_dependence_source, permutation_importance,
+};
 
 use std::fmt;
 

@@ -37,7 +37,7 @@ pub(super) fn of_pieces(rule: UpdateRule, in_parts: bool) -> &'static Part {
         });
         format!(
             "alias Piece = vec4<f32>;\nalias Truths = vec4<bool>;\n\n\
-             struct Dims {{\n    first: u32,\n    end: u32,\n    loss_stride: u32,\n    loss_column: u32,\n{fields}{joined}}}\n\n\
+             struct Dims {{\n    first: u32,\n    end: u32,\n    loss_stride: u32,\n    loss_column: u32,\n    loss_parts: u32,\n{fields}{joined}}}\n\n\
              @group(0) @binding(0) var<uniform> dims: Dims;\n\n{switch}\
              // Moves the states of piece i.\n\
              fn move_piece(i: u32, w: Piece, g: Piece) -> Moved {{\n\

@@ -78,18 +78,44 @@ pub struct InParts<'a> {
     pub joined: &'a [Joined],
 }
 
-/// Moves the values of `run` by `rule`, unless the number at `loss` is not finite. With `clip`, the factors of
+/// Where the loss of a step is found.
+#[derive(Clone, Copy, Debug)]
+pub enum LossOf {
+    /// There.
+    Whole(Destination),
+    /// In `count` partial sums, at most [`LossOf::MOST_PARTS`], of which the update makes the number that goes `to`
+    /// the results.
+    Parts {
+        /// The sums.
+        partials: Tensor,
+        /// How many.
+        count: usize,
+        /// Where the loss goes.
+        to: Destination,
+    },
+}
+
+impl LossOf {
+    /// Partial sums that `update/loss_in_parts.wgsl` can add up.
+    pub const MOST_PARTS: usize = 16;
+}
+
+/// Moves the values of `run` by `rule`, unless the `loss` is not finite. With `clip`, the factors of
 /// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Tensor>,
     l1: f32,
     run: &Run,
-    loss: Destination,
+    loss: LossOf,
     in_parts: Option<InParts<'_>>,
 ) -> Launch {
     let (chunk, [first, end]) = (run.chunk, run.pieces());
-    let mut dims = vec![first, end, loss.stride, loss.column];
+    let (loss_operand, place, loss_parts) = match loss {
+        LossOf::Whole(place) => (place.operand, place, 0),
+        LossOf::Parts { partials, count, to } => (Operand::Tensor(partials), to, count),
+    };
+    let mut dims = vec![first, end, place.stride, place.column, word(loss_parts)];
     dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
     let mut turns = Turns::NONE;
     if let Some(InParts { joined, .. }) = in_parts {
@@ -112,13 +138,20 @@ pub fn update(
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
         ("gradients", Operand::Arena(Arena::Gradients, chunk)),
-        ("loss", loss.operand),
+        ("loss", loss_operand),
         ("status", Operand::Status),
     ];
     let states = reflect::bindings(&[around]).into_iter();
     operands.extend(states.filter_map(|binding| {
         Some((binding.name, Operand::Arena(Arena::of_state(binding.name)?, chunk)))
     }));
+    let loss = match loss {
+        LossOf::Whole(_) => part!("update/loss"),
+        LossOf::Parts { .. } => {
+            operands.push(("results", place.operand));
+            part!("update/loss_in_parts")
+        }
+    };
     let gradients = match in_parts {
         None => part!("update/gradients"),
         Some(InParts { parts, .. }) => {
@@ -135,8 +168,9 @@ pub fn update(
     };
     Launch {
         name: format!(
-            "update {}{}{}{}",
+            "update {}{}{}{}{}",
             row.name,
+            if loss_parts > 0 { " + sum_partials" } else { "" },
             if in_parts.is_some() { " + join parts" } else { "" },
             if clip.is_some() { " + clip" } else { "" },
             if factor.is_some() { " + l1" } else { "" }
@@ -145,6 +179,7 @@ pub fn update(
             PRELUDE,
             REPORT,
             GUARD,
+            loss,
             clipping,
             penalty,
             around,

@@ -143,5 +143,6 @@ fn dispatch(work: Work, roots: &[Tensor]) -> Dispatch {
         let written = bindings.iter().any(|b| b.name == *name && b.access == Access::ReadWrite);
         if written { writes.push(root) } else { reads.push(root) }
     }
-    Dispatch { launch: work.launch, pass: work.pass, level: 0, position: 0, reads, writes }
+    let Work { launch, pass, missed } = work;
+    Dispatch { launch, pass, level: 0, position: 0, reads, writes, missed }
 }

@@ -8,7 +8,7 @@
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
-//! | weight gradients in parts, and the update | the update adds the parts up where it reads gradients |
+//! | weight gradients in parts, or a loss in few, and the update | the update adds the parts up where it reads them |
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
@@ -33,6 +33,8 @@ const SUM_OF_ROWS: Op = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1
 pub(super) struct Work {
     pub(super) launch: Launch,
     pub(super) pass: Pass,
+    /// Steps that the parameters which it updates missed.
+    pub(super) missed: u64,
 }
 
 /// A gradient that a product left in parts, for the update to join.
@@ -120,6 +122,8 @@ pub(super) struct Lowering<'a> {
     kept: Vec<bool>,
     /// Gradients that the update joins.
     pub(super) left_in_parts: Vec<LeftInParts>,
+    /// The partial sums of the loss, and their number, if the update adds them up.
+    pub(super) loss_in_parts: Option<(Tensor, usize)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -178,6 +182,7 @@ impl<'a> Lowering<'a> {
             readers,
             kept,
             left_in_parts: Vec::new(),
+            loss_in_parts: None,
         }
     }
 
@@ -191,7 +196,12 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn push(&mut self, launch: Launch, pass: Pass) {
-        self.lowered.work.push(Work { launch, pass });
+        self.lowered.work.push(Work { launch, pass, missed: 0 });
+    }
+
+    /// An update of parameters that missed so many steps.
+    pub(super) fn push_update(&mut self, launch: Launch, missed: u64) {
+        self.lowered.work.push(Work { launch, pass: Pass::Update, missed });
     }
 
     /// A tensor that only the plan knows of.

@@ -128,6 +128,8 @@ pub struct Dispatch {
     pub reads: Vec<Tensor>,
     /// Tensors it writes.
     pub writes: Vec<Tensor>,
+    /// Of the update: steps that its parameters [missed](Graph::missed_steps).
+    pub missed: u64,
 }
 
 impl Dispatch {
@@ -140,9 +142,10 @@ impl Dispatch {
 impl PartialEq for Dispatch {
     fn eq(&self, other: &Self) -> bool {
         let positions = |tensors: &[Tensor]| tensors.iter().map(|t| t.index()).collect::<Vec<_>>();
-        let Self { launch, pass, level, position, reads, writes } = self;
+        let Self { launch, pass, level, position, reads, writes, missed } = self;
         *launch == other.launch
             && (*pass, *level, *position) == (other.pass, other.level, other.position)
+            && *missed == other.missed
             && positions(reads) == positions(&other.reads)
             && positions(writes) == positions(&other.writes)
     }
@@ -382,6 +385,17 @@ impl Plan {
     /// The update rule, if the plan trains.
     pub fn rule(&self) -> Option<UpdateRule> {
         self.rule
+    }
+
+    /// The different numbers of steps that parameters missed; 0 is the first.
+    pub(crate) fn missed_steps(&self) -> Vec<u64> {
+        let mut all = vec![0];
+        for dispatch in &self.dispatches {
+            if !all.contains(&dispatch.missed) {
+                all.push(dispatch.missed);
+            }
+        }
+        all
     }
 
     /// Whether it moves parameters, by an update or by assignments.

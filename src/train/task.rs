@@ -6,6 +6,7 @@ use super::kernels::Kernels;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::Form;
 use crate::data::{Data, Encoder, Targets};
+use crate::exec::is_corrected;
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
@@ -185,6 +186,25 @@ impl Task {
     pub(crate) fn trained(&self, parameters: Vec<Tensor>, first: usize) -> Vec<Tensor> {
         let trained = self.architecture.trained().skip(first);
         parameters.into_iter().zip(trained).filter_map(|(t, is)| is.then_some(t)).collect()
+    }
+
+    /// Of the numbers that each parameter `missed` of `step` steps, those of the parameters `first`.. that are trained,
+    /// for [`Optimizer::update`](crate::nn::Optimizer); none if that makes no difference.
+    pub(crate) fn missed_of_trained(
+        &self,
+        (step, missed): (u64, &[u64]),
+        first: usize,
+        count: usize,
+    ) -> Vec<u64> {
+        let rule = self.compile.optimizer.rule();
+        let parameters = self.architecture.trained().zip(missed).skip(first).take(count);
+        let trained = parameters.filter_map(|(trained, &missed)| trained.then_some(missed));
+        let counts = |missed: u64| match is_corrected(rule, step.saturating_sub(missed)) {
+            true => 0,
+            false => missed,
+        };
+        let trained: Vec<u64> = trained.map(counts).collect();
+        if trained.iter().any(|&missed| missed > 0) { trained } else { Vec::new() }
     }
 
     /// # Errors
