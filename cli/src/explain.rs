@@ -13,13 +13,14 @@ use crate::model;
 use crate::progress::Voice;
 use crate::score::{Figure, Metric, largest};
 use crate::table;
-use crate::train::write;
+use crate::train::{needs_folder, write};
 
 pub fn run(args: &ExplainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
+    args.json.iter().try_for_each(|path| needs_folder(path))?;
     let (file, encoder) = model::read(&args.model)?;
     let metric = Metric::of(args.metric, encoder.targets())?;
-    let table = table::read(&args.table, &args.run.reading)?;
+    let table = table::read(&args.table, &args.run.reading, voice)?;
     let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
     let figures = match args.row {
