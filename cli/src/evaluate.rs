@@ -7,11 +7,12 @@ use wgrad::data::TargetEncoding;
 
 use crate::args::EvaluateArgs;
 use crate::failure::Outcome;
+use crate::folders::needs_folder;
 use crate::model;
 use crate::progress::Voice;
 use crate::score::{Figure, Metric, Truth, confusion};
 use crate::table;
-use crate::train::{needs_folder, write};
+use crate::train::write;
 
 pub fn run(args: &EvaluateArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);

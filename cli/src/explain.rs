@@ -8,12 +8,13 @@ use wgrad::train::Predictor;
 
 use crate::args::ExplainArgs;
 use crate::failure::{Failure, Outcome};
+use crate::folders::needs_folder;
 use crate::importance::importance;
 use crate::model;
 use crate::progress::Voice;
 use crate::score::{Figure, Metric, largest};
 use crate::table;
-use crate::train::{needs_folder, write};
+use crate::train::write;
 
 pub fn run(args: &ExplainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);

@@ -77,8 +77,8 @@ impl Blocks {
     }
 
     /// Some of the rows that are `wanted`, of which each is as likely as any other, in their order (Vitter's
-    /// algorithm R, 1985); and how many rows there are. With `targets`, which may be empty for the last column, one
-    /// row more for each class that is not among them: of all classes some row is there.
+    /// algorithm R, 1985); and how many rows there are. With `targets`, which may be empty for the last column, also
+    /// these rows with one more for each value of the target that none of them has.
     pub fn sample(
         mut self,
         seed: u64,
@@ -87,11 +87,11 @@ impl Blocks {
     ) -> Outcome<Sample> {
         let (mut names, mut met, mut total) = (Vec::new(), 0u64, 0);
         let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
-        let mut classes = Some(Classes::default());
+        let (mut classes, mut target) = (Some(Classes::default()), None);
         while let Some((first, block)) = self.next()? {
             let width = block.names().len();
             let most = (SAMPLE_FIELDS / width.max(1)).clamp(1, SAMPLE_ROWS);
-            let target = match targets {
+            target = match targets {
                 Some([]) => width.checked_sub(1),
                 Some([target]) => block.column(target),
                 _ => None,
@@ -127,16 +127,27 @@ impl Blocks {
             names = block.names().to_vec();
             total = first + block.rows();
         }
-        rows.extend(
-            classes.into_iter().flat_map(|classes| classes.first.into_values()).map(|(_, row)| row),
-        );
         rows.sort_by_key(|(row, _)| *row);
-        rows.dedup_by_key(|(row, _)| *row);
         if names.is_empty() {
             return Err(Failure::new("the table holds no rows"));
         }
+        if let (Some(classes), Some(target)) = (&mut classes, target) {
+            rows.iter().filter_map(|(_, row)| row.get(target)).for_each(|value| {
+                classes.first.remove(value);
+            });
+        }
+        let rare = classes.into_iter().flat_map(|classes| classes.first.into_values());
+        let mut rare: Vec<(usize, Vec<String>)> = rare.map(|(_, row)| row).collect();
+        rare.sort_by_key(|(row, _)| *row);
+        let fields = |rows: &[(usize, Vec<String>)]| -> Vec<Vec<String>> {
+            rows.iter().map(|(_, fields)| fields.clone()).collect()
+        };
+        let with_rare = match rare.is_empty() {
+            true => None,
+            false => Some(Table::new(names.clone(), [fields(&rows), fields(&rare)].concat())?),
+        };
         let table = Table::new(names, rows.into_iter().map(|(_, fields)| fields))?;
-        Ok(Sample { table, targets: self.names, total })
+        Ok(Sample { table, with_rare, targets: self.names, total })
     }
 }
 
@@ -170,6 +181,8 @@ impl Classes {
 /// Rows of a table by which it is judged.
 pub struct Sample {
     pub table: Table,
+    /// The same with a row of each value of the target that none of them has, if there are such.
+    pub with_rare: Option<Table>,
     /// What the columns of targets beside the table are called.
     pub targets: Vec<String>,
     /// Rows of the whole table.

@@ -9,12 +9,12 @@ use wgrad::data::{
 use crate::args::RowsArgs;
 use crate::array;
 use crate::failure::{Failure, Outcome};
+use crate::folders::needs_folder;
 use crate::line;
 use crate::on_disk::{self, Blocks, Spool};
 use crate::progress::Voice;
 use crate::score::{Figure, deviation};
 use crate::table;
-use crate::train::needs_folder;
 
 /// How many times the deviation of one column must be that of another for a word about it.
 const UNLIKE: f64 = 30.0;

@@ -15,6 +15,7 @@ use crate::checkpoints::Checkpoints;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
 use crate::fit::{self, Trained, Watch};
+use crate::folders::needs_folder;
 use crate::importance::importance;
 use crate::interrupt;
 use crate::model;
@@ -31,7 +32,6 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
-    // So does a training; what it is to be written to is looked at before.
     args.output.iter().chain(&args.json).try_for_each(|path| needs_folder(path))?;
     let resumed = match (args.model(), args.against_model()) {
         (Some(path), _) if !path.exists() => {
@@ -147,8 +147,8 @@ fn read(args: &TrainArgs, voice: Voice) -> Outcome<(Table, Vec<String>)> {
     let (table, names) = match beside {
         Some(beside) => table::join(table, whole(beside)?)?,
         None => {
-            let last = table.names().last().cloned();
-            (table, last.into_iter().collect())
+            let last = table.names().last().cloned().into_iter().collect();
+            (table, last)
         }
     };
     Ok((table, if args.target.is_empty() { names } else { args.target.clone() }))
@@ -359,7 +359,10 @@ impl Judged<'_> {
         let truth = Truth::of(held_out, encoder)?;
         if metric == Metric::Auc && scores.is_none() && !truth.has_both_classes() {
             metric = Metric::Accuracy;
-            voice.say("note: the rows held out are all of one class, and have no area under the ROC curve; the accuracy is given instead");
+            voice.say(
+                "note: the rows held out are all of one class, of which there is no area under the ROC curve; the \
+                 accuracy stands in for it",
+            );
         }
         let score = match scores {
             Some(scores) => scores.iter().sum::<f64>() / scores.len().max(1) as f64,
@@ -455,17 +458,6 @@ fn hidden(file: &ModelFile) -> Vec<usize> {
     let mut units: Vec<usize> = biases.collect();
     units.pop();
     units
-}
-
-/// That a file can be made: its folder is there.
-pub fn needs_folder(path: &Path) -> Outcome {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            let message = format!("{}: there is no such folder; make it first", folder.display());
-            Err(Failure::new(message))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Writes a file, and says which if that fails.

@@ -83,7 +83,14 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
         named => named.to_vec(),
     };
     let targeted = |error| Failure::of_training(error, &targets);
-    let encoder = Encoder::fit(&sample.table, &options(args, targets.clone())).map_err(targeted)?;
+    let options = options(args, targets.clone());
+    // Classes are all there are, and not those alone that the sample has; other targets are judged by it.
+    let with_rare = sample.with_rare.map(|table| Encoder::fit(&table, &options)).transpose();
+    let classes = |encoder: &Encoder| matches!(encoder.targets(), TargetEncoding::Classes { .. });
+    let encoder = match with_rare.map_err(targeted)?.filter(classes) {
+        Some(encoder) => encoder,
+        None => Encoder::fit(&sample.table, &options).map_err(targeted)?,
+    };
     let metric = Metric::of(args.metric, encoder.targets())?;
     let (sample, _) = encoder.dataset(&sample.table)?;
 
