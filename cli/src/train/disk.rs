@@ -75,6 +75,13 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     blocks.note_rounded(voice)?;
     let sample =
         blocks.sample(args.seed, Some(&args.target), |row| sides.of(row) == Side::Training)?;
+    let few = |what: &str| {
+        let table = args.table.display();
+        Failure::new(format!("{table}: has no rows to {what}; bring more rows"))
+    };
+    if sample.table.rows() == 0 {
+        return Err(few("train on"));
+    }
     let targets = match args.target.as_slice() {
         [] if sample.targets.is_empty() => {
             sample.table.names().last().cloned().into_iter().collect()
@@ -100,8 +107,7 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     let met = spools.fill(open()?, &encoder, &sides)?;
     for (spool, what) in [(&spools.training, "train on"), (&spools.held_out, "hold out")] {
         if spool.rows == 0 {
-            let table = args.table.display();
-            return Err(Failure::new(format!("{table}: has no rows to {what}; bring more rows")));
+            return Err(few(what));
         }
     }
     let (rows, bytes) = (spools.training.rows, spools.training.bytes());
