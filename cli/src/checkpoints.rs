@@ -14,20 +14,26 @@ use crate::failure::{Failure, Outcome};
 /// the end of each training.
 const WORK_BETWEEN: u64 = 1 << 37;
 
-/// How the files of a training begin.
+/// How the files of a training begin, and how those that are whole end.
 const FILES: &str = "step-";
+const WHOLE: &str = ".wgrad";
+
+/// Times that a folder is entered which others remove meanwhile.
+const TRIES: usize = 100;
 
 /// Locked by the command that is at work in the folder. When its process ends, however it does, the system unlocks
 /// it.
-const LOCK: &str = "lock";
+const LOCK: &str = ".wgrad-lock";
 
 /// There while the trainings are removed, so that what is left of them is never gone on with.
-const REMOVED: &str = "removed";
+const REMOVED: &str = ".wgrad-removed";
 
 /// Where a command keeps its trainings.
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    /// What else can be done where another command is at work.
+    instead: &'static str,
     /// Held while the command is at work here.
     lock: Option<File>,
     /// Epochs from file to file, if they were said.
@@ -43,16 +49,16 @@ impl Checkpoints {
     pub fn beside(model: &Path, every: Option<u64>, resumes: bool) -> Self {
         let mut folder = model.as_os_str().to_owned();
         folder.push(".checkpoints");
-        Self::new(folder.into(), every, resumes)
+        Self::new(folder.into(), ", or choose another file by --output", every, resumes)
     }
 
     /// Those in a folder, to go on with.
     pub fn in_folder(folder: PathBuf, every: Option<u64>) -> Self {
-        Self::new(folder, every, true)
+        Self::new(folder, "", every, true)
     }
 
-    fn new(folder: PathBuf, every: Option<u64>, resumes: bool) -> Self {
-        Self { folder, lock: None, every, resumes, begun: Cell::new(0) }
+    fn new(folder: PathBuf, instead: &'static str, every: Option<u64>, resumes: bool) -> Self {
+        Self { folder, instead, lock: None, every, resumes, begun: Cell::new(0) }
     }
 
     /// Keeps other commands out, and finishes what one that was killed had begun to remove; what must be said.
@@ -63,12 +69,7 @@ impl Checkpoints {
         let path = self.folder.join(LOCK);
         let here = |error| Failure::new(format!("{}: cannot be used: {error}", path.display()));
         let mut note = None;
-        let beside = self.folder.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(beside) = beside.filter(|folder| !folder.is_dir()) {
-            let message = format!("{}: there is no such folder; make it first", beside.display());
-            return Err(Failure::new(message));
-        }
-        self.lock = loop {
+        for _ in 0..TRIES {
             fs::create_dir_all(&self.folder).map_err(here)?;
             let opened = OpenOptions::new().create(true).append(true).open(&path);
             let file = match opened {
@@ -79,12 +80,12 @@ impl Checkpoints {
             match file.try_lock() {
                 // Nor does a lock on a file count that was removed meanwhile.
                 Ok(()) if !is_at(&file, &path).map_err(here)? => {}
-                Ok(()) => break Some(file),
+                Ok(()) => self.lock = Some(file),
                 Err(TryLockError::WouldBlock) => {
                     return Err(Failure::new(format!(
-                        "{}: another command is training this model; wait for its end, or choose another file by \
-                         --output",
-                        self.folder.display()
+                        "{}: another command is training this model; wait for its end{}",
+                        self.folder.display(),
+                        self.instead
                     )));
                 }
                 Err(TryLockError::Error(error)) => {
@@ -92,10 +93,19 @@ impl Checkpoints {
                         "note: {} cannot be locked ({error}); let no other command train this model meanwhile",
                         path.display()
                     ));
-                    break Some(file);
+                    self.lock = Some(file);
                 }
             }
-        };
+            if self.lock.is_some() {
+                break;
+            }
+        }
+        if self.lock.is_none() {
+            return Err(Failure::new(format!(
+                "{}: cannot be locked: others removed it {TRIES} times; wait for the end of other commands",
+                path.display()
+            )));
+        }
         if self.folder.join(REMOVED).exists() {
             self.clear()?;
         }
@@ -107,15 +117,12 @@ impl Checkpoints {
         &self.folder
     }
 
-    /// Whether a command that was broken off has left anything.
+    /// Whether there is a moment to go on from. A command that was killed before the first leaves a folder without
+    /// files, or with one that is not whole.
     pub fn are_there(&self) -> bool {
-        self.of_training(0).is_dir()
-    }
-
-    /// Whether there is a moment to go on from.
-    pub fn have_files(&self) -> bool {
         let of_training = |entry: fs::DirEntry| {
-            entry.file_name().to_str().is_some_and(|name| name.starts_with(FILES))
+            let name = entry.file_name();
+            name.to_str().is_some_and(|name| name.starts_with(FILES) && name.ends_with(WHOLE))
         };
         fs::read_dir(self.of_training(0))
             .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(of_training)))
@@ -137,9 +144,12 @@ impl Checkpoints {
     }
 
     /// Removes all that commands put here, and the folder if nothing else is in it.
-    pub fn leave(self) -> Outcome {
+    pub fn leave(mut self) -> Outcome {
         self.clear()?;
-        self.remove_own_folder()
+        let left = self.remove_own_folder();
+        // What is locked here from now on is another command's.
+        self.lock = None;
+        left
     }
 
     /// Removes the folder if no training left anything in it.
@@ -176,7 +186,7 @@ impl Checkpoints {
 impl Drop for Checkpoints {
     fn drop(&mut self) {
         if self.lock.is_some() && !self.are_there() {
-            let _ = self.remove_own_folder();
+            let _ = self.clear().and_then(|()| self.remove_own_folder());
         }
     }
 }

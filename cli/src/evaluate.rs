@@ -7,6 +7,7 @@ use wgrad::data::TargetEncoding;
 
 use crate::args::EvaluateArgs;
 use crate::failure::Outcome;
+use crate::folders::needs_folder;
 use crate::model;
 use crate::progress::Voice;
 use crate::score::{Figure, Metric, Truth, confusion};
@@ -15,9 +16,10 @@ use crate::train::write;
 
 pub fn run(args: &EvaluateArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
+    args.json.iter().try_for_each(|path| needs_folder(path))?;
     let (file, encoder) = model::read(&args.model)?;
     let metric = Metric::of(args.metric, encoder.targets())?;
-    let table = table::read(&args.table, &args.run.reading)?;
+    let table = table::read(&args.table, &args.run.reading, voice)?;
     let (data, report) = encoder.dataset(&table)?;
     voice.note(&report);
     let gpu = model::gpu(args.run.adapter.as_deref())?;

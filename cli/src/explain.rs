@@ -8,6 +8,7 @@ use wgrad::train::Predictor;
 
 use crate::args::ExplainArgs;
 use crate::failure::{Failure, Outcome};
+use crate::folders::needs_folder;
 use crate::importance::importance;
 use crate::model;
 use crate::progress::Voice;
@@ -17,9 +18,10 @@ use crate::train::write;
 
 pub fn run(args: &ExplainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
+    args.json.iter().try_for_each(|path| needs_folder(path))?;
     let (file, encoder) = model::read(&args.model)?;
     let metric = Metric::of(args.metric, encoder.targets())?;
-    let table = table::read(&args.table, &args.run.reading)?;
+    let table = table::read(&args.table, &args.run.reading, voice)?;
     let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
     let figures = match args.row {

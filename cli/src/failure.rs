@@ -33,6 +33,21 @@ impl Failure {
         Self { message: None, code: INTERRUPTED }
     }
 
+    /// Of a training with these targets, which are no columns to leave out.
+    pub fn of_training(error: DataError, targets: &[String]) -> Self {
+        match &error {
+            DataError::Table(TableError::OddNumber { column, .. }) if targets.contains(column) => {
+                Self::new(error.to_string())
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Why, in words.
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     /// Says why, and gives the exit code.
     pub fn end(self) -> ExitCode {
         if let Some(message) = self.message {
@@ -59,6 +74,12 @@ impl From<DataError> for Failure {
             }
             DataError::Table(TableError::OddNumber { column, .. }) => {
                 format!("\n  or train without the column: --ignore '{column}'")
+            }
+            // It is a number, and f32 ends before it.
+            DataError::Table(TableError::NotFinite { value, .. })
+                if value.parse().is_ok_and(f64::is_finite) =>
+            {
+                "\n  or write the column in another unit, in which its numbers are smaller".into()
             }
             DataError::Table(TableError::UnknownColumn { .. }) => {
                 "\n  columns are named as the first line does; without such a line, by position from 0"

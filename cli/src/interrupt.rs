@@ -1,7 +1,10 @@
 //! Ctrl-C: the first asks training to end and to keep what there is, the second ends the process.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use std::{fs, process, thread};
 
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -19,6 +22,19 @@ pub fn watch() {
     if let Err(error) = taken {
         eprintln!("note: Ctrl-C will keep nothing: {error}");
     }
+}
+
+/// Has Ctrl-C remove a file and end the process, for work that nothing is kept of.
+pub fn remove_and_end(file: PathBuf) {
+    watch();
+    thread::spawn(move || {
+        while !asked() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        // What cannot be removed stays; the process ends as it was asked to.
+        let _ = fs::remove_file(file);
+        process::exit(INTERRUPTED.into());
+    });
 }
 
 /// Whether Ctrl-C was pressed.

@@ -11,6 +11,7 @@ mod evaluate;
 mod explain;
 mod failure;
 mod fit;
+mod folders;
 mod importance;
 mod interrupt;
 mod line;

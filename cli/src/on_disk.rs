@@ -1,13 +1,19 @@
 //! Tables that are larger than memory: read in blocks, encoded as a sample of their rows shows, and kept as numbers in
 //! files of a folder.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use wgrad::data::{DataError, Encoder, NpyWriter, Source, Table, TableError};
+use wgrad::data::{
+    DataError, Encoder, EncodingReport, NpyWriter, Origin, Source, Table, TableError,
+};
 
 use crate::args::TableArgs;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt;
+use crate::progress::Voice;
 use crate::table::{self, Reader};
 
 /// Rows that are read at once.
@@ -29,15 +35,25 @@ pub struct Blocks {
 impl Blocks {
     pub fn open(path: &Path, targets: Option<&Path>, reading: &TableArgs) -> Outcome<Self> {
         for path in [Some(path), targets].into_iter().flatten() {
-            if table::is_stdin(path) {
-                return Err(Failure::usage(
-                    "--on-disk reads a table twice, and standard input is there once; give a file",
-                ));
-            }
+            let once = match fs::metadata(path) {
+                _ if table::is_stdin(path) => "standard input".to_owned(),
+                Ok(known) if !known.is_file() && !known.is_dir() => path.display().to_string(),
+                _ => continue,
+            };
+            return Err(Failure::usage(format!(
+                "--on-disk reads a table twice, and {once} is there once; give a file"
+            )));
         }
-        let targets = targets.map(|targets| table::open(targets, reading)).transpose()?;
-        let table = table::open(path, reading)?;
+        let (table, targets) = table::open_with(path, targets, reading)?;
         Ok(Self { table, targets, names: Vec::new(), first: 0 })
+    }
+
+    /// Says which numbers are not read as they stand in a file.
+    pub fn note_rounded(&self, voice: Voice) -> Outcome {
+        [Some(&self.table), self.targets.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|reader| reader.note_rounded(voice))
     }
 
     /// The next rows, and the number of the first.
@@ -61,14 +77,40 @@ impl Blocks {
     }
 
     /// Some of the rows that are `wanted`, of which each is as likely as any other, in their order (Vitter's
-    /// algorithm R, 1985); and how many rows there are.
-    pub fn sample(mut self, seed: u64, wanted: impl Fn(usize) -> bool) -> Outcome<Sample> {
+    /// algorithm R, 1985); and how many rows there are. With `targets`, which may be empty for the last column, also
+    /// these rows with one more for each value of the target that none of them has.
+    pub fn sample(
+        mut self,
+        seed: u64,
+        targets: Option<&[String]>,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Outcome<Sample> {
         let (mut names, mut met, mut total) = (Vec::new(), 0u64, 0);
         let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
+        let (mut classes, mut target) = (Some(Classes::default()), None);
         while let Some((first, block)) = self.next()? {
             let width = block.names().len();
             let most = (SAMPLE_FIELDS / width.max(1)).clamp(1, SAMPLE_ROWS);
-            for row in (0..block.rows()).filter(|row| wanted(first + row)) {
+            target = match targets {
+                Some([]) => width.checked_sub(1),
+                Some([target]) => block.column(target),
+                _ => None,
+            };
+            let of = |row: usize| {
+                let field = |column| block.field(row, column).unwrap_or_default().to_owned();
+                (first + row, (0..width).map(field).collect::<Vec<String>>())
+            };
+            for row in 0..block.rows() {
+                let wanted = wanted(first + row);
+                if let (Some(known), Some(target)) = (&mut classes, target) {
+                    known.see(block.field(row, target).unwrap_or_default(), wanted, || of(row));
+                    if known.first.len() > MOST_CLASSES.min(most) {
+                        classes = None;
+                    }
+                }
+                if !wanted {
+                    continue;
+                }
                 met += 1;
                 let place = match rows.len() < most {
                     true => rows.len(),
@@ -77,11 +119,9 @@ impl Blocks {
                 if place >= most {
                     continue;
                 }
-                let of = |column| block.field(row, column).unwrap_or_default().to_owned();
-                let fields = (first + row, (0..width).map(of).collect::<Vec<String>>());
                 match rows.get_mut(place) {
-                    Some(kept) => *kept = fields,
-                    None => rows.push(fields),
+                    Some(kept) => *kept = of(row),
+                    None => rows.push(of(row)),
                 }
             }
             names = block.names().to_vec();
@@ -91,8 +131,23 @@ impl Blocks {
         if names.is_empty() {
             return Err(Failure::new("the table holds no rows"));
         }
+        if let (Some(classes), Some(target)) = (&mut classes, target) {
+            rows.iter().filter_map(|(_, row)| row.get(target)).for_each(|value| {
+                classes.first.remove(value);
+            });
+        }
+        let rare = classes.into_iter().flat_map(|classes| classes.first.into_values());
+        let mut rare: Vec<(usize, Vec<String>)> = rare.map(|(_, row)| row).collect();
+        rare.sort_by_key(|(row, _)| *row);
+        let fields = |rows: &[(usize, Vec<String>)]| -> Vec<Vec<String>> {
+            rows.iter().map(|(_, fields)| fields.clone()).collect()
+        };
+        let with_rare = match rare.is_empty() {
+            true => None,
+            false => Some(Table::new(names.clone(), [fields(&rows), fields(&rare)].concat())?),
+        };
         let table = Table::new(names, rows.into_iter().map(|(_, fields)| fields))?;
-        Ok(Sample { table, targets: self.names, total })
+        Ok(Sample { table, with_rare, targets: self.names, total })
     }
 }
 
@@ -102,9 +157,32 @@ fn uneven(which: &str, row: usize) -> Failure {
     ))
 }
 
+/// Values of a target up to which they may be classes of which a sample has none.
+const MOST_CLASSES: usize = 1000;
+
+/// The first row of each value of a target, of those that are wanted if one of these has it.
+#[derive(Default)]
+struct Classes {
+    first: HashMap<String, (bool, (usize, Vec<String>))>,
+}
+
+impl Classes {
+    fn see(&mut self, value: &str, wanted: bool, row: impl Fn() -> (usize, Vec<String>)) {
+        match self.first.get_mut(value) {
+            Some(known) if wanted && !known.0 => *known = (true, row()),
+            Some(_) => {}
+            None => {
+                self.first.insert(value.to_owned(), (wanted, row()));
+            }
+        }
+    }
+}
+
 /// Rows of a table by which it is judged.
 pub struct Sample {
     pub table: Table,
+    /// The same with a row of each value of the target that none of them has, if there are such.
+    pub with_rare: Option<Table>,
     /// What the columns of targets beside the table are called.
     pub targets: Vec<String>,
     /// Rows of the whole table.
@@ -119,11 +197,17 @@ pub fn share(seed: u64, row: u64) -> f64 {
     (z ^ (z >> 31)) as f64 / (u64::MAX as f64 + 1.0)
 }
 
-/// What an encoder made of a block; nothing if all of its rows lack a value and are left out.
-pub fn unless_dropped<T>(encoded: Result<T, DataError>) -> Outcome<Option<T>> {
+/// What an encoder made of a block; nothing if all of its rows lack a value and are left out, which are counted.
+pub fn unless_dropped<T>(
+    encoded: Result<T, DataError>,
+    met: &mut EncodingReport,
+) -> Outcome<Option<T>> {
     match encoded {
         Ok(encoded) => Ok(Some(encoded)),
-        Err(DataError::Table(TableError::AllDropped { .. })) => Ok(None),
+        Err(DataError::Table(TableError::AllDropped { dropped, .. })) => {
+            met.dropped += dropped;
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -139,9 +223,29 @@ pub struct Spool {
 impl Spool {
     /// In a folder, with so many numbers a row.
     pub fn create(folder: &Path, what: &str, width: usize) -> Outcome<Self> {
-        let path = folder.join(format!("wgrad-{what}-{}.npy", std::process::id()));
-        let file = Some(NpyWriter::create(&path, width)?);
-        Ok(Self { path, file, rows: 0, width })
+        let process = std::process::id();
+        // Processes of two machines, or of two containers, may have one number and one folder.
+        for attempt in 0..u16::MAX {
+            let path = folder.join(format!("wgrad-{what}-{process}-{attempt}.npy"));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(cause) => {
+                    return Err(DataError::Write { origin: Origin::File(path), cause }.into());
+                }
+                Ok(_) => {}
+            }
+            let mut own = Self { path, file: None, rows: 0, width };
+            own.file = Some(NpyWriter::create(&own.path, width)?);
+            return Ok(own);
+        }
+        let message =
+            format!("{}: is full of files wgrad-{what}-{process}-…; remove them", folder.display());
+        Err(Failure::new(message))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn write(&mut self, rows: &[f32]) -> Outcome {
@@ -173,17 +277,18 @@ impl Drop for Spool {
     }
 }
 
-/// The features of all rows in a file, and which rows were left out.
+/// The features of all rows in a file, and which rows were left out; Ctrl-C removes the file and ends the process.
 pub fn features(
     mut blocks: Blocks,
     encoder: &Encoder,
     folder: &Path,
-    mut report: impl FnMut(wgrad::data::EncodingReport),
+    met: &mut EncodingReport,
 ) -> Outcome<(Spool, Vec<usize>)> {
     let mut file = Spool::create(folder, "rows", encoder.width())?;
+    interrupt::remove_and_end(file.path().to_path_buf());
     let mut left_out = Vec::new();
     while let Some((first, block)) = blocks.next()? {
-        let encoded = unless_dropped(encoder.encode(&block))?;
+        let encoded = unless_dropped(encoder.encode(&block), met)?;
         let mut kept = encoded.iter().flat_map(|encoded| &encoded.rows).peekable();
         left_out.extend(
             (0..block.rows()).filter_map(|row| {
@@ -192,7 +297,7 @@ pub fn features(
         );
         if let Some(encoded) = encoded {
             file.write(&encoded.features)?;
-            report(encoded.report);
+            met.add(encoded.report);
         }
     }
     Ok((file, left_out))

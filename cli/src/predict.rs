@@ -27,6 +27,7 @@ pub fn run(args: &PredictArgs) -> Outcome {
     let gpu = model::gpu(args.run.adapter.as_deref())?;
     let predictor = file.predictor_blocking(&gpu)?;
     let mut reader = table::open(&args.table, &args.run.reading)?;
+    reader.note_rounded(voice)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut header: Vec<String> = encoder.targets().columns().to_vec();
     if args.proba {

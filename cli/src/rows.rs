@@ -2,11 +2,14 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-use wgrad::data::{Encoder, EncoderOptions, EncodingReport, Source, Standardizer, TargetType};
+use wgrad::data::{
+    ArrayFile, Encoder, EncoderOptions, EncodingReport, Source, Standardizer, TargetType,
+};
 
 use crate::args::RowsArgs;
 use crate::array;
 use crate::failure::{Failure, Outcome};
+use crate::folders::needs_folder;
 use crate::line;
 use crate::on_disk::{self, Blocks, Spool};
 use crate::progress::Voice;
@@ -39,10 +42,12 @@ pub enum Values {
 impl Rows {
     /// Reads the table, and says what each column is taken for.
     pub fn read(args: &RowsArgs, voice: Voice) -> Outcome<Self> {
+        args.json.iter().try_for_each(|path| needs_folder(path))?;
         if !table::is_stdin(&args.table)
-            && let Some(source) = array::source(&args.table, &args.run.reading)?
+            && let Some(file) = array::file(&args.table)?
         {
-            return Self::of_array(args, source, voice);
+            array::refuse_options(&args.table, &args.run.reading)?;
+            return Self::of_array(args, file, voice);
         }
         let options = EncoderOptions {
             target_type: Some(TargetType::None),
@@ -51,12 +56,11 @@ impl Rows {
         };
         if let Some(folder) = &args.on_disk {
             let open = || Blocks::open(&args.table, None, &args.run.reading);
-            let sample = open()?.sample(args.seed, |_| true)?;
+            let sample = open()?.sample(args.seed, None, |_| true)?;
             let encoder = Encoder::fit(&sample.table, &options)?;
             table::describe(&encoder, voice);
             let mut met = EncodingReport::default();
-            let (mut spool, left_out) =
-                on_disk::features(open()?, &encoder, folder, |report| met.add(report))?;
+            let (mut spool, left_out) = on_disk::features(open()?, &encoder, folder, &mut met)?;
             voice.note(&met);
             let bytes = spool.bytes();
             voice.say(format!(
@@ -73,7 +77,7 @@ impl Rows {
             let (names, total) = (encoder.feature_names(), sample.total);
             return Ok(Self { values: Values::Disk(spool.read()?, spool), names, left_out, total });
         }
-        let table = table::read(&args.table, &args.run.reading)?;
+        let table = table::read(&args.table, &args.run.reading, voice)?;
         let encoder = Encoder::fit(&table, &options)?;
         table::describe(&encoder, voice);
         let encoded = encoder.encode(&table)?;
@@ -92,7 +96,7 @@ impl Rows {
     }
 
     /// Of an array all columns are numbers, and none of them is missing: it stays where it is.
-    fn of_array(args: &RowsArgs, source: Source, voice: Voice) -> Outcome<Self> {
+    fn of_array(args: &RowsArgs, file: ArrayFile, voice: Voice) -> Outcome<Self> {
         let columns = &args.columns;
         let given = [
             ("ignore", !columns.ignore.is_empty()),
@@ -108,6 +112,8 @@ impl Rows {
                 args.table.display()
             )));
         }
+        array::note_rounded(&file, voice)?;
+        let source = Source::new(file);
         let (names, total) = (array::names(&source), source.count()?);
         voice.say(format!("array: {total} rows of {} numbers", names.len()));
         let source = match args.standardize {

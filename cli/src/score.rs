@@ -119,6 +119,14 @@ impl Truth {
         })
     }
 
+    /// Whether there are rows of the first class, and of another.
+    pub fn has_both_classes(&self) -> bool {
+        match self {
+            Self::Classes { labels, .. } => labels.contains(&0) && labels.iter().any(|&l| l > 0),
+            Self::Values { .. } => false,
+        }
+    }
+
     /// A metric of predictions: probabilities `[rows, classes]`, or numbers `[rows, width]`.
     pub fn score(&self, metric: Metric, predictions: &[f32]) -> Outcome<f64> {
         Ok(match self {

@@ -39,19 +39,21 @@ pub fn held_out(
         permutation(rows, seed).into_iter().map(|row| row as usize).collect();
     let of = |row: usize| classes.and_then(|classes| classes.get(row)).copied().unwrap_or(0);
     order.sort_by_key(|&row| of(row));
-    let (mut training, mut held) = (Vec::new(), Vec::new());
+    let (mut training, mut held, mut largest) = (Vec::new(), Vec::new(), 0);
     for class in order.chunk_by(|&a, &b| of(a) == of(b)) {
         let count = (class.len() as f64 * share).round() as usize;
         let count = count.min(class.len().saturating_sub(1));
         let (out, rest) = class.split_at(count);
+        largest = largest.max(class.len());
         held.extend(out);
         training.extend(rest);
     }
     if held.is_empty() {
         let few = if classes.is_some() { ", a few of each class" } else { "" };
+        // Of one row none is held out, whatever the share.
+        let raise = if largest > 1 { ", or raise --validation" } else { "" };
         return Err(Failure::new(format!(
-            "the table has {rows} rows{few}, of which {share} leave none to hold out; bring more rows, or raise \
-             --validation"
+            "the table has {rows} rows{few}, of which {share} leave none to hold out; bring more rows{raise}"
         )));
     }
     // Neighbours of one class would make batches of one class where rows are not shuffled.
@@ -84,7 +86,11 @@ mod tests {
         assert_eq!(all, (0..101).collect::<Vec<_>>());
         assert_eq!(held_out(101, Some(&classes), 0.2, 7).unwrap().1.len(), 20);
         assert!(held_out(10, None, 1.0, 0).is_err() && held_out(10, None, f64::NAN, 0).is_err());
-        assert!(held_out(2, None, 0.1, 0).is_err());
+        let remedy = |classes: &[u32]| {
+            let failure = held_out(2, Some(classes), 0.1, 0).unwrap_err();
+            failure.message().contains("raise --validation")
+        };
+        assert!(remedy(&[0, 0]) && !remedy(&[0, 1]), "one row of a class is never held out");
     }
 
     #[test]

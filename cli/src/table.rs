@@ -29,10 +29,59 @@ impl Reader {
             Self::Array(reader) => reader.next_block(rows)?,
         })
     }
+
+    /// All rows; `instead` is what can be done where an array has too many.
+    pub fn read_all(self, instead: &str) -> Outcome<Table> {
+        match self {
+            Self::Text(reader) => Ok(reader.read_all()?),
+            Self::Array(reader) => reader.read_all(instead),
+        }
+    }
+
+    /// Says which number of an array is not read as it stands there.
+    pub fn note_rounded(&self, voice: Voice) -> Outcome {
+        match self {
+            Self::Text(_) => Ok(()),
+            Self::Array(reader) => array::note_rounded(reader.file(), voice),
+        }
+    }
+
+    /// Says where the first line names the columns, and may be a row.
+    pub fn doubt_header(&self, voice: Voice) {
+        let Self::Text(reader) = self else { return };
+        let names = reader.names();
+        if !reader.has_names() || names.iter().all(|name| name.parse::<f64>().is_err()) {
+            return;
+        }
+        voice.say(format!(
+            "note: the first line is taken for the names of the columns ({}), some of which are numbers; if it is a \
+             row, give --no-header",
+            names.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+        ));
+    }
 }
 
 /// A reader of the table at `path`.
 pub fn open(path: &Path, args: &TableArgs) -> Outcome<Reader> {
+    Ok(open_with(path, None, args)?.0)
+}
+
+/// Readers of the table at `path`, and of one beside it. Options of text may be of either.
+pub fn open_with(
+    path: &Path,
+    beside: Option<&Path>,
+    args: &TableArgs,
+) -> Outcome<(Reader, Option<Reader>)> {
+    let table = open_any(path, args)?;
+    let beside = beside.map(|path| open_any(path, args)).transpose()?;
+    let is_array = |reader: &Reader| matches!(reader, Reader::Array(_));
+    if is_array(&table) && beside.as_ref().is_none_or(is_array) {
+        array::refuse_options(path, args)?;
+    }
+    Ok((table, beside))
+}
+
+fn open_any(path: &Path, args: &TableArgs) -> Outcome<Reader> {
     let options = TableOptions {
         delimiter: args.delimiter,
         header: args.no_header.then_some(false),
@@ -42,32 +91,17 @@ pub fn open(path: &Path, args: &TableArgs) -> Outcome<Reader> {
         let reader = TableReader::named(io::stdin(), "standard input", &options)?;
         return Ok(Reader::Text(reader));
     }
-    Ok(match array::source(path, args)? {
-        Some(source) => Reader::Array(ArrayReader::new(source)),
+    Ok(match array::file(path)? {
+        Some(file) => Reader::Array(ArrayReader::new(file)),
         None => Reader::Text(TableReader::open(path, &options)?),
     })
 }
 
 /// The whole table at `path`.
-pub fn read(path: &Path, args: &TableArgs) -> Outcome<Table> {
-    match open(path, args)? {
-        Reader::Text(reader) => Ok(reader.read_all()?),
-        Reader::Array(reader) => reader.read_all(),
-    }
-}
-
-/// Says where the first line names the columns, and may be a row.
-pub fn doubt_header(table: &Table, voice: Voice) {
-    let names = table.names();
-    let by_position = names.iter().enumerate().all(|(at, name)| *name == at.to_string());
-    if by_position || names.iter().all(|name| name.parse::<f64>().is_err()) {
-        return;
-    }
-    voice.say(format!(
-        "note: the first line is taken for the names of the columns ({}), some of which are numbers; if it is a row, \
-         give --no-header",
-        names.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
-    ));
+pub fn read(path: &Path, args: &TableArgs, voice: Voice) -> Outcome<Table> {
+    let reader = open(path, args)?;
+    reader.note_rounded(voice)?;
+    reader.read_all("give some of its rows")
 }
 
 /// A table whose targets stand in another one, row by row. Columns that are called by their position go on

@@ -15,6 +15,7 @@ use crate::checkpoints::Checkpoints;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
 use crate::fit::{self, Trained, Watch};
+use crate::folders::needs_folder;
 use crate::importance::importance;
 use crate::interrupt;
 use crate::model;
@@ -22,7 +23,7 @@ use crate::progress::Voice;
 use crate::report::Report;
 use crate::score::{Figure, Metric, Truth, deviation};
 use crate::split;
-use crate::table;
+use crate::table::{self, Reader};
 
 /// Of fewer rows a score is that of the draw.
 const FEW_FOR_A_SCORE: usize = 10;
@@ -31,6 +32,7 @@ pub fn run(args: &TrainArgs) -> Outcome {
     let voice = Voice::new(args.run.quiet);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
+    args.output.iter().chain(&args.json).try_for_each(|path| needs_folder(path))?;
     let resumed = match (args.model(), args.against_model()) {
         (Some(path), _) if !path.exists() => {
             return Err(Failure::new(format!(
@@ -51,11 +53,11 @@ pub fn run(args: &TrainArgs) -> Outcome {
     if let Some(folder) = &args.on_disk {
         return disk::train(args, folder, voice);
     }
-    let (table, targets) = read(args)?;
-    table::doubt_header(&table, voice);
+    let (table, targets) = read(args, voice)?;
     let whole = match &resumed {
         Some((_, encoder)) => encoder.clone(),
-        None => Encoder::fit(&table, &options(args, targets))?,
+        None => Encoder::fit(&table, &options(args, targets.clone()))
+            .map_err(|error| Failure::of_training(error, &targets))?,
     };
     let rows = whole.complete_rows(&table)?;
     if rows.len() < table.rows() {
@@ -82,11 +84,13 @@ pub fn run(args: &TrainArgs) -> Outcome {
     match (done, checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            checkpoints.map_or(Ok(()), Checkpoints::leave)?;
+            if let Some(Err(left)) = checkpoints.map(Checkpoints::leave) {
+                voice.say(format!("note: {}", left.message()));
+            }
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
         (Err(failure), Some(checkpoints)) => {
-            if args.resume.is_none() && checkpoints.have_files() {
+            if args.resume.is_none() && checkpoints.are_there() {
                 voice.say("note: the same command with --resume goes on where this one ends");
             }
             Err(failure)
@@ -101,17 +105,21 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
     };
+    let none = |checkpoints: &Checkpoints| {
+        let folder = checkpoints.folder().display();
+        Failure::new(format!("{folder} holds no training that was broken off; leave --resume out"))
+    };
+    // In a folder that somebody named nothing is written that is not a training's.
+    if matches!(&args.resume, Some(Some(_))) && !checkpoints.are_there() {
+        return Err(none(&checkpoints));
+    }
     if let Some(note) = checkpoints.enter()? {
         voice.say(note);
     }
     let folder = checkpoints.folder().display();
     match (&args.resume, checkpoints.are_there()) {
         (Some(_), true) => voice.say(format!("goes on from {folder}")),
-        (Some(Some(_)), false) => {
-            let message =
-                format!("{folder} holds no training that was broken off; leave --resume out");
-            return Err(Failure::new(message));
-        }
+        (Some(Some(_)), false) => return Err(none(&checkpoints)),
         (Some(None), false) => {
             voice.say("note: there is no training that was broken off; begins anew");
         }
@@ -127,11 +135,23 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
 }
 
 /// The table, with its targets beside it, and which columns those are.
-fn read(args: &TrainArgs) -> Outcome<(Table, Vec<String>)> {
-    let table = table::read(&args.table, &args.run.reading)?;
-    let Some(path) = &args.target_table else { return Ok((table, args.target.clone())) };
-    let (joined, names) = table::join(table, table::read(path, &args.run.reading)?)?;
-    Ok((joined, if args.target.is_empty() { names } else { args.target.clone() }))
+fn read(args: &TrainArgs, voice: Voice) -> Outcome<(Table, Vec<String>)> {
+    let beside = args.target_table.as_deref();
+    let (table, beside) = table::open_with(&args.table, beside, &args.run.reading)?;
+    let whole = |reader: Reader| {
+        reader.doubt_header(voice);
+        reader.note_rounded(voice)?;
+        reader.read_all("--on-disk FOLDER trains on what is larger than memory")
+    };
+    let table = whole(table)?;
+    let (table, names) = match beside {
+        Some(beside) => table::join(table, whole(beside)?)?,
+        None => {
+            let last = table.names().last().cloned().into_iter().collect();
+            (table, last)
+        }
+    };
+    Ok((table, if args.target.is_empty() { names } else { args.target.clone() }))
 }
 
 fn options(args: &TrainArgs, targets: Vec<String>) -> EncoderOptions {
@@ -325,7 +345,7 @@ struct Judged<'a> {
 impl Judged<'_> {
     /// Saves the model and reports; whether Ctrl-C ended its training.
     fn end(self, trained: Trained) -> Outcome<bool> {
-        let Self { args, gpu, metric, voice, encoder, choice, sides, rows, scores } = self;
+        let Self { args, gpu, mut metric, voice, encoder, choice, sides, rows, scores } = self;
         let held_out = sides.1;
         let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
         voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
@@ -337,6 +357,13 @@ impl Judged<'_> {
         let predictor = model.predictor();
         let said = model::predictions(&predictor, encoder, held_out.features())?;
         let truth = Truth::of(held_out, encoder)?;
+        if metric == Metric::Auc && scores.is_none() && !truth.has_both_classes() {
+            metric = Metric::Accuracy;
+            voice.say(
+                "note: the rows held out are all of one class, of which there is no area under the ROC curve; the \
+                 accuracy stands in for it",
+            );
+        }
         let score = match scores {
             Some(scores) => scores.iter().sum::<f64>() / scores.len().max(1) as f64,
             None => truth.score(metric, &said)?,

@@ -64,6 +64,16 @@ fn a_table_becomes_a_model_that_predicts() {
     assert_eq!(String::from_utf8(piped.stdout).unwrap(), predicted);
     // What is new in the rows is said beside the predictions, and not among them.
     assert_says(&String::from_utf8(piped.stderr).unwrap(), &["\"green\"", "\"extra\""]);
+    // What is looked at of a pipe would be gone.
+    #[cfg(unix)]
+    {
+        let pipe = folder.join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let rows = rows.to_owned();
+        let writer = std::thread::spawn(move || fs::write(pipe, rows).unwrap());
+        assert_eq!(out(&folder, &["predict", "kind.wgrad", "pipe"]), predicted);
+        writer.join().unwrap();
+    }
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(rows.as_bytes()).unwrap();
     fs::write(folder.join("rows.csv.gz"), packed.finish().unwrap()).unwrap();
@@ -262,10 +272,25 @@ fn what_is_wrong_is_said_with_what_to_do() {
     fs::write(folder.join("few.csv"), "x,y\n1,a\n2,b\n3,c\n").unwrap();
     assert_says(&fails(&folder, 1, &["train", "few.csv"]), &["3 rows, a few of each class"]);
     fs::write(folder.join("far.csv"), "x,y\n1,1e300\n2,2e300\n3,3e300\n").unwrap();
-    assert_says(&fails(&folder, 1, &["train", "far.csv"]), &["far.csv", "line", "\"y\"", "e300"]);
+    let said = fails(&folder, 1, &["train", "far.csv"]);
+    assert_says(&said, &["far.csv", "line", "\"y\"", "e300", "another unit"]);
+    // An odd number in the target is no reason to leave the target out.
+    let odd: String = (0..30).map(|n| format!("{n},{n}.5\n")).collect();
+    fs::write(folder.join("odd.csv"), format!("x,y\n{odd}9,\"1,234\"\n")).unwrap();
+    let said = fails(&folder, 1, &["train", "odd.csv"]);
+    assert_says(&said, &["\"y\"", "1,234"]);
+    assert!(!said.contains("--ignore"), "{said}");
+    let said = fails(&folder, 1, &["train", "odd.csv", "--target", "x"]);
+    assert_says(&said, &["--ignore 'y'"]);
+    assert_says(&fails(&folder, 1, &["train", "."]), &[".: is a folder; give a file"]);
     let nowhere = ["train", "few.csv", "--output", "nowhere/m.wgrad"];
     fs::write(folder.join("few.csv"), heights(30)).unwrap();
-    assert_says(&fails(&folder, 1, &nowhere), &["nowhere: there is no such folder"]);
+    for more in [&["--epochs", "1"][..], &["--resume", "y.wgrad"], &["--on-disk", "."]] {
+        let said = fails(&folder, 1, &[&nowhere[..], more].concat());
+        assert_says(&said, &["nowhere: there is no such folder"]);
+    }
+    let said = fails(&folder, 1, &["evaluate", "y.wgrad", "names.csv", "--json", "nowhere/j"]);
+    assert_says(&said, &["nowhere: there is no such folder"]);
     fs::write(folder.join("not.wgrad"), "nothing").unwrap();
     assert_says(&fails(&folder, 1, &["show", "not.wgrad"]), &["not.wgrad"]);
     // What the options say is wrong is the exit code 2.
@@ -433,12 +458,24 @@ fn a_killed_training_is_gone_on_with() {
         &String::from_utf8(run(&folder, &anew).stderr).unwrap(),
         &["no training that was broken off"],
     );
+    // Nothing of that folder is touched.
+    for file in ["lock", "removed"] {
+        fs::write(folder.join(file), "own").unwrap();
+    }
     let said = fails(&folder, 1, &[&anew[..], &["."]].concat());
     assert_says(&said, &[". holds no training"]);
-    assert!(!folder.join("lock").exists());
+    for file in ["lock", "removed"] {
+        assert_eq!(fs::read_to_string(folder.join(file)).unwrap(), "own");
+    }
+    assert!(!folder.join(".wgrad-lock").exists());
+    // Nor is it a training where a process was killed before its first file.
+    fs::create_dir_all(folder.join("kind.wgrad.checkpoints/0")).unwrap();
+    let said = String::from_utf8(run(&folder, &anew).stderr).unwrap();
+    assert_says(&said, &["no training that was broken off"]);
+    assert!(!folder.join("kind.wgrad.checkpoints").exists());
     // What a command was killed over that removed it is no training.
     fs::create_dir_all(left.join("0")).unwrap();
-    for file in ["0/step-000000000100.wgrad", "removed"] {
+    for file in ["0/step-000000000100.wgrad", ".wgrad-removed"] {
         fs::write(left.join(file), "").unwrap();
     }
     let gone = ["--resume", "killed.wgrad.checkpoints"];

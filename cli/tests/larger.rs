@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use common::{assert_says, fails, folder, json, out};
@@ -60,6 +61,12 @@ fn arrays_and_tables_on_disk_are_clustered_as_tables() {
 
     let said = fails(&folder, 2, &["cluster", "rows.npy", "-k", "3", "--ignore", "0"]);
     assert_says(&said, &["--ignore cannot be used with rows.npy", "leave it out"]);
+    let packed = fs::File::create(folder.join("rows.npy.gz")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    packed.write_all(&fs::read(folder.join("rows.npy")).unwrap()).unwrap();
+    packed.finish().unwrap();
+    let said = fails(&folder, 1, &["cluster", "rows.npy.gz", "-k", "3"]);
+    assert_says(&said, &["rows.npy.gz", "is gzipped", "unpack it first"]);
     let said = fails(&folder, 2, &["pca", "rows.npy", "--delimiter", ";"]);
     assert_says(&said, &["--delimiter is of text", "rows.npy"]);
     let said = fails(&folder, 2, &["cluster", "-", "-k", "3", "--on-disk", "."]);
@@ -92,6 +99,15 @@ fn arrays_and_tables_on_disk_are_trained_on() {
         let predicted: Vec<&str> = predicted.lines().collect();
         assert_eq!((predicted.len(), &predicted[..4]), (151, &labels[..]));
     }
+    // A class of a single row; a text beside an array may need the options of text.
+    let rare = csv(&rows) + "5,5,rare\n";
+    fs::write(folder.join("rare.csv"), &rare).unwrap();
+    let few = ["--on-disk", ".", "--epochs", "1", "--output", "rare.wgrad"];
+    out(&folder, &[&["train", "rare.csv", "--seed", "13"][..], &few].concat());
+    assert_says(&out(&folder, &["show", "rare.wgrad"]), &["4 classes"]);
+    fs::write(folder.join("y.txt"), "1\n2\n0\n".repeat(50)).unwrap();
+    let beside = ["train", "x.npy", "--target-table", "y.txt", "--no-header"];
+    out(&folder, &[&beside[..], &few].concat());
     let said = fails(&folder, 2, &[&disk[..], &["--folds", "3"]].concat());
     assert_says(&said, &["--folds cannot be used with --on-disk"]);
     fs::write(folder.join("few.csv"), csv(&heaps(30))).unwrap();

@@ -101,7 +101,9 @@ pub fn write_idx(mut writer: impl Write, dims: &[usize], data: &[u8]) -> Result<
     }
     let written = writer.write_all(&header).and_then(|()| writer.write_all(data));
     // A buffered writer would swallow the error of its last write when it is dropped.
-    written.and_then(|()| writer.flush()).map_err(|cause| DataError::Write { cause })
+    written
+        .and_then(|()| writer.flush())
+        .map_err(|cause| DataError::Write { origin: Origin::Named("the array".into()), cause })
 }
 
 pub(super) fn read_from(

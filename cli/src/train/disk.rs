@@ -71,19 +71,51 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     let stopping = if args.epochs.is_some() { 0.0 } else { STOPS * (1.0 - args.validation) };
     let sides = Sides { seed: args.seed, held_out: args.validation, stopping };
     let open = || Blocks::open(&args.table, args.target_table.as_deref(), &args.run.reading);
-    let sample = open()?.sample(args.seed, |row| sides.of(row) == Side::Training)?;
-    let targets = if args.target.is_empty() { sample.targets } else { args.target.clone() };
-    let encoder = Encoder::fit(&sample.table, &options(args, targets))?;
+    let blocks = open()?;
+    blocks.note_rounded(voice)?;
+    let sample =
+        blocks.sample(args.seed, Some(&args.target), |row| sides.of(row) == Side::Training)?;
+    let few = |what: &str| {
+        let table = args.table.display();
+        Failure::new(format!("{table}: has no rows to {what}; bring more rows"))
+    };
+    if sample.table.rows() == 0 {
+        return Err(few("train on"));
+    }
+    let targets = match args.target.as_slice() {
+        [] if sample.targets.is_empty() => {
+            sample.table.names().last().cloned().into_iter().collect()
+        }
+        [] => sample.targets,
+        named => named.to_vec(),
+    };
+    let targeted = |error| Failure::of_training(error, &targets);
+    let options = options(args, targets.clone());
+    // Classes are all there are, and not those alone that the sample has; other targets are judged by it.
+    let with_rare = sample.with_rare.map(|table| Encoder::fit(&table, &options)).transpose();
+    let classes = |encoder: &Encoder| matches!(encoder.targets(), TargetEncoding::Classes { .. });
+    let encoder = match with_rare.map_err(targeted)?.filter(classes) {
+        Some(encoder) => encoder,
+        None => Encoder::fit(&sample.table, &options).map_err(targeted)?,
+    };
     let metric = Metric::of(args.metric, encoder.targets())?;
     let (sample, _) = encoder.dataset(&sample.table)?;
 
+    // What Ctrl-C ends from here on leaves files, unless they are removed.
+    interrupt::watch();
     let mut spools = Spools::create(folder, &encoder)?;
     let met = spools.fill(open()?, &encoder, &sides)?;
+    for (spool, what) in [(&spools.training, "train on"), (&spools.held_out, "hold out")] {
+        if spool.rows == 0 {
+            return Err(few(what));
+        }
+    }
     let (rows, bytes) = (spools.training.rows, spools.training.bytes());
     let learn = spools.training.read().and_then(|source| with_targets(source, &encoder))?;
     let held_out =
         spools.held_out.read().and_then(|source| with_targets(source, &encoder))?.read()?;
-    let stop = match stopping > 0.0 {
+    // Of few rows there may be none to stop by.
+    let stop = match spools.stopping.rows > 0 {
         true => {
             let source = spools.stopping.read()?;
             Some(with_targets(source, &encoder)?.read()?)
@@ -100,7 +132,6 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     ));
     let gpu = model::gpu(args.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
-    interrupt::watch();
     let choice =
         Choice::new(args, rows, matches!(encoder.targets(), TargetEncoding::Classes { .. }))?;
     let trained = fit(&gpu, &choice, (&learn, &sample), stop.as_ref(), voice)?;
@@ -117,6 +148,9 @@ fn fit(
     stop: Option<&Dataset>,
     voice: Voice,
 ) -> Outcome<Trained> {
+    if interrupt::asked() {
+        return Err(Failure::interrupted()); // there is nothing to keep yet
+    }
     let start = Instant::now();
     let net = choice.net(sample.width(), fit::outputs(sample));
     let mut model: Model = net.compile_blocking(gpu, choice.config(fit::loss(sample)))?;
@@ -142,6 +176,10 @@ fn fit(
                     "of {tried} epochs tried, then the loss was least on rows left out for this"
                 ),
             )
+        }
+        None if choice.epochs.is_none() => {
+            let why = "as many as are tried at most: of so few rows there are none to stop by";
+            (curves.len(), why.into())
         }
         None => (curves.len(), "as asked for".into()),
     };
@@ -187,6 +225,9 @@ impl Spools {
         let mut met = EncodingReport::default();
         let most = (HELD / encoder.width().max(1)).max(1);
         while let Some((first, block)) = blocks.next()? {
+            if interrupt::asked() {
+                return Err(Failure::interrupted());
+            }
             let mut rows: [Vec<usize>; 3] = Default::default();
             let mut room =
                 [most.saturating_sub(self.stopping.rows), most.saturating_sub(self.held_out.rows)];
@@ -208,19 +249,10 @@ impl Spools {
                 if rows.is_empty() {
                     continue;
                 }
-                let Some((data, report)) = unless_dropped(encoder.dataset(&block.select(rows)?))?
-                else {
-                    continue;
-                };
+                let encoded = encoder.dataset(&block.select(rows)?);
+                let Some((data, report)) = unless_dropped(encoded, &mut met)? else { continue };
                 spool.write(&joined(&data))?;
                 met.add(report);
-            }
-        }
-        for (spool, what) in [(&self.training, "train on"), (&self.held_out, "hold out")] {
-            if spool.rows == 0 {
-                return Err(Failure::new(format!(
-                    "the table has no rows to {what}; bring more rows"
-                )));
             }
         }
         Ok(met)

@@ -32,8 +32,12 @@ pub enum DataError {
     },
 
     /// The bytes could not be written.
-    #[error("cannot write the array: {cause}; check that its place has room and may be written")]
+    #[error(
+        "{origin}: cannot be written: {cause}; check that its place has room and may be written"
+    )]
     Write {
+        /// What was being written.
+        origin: Origin,
         /// What the writer said.
         cause: io::Error,
     },

@@ -103,6 +103,29 @@ impl ArrayFile {
         &self.dims
     }
 
+    /// The first number that reading moves by a half or more, since `f32` holds some seven digits: its row, its
+    /// column, and the number as it stands in the file. Reads the file up to there; not at all if its type has no
+    /// such numbers.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn first_rounded(&self) -> Result<Option<(usize, usize, String)>, DataError> {
+        let Self { element, rows, width, .. } = *self;
+        if !element.exceeds_f32() {
+            return Ok(None);
+        }
+        let file = open(&self.path)?.0;
+        let (mut opened, mut before, mut found) =
+            (Opened { array: self.clone(), file, bytes: Vec::new() }, 0, None);
+        opened.pieces(0, rows, |bytes| {
+            found = element.first_rounded(bytes);
+            before += if found.is_none() { bytes.len() / element.bytes() } else { 0 };
+            found.is_none()
+        })?;
+        let place = |(at, number)| ((before + at) / width, (before + at) % width, number);
+        Ok(found.map(place))
+    }
+
     /// Bytes of the whole file.
     fn length(&self) -> u64 {
         self.header + (self.rows * self.width * self.element.bytes()) as u64
@@ -160,10 +183,15 @@ struct Opened {
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
 
-impl RowReader for Opened {
-    fn read(&mut self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<usize, DataError> {
+impl Opened {
+    /// Shows the bytes of rows, some whole numbers at a time, as long as more are wanted.
+    fn pieces(
+        &mut self,
+        first: usize,
+        count: usize,
+        mut wants_more: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), DataError> {
         let Self { array, file, bytes } = self;
-        let count = count.min(array.rows.saturating_sub(first));
         let of_row = array.width * array.element.bytes();
         let failed = |cause: std::io::Error| match cause.kind() {
             ErrorKind::UnexpectedEof => {
@@ -174,16 +202,29 @@ impl RowReader for Opened {
             _ => DataError::Read { origin: array.origin(), cause },
         };
         file.seek(SeekFrom::Start(array.header + (first * of_row) as u64)).map_err(failed)?;
-        let before = out.len();
         let (mut left, size) = (count * of_row, array.element.bytes());
         while left > 0 {
             bytes.resize(left.min(PIECE / size * size), 0);
             file.read_exact(bytes).map_err(failed)?;
-            array.element.decode(bytes, out);
+            if !wants_more(bytes) {
+                break;
+            }
             left -= bytes.len();
         }
-        if array.divisor != 1.0 {
-            out.iter_mut().skip(before).for_each(|number| *number /= array.divisor);
+        Ok(())
+    }
+}
+
+impl RowReader for Opened {
+    fn read(&mut self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<usize, DataError> {
+        let count = count.min(self.array.rows.saturating_sub(first));
+        let (before, element, divisor) = (out.len(), self.array.element, self.array.divisor);
+        self.pieces(first, count, |bytes| {
+            element.decode(bytes, out);
+            true
+        })?;
+        if divisor != 1.0 {
+            out.iter_mut().skip(before).for_each(|number| *number /= divisor);
         }
         Ok(count)
     }

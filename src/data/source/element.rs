@@ -56,6 +56,34 @@ impl Element {
             Kind::F64 => numbers!(f64),
         }
     }
+
+    /// Whether this type has whole numbers that f32 rounds to others.
+    pub(super) fn exceeds_f32(self) -> bool {
+        matches!(self.kind, Kind::U32 | Kind::I32 | Kind::U64 | Kind::I64 | Kind::F64)
+    }
+
+    /// The place among the numbers that `bytes` are of the first that f32 moves by a half or more, and the number.
+    pub(super) fn first_rounded(self, bytes: &[u8]) -> Option<(usize, String)> {
+        macro_rules! first {
+            ($type:ty, $moved:expr) => {{
+                let (elements, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
+                let big = self.big_endian;
+                let number =
+                    |&e| if big { <$type>::from_be_bytes(e) } else { <$type>::from_le_bytes(e) };
+                let moved: fn($type) -> bool = $moved;
+                let mut numbers = elements.iter().map(number).enumerate();
+                numbers.find(|&(_, e)| moved(e)).map(|(at, e)| (at, e.to_string()))
+            }};
+        }
+        match self.kind {
+            Kind::U32 => first!(u32, |e| e as f32 as i128 != i128::from(e)),
+            Kind::I32 => first!(i32, |e| e as f32 as i128 != i128::from(e)),
+            Kind::U64 => first!(u64, |e| e as f32 as i128 != i128::from(e)),
+            Kind::I64 => first!(i64, |e| e as f32 as i128 != i128::from(e)),
+            Kind::F64 => first!(f64, |e| (f64::from(e as f32) - e).abs() >= 0.5),
+            _ => None,
+        }
+    }
 }
 
 /// What a file's header says.

@@ -3,7 +3,7 @@
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::element::{Element, Header, Kind};
@@ -120,7 +120,7 @@ impl NpyWriter {
         }
         let path = path.as_ref().to_path_buf();
         let created = File::create(&path).map(BufWriter::new);
-        let file = created.map_err(|cause| DataError::Write { cause })?;
+        let file = created.map_err(|cause| unwritable(&path, cause))?;
         let mut writer = Self { file, path, width, numbers: 0 };
         writer.write_header()?;
         Ok(writer)
@@ -136,7 +136,7 @@ impl NpyWriter {
         let mut header = [MAGIC, &[1, 0]].concat();
         header.extend((text.len() as u16).to_le_bytes());
         header.extend(text.bytes());
-        self.file.write_all(&header).map_err(|cause| DataError::Write { cause })
+        self.file.write_all(&header).map_err(|cause| unwritable(&self.path, cause))
     }
 
     /// Adds numbers, one row after another.
@@ -147,7 +147,7 @@ impl NpyWriter {
         const AT_ONCE: usize = 1 << 16;
         for some in numbers.chunks(AT_ONCE) {
             let bytes: Vec<u8> = some.iter().flat_map(|number| number.to_le_bytes()).collect();
-            self.file.write_all(&bytes).map_err(|cause| DataError::Write { cause })?;
+            self.file.write_all(&bytes).map_err(|cause| unwritable(&self.path, cause))?;
         }
         self.numbers += numbers.len();
         Ok(())
@@ -163,8 +163,12 @@ impl NpyWriter {
             let (row, length) = (self.numbers / width, self.numbers % width);
             return Err(SourceError::Uneven { origin, row, length, width }.into());
         }
-        self.file.seek(SeekFrom::Start(0)).map_err(|cause| DataError::Write { cause })?;
+        self.file.seek(SeekFrom::Start(0)).map_err(|cause| unwritable(&self.path, cause))?;
         self.write_header()?;
-        self.file.flush().map_err(|cause| DataError::Write { cause })
+        self.file.flush().map_err(|cause| unwritable(&self.path, cause))
     }
+}
+
+fn unwritable(path: &Path, cause: io::Error) -> DataError {
+    DataError::Write { origin: Origin::File(path.to_path_buf()), cause }
 }

@@ -55,6 +55,8 @@ pub struct TableOptions {
 pub struct TableReader<'a> {
     rows: Rows<Marked<Box<dyn Read + 'a>>>,
     names: Arc<[String]>,
+    /// Whether the first line says them.
+    named: bool,
     /// Rows that were read to see what the file is like, with their lines.
     pending: VecDeque<(u64, Vec<String>)>,
     /// What the first line says, in a table of scikit-learn's.
@@ -136,7 +138,8 @@ impl<'a> TableReader<'a> {
         let rows = Rows::new(text, delimiter, &bounds, &origin)?;
         let names = Arc::from(Vec::new());
         let pending = VecDeque::new();
-        let mut reader = Self { rows, names, pending, counts: None, given: 0, bounds, origin };
+        let mut reader =
+            Self { rows, names, named: false, pending, counts: None, given: 0, bounds, origin };
         reader.read_names(options.header)?;
         // Columns that have one name are found here.
         Table::empty(Arc::clone(&reader.names), reader.origin.clone())?;
@@ -161,6 +164,7 @@ impl<'a> TableReader<'a> {
             None => positions(first.len()).collect(),
         };
         self.counts = counts;
+        self.named = self.counts.is_none() && has_names;
         if self.counts.is_none() && !has_names {
             self.pending.push_back((line, first));
         }
@@ -176,6 +180,11 @@ impl<'a> TableReader<'a> {
     /// The names of the columns.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether the first line was taken for the names of the columns.
+    pub fn has_names(&self) -> bool {
+        self.named
     }
 
     /// The next `rows` rows, fewer only at the end; `None` where no more follow.
