@@ -79,7 +79,7 @@ pub use part::Part;
 pub(crate) use rows::checked_rows;
 pub use shuffle::{epoch_order, permutation};
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use source::Reading;
+pub(crate) use source::{Reading, Share, Tally};
 pub use source::{ArrayFile, AsData, Data, NpyWriter, OwnedData, ReadRows, RowReader, Source};
 pub(crate) use source::{EpochOrder, Pass, Wanted, Window, Windows};
 pub use standardize::Standardizer;

@@ -196,7 +196,8 @@ impl Runner<'_> {
                 asks = asks.saturating_add(ASK);
                 self.lane.gpu.ask("waiting for another lane")?;
             }
-            if since.elapsed() > self.settings.patience {
+            if since.elapsed() > self.settings.patience || self.settings.jobs.is_given_up() {
+                self.settings.jobs.give_up();
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }
         }
