@@ -12,6 +12,7 @@ mod failure;
 mod fit;
 mod importance;
 mod interrupt;
+mod job;
 mod line;
 mod model;
 mod pca;

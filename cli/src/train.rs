@@ -15,6 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::fit::{self, Trained, Watch};
 use crate::importance::importance;
 use crate::interrupt;
+use crate::job::{self, Job};
 use crate::model;
 use crate::progress::Voice;
 use crate::report::Report;
@@ -23,7 +24,21 @@ use crate::split;
 use crate::table;
 
 pub fn run(args: &TrainArgs) -> Outcome {
-    let voice = Voice::new(args.run.quiet);
+    if job::launch(args)? {
+        return Ok(());
+    }
+    let job = Job::join(args)?;
+    let done = run_in(args, job.as_ref());
+    if let Some(job) = job {
+        job.end(done.is_ok());
+    }
+    done
+}
+
+/// In a job all processes do the same, and the first alone says and writes something.
+fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
+    let is_first = job.is_none_or(Job::is_first);
+    let voice = Voice::new(args.run.quiet || !is_first);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = match (args.model(), args.against_model()) {
@@ -37,6 +52,12 @@ pub fn run(args: &TrainArgs) -> Outcome {
         (Some(path), Some(option)) => {
             return Err(Failure::usage(format!(
                 "--{option} cannot be used with --resume {}: the model has its own",
+                path.display()
+            )));
+        }
+        (Some(path), None) if args.mpi => {
+            return Err(Failure::usage(format!(
+                "--mpi cannot be used with --resume {}: a model's file is trained on by one process",
                 path.display()
             )));
         }
@@ -59,21 +80,25 @@ pub fn run(args: &TrainArgs) -> Outcome {
     if args.class_weights.is_some() && !classes {
         return Err(Failure::usage("--class-weights are of classes, and the target is numbers"));
     }
-    let gpu = model::gpu(args.run.adapter.as_deref())?;
+    let named = args.run.adapter.as_deref();
+    let gpu = job.map_or_else(|| model::gpu(named), |job| job.gpu(named))?;
     voice.say(format!("adapter: {}", gpu.describe()));
+    if let Some(job) = job {
+        voice.say(format!("processes: {}", job.ranks()));
+    }
     // Before there is a model, Ctrl-C has nothing to keep, and ends the process.
     interrupt::watch();
     let checkpoints = match resumed {
         Some(_) => None,
-        None => Some(checkpoints(args, &output(args, &whole), voice)?),
+        None => Some(checkpoints(args, &output(args, &whole), voice, is_first)?),
     };
-    let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
+    let watch = Watch { voice, checkpoints: checkpoints.as_ref(), job };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
     match (done, &checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            checkpoints.as_ref().map_or(Ok(()), Checkpoints::remove)?;
+            checkpoints.as_ref().filter(|_| is_first).map_or(Ok(()), Checkpoints::remove)?;
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
         (Err(failure), Some(checkpoints)) => {
@@ -87,7 +112,12 @@ pub fn run(args: &TrainArgs) -> Outcome {
 }
 
 /// Where the trainings of this command are kept; what an earlier one left there is gone on with, or goes.
-fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
+fn checkpoints(
+    args: &TrainArgs,
+    model: &Path,
+    voice: Voice,
+    is_first: bool,
+) -> Outcome<Checkpoints> {
     let checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
@@ -103,13 +133,13 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
         (Some(None), false) => {
             voice.say("note: there is no training that was broken off; begins anew");
         }
-        (None, true) => {
+        (None, true) if is_first => {
             voice.say(format!(
                 "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
             ));
             checkpoints.remove()?;
         }
-        (None, false) => {}
+        (None, _) => {}
     }
     Ok(checkpoints)
 }
@@ -288,6 +318,9 @@ impl Setting<'_> {
         let trained = fit::train(gpu, &choice, &training, from, watch)?;
         let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
         voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
+        if watch.job.is_some_and(|job| !job.is_first()) {
+            return Ok(interrupted);
+        }
         let model = model.with_encoder(encoder.clone())?;
         let path = output(args, &encoder);
         model.save_blocking(&path)?;
@@ -304,6 +337,7 @@ impl Setting<'_> {
         let columns = importance(&predictor, &encoder, &held_out, metric, args.seed)?;
         let report = Report {
             args,
+            ranks: watch.job.map(Job::ranks),
             adapter: gpu.describe(),
             encoder: &encoder,
             choice: &choice,
@@ -411,6 +445,9 @@ impl Report<'_> {
         figures.insert("rate".into(), rate.into());
         figures.insert("optimizer".into(), self.choice.optimizer_name.into());
         figures.insert("seed".into(), self.args.seed.into());
+        if let Some(ranks) = self.ranks {
+            figures.insert("ranks".into(), ranks.into());
+        }
         if let Some(folds) = self.folds {
             figures.insert("folds".into(), json!(folds));
         }

@@ -146,7 +146,7 @@ fn launch(args: &Args) -> ExitCode {
     let say = |attempt: usize, status| {
         eprintln!("attempt {} ended early ({status}); going on from the last checkpoint", attempt + 1);
     };
-    match run_with_restarts(&args.launch, args.restarts, &own, say) {
+    match run_with_restarts(&args.launch, args.restarts, |_| own.clone(), say) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -189,8 +189,7 @@ fn in_files(
         std::thread::sleep(Duration::from_millis(50));
     }
     let source = Source::npy(&x)?.with_targets(ArrayFile::npy(&y)?)?;
-    let rows = source.count()?;
-    Ok(source.window_rows(window.unwrap_or(rows))?)
+    Ok(source.window_rows(window.unwrap_or(usize::MAX))?)
 }
 
 /// Rows whose targets are a smooth function of their features.

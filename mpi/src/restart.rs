@@ -17,9 +17,9 @@ pub fn is_in_job() -> bool {
 }
 
 /// Runs this program as an MPI job, and again, `restarts` times at most, where it ends with an error: with the arguments
-/// `args`, which have to name checkpoints to go on from, behind the words of a launcher, such as `mpirun -n 4`. Each
-/// attempt has launchers of its own; those after the last have the last. `say` is told how an attempt ended that is
-/// followed by another.
+/// that `args` gives for each attempt, counted from 0, which have to name checkpoints to go on from, behind the words of a
+/// launcher, such as `mpirun -n 4`. Each attempt takes the next launcher; those after the last have the last. `say` is
+/// told how an attempt ended that is followed by another.
 ///
 /// Whether the last attempt went well.
 ///
@@ -28,7 +28,7 @@ pub fn is_in_job() -> bool {
 pub fn run_with_restarts(
     launchers: &[String],
     restarts: usize,
-    args: &[OsString],
+    args: impl Fn(usize) -> Vec<OsString>,
     mut say: impl FnMut(usize, ExitStatus),
 ) -> Result<bool> {
     let program = std::env::current_exe().map_err(|error| {
@@ -41,7 +41,7 @@ pub fn run_with_restarts(
             let rule = "the words that start a job, such as \"mpirun -n 4\"";
             return Err(Error::argument("launcher", "empty", rule));
         };
-        let status = Command::new(name).args(words).arg(&program).args(args).status();
+        let status = Command::new(name).args(words).arg(&program).args(args(attempt)).status();
         let status = status.map_err(|error| {
             let rule = "a command that starts an MPI job; install it, or name another";
             Error::argument("launcher", format!("{name}: {error}"), rule)
@@ -63,7 +63,7 @@ mod tests {
         let run = |launchers: &[&str], restarts| {
             let launchers: Vec<String> = launchers.iter().map(|l| l.to_string()).collect();
             let mut ended = Vec::new();
-            let well = run_with_restarts(&launchers, restarts, &[], |attempt, _| ended.push(attempt));
+            let well = run_with_restarts(&launchers, restarts, |_| Vec::new(), |attempt, _| ended.push(attempt));
             (well.map_err(|error| error.to_string()), ended)
         };
         assert_eq!(run(&["true"], 3), (Ok(true), vec![]));

@@ -100,6 +100,8 @@ pub(crate) struct Windows {
 struct Shared {
     source: Source,
     wanted: Wanted,
+    /// Whether it is a share of the rows alone.
+    is_share: bool,
     tally: Arc<Tally>,
     /// Those that somebody has.
     had: Vec<(Key, Weak<Window>)>,
@@ -113,9 +115,10 @@ impl Windows {
 
     /// With a share of the rows alone, where it is not all of them.
     pub(crate) fn of_share(source: &Source, wanted: Wanted, share: Option<Share>) -> Self {
-        let tally = Arc::new(Tally::default());
+        let (tally, is_share) = (Arc::new(Tally::default()), share.is_some());
         let reader = Reader::new(Reads::new(source.clone(), wanted, share, tally.clone()));
-        let shared = Shared { source: source.clone(), wanted, tally, had: Vec::new(), reader };
+        let (source, had) = (source.clone(), Vec::new());
+        let shared = Shared { source, wanted, is_share, tally, had, reader };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -142,6 +145,8 @@ impl Windows {
         shared.had.push((key, Arc::downgrade(&window)));
         let next = match pass.windows().get(number + 1) {
             Some(_) => Some((pass.clone(), number + 1)),
+            // A share of all rows at once is to be that, and not that of two epochs.
+            None if shared.is_share && pass.windows().len() == 1 => None,
             None if shared.wanted == Wanted::Epochs => {
                 Some((Arc::new(pass.next(&shared.source)?), 0))
             }
