@@ -1,21 +1,24 @@
-//! What more processes bring: measured with as many as there are cores for, and by a model up to 1,024.
+//! What more processes bring, measured: the files are for wgrad's own example `scaling`, which computes from them what
+//! up to 1,024 would.
 //!
 //! ```sh
-//! mpirun -n 2 target/release/examples/scaling measure --net w2 --json two.json # and with -n 1, 3, 4
-//! target/release/examples/scaling forecast one.json two.json three.json --svg scaling.svg
+//! mpirun -n 2 target/release/examples/scaling --net w2 --json two.json # and with -n 1, 3, 4
 //! ```
 //!
-//! With one process it measures `Model::fit`, and a lane's step on all rows and on parts of them; with two also what a
-//! message costs. From these the model computes steps of any number of processes, beside what was measured.
+//! One process measures `Model::fit`, and a lane's step on all rows and on parts of them; several measure replicas, and
+//! what a message costs. The nets are those of `examples/scaling/net.rs`.
 
-mod chart;
+#[path = "../../examples/scaling/net.rs"]
+mod net;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use net::Net;
 use serde_json::{Value, json};
 use wgrad::lanes::exchange::{Content, Exchange, Message, Payload, RunId};
 use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
@@ -24,105 +27,25 @@ use wgrad_mpi::{Mpi, adapter_of};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Nets of the benchmarks, and a small one, most of whose exchange is messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Net {
-    /// 784-512-512-10 on batches of 256 rows
-    W2,
-    /// 32-64-64-64-64-16 on batches of 4096 rows
-    W3,
-    /// 32-64-64-1 on batches of 256 rows
-    Small,
-}
-
-impl Net {
-    fn named(name: &str) -> Outcome<Self> {
-        Ok(Self::from_str(name, true)?)
-    }
-
-    fn widths(self) -> &'static [usize] {
-        match self {
-            Net::W2 => &[784, 512, 512, 10],
-            Net::W3 => &[32, 64, 64, 64, 64, 16],
-            Net::Small => &[32, 64, 64, 1],
-        }
-    }
-
-    /// Rows of a batch, and batches of an epoch.
-    fn batches(self) -> (usize, usize) {
-        match self {
-            Net::W2 => (256, 8),
-            Net::W3 => (4096, 4),
-            Net::Small => (256, 8),
-        }
-    }
-
-    fn model(self) -> Sequential {
-        let widths = self.widths();
-        let hidden = &widths[1..widths.len() - 1];
-        let net = hidden.iter().fold(Sequential::new(widths[0]), |net, &w| net.dense(w).relu());
-        net.dense(widths[widths.len() - 1]).seed(42)
-    }
-
-    fn config(self) -> TrainingConfig {
-        let loss = match self {
-            Net::W2 => Loss::SoftmaxCrossEntropy,
-            _ => Loss::MeanSquaredError,
-        };
-        TrainingConfig::new(loss, Optimizer::sgd(0.05))
-    }
-
-    /// So many rows.
-    fn data(self, rows: usize) -> Outcome<Dataset> {
-        let widths = self.widths();
-        let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
-        let x: Vec<f32> = (0..rows * inputs).map(|i| ((i * 7919) % 1013) as f32 / 1013.0).collect();
-        Ok(match self {
-            Net::W2 => {
-                let labels = (0..rows).map(|row| (row * row % outputs) as u32).collect();
-                Dataset::classification(x, inputs, labels, outputs)?
-            }
-            _ => {
-                let y = (0..rows * outputs).map(|i| ((i * 31) % 17) as f32 / 17.0).collect();
-                Dataset::regression(x, inputs, y, outputs)?
-            }
-        })
-    }
-}
-
-/// What more processes bring
+/// Measures steps of one net; every process of a job is called so
 #[derive(Parser)]
-enum Args {
-    /// Measures; every process of a job is called so
-    Measure {
-        #[arg(long, value_enum)]
-        net: Net,
-        /// Epochs of a round
-        #[arg(long, default_value_t = 4)]
-        epochs: usize,
-        /// Rounds, of which the median counts
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        #[arg(long, value_name = "FILE")]
-        json: PathBuf,
-    },
-    /// Computes, from files of what was measured with one process, with two and with others
-    Forecast {
-        files: Vec<PathBuf>,
-        /// Cores that the processes share
-        #[arg(long, default_value_t = 2)]
-        cores: usize,
-        #[arg(long, value_name = "FILE")]
-        svg: Option<PathBuf>,
-    },
+struct Args {
+    #[arg(long, value_enum)]
+    net: Net,
+    /// Epochs of a round
+    #[arg(long, default_value_t = 4)]
+    epochs: usize,
+    /// Rounds, of which the median counts
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Where the figures go, on rank 0
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse() {
-        Args::Measure { net, epochs, rounds, json } => start(net, epochs, rounds, &json),
-        Args::Forecast { files, cores, svg } => chart::forecast_all(&files, cores, svg.as_deref()),
-    };
-    match outcome {
+    let Args { net, epochs, rounds, json } = Args::parse();
+    match start(net, epochs, rounds, &json) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -202,6 +125,13 @@ fn measure(mpi: &Mpi, net: Net, (epochs, rounds): (usize, usize), json: &Path) -
         lanes.run(0..batches.min(4))?;
         let timeline = lanes.timeline().ok_or("no timeline")?;
         figures["hidden"] = json!(timeline.exchange_hidden());
+        // Seconds a step of each kind of work on the first lane.
+        let mut spans: BTreeMap<String, f64> = BTreeMap::new();
+        for span in timeline.spans.iter().filter(|span| span.lane == 0) {
+            let name = format!("{} {}", span.activity, span.name);
+            *spans.entry(name).or_default() += (span.end - span.start) / batches.min(4) as f64;
+        }
+        figures["spans_s"] = json!(spans);
         let busy: Vec<f64> = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
         figures["busy"] = json!(busy);
         drop(lanes);
