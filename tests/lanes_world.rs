@@ -423,7 +423,9 @@ fn the_first_process_has_the_timeline_of_all() {
     // By one clock: a lane has everybody's sums only after each has begun to send its own.
     let time = |timeline: &Timeline, lane: usize, name: &str, last: bool| {
         let spans = timeline.spans.iter().filter(|span| span.lane == lane && span.name == name);
-        let times = spans.filter(|span| span.step == 0).map(|span| if last { span.end } else { span.start });
+        let times = spans
+            .filter(|span| span.step == 0)
+            .map(|span| if last { span.end } else { span.start });
         times.reduce(if last { f64::max } else { f64::min }).unwrap()
     };
     let (sent, taken) = ("gradient sums out", "gradient sums in");

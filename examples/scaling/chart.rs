@@ -184,11 +184,13 @@ fn draw(curves: &[Curve], path: &Path) -> Outcome {
     let (width, height) = (900, 320 * nets.len().max(1) as u32);
     let root = SVGBackend::new(path, (width, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let colours = [RGBColor(0xb4, 0x53, 0x09), RGBColor(0x1d, 0x4e, 0xd8), RGBColor(0x15, 0x80, 0x3d)];
+    let colours =
+        [RGBColor(0xb4, 0x53, 0x09), RGBColor(0x1d, 0x4e, 0xd8), RGBColor(0x15, 0x80, 0x3d)];
     for (net, row) in nets.iter().zip(root.split_evenly((nets.len(), 1))) {
         let halves = row.split_evenly((1, 2));
         for (weak, area) in [true, false].into_iter().zip(&halves) {
-            let kind = if weak { "weak: a batch for each process" } else { "strong: one batch shared" };
+            let kind =
+                if weak { "weak: a batch for each process" } else { "strong: one batch shared" };
             let mut chart = ChartBuilder::on(area)
                 .caption(format!("{net:?}, {kind} (a model)"), ("sans-serif", 15))
                 .margin(12)

@@ -144,7 +144,10 @@ fn launch(args: &Args) -> ExitCode {
     // All processes are called as this one is.
     let own: Vec<_> = std::env::args_os().skip(1).collect();
     let say = |attempt: usize, status| {
-        eprintln!("attempt {} ended early ({status}); going on from the last checkpoint", attempt + 1);
+        eprintln!(
+            "attempt {} ended early ({status}); going on from the last checkpoint",
+            attempt + 1
+        );
     };
     match run_with_restarts(&args.launch, args.restarts, |_| own.clone(), say) {
         Ok(true) => ExitCode::SUCCESS,
@@ -166,7 +169,8 @@ fn in_files(
     let (x, y) = (folder.join("features.npy"), folder.join("targets.npy"));
     if mpi.is_first() && !y.exists() {
         let data = made()?;
-        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
         let Targets::Values { data: targets, width } = data.targets() else {
             return Err("targets that are no numbers".into());
         };

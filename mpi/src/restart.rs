@@ -63,7 +63,12 @@ mod tests {
         let run = |launchers: &[&str], restarts| {
             let launchers: Vec<String> = launchers.iter().map(|l| l.to_string()).collect();
             let mut ended = Vec::new();
-            let well = run_with_restarts(&launchers, restarts, |_| Vec::new(), |attempt, _| ended.push(attempt));
+            let well = run_with_restarts(
+                &launchers,
+                restarts,
+                |_| Vec::new(),
+                |attempt, _| ended.push(attempt),
+            );
             (well.map_err(|error| error.to_string()), ended)
         };
         assert_eq!(run(&["true"], 3), (Ok(true), vec![]));

@@ -267,7 +267,10 @@ mod tests {
     #[test]
     fn known_bounds_are_met() {
         let free = of(256, 4, COSTS);
-        assert!(close(free.seconds, 1e-3 + 64.0 * 1e-4) && free.compute == free.seconds, "{free:?}");
+        assert!(
+            close(free.seconds, 1e-3 + 64.0 * 1e-4) && free.compute == free.seconds,
+            "{free:?}"
+        );
         let slow = StepCosts { bandwidth: 1e6, fixed: 0.0, per_row: 0.0, ..COSTS };
         let gradients = 4.0 * 2.0 * (256.0 * 256.0 + 256.0);
         for lanes in [2, 3, 8] {

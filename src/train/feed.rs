@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::graphs::check_probabilities;
 use super::task::{Weighting, by_class};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::data::{Reading, Tally};
 use crate::data::{
     AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows, epoch_order,
 };
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::{Reading, Tally};
 use crate::exec::MAX_STEPS;
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Loss;

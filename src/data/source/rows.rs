@@ -49,7 +49,10 @@ impl Rows {
             let row = others.features.get(of(width, place)).unwrap_or_default();
             self.features.extend_from_slice(row);
             match (&mut self.targets, &others.targets) {
-                (Some(Targets::Values { data, width }), Some(Targets::Values { data: from, .. })) => {
+                (
+                    Some(Targets::Values { data, width }),
+                    Some(Targets::Values { data: from, .. }),
+                ) => {
                     data.extend_from_slice(from.get(of(*width, place)).unwrap_or_default());
                 }
                 (

@@ -116,7 +116,11 @@ mod tests {
                         places.into_iter().for_each(|place| seen[place] += 1);
                     }
                 }
-                assert_eq!(seen, vec![1; rows], "{rows} in batches of {batch}, windows of {window}");
+                assert_eq!(
+                    seen,
+                    vec![1; rows],
+                    "{rows} in batches of {batch}, windows of {window}"
+                );
             }
         }
         assert_eq!(Share::new(10, 4, |count| vec![0..1, 1..count]), None);

@@ -262,9 +262,8 @@ impl Reads {
             let block = planned.blocks.get(run.start / of_block).copied().unwrap_or(usize::MAX);
             let first = block.saturating_mul(of_block) + run.start % of_block;
             self.tally.add_rows(run.len());
-            let (own, after) = left.split_at(left.partition_point(|&(lies, _)| {
-                (lies as usize) < run.end
-            }));
+            let (own, after) =
+                left.split_at(left.partition_point(|&(lies, _)| (lies as usize) < run.end));
             left = after;
             if needed.is_none() || own.len() == run.len() {
                 opened.read(first, run.len(), &mut rows)?;

@@ -131,7 +131,8 @@ fn advise_all(
         },
     ];
     let mut schedules = vec![(Schedule::pipeline(), asked), (Schedule::data_parallel(), asked)];
-    schedules.extend((asked != lanes && lanes <= batch).then_some((Schedule::data_parallel(), lanes)));
+    schedules
+        .extend((asked != lanes && lanes <= batch).then_some((Schedule::data_parallel(), lanes)));
     if lanes >= 4 && lanes.is_multiple_of(2) {
         schedules.push((Schedule::Replicated { stages: Vec::new(), replicas: 2 }, asked));
     }
@@ -281,6 +282,7 @@ fn more_lanes(
             false => high = middle,
         }
     }
-    let counts = [2, 4].into_iter().map(|times| times * lanes).filter(|&count| count <= options.batch);
+    let counts =
+        [2, 4].into_iter().map(|times| times * lanes).filter(|&count| count <= options.batch);
     counts.map(|lanes| Ok(MoreLanes { lanes, seconds: of(lanes, low)? })).collect()
 }
