@@ -17,6 +17,7 @@ for name, result, arguments in [
     ("spCreateSession", pointer, [text]),
     ("spCreateCompileRequest", pointer, [pointer]),
     ("spAddCodeGenTarget", number, [pointer, number]),
+    ("spSetOptimizationLevel", None, [pointer, number]),
     ("spFindProfile", ctypes.c_uint, [pointer, text]),
     ("spSetTargetProfile", None, [pointer, number, ctypes.c_uint]),
     ("spAddTranslationUnit", number, [pointer, number, text]),
@@ -39,6 +40,7 @@ def refusal(path):
     model = b"sm_6_2" if re.search(rb"\bWave|\buint64_t", source) else b"sm_5_1"
     request = slang.spCreateCompileRequest(session)
     target = slang.spAddCodeGenTarget(request, SPIRV)
+    slang.spSetOptimizationLevel(request, 0)  # what comes out is thrown away
     slang.spSetTargetProfile(request, target, slang.spFindProfile(session, model))
     unit = slang.spAddTranslationUnit(request, HLSL, b"shader")
     slang.spAddTranslationUnitSourceString(request, unit, path.encode(), source)

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::Result;
-use crate::cluster::{Clusters, KMeans};
-use crate::data::{AsData, Dataset, OwnedData, Source};
+use crate::cluster::{Clusters, Iteration, KMeans};
+use crate::data::{AsData, OwnedData, Source};
 #[cfg(feature = "decompose")]
 use crate::decompose::{Pca, PrincipalComponents};
 use crate::exec::{Executor, ExecutorOptions, Parameters, Results, Snapshot, Step};
 use crate::explain::{
     Explainer, Importance, Integrated, Quadrature, Score, Window, partial_dependence,
-    permutation_importance,
+    partial_dependence_source, permutation_importance,
 };
 use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
 use crate::graph::{Graph, Loss, Tensor};
@@ -86,6 +86,9 @@ impl KMeans {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<Clusters>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters>;
+        fit_watched_blocking: fit_watched(
+            &self, gpu: &Gpu, values: &[f32], columns: usize, watch: impl FnMut(&Iteration<'_>) + Send
+        ) -> Result<Clusters>;
         fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters>;
     }
 }
@@ -103,6 +106,9 @@ impl Pca {
     blocking! {
         fit_blocking: fit(&self, gpu: &Gpu, values: &[f32], columns: usize) -> Result<PrincipalComponents>;
         fit_over_blocking: fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<PrincipalComponents>;
+        fit_watched_blocking: fit_watched(
+            &self, gpu: &Gpu, values: &[f32], columns: usize, watch: impl FnMut(usize, usize) + Send
+        ) -> Result<PrincipalComponents>;
         fit_source_blocking: fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents>;
     }
 }
@@ -173,9 +179,9 @@ impl Explainer {
 ///
 /// # Errors
 /// Those of that.
-pub fn permutation_importance_blocking(
+pub fn permutation_importance_blocking<D: AsData>(
     model: &Model,
-    data: &Dataset,
+    data: &D,
     score: Score,
     permutations: &[Vec<u32>],
 ) -> Result<Vec<Importance>> {
@@ -193,6 +199,19 @@ pub fn partial_dependence_blocking(
     grid: &[f32],
 ) -> Result<Vec<f32>> {
     pollster::block_on(partial_dependence(model, rows, feature, grid))
+}
+
+/// [`partial_dependence_source`], waiting for it.
+///
+/// # Errors
+/// Those of that.
+pub fn partial_dependence_source_blocking(
+    model: &mut Model,
+    source: &Source,
+    feature: usize,
+    grid: &[f32],
+) -> Result<Vec<f32>> {
+    pollster::block_on(partial_dependence_source(model, source, feature, grid))
 }
 
 impl Parameters {

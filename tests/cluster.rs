@@ -6,7 +6,7 @@ use crate::common::{gpu, lanes};
 use crate::support::tables::{Table, tables};
 use crate::support::text;
 use wgrad::Error;
-use wgrad::cluster::{Clusters, KMeans, Seeding};
+use wgrad::cluster::{Clusters, Iteration, KMeans, Seeding};
 
 /// Hubert and Arabie (1985): 1 for the same clusters, about 0 for clusters of chance.
 fn adjusted_rand(a: &[u32], b: &[u32]) -> f64 {
@@ -115,6 +115,40 @@ fn blobs_are_found() {
             sound(&name, &found, &values, columns);
         }
     }
+}
+
+/// Seeds and iterations are told of in their order, and change nothing.
+#[test]
+fn iterations_are_watched() {
+    let (values, _) = blobs(&mut Random::new(8), 300, 2, 4, 2.0);
+    let mut told: Vec<(usize, usize, Vec<f32>, Vec<u32>)> = Vec::new();
+    let k_means = KMeans::new(4).starts(2).tolerance(0.0).seed(9);
+    let found = k_means.fit_watched_blocking(&gpu(), &values, 2, |now| {
+        told.push((now.start, now.iteration, now.centers.to_vec(), now.labels.to_vec()));
+    });
+    let found = found.unwrap();
+    let alone = k_means.fit_blocking(&gpu(), &values, 2).unwrap();
+    assert_eq!(
+        (found.cluster_centers(), found.labels()),
+        (alone.cluster_centers(), alone.labels())
+    );
+    for start in 0..2 {
+        let own: Vec<_> = told.iter().filter(|told| told.0 == start).collect();
+        assert!(own.len() > 1 && own.iter().enumerate().all(|(i, told)| told.1 == i), "{start}");
+        let seeds = own[0];
+        assert!(seeds.3.is_empty() && own[1..].iter().all(|told| told.3.len() == 300));
+        // A seed is a row.
+        for seed in seeds.2.chunks(2) {
+            let at = |row: &&[f32]| (row[0] - seed[0]).abs() + (row[1] - seed[1]).abs() < 1e-4;
+            assert!(values.chunks(2).any(|row| at(&row)), "{seed:?}");
+        }
+    }
+    assert!(told.iter().any(|told| told.2 == found.cluster_centers()), "the last of one start");
+    let mut batches = Vec::new();
+    let learnt = KMeans::new(4).mini_batch(50).max_iterations(3);
+    let take = |now: &Iteration<'_>| batches.push((now.iteration, now.labels.len()));
+    learnt.fit_watched_blocking(&gpu(), &values, 2, take).unwrap();
+    assert!(batches.len() > 2 && batches.iter().enumerate().all(|(i, told)| *told == (i, 0)));
 }
 
 /// The same seed gives the same bits: again, and over two devices, with more blocks than one.

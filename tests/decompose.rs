@@ -130,6 +130,22 @@ fn the_randomized_solver_finds_what_the_exact_one_does() {
     assert_eq!(auto.components(), named.components());
 }
 
+/// Passes are told of, block by block, to the last.
+#[test]
+fn passes_are_watched() {
+    let values = rows_along(&mut Random::new(7), 70_000, 4, 2);
+    for (solver, passes) in [(Solver::Exact, 1), (Solver::Randomized, 4)] {
+        let mut told = Vec::new();
+        let pca = Pca::new(2).solver(solver).iterations(3);
+        let found =
+            pca.fit_watched_blocking(&gpu(), &values, 4, |seen, all| told.push((seen, all)));
+        assert_eq!(found.unwrap().components(), fit(&pca, &values, 4).components());
+        assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
+        assert_eq!(told.last(), Some(&(70_000 * passes, 70_000 * passes)));
+        assert_eq!(told.len(), 2 * passes, "two blocks a pass");
+    }
+}
+
 /// The same rows give the same bits: again, and over two devices.
 #[test]
 fn rows_give_the_same_bits() {

@@ -5,10 +5,10 @@ use approx::assert_abs_diff_eq;
 use crate::common::gpu;
 use crate::common::random::Random;
 use crate::support::{f32s, golden, json, numbers};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Source, Standardizer, permutation};
 use wgrad::explain::{
     Explainer, Quadrature, Score, Window, partial_dependence_blocking,
-    permutation_importance_blocking,
+    partial_dependence_source_blocking, permutation_importance_blocking,
 };
 use wgrad::graph::{Graph, Unary};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
@@ -324,4 +324,48 @@ fn dependence_of_a_linear_model_is_a_line() {
     let found = partial_dependence_blocking(&mut model, &x, 0, &[-1.0, 0.0, 2.0]).unwrap();
     // The mean of the other feature is -0.5.
     assert_eq!(found, [0.5, 2.5, 6.5]);
+}
+
+/// Rows of a source are explained as the same rows in memory.
+#[test]
+fn sources_are_explained_as_rows_in_memory() {
+    let (width, count) = (3, 90);
+    let mut model = compiled(Sequential::new(width).dense(4).tanh().dense(1).seed(8));
+    let mut x = rows(count, width);
+    let y: Vec<f32> = x.chunks(width).map(|row| row[0] * row[1] - row[2]).collect();
+    let source = Source::dataset(Dataset::regression(x.clone(), width, y.clone(), 1).unwrap());
+    let source = source.unwrap().block_rows(7).unwrap();
+    // Shifted and scaled, which the values of a feature that are dealt anew must be too.
+    let standardizer = Standardizer::fit(&x, width).unwrap();
+    standardizer.apply(&mut x).unwrap();
+    let source = source.standardized(&standardizer).unwrap();
+    let data = Dataset::regression(x.clone(), width, y, 1).unwrap();
+    let orders = [permutation(count, 1), permutation(count, 2)];
+    for score in [Score::Loss, Score::Metric(Metric::RSquared)] {
+        let expected = permutation_importance_blocking(&model, &data, score, &orders).unwrap();
+        let found = permutation_importance_blocking(&model, &source, score, &orders).unwrap();
+        for (found, expected) in found.iter().zip(&expected) {
+            for (found, expected) in found.drops.iter().zip(&expected.drops) {
+                assert_abs_diff_eq!(*found, *expected, epsilon = 1e-5);
+            }
+        }
+    }
+    let grid = [-1.0, 0.5];
+    for feature in 0..width {
+        let expected = partial_dependence_blocking(&mut model, &x, feature, &grid).unwrap();
+        let found = partial_dependence_source_blocking(&mut model, &source, feature, &grid);
+        assert_eq!(found.unwrap(), expected);
+    }
+    let mut explainer = Explainer::of_model_blocking(&model).unwrap();
+    let expected = explainer.saliency_blocking(&x, &[0]).unwrap();
+    let batches = source.feature_batches(13).unwrap();
+    let found = batches.flat_map(|some| explainer.saliency_blocking(&some.unwrap(), &[0]).unwrap());
+    assert_eq!(found.collect::<Vec<f32>>(), expected);
+    let background = source.rows_at(&[80, 0, 41]).unwrap();
+    assert_eq!(background, [of(&x, 80, 3), of(&x, 0, 3), of(&x, 41, 3)].concat());
+    assert!(source.rows_at(&[count]).unwrap_err().to_string().contains("90"));
+    // One that has other rows than the model.
+    let narrow = Source::dataset(Dataset::regression(vec![1.0; 4], 2, vec![1.0; 2], 1).unwrap());
+    let error = partial_dependence_source_blocking(&mut model, &narrow.unwrap(), 0, &grid);
+    assert!(error.unwrap_err().to_string().contains("give rows of 3"));
 }

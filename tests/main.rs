@@ -72,6 +72,8 @@ mod not_finite;
 mod onnx;
 #[cfg(feature = "onnx")]
 mod onnx_models;
+#[cfg(feature = "onnx")]
+mod onnx_tables;
 mod own_operations;
 mod page;
 #[cfg(feature = "plot")]
@@ -79,7 +81,9 @@ mod plot;
 mod predictor;
 mod send;
 mod shaders;
+mod source_passes;
 mod sources;
+mod sources_lanes;
 mod step_numbers;
 mod texels;
 mod threads;
@@ -103,6 +107,7 @@ mod training_reset;
 mod training_resumed;
 mod training_trainers;
 mod training_weights;
+mod update_in_parts;
 mod whole_step;
 mod whole_step_dispatches;
 mod whole_step_shared;

@@ -119,9 +119,10 @@ fn digits(text: &mut Vec<u8>, random: &mut Random) {
     text.splice(start..end, EDGES[random.below(EDGES.len())].bytes());
 }
 
-/// Reads `bytes`, and checks that it took no more memory than it may.
-fn read(bytes: &[u8]) -> Option<ModelFile> {
+/// Reads `bytes`, and checks that it took no more memory than it may; notes the largest.
+fn read(bytes: &[u8], largest: &mut usize) -> Option<ModelFile> {
     let (result, most) = most_held(|| ModelFile::from_bytes(bytes));
+    *largest = most.max(*largest);
     assert!(most <= 16 * bytes.len() + 16_384, "{most} bytes were allocated for {}", bytes.len());
     match result {
         Ok(file) => Some(file),
@@ -132,11 +133,12 @@ fn read(bytes: &[u8]) -> Option<ModelFile> {
     }
 }
 
-/// How many of `count` were the same model, how many others, and how many errors.
-fn campaign(count: u64) -> [u64; 3] {
+/// How many of `count` were the same model, how many others, and how many errors; and the most bytes that reading one
+/// took.
+fn campaign(count: u64) -> ([u64; 3], usize) {
     let files = files();
     let sealed: Vec<Sealed> = files.iter().map(|bytes| Sealed::of(bytes)).collect();
-    let mut came = [0; 3];
+    let (mut came, mut largest) = ([0; 3], 0);
     for case in 0..count {
         let mut random = Random::new(case);
         let own = random.below(files.len());
@@ -144,7 +146,7 @@ fn campaign(count: u64) -> [u64; 3] {
         if case % 2 == 0 {
             let mut bytes = files[own].clone();
             change(&mut bytes, other, &mut random);
-            match read(&bytes) {
+            match read(&bytes, &mut largest) {
                 // A blank for another is no change.
                 Some(file) => {
                     assert_eq!(file.to_bytes().unwrap(), files[own], "case {case}: a wrong load");
@@ -171,28 +173,40 @@ fn campaign(count: u64) -> [u64; 3] {
             }
             _ => {}
         }
-        match read(&forged.bytes()) {
+        match read(&forged.bytes(), &mut largest) {
             Some(file) => {
                 assert!(file.architecture().summary().to_string().len() > 20);
                 let bytes = file.to_bytes().unwrap();
-                assert_eq!(read(&bytes).unwrap().to_bytes().unwrap(), bytes, "case {case}");
+                let again = read(&bytes, &mut largest).unwrap().to_bytes().unwrap();
+                assert_eq!(again, bytes, "case {case}");
                 came[1] += 1;
             }
             None => came[2] += 1,
         }
     }
-    came
+    (came, largest)
 }
 
 #[test]
 fn changed_files_are_errors_or_the_same() {
-    let [same, other, errors] = campaign(2_000);
+    let ([same, other, errors], _) = campaign(2_000);
     assert!(errors > 1_500 && other > 50, "{same} the same, {other} others, {errors} errors");
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_million_changed_files() {
-    let [same, other, errors] = campaign(1_000_000);
+    let (files, begun) = (files(), std::time::Instant::now());
+    let ([same, other, errors], largest) = campaign(1_000_000);
+    let seconds = begun.elapsed().as_secs_f64();
     println!("{same} the same, {other} others with a checksum that is right, {errors} errors");
+    let sizes: Vec<usize> = files.iter().map(Vec::len).collect();
+    println!(
+        "{:.0} a second; reading took {largest} bytes at most, of files of {sizes:?}",
+        1e6 / seconds
+    );
+    // Where the system tells.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    println!("the process, with the device's driver: {}", peak.unwrap_or("not known"));
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use crate::common::gpu;
 use crate::support::bits;
 use serde_json::Value as Json;
-use wgrad::data::{ColumnType, Encoder, EncoderOptions, Table};
 use wgrad::graph::{Tensor, Unary};
 use wgrad::nn::{Builder, Layer, Loss, Optimizer, Sequential};
 use wgrad::train::{ModelFile, TrainingConfig};
@@ -17,16 +16,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/onnx_models")
 }
 
-fn config(loss: Loss) -> TrainingConfig {
+pub fn config(loss: Loss) -> TrainingConfig {
     TrainingConfig::new(loss, Optimizer::sgd(0.1))
 }
 
-fn numbers(json: &Json) -> Vec<f32> {
+pub fn numbers(json: &Json) -> Vec<f32> {
     json.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
 }
 
 /// As far as two ways to compute in f32 agree, of values near one.
-fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+pub fn assert_near(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
         let apart = (found - expected).abs() / expected.abs().max(1.0);
@@ -176,141 +175,7 @@ fn writes_nets_for_onnxruntime() {
         });
         fs::write(folder.join(format!("{name}.json")), case.to_string()).unwrap();
     }
-    for classes in [3, 2, 0] {
-        let (file, table) = of_table(classes);
-        let name = ["table_of_numbers", "", "table_of_two_classes", "table_of_classes"][classes];
-        file.write_onnx_of_table(folder.join(format!("{name}.onnx"))).unwrap();
-        let encoder = file.encoder().unwrap();
-        let features = encoder.encode(&table).unwrap().features;
-        let predictor = file.predictor_blocking(&gpu()).unwrap();
-        let mut case = serde_json::json!({ "columns": inputs(encoder, &table) });
-        if classes > 0 {
-            let probabilities = predictor.predict_probabilities_blocking(&features).unwrap();
-            let found = predictor.predict_classes_blocking(&features).unwrap();
-            case["labels"] = found.iter().map(|&class| encoder.class_name(class)).collect();
-            case["outputs"] = serde_json::json!([probabilities]);
-        } else {
-            let mut values = predictor.predict_blocking(&features).unwrap();
-            encoder.decode_values(&mut values).unwrap();
-            case["outputs"] = serde_json::json!([values]);
-        }
-        fs::write(folder.join(format!("{name}.json")), case.to_string()).unwrap();
-    }
-}
-
-/// A table with every kind of column and gap, and its model, with so many classes or with numbers; one row has a category
-/// and a number that are new. Two classes have one logit.
-fn of_table(classes: usize) -> (ModelFile, Table) {
-    let words = ["red", "blue", "NA", "green", "red", "blue", "", "white"];
-    let rows = (0..24).map(|n| {
-        let number = if n % 5 == 3 { "?".into() } else { format!("{}", 1e6 + f64::from(n * n)) };
-        let date = match n % 7 {
-            2 => String::new(),
-            _ => format!("{}-0{}-1{} 0{}:30", 1960 + n, 1 + n % 9, n % 9, n % 8),
-        };
-        let target = match classes {
-            0 => format!("{}", n * 3),
-            _ => ["a", "b b", "c,"][n as usize % classes].into(),
-        };
-        [
-            number,
-            format!("{}", n % 11),
-            words[n as usize % 8].into(),
-            words[n as usize % 5].into(),
-            date,
-            target,
-        ]
-    });
-    let table = Table::new(["mass", "size of it", "colour", "many", "day", "y"], rows).unwrap();
-    let options = EncoderOptions {
-        types: [("many".into(), ColumnType::Category)].into(),
-        most_categories: 3,
-        clamp: true,
-        ..EncoderOptions::default()
-    };
-    let encoder = Encoder::fit(&table, &options).unwrap();
-    let (outputs, loss) = match classes {
-        0 => (encoder.targets().outputs(), Loss::MeanSquaredError),
-        2 => (1, Loss::BinaryCrossEntropy),
-        _ => (classes, Loss::SoftmaxCrossEntropy),
-    };
-    let net = Sequential::new(encoder.width()).dense(9).tanh().dense(outputs);
-    let file = ModelFile::new(net.seed(3), config(loss)).unwrap().with_encoder(encoder).unwrap();
-    let new = [["7e8", "3", "violet", "NaN", "2031-02-03", "a"], ["-5", "", "RED", "nan", "", "a"]];
-    let new = new.map(|row| row.map(str::to_owned));
-    let all: Vec<[String; 6]> = (0..table.rows())
-        .map(|row| std::array::from_fn(|column| table.field(row, column).unwrap().to_owned()))
-        .chain(new)
-        .collect();
-    let names = table.names().to_vec();
-    (file, Table::new(names, all).unwrap())
-}
-
-/// What onnxruntime is given of a column.
-fn inputs(encoder: &Encoder, table: &Table) -> Json {
-    let columns = encoder.columns().iter().map(|column| {
-        let number = table.column(&column.name).unwrap();
-        let fields = (0..table.rows()).map(|row| table.field(row, number).unwrap());
-        let days = |field: &str| {
-            let (date, time) = field.split_once(' ').unwrap_or((field, "00:00"));
-            let mut parts = date.split('-').map(|part| part.parse::<i64>().unwrap());
-            let [y, m, d] = [parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap()];
-            // Howard Hinnant's days_from_civil, of years from 1600 to 2399.
-            let (y, m) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
-            let (era, of) = (y.div_euclid(400), y.rem_euclid(400));
-            let day = of * 365 + of / 4 - of / 100 + (153 * m + 2) / 5 + d - 1;
-            let (h, min) = time.split_once(':').unwrap();
-            let minutes = h.parse::<f64>().unwrap() * 60.0 + min.parse::<f64>().unwrap();
-            (era * 146_097 + day - 719_468) as f64 + minutes / 1440.0
-        };
-        let values = fields.map(|field| match column.encoding.column_type() {
-            ColumnType::Category => Json::from(field),
-            ColumnType::Number => field.parse::<f64>().map_or(Json::Null, Json::from),
-            ColumnType::Date if field.is_empty() => Json::Null,
-            _ => Json::from(days(field)),
-        });
-        (column.name.clone(), values.collect::<Json>())
-    });
-    Json::Object(columns.collect())
-}
-
-/// Columns of a table go in by their names, and classes and units come out.
-#[test]
-fn encoders_are_part_of_the_file() {
-    for classes in [3, 0] {
-        let (file, _) = of_table(classes);
-        let classes = classes > 0;
-        let bytes = file.to_onnx_of_table().unwrap();
-        assert_eq!(bytes, file.to_onnx_of_table().unwrap());
-        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        for text in ["mass", "size of it", "colour", "many", "day", "OneHotEncoder", "blue"] {
-            assert!(has(text), "{text}");
-        }
-        for text in ["LabelEncoder", "b b", "probabilities"] {
-            assert_eq!(has(text), classes, "{text}");
-        }
-        assert!(
-            has("wgrad.classes") && has("[\"mass\",\"size of it\",\"colour\",\"many\",\"day\"]")
-        );
-        // The net alone says what its features and outputs are, too.
-        let net = file.to_onnx().unwrap();
-        let has = |text: &str| net.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(has("wgrad.features") && has("mass (missing)") && has("colour (other)"));
-        assert_eq!(has("[\"a\",\"b b\",\"c,\"]"), classes);
-    }
-    let net = ModelFile::new(Sequential::new(1).dense(1), config(Loss::MeanSquaredError)).unwrap();
-    let error = net.to_onnx_of_table().unwrap_err().to_string();
-    assert!(error.contains("it has no encoder"), "{error}");
-    let table = Table::new(["value_1", "y"], [["1", "3"], ["2", "4"], ["5", "7"]]).unwrap();
-    let encoder = Encoder::fit(&table, &EncoderOptions::default()).unwrap();
-    let net = Sequential::new(encoder.width()).dense(encoder.targets().outputs());
-    let loss = match encoder.class_names() {
-        [] => Loss::MeanSquaredError,
-        _ => Loss::SoftmaxCrossEntropy,
-    };
-    let file = ModelFile::new(net, config(loss)).unwrap().with_encoder(encoder).unwrap();
-    let error = file.to_onnx_of_table().unwrap_err().to_string();
-    assert!(error.contains("a column is named 'value_1', and so is something else"), "{error}");
+    crate::onnx_tables::write_all(&folder);
 }
 
 /// What wgrad writes it reads, where it reads such layers; the numbers are the same to the bit.

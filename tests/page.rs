@@ -106,6 +106,14 @@ mod programs {
             train(gpu)
         }
     }
+    #[cfg(feature = "decompose")]
+    pub mod clusters {
+        include!("../web/tests/programs/clusters.rs");
+        pub fn run(gpu: &Gpu) -> wgrad::Result<(f64, f64)> {
+            let (groups, pca) = group(gpu)?;
+            Ok((groups.inertia(), pca.explained_variance_ratio()[0]))
+        }
+    }
     pub mod digits {
         include!("../web/tests/programs/digits.rs");
         pub fn run(gpu: &Gpu) -> wgrad::Result<Evaluation> {
@@ -126,6 +134,19 @@ fn programs_that_the_page_shows_train() {
     ] {
         let kept = figures[name].as_f64().unwrap();
         assert!((loss - kept).abs() <= 1e-4 * kept, "{name}: {loss}, not {kept}");
+    }
+}
+
+/// What the page's tab of clusters comes to, too: `web/tests/clusters.spec.mjs` has these figures.
+#[cfg(feature = "decompose")]
+#[test]
+fn clusters_that_the_page_shows_are_those_of_their_program() {
+    let figures =
+        json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/programs/losses.json"));
+    let (inertia, share) = programs::clusters::run(&gpu()).unwrap();
+    for (name, found) in [("clusters inertia", inertia), ("clusters share", share)] {
+        let kept = figures[name].as_f64().unwrap();
+        assert!((found - kept).abs() <= 1e-4 * kept, "{name}: {found}, not {kept}");
     }
 }
 

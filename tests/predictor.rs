@@ -243,3 +243,44 @@ fn a_model_gives_its_bytes_back() {
     drop(model);
     assert_eq!(gpu.bytes_in_use(), 0);
 }
+
+/// Prints what one row takes of a predictor that was loaded and of a model, in turn: the median of calls that are warm.
+#[test]
+#[ignore = "takes time; with --nocapture, on a quiet machine"]
+fn one_row_beside_a_model() {
+    for (inputs, hidden, outputs) in [(10, vec![64], 1), (784, vec![512, 512], 10)] {
+        let net =
+            hidden.iter().fold(Sequential::new(inputs), |net, &units| net.dense(units).relu());
+        let config = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(0.1));
+        let model = net.dense(outputs).compile_blocking(&gpu(), config).unwrap();
+        let loaded = fresh();
+        let weights = model.weights_blocking().unwrap();
+        let weights: Vec<Vec<f32>> = weights.into_iter().map(|(_, values)| values).collect();
+        let predictor =
+            Predictor::with_weights(&loaded, model.architecture(), model.loss(), &weights);
+        let predictor = pollster::block_on(predictor).unwrap();
+        let row: Vec<f32> = rows(inputs)[..inputs].to_vec();
+        let mut times = [Vec::new(), Vec::new()];
+        for call in 0..1000 {
+            for (which, times) in times.iter_mut().enumerate() {
+                let begun = std::time::Instant::now();
+                let found = match which {
+                    0 => model.predict_blocking(&row).unwrap(),
+                    _ => predictor.predict_blocking(&row).unwrap(),
+                };
+                assert_eq!(found.len(), outputs);
+                if call >= 100 {
+                    times.push(begun.elapsed().as_secs_f64());
+                }
+            }
+        }
+        let [model, predictor] = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2] * 1e3
+        });
+        println!(
+            "{inputs} inputs: a model {model:.3} ms, a predictor {predictor:.3} ms, ratio {:.2}",
+            predictor / model
+        );
+    }
+}

@@ -75,6 +75,7 @@ fn all(
     // cluster, decompose, explain
     is_send(k_means.fit(gpu, &[], 1));
     is_send(k_means.fit_over(&[], &[], 1));
+    is_send(k_means.fit_watched(gpu, &[], 1, |_| ()));
     is_send(k_means.fit_source(gpu, source));
     is_send(clusters.predict_source(source));
     is_send(clusters.predict(&[]));
@@ -83,6 +84,7 @@ fn all(
     {
         is_send(pca.0.fit(gpu, &[], 1));
         is_send(pca.0.fit_over(&[], &[], 1));
+        is_send(pca.0.fit_watched(gpu, &[], 1, |_, _| ()));
         is_send(pca.0.fit_source(gpu, source));
         is_send(pca.1.transform_source(source, |_| Ok(())));
         is_send(pca.1.transform(&[]));

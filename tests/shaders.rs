@@ -171,15 +171,19 @@ fn uniform_words_are_those_of_dims() {
         let dims = module.global_variables.iter().find(|(_, v)| v.name.as_deref() == Some("dims"));
         let words = match dims.map(|(_, v)| &module.types[v.ty].inner) {
             None => 0,
-            Some(TypeInner::Struct { members, .. }) => {
+            Some(TypeInner::Struct { members, span }) => {
                 for member in members {
-                    let scalar = module.types[member.ty].inner.scalar();
+                    let scalar = match module.types[member.ty].inner {
+                        // In a uniform, of four words each.
+                        TypeInner::Array { base, .. } => module.types[base].inner.scalar(),
+                        ref inner => inner.scalar(),
+                    };
                     let word = scalar.is_some_and(|s| {
                         s.width == 4 && matches!(s.kind, ScalarKind::Uint | ScalarKind::Float)
                     });
                     assert!(word, "{}: {:?} is not a word", launch.name, member.name);
                 }
-                members.len()
+                *span as usize / 4
             }
             Some(other) => panic!("{}: dims is {other:?}", launch.name),
         };

@@ -6,15 +6,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+use crate::common::gpu;
 use crate::common::training::{classes, weight_bits};
-use crate::common::{gpu, lanes};
 use crate::support::bits;
 use wgrad::cluster::{Clusters, KMeans, Seeding};
 use wgrad::data::{ArrayFile, Dataset, NpyWriter, Source, Targets, permutation};
-use wgrad::lanes::timeline::Activity;
-use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
     BatchLog, Callback, FitOptions, History, Kernels, Model, Residency, Signal, TrainingConfig,
@@ -22,10 +19,10 @@ use wgrad::train::{
 use wgrad::{Counters, Error, Result};
 
 /// Rows that blocks of 5, windows of 15 and batches of 7 do not divide.
-const ROWS: usize = 62;
-const BATCH: usize = 7;
+pub const ROWS: usize = 62;
+pub const BATCH: usize = 7;
 
-fn data() -> Dataset {
+pub fn data() -> Dataset {
     let features: Vec<f32> = (0..3 * ROWS).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
     let targets = features.chunks(3).map(|row| row[0] - row[1] * row[2]).collect();
     Dataset::regression(features, 3, targets, 1).unwrap()
@@ -45,7 +42,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// The rows in files, features and targets apart.
-fn in_files(name: &str) -> (PathBuf, Source) {
+pub fn in_files(name: &str) -> (PathBuf, Source) {
     let (folder, data) = (folder(name), data());
     let (x, y) = (folder.join("x.npy"), folder.join("y.npy"));
     let Targets::Values { data: targets, .. } = data.targets() else { panic!("values") };
@@ -58,7 +55,7 @@ fn in_files(name: &str) -> (PathBuf, Source) {
     (folder, windowed(source))
 }
 
-fn in_memory() -> Source {
+pub fn in_memory() -> Source {
     windowed(Source::dataset(data()).unwrap())
 }
 
@@ -67,7 +64,7 @@ fn windowed(source: Source) -> Source {
 }
 
 /// The rows as a program brings them, `change` made to each block.
-fn own(change: impl Fn(usize, &mut Vec<f32>) + Clone + Send + Sync + 'static) -> Source {
+pub fn own(change: impl Fn(usize, &mut Vec<f32>) + Clone + Send + Sync + 'static) -> Source {
     let data = data();
     let Targets::Values { data: targets, .. } = data.targets().clone() else { panic!("values") };
     let rows = data.features().chunks(3).zip(targets);
@@ -421,53 +418,6 @@ fn components_of_a_source_are_those_of_memory() {
             .unwrap();
         assert_eq!(bits(&along), bits(&expected.transform_blocking(&values).unwrap()));
     }
-    fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
-fn lanes_train_over_a_source_they_share() {
-    let (folder, file) = in_files("lanes");
-    let laid_over = |source: wgrad::data::OwnedData, schedule, count| {
-        let config = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01));
-        let net = Sequential::new(3).dense(4).tanh().dense(1).seed(3);
-        let mut options = ParallelOptions::new(BATCH, 2, schedule);
-        options.patience = Duration::from_secs(600);
-        let config = config.metric(Metric::RSquared);
-        Parallel::new_blocking(net, config, source, options, &lanes(count)).unwrap()
-    };
-    let train = |source, schedule, count| {
-        let mut parallel = laid_over(source, schedule, count);
-        parallel.record(true);
-        let history = parallel.fit_blocking(FitOptions::new(2).shuffle(11)).unwrap();
-        let values = parallel.state().values.concat();
-        (bits(&values), bits(&history.batch_losses), parallel.timeline().unwrap().clone())
-    };
-    let (expected, losses, _) = train(in_memory().into(), Schedule::Serial, 1);
-    for (schedule, count) in [(Schedule::data_parallel(), 2), (Schedule::pipeline(), 2)] {
-        let (values, found, timeline) = train(file.clone().into(), schedule.clone(), count);
-        assert_eq!((&values, &found), (&expected, &losses), "{schedule:?}");
-        for activity in [Activity::Read, Activity::Upload, Activity::Forward, Activity::Backward] {
-            let spans = timeline.spans.iter().filter(|span| span.activity == activity);
-            assert!(spans.count() > 0, "{schedule:?}: nothing of {activity}");
-        }
-        assert!(timeline.to_string().contains("read ms"));
-    }
-    let whole = in_memory().window_rows(100).unwrap();
-    let (values, found, _) = train(whole.into(), Schedule::Serial, 1);
-    let in_set = train(data().into(), Schedule::Serial, 1);
-    assert_eq!((values, found), (in_set.0, in_set.1));
-    let bad = own(|number, block| {
-        if number == 5 {
-            block[4 * 7 + 1] = f32::NAN;
-        }
-    });
-    // `fit` finds it before the lanes do, when it reads the targets for R².
-    let mut parallel = laid_over(bad.into(), Schedule::data_parallel(), 2);
-    let error = parallel.fit_blocking(FitOptions::new(1)).unwrap_err().to_string();
-    assert!(error.contains("row 52, column 1 of the features is NaN"), "{error}");
-    let error = parallel.run(0..parallel.batches()).unwrap_err();
-    assert!(matches!(error, Error::Lane { .. }), "{error:?}");
-    assert!(error.to_string().contains("row 52, column 1"), "{error}");
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -62,6 +62,136 @@ fn the_others_train_as_in_the_reference() {
     }
 }
 
+/// Adam's corrections of a parameter go by the steps in which it was trained, as PyTorch has it. By those of the model
+/// the first steps of a layer that was frozen from the start would be up to six times as long.
+#[test]
+fn corrections_go_by_the_steps_of_each_layer() {
+    for (name, range) in LAYERS {
+        let mut model = compiled(net().freeze(name).unwrap());
+        let mut reference = Net::new(&net(), Loss::MeanSquaredError, &optimizer());
+        for frozen in [true, false, true, false] {
+            match frozen {
+                true => model.freeze(name).unwrap(),
+                false => model.unfreeze(name).unwrap(),
+            }
+            reference = reference.freeze(if frozen { range.clone() } else { 0..0 });
+            let history = model.fit_blocking(&data(), fit()).unwrap();
+            let expected = reference.train(&data(), 3, 8);
+            close(name, &history.batch_losses, &expected, 1e-4, 1e-6);
+            close(name, &weights(&model), reference.parameters(), 1e-4, 1e-4);
+        }
+        assert!(model.kernels(8).unwrap().contains("frozen for a while"));
+        model.reset(3).unwrap();
+        assert!(!model.kernels(8).unwrap().contains("frozen for a while"));
+    }
+}
+
+/// A model that has trained, and of which a layer was not from the start.
+#[cfg(feature = "files")]
+fn unfrozen() -> Model {
+    let mut model = compiled(net().freeze("dense_2").unwrap());
+    model.fit_blocking(&data(), fit()).unwrap();
+    model.unfreeze("dense_2").unwrap();
+    model.fit_blocking(&data(), FitOptions::new(1).batch_size(8).in_order()).unwrap();
+    model
+}
+
+#[cfg(feature = "files")]
+#[test]
+fn missed_steps_are_saved_and_resumed() {
+    use wgrad::train::{Checkpoint, Every, ModelFile};
+
+    let mut model = unfrozen();
+    let bytes = model.to_bytes_blocking().unwrap();
+    let of = |bytes: &[u8]| ModelFile::from_bytes(bytes).unwrap();
+    assert_eq!(of(&bytes).state().missed, [0, 0, 9, 9, 0, 0]);
+    let fit = |epochs| FitOptions::new(epochs).batch_size(8);
+    model.fit_blocking(&data(), fit(4)).unwrap();
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("missed");
+    let _ = std::fs::remove_dir_all(&folder);
+    let checkpoint = Checkpoint::every(Every::Epochs(1)).in_folder(&folder);
+    let mut other = of(&bytes).model_blocking(&gpu()).unwrap();
+    other.fit_blocking(&data(), fit(2).checkpoint(checkpoint)).unwrap();
+    let mut resumed = of(&bytes).model_blocking(&gpu()).unwrap();
+    resumed.fit_blocking(&data(), fit(4).resume(&folder)).unwrap();
+    assert_eq!(weight_bits(&resumed), weight_bits(&model));
+    assert_eq!(resumed.steps(), model.steps());
+    assert_eq!(resumed.to_bytes_blocking().unwrap(), model.to_bytes_blocking().unwrap());
+    // And by a model that knows nothing of it before.
+    let mut fresh = compiled(net());
+    fresh.fit_blocking(&data(), fit(4).resume(&folder)).unwrap();
+    assert_eq!(fresh.to_bytes_blocking().unwrap(), model.to_bytes_blocking().unwrap());
+    // Of a model that was never frozen the file says nothing of it.
+    let never = String::from_utf8_lossy(&compiled(net()).to_bytes_blocking().unwrap()).into_owned();
+    assert!(String::from_utf8_lossy(&bytes).contains("missed") && !never.contains("missed"));
+}
+
+#[cfg(feature = "files")]
+#[test]
+fn missed_steps_go_over_lanes() {
+    let data = Arc::new(data());
+    let mut model = unfrozen();
+    let (state, _) = model.state_blocking().unwrap();
+    let mut of_four = None;
+    for (micro_batches, schedule, count) in
+        [(1, Schedule::Serial, 1), (4, Schedule::Overlapped, 1), (4, Schedule::data_parallel(), 3)]
+    {
+        let options = ParallelOptions::new(8, micro_batches, schedule.clone());
+        let mut parallel = start((net(), config(), &data), options, &lanes(count)).unwrap();
+        pollster::block_on(parallel.set_state(state.clone())).unwrap();
+        parallel.run(0..3).unwrap();
+        assert_eq!(parallel.state().missed, [0, 0, 9, 9, 0, 0]);
+        let found = state_bits(parallel.state());
+        if micro_batches == 1 {
+            model.fit_blocking(&data, FitOptions::new(1).batch_size(8).in_order()).unwrap();
+            assert_eq!(found, state_bits(&model.state_blocking().unwrap().0));
+        } else {
+            assert_eq!(&found, of_four.get_or_insert_with(|| found.clone()), "{schedule:?}");
+        }
+        // Another state, another plan of the update.
+        let never = wgrad::train::TrainingState { missed: Vec::new(), ..state.clone() };
+        pollster::block_on(parallel.set_state(never)).unwrap();
+        parallel.run(0..3).unwrap();
+        assert_ne!(found, state_bits(parallel.state()), "{schedule:?}");
+    }
+    // Frozen on lanes, too.
+    let options = ParallelOptions::new(8, 1, Schedule::Serial);
+    let frozen = net().freeze("dense_0").unwrap();
+    let mut parallel = start((frozen, config(), &data), options, &lanes(1)).unwrap();
+    parallel.run(0..2).unwrap();
+    assert_eq!(parallel.state().missed, [2, 2, 0, 0, 0, 0]);
+}
+
+/// Plans do not go by how late a step is: a training that is resumed is planned as one that began before. After very
+/// many steps corrections are 1, and what was missed makes no difference but in rounding.
+#[cfg(feature = "files")]
+#[test]
+fn what_was_missed_is_planned_for_at_every_step() {
+    use wgrad::train::ModelFile;
+
+    let state = unfrozen().state_blocking().unwrap().0;
+    let model = |step, missed: &[u64]| {
+        let state = wgrad::train::TrainingState { step, missed: missed.to_vec(), ..state.clone() };
+        let file = ModelFile::new(net(), config()).unwrap().with_state(state).unwrap();
+        let mut model = file.model_blocking(&gpu()).unwrap();
+        let kernels = model.kernels(8).unwrap();
+        model.fit_blocking(&data(), fit()).unwrap();
+        (kernels, weights(&model))
+    };
+    let missed = [0, 0, 9, 9, 0, 0];
+    let ([early, late], [early_never, late_never]) = (
+        [500, 50_000].map(|step| model(step, &missed)),
+        [500, 50_000].map(|step| model(step, &[])),
+    );
+    assert_eq!(early.0, late.0);
+    assert_eq!(early_never.0, late_never.0);
+    assert_ne!(early.0, early_never.0);
+    let apart =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart(&late.1, &late_never.1) < 1e-6, "{}", apart(&late.1, &late_never.1));
+    assert!(apart(&early.1, &early_never.1) > 1e-5, "{}", apart(&early.1, &early_never.1));
+}
+
 /// No gradient is computed of what is frozen, nor of what only leads to it.
 #[test]
 fn frozen_layers_cost_nothing() {
@@ -168,6 +298,21 @@ fn what_cannot_be_is_said() {
     assert!(error.contains("auto or general here: layer 0 is frozen"), "{error}");
     let said = compiled(frozen()).kernels(8).unwrap();
     assert!(said.starts_with("general: "), "{said}");
+
+    let mut graph = Graph::new();
+    let w = graph.parameter("w", [3]).unwrap();
+    assert!(graph.missed_steps(&[1]).unwrap_err().to_string().contains("no update pass"));
+    let loss = graph.sum(w, 0).unwrap();
+    let gradients = graph.gradients(loss, &[w]).unwrap();
+    graph.update(optimizer().rule(), None, loss, &[(w, gradients[0])]).unwrap();
+    let error = graph.missed_steps(&[1, 2]).unwrap_err().to_string();
+    assert!(error.contains("number of missed steps is 2") && error.contains('1'), "{error}");
+    let (mut state, progress) = compiled(net()).state_blocking().unwrap();
+    for (step, missed, part) in [(5, vec![1], "missed steps"), (5, vec![6; 6], "at most 5")] {
+        (state.step, state.missed) = (step, missed);
+        let error = compiled(net()).set_state(&state, progress).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 /// A block is frozen with all that is in it, or a part of it by itself.

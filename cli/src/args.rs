@@ -149,7 +149,7 @@ pub struct RunArgs {
 
 #[derive(ClapArgs, Debug)]
 pub struct TrainArgs {
-    /// The table: CSV, gzipped or not; - is standard input
+    /// The table: CSV, gzipped or not, or an array (.npy, IDX); - is standard input
     #[arg(value_name = "TABLE")]
     pub table: PathBuf,
     /// The column to predict; several if they are numbers [default: the last]
@@ -200,6 +200,10 @@ pub struct TrainArgs {
     /// Passes over the rows between two files to go on from [default: some seconds of work]
     #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint: Option<u64>,
+    /// For a table larger than memory: its rows are kept in files of FOLDER, as numbers, until the command ends. What
+    /// columns hold is judged by a sample of the rows
+    #[arg(long, value_name = "FOLDER")]
+    pub on_disk: Option<PathBuf>,
     /// Where the model goes; the report goes beside it [default: TARGET.wgrad]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -253,7 +257,7 @@ impl TrainArgs {
 pub struct PredictArgs {
     /// The model's file
     pub model: PathBuf,
-    /// The rows: CSV, gzipped or not; - is standard input
+    /// The rows: CSV, gzipped or not, or an array (.npy, IDX); - is standard input
     pub table: PathBuf,
     /// Add a column with the probability of each class
     #[arg(long)]
@@ -266,7 +270,7 @@ pub struct PredictArgs {
 pub struct EvaluateArgs {
     /// The model's file
     pub model: PathBuf,
-    /// Rows whose target is known: CSV, gzipped or not; - is standard input
+    /// Rows whose target is known: CSV, gzipped or not, or an array (.npy, IDX); - is standard input
     pub table: PathBuf,
     /// The score [default: accuracy of classes, R² of numbers]
     #[arg(long, value_enum)]
@@ -282,7 +286,7 @@ pub struct EvaluateArgs {
 pub struct ExplainArgs {
     /// The model's file
     pub model: PathBuf,
-    /// Rows whose target is known: CSV, gzipped or not; - is standard input
+    /// Rows whose target is known: CSV, gzipped or not, or an array (.npy, IDX); - is standard input
     pub table: PathBuf,
     /// The row to explain, counted from 0 [default: which columns matter over all rows]
     #[arg(long)]
@@ -303,7 +307,7 @@ pub struct ExplainArgs {
 /// Rows of which nothing is to be predicted.
 #[derive(ClapArgs, Debug)]
 pub struct RowsArgs {
-    /// The table: CSV, gzipped or not; - is standard input
+    /// The table: CSV, gzipped or not, or an array (.npy, IDX); - is standard input
     #[arg(value_name = "TABLE")]
     pub table: PathBuf,
     #[command(flatten)]
@@ -311,6 +315,10 @@ pub struct RowsArgs {
     /// Shift and scale columns of numbers to mean 0 and deviation 1, so that none outweighs the others by its unit
     #[arg(long)]
     pub standardize: bool,
+    /// For a table larger than memory: its rows are kept in a file of FOLDER, as numbers, until the command ends. What
+    /// columns hold is judged by a sample of the rows
+    #[arg(long, value_name = "FOLDER")]
+    pub on_disk: Option<PathBuf>,
     /// Seed of what is drawn
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -2,7 +2,7 @@
 //! folder beside the model, with a folder for each of the trainings that a command is made of.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,10 +17,19 @@ const WORK_BETWEEN: u64 = 1 << 37;
 /// How the files of a training begin.
 const FILES: &str = "step-";
 
+/// Locked by the command that is at work in the folder. When its process ends, however it does, the system unlocks
+/// it.
+const LOCK: &str = "lock";
+
+/// There while the trainings are removed, so that what is left of them is never gone on with.
+const REMOVED: &str = "removed";
+
 /// Where a command keeps its trainings.
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    /// Held while the command is at work here.
+    lock: Option<File>,
     /// Epochs from file to file, if they were said.
     every: Option<u64>,
     /// Whether what is there is gone on with.
@@ -34,12 +43,63 @@ impl Checkpoints {
     pub fn beside(model: &Path, every: Option<u64>, resumes: bool) -> Self {
         let mut folder = model.as_os_str().to_owned();
         folder.push(".checkpoints");
-        Self { resumes, ..Self::in_folder(folder.into(), every) }
+        Self::new(folder.into(), every, resumes)
     }
 
     /// Those in a folder, to go on with.
     pub fn in_folder(folder: PathBuf, every: Option<u64>) -> Self {
-        Self { folder, every, resumes: true, begun: Cell::new(0) }
+        Self::new(folder, every, true)
+    }
+
+    fn new(folder: PathBuf, every: Option<u64>, resumes: bool) -> Self {
+        Self { folder, lock: None, every, resumes, begun: Cell::new(0) }
+    }
+
+    /// Keeps other commands out, and finishes what one that was killed had begun to remove; what must be said.
+    ///
+    /// # Errors
+    /// If another command is at work here; those of the disk.
+    pub fn enter(&mut self) -> Outcome<Option<String>> {
+        let path = self.folder.join(LOCK);
+        let here = |error| Failure::new(format!("{}: cannot be used: {error}", path.display()));
+        let mut note = None;
+        let beside = self.folder.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(beside) = beside.filter(|folder| !folder.is_dir()) {
+            let message = format!("{}: there is no such folder; make it first", beside.display());
+            return Err(Failure::new(message));
+        }
+        self.lock = loop {
+            fs::create_dir_all(&self.folder).map_err(here)?;
+            let opened = OpenOptions::new().create(true).append(true).open(&path);
+            let file = match opened {
+                // The command that was here removed the folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(here)?,
+            };
+            match file.try_lock() {
+                // Nor does a lock on a file count that was removed meanwhile.
+                Ok(()) if !is_at(&file, &path).map_err(here)? => {}
+                Ok(()) => break Some(file),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Failure::new(format!(
+                        "{}: another command is training this model; wait for its end, or choose another file by \
+                         --output",
+                        self.folder.display()
+                    )));
+                }
+                Err(TryLockError::Error(error)) => {
+                    note = Some(format!(
+                        "note: {} cannot be locked ({error}); let no other command train this model meanwhile",
+                        path.display()
+                    ));
+                    break Some(file);
+                }
+            }
+        };
+        if self.folder.join(REMOVED).exists() {
+            self.clear()?;
+        }
+        Ok(note)
     }
 
     /// The folder.
@@ -76,11 +136,25 @@ impl Checkpoints {
         if self.resumes { options.resume(folder) } else { options }
     }
 
-    /// Removes the files of all trainings, and the folders if nothing else is in them.
-    pub fn remove(&self) -> Outcome {
-        let at = |path: &Path, error: io::Error| {
-            Failure::new(format!("{}: cannot be removed: {error}", path.display()))
-        };
+    /// Removes all that commands put here, and the folder if nothing else is in it.
+    pub fn leave(self) -> Outcome {
+        self.clear()?;
+        self.remove_own_folder()
+    }
+
+    /// Removes the folder if no training left anything in it.
+    fn remove_own_folder(&self) -> Outcome {
+        // The lock's file goes while it is locked: who opens it until then is refused, and who opened it sees that it
+        // is gone.
+        remove_if_there(&self.folder.join(LOCK))?;
+        remove_if_empty(&self.folder).map_err(|error| unremovable(&self.folder, error))
+    }
+
+    /// Removes the files of all trainings, and their folders if nothing else is in them.
+    pub fn clear(&self) -> Outcome {
+        let at = unremovable;
+        let removed = self.folder.join(REMOVED);
+        File::create(&removed).map_err(|error| at(&removed, error))?;
         let trainings = (0..).map(|number| self.of_training(number));
         let trainings: Vec<PathBuf> = trainings.take_while(|training| training.is_dir()).collect();
         // The first last: where it is, there is something to go on with, or to remove.
@@ -94,7 +168,45 @@ impl Checkpoints {
             }
             remove_if_empty(&training).map_err(|error| at(&training, error))?;
         }
-        remove_if_empty(&self.folder).map_err(|error| at(&self.folder, error))
+        remove_if_there(&removed)
+    }
+}
+
+/// Where nothing was left to go on from, nothing stays; what cannot be removed then hinders nobody.
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        if self.lock.is_some() && !self.are_there() {
+            let _ = self.remove_own_folder();
+        }
+    }
+}
+
+/// Whether a path leads to a file that is open.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|other| (other.dev(), other.ino()) == (own.dev(), own.ino())),
+    }
+}
+
+/// Elsewhere files that are open have no name to compare by.
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> io::Result<bool> {
+    Ok(path.exists())
+}
+
+fn unremovable(path: &Path, error: io::Error) -> Failure {
+    Failure::new(format!("{}: cannot be removed: {error}", path.display()))
+}
+
+fn remove_if_there(path: &Path) -> Outcome {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unremovable(path, error)),
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::args::ClusterArgs;
 use crate::failure::Outcome;
 use crate::model;
 use crate::progress::Voice;
-use crate::rows::Rows;
+use crate::rows::{Rows, Values};
 use crate::score::Figure;
 use crate::train::write;
 
@@ -23,7 +23,12 @@ pub fn run(args: &ClusterArgs) -> Outcome {
     if let Some(rows) = args.mini_batch {
         k_means = k_means.mini_batch(rows);
     }
-    let found = k_means.fit_blocking(&gpu, &rows.features, rows.width())?;
+    let found = match &rows.values {
+        Values::Memory(features) => k_means.fit_blocking(&gpu, features, rows.width())?,
+        Values::Array(source) | Values::Disk(source, _) => {
+            k_means.fit_source_blocking(&gpu, source)?
+        }
+    };
     let labels = found.labels();
     let mut sizes = vec![0usize; found.count()];
     for &label in labels {
@@ -51,5 +56,7 @@ pub fn run(args: &ClusterArgs) -> Outcome {
         });
         write(path, &format!("{figures:#}\n"))?;
     }
-    rows.print(&["cluster".into()], |row| labels.get(row).map(u32::to_string).unwrap_or_default())
+    let mut lines = rows.lines(&["cluster".into()])?;
+    labels.iter().try_for_each(|label| lines.write(&label.to_string()))?;
+    lines.finish()
 }

@@ -58,7 +58,7 @@ impl From<DataError> for Failure {
                 format!("\n  to leave out: --ignore '{}'", columns.join(","))
             }
             DataError::Table(TableError::OddNumber { column, .. }) => {
-                format!("\n  or leave the column out: --ignore '{column}'")
+                format!("\n  or train without the column: --ignore '{column}'")
             }
             DataError::Table(TableError::UnknownColumn { .. }) => {
                 "\n  columns are named as the first line does; without such a line, by position from 0"

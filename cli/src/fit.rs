@@ -157,7 +157,7 @@ fn weighed(model: &Model, out: Dataset) -> Outcome<Dataset> {
     Ok(out.with_weights(own)?)
 }
 
-fn curves(history: &History) -> Curves {
+pub fn curves(history: &History) -> Curves {
     let of = |epoch: &wgrad::train::EpochLog| {
         (epoch.loss, epoch.validation.as_ref().map(|validation| validation.loss))
     };

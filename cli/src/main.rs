@@ -2,6 +2,7 @@
 //! clusters and components.
 
 mod args;
+mod array;
 mod baseline;
 mod checkpoints;
 mod choose;
@@ -15,6 +16,7 @@ mod interrupt;
 mod job;
 mod line;
 mod model;
+mod on_disk;
 mod pca;
 mod predict;
 mod progress;

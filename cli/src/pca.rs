@@ -1,13 +1,16 @@
 //! `wgrad pca`: rows in, their principal components out.
 
+use std::io;
+
 use serde_json::json;
+use wgrad::Error;
 use wgrad::decompose::Pca;
 
 use crate::args::PcaArgs;
 use crate::failure::Outcome;
 use crate::model;
 use crate::progress::Voice;
-use crate::rows::Rows;
+use crate::rows::{Lines, Rows, Values};
 use crate::score::Figure;
 use crate::train::write;
 
@@ -20,7 +23,10 @@ pub fn run(args: &PcaArgs) -> Outcome {
     let gpu = model::gpu(args.rows.run.adapter.as_deref())?;
     voice.say(format!("adapter: {}", gpu.describe()));
     let pca = Pca::new(args.components).whiten(args.whiten).seed(args.rows.seed);
-    let found = pca.fit_blocking(&gpu, &rows.features, rows.width())?;
+    let found = match &rows.values {
+        Values::Memory(features) => pca.fit_blocking(&gpu, features, rows.width())?,
+        Values::Array(source) | Values::Disk(source, _) => pca.fit_source_blocking(&gpu, source)?,
+    };
     let components: Vec<&[f32]> = found.components().chunks(rows.width()).collect();
     let ratios = found.explained_variance_ratio();
     for (number, (component, &ratio)) in components.iter().zip(ratios).enumerate() {
@@ -45,11 +51,32 @@ pub fn run(args: &PcaArgs) -> Outcome {
         });
         write(path, &format!("{figures:#}\n"))?;
     }
-    let transformed = found.transform_blocking(&rows.features)?;
     let count = found.count().max(1);
     let header: Vec<String> = (1..=count).map(|number| format!("pc{number}")).collect();
-    rows.print(&header, |row| {
-        let numbers = transformed.chunks(count).nth(row).unwrap_or_default();
-        numbers.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+    let mut lines = rows.lines(&header)?;
+    match &rows.values {
+        Values::Memory(features) => {
+            write_rows(&mut lines, &found.transform_blocking(features)?, count)?;
+        }
+        Values::Array(source) | Values::Disk(source, _) => {
+            let mut wrote = Ok(());
+            let sent = found.transform_source_blocking(source, |some| {
+                write_rows(&mut lines, some, count).map_err(|error| {
+                    let (path, source) = ("standard output".into(), error.kind().into());
+                    wrote = Err(error);
+                    Error::File { path, source }
+                })
+            });
+            // Its own error says whether who reads has seen enough.
+            wrote?;
+            sent?;
+        }
+    }
+    lines.finish()
+}
+
+fn write_rows(lines: &mut Lines<'_>, numbers: &[f32], count: usize) -> io::Result<()> {
+    numbers.chunks(count).try_for_each(|row| {
+        lines.write(&row.iter().map(f32::to_string).collect::<Vec<_>>().join(","))
     })
 }

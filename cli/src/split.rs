@@ -48,8 +48,9 @@ pub fn held_out(
         training.extend(rest);
     }
     if held.is_empty() {
+        let few = if classes.is_some() { ", a few of each class" } else { "" };
         return Err(Failure::new(format!(
-            "the table has {rows} rows, of which {share} leave none to hold out; bring more rows, or raise \
+            "the table has {rows} rows{few}, of which {share} leave none to hold out; bring more rows, or raise \
              --validation"
         )));
     }

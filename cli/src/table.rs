@@ -6,6 +6,7 @@ use std::path::Path;
 use wgrad::data::{DataOptions, Encoder, LeftOutReason, Table, TableOptions, TableReader};
 
 use crate::args::TableArgs;
+use crate::array::{self, ArrayReader};
 use crate::failure::Outcome;
 use crate::progress::Voice;
 
@@ -14,22 +15,59 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// A table that is read, from text or an array.
+pub enum Reader {
+    Text(TableReader<'static>),
+    Array(ArrayReader),
+}
+
+impl Reader {
+    /// The next `rows` rows, as many each time; nothing after the last.
+    pub fn next_block(&mut self, rows: usize) -> Outcome<Option<Table>> {
+        Ok(match self {
+            Self::Text(reader) => reader.next_block(rows)?,
+            Self::Array(reader) => reader.next_block(rows)?,
+        })
+    }
+}
+
 /// A reader of the table at `path`.
-pub fn open(path: &Path, args: &TableArgs) -> Outcome<TableReader<'static>> {
+pub fn open(path: &Path, args: &TableArgs) -> Outcome<Reader> {
     let options = TableOptions {
         delimiter: args.delimiter,
         header: args.no_header.then_some(false),
         bounds: DataOptions::default(),
     };
     if is_stdin(path) {
-        return Ok(TableReader::named(io::stdin(), "standard input", &options)?);
+        let reader = TableReader::named(io::stdin(), "standard input", &options)?;
+        return Ok(Reader::Text(reader));
     }
-    Ok(TableReader::open(path, &options)?)
+    Ok(match array::source(path, args)? {
+        Some(source) => Reader::Array(ArrayReader::new(source)),
+        None => Reader::Text(TableReader::open(path, &options)?),
+    })
 }
 
 /// The whole table at `path`.
 pub fn read(path: &Path, args: &TableArgs) -> Outcome<Table> {
-    Ok(open(path, args)?.read_all()?)
+    match open(path, args)? {
+        Reader::Text(reader) => Ok(reader.read_all()?),
+        Reader::Array(reader) => reader.read_all(),
+    }
+}
+
+/// Says where the first line names the columns, and may be a row.
+pub fn doubt_header(table: &Table, voice: Voice) {
+    let names = table.names();
+    let by_position = names.iter().enumerate().all(|(at, name)| *name == at.to_string());
+    if by_position || names.iter().all(|name| name.parse::<f64>().is_err()) {
+        return;
+    }
+    voice.say(format!(
+        "note: the first line is taken for the names of the columns ({}), some of which are numbers; if it is a row, \
+         give --no-header",
+        names.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+    ));
 }
 
 /// A table whose targets stand in another one, row by row. Columns that are called by their position go on

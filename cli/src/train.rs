@@ -1,5 +1,7 @@
 //! `wgrad train`: from a table to a model, its score, and a report.
 
+mod disk;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -23,6 +25,9 @@ use crate::score::{Figure, Metric, Truth, deviation};
 use crate::split;
 use crate::table;
 
+/// Of fewer rows a score is that of the draw.
+const FEW_FOR_A_SCORE: usize = 10;
+
 pub fn run(args: &TrainArgs) -> Outcome {
     if job::launch(args)? {
         return Ok(());
@@ -42,7 +47,7 @@ fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     let resumed = match (args.model(), args.against_model()) {
-        (Some(path), Some(_)) if !path.exists() => {
+        (Some(path), _) if !path.exists() => {
             return Err(Failure::new(format!(
                 "{}: there is no such model, and no folder of a training that was broken off; leave --resume out to \
                  begin anew",
@@ -64,7 +69,11 @@ fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
         (Some(path), None) => Some(model::read(path)?),
         (None, _) => None,
     };
+    if let Some(folder) = &args.on_disk {
+        return disk::train(args, folder, voice);
+    }
     let (table, targets) = read(args)?;
+    table::doubt_header(&table, voice);
     let whole = match &resumed {
         Some((_, encoder)) => encoder.clone(),
         None => Encoder::fit(&table, &options(args, targets))?,
@@ -95,10 +104,11 @@ fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
     let watch = Watch { voice, checkpoints: checkpoints.as_ref(), job };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
-    match (done, &checkpoints) {
+    match (done, checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            checkpoints.as_ref().filter(|_| is_first).map_or(Ok(()), Checkpoints::remove)?;
+            // The lock and the files are the first process's.
+            checkpoints.filter(|_| is_first).map_or(Ok(()), Checkpoints::leave)?;
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
         }
         (Err(failure), Some(checkpoints)) => {
@@ -118,10 +128,14 @@ fn checkpoints(
     voice: Voice,
     is_first: bool,
 ) -> Outcome<Checkpoints> {
-    let checkpoints = match &args.resume {
+    let mut checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
     };
+    // The other processes of a job are not other commands: the first one's lock is for all.
+    if is_first && let Some(note) = checkpoints.enter()? {
+        voice.say(note);
+    }
     let folder = checkpoints.folder().display();
     match (&args.resume, checkpoints.are_there()) {
         (Some(_), true) => voice.say(format!("goes on from {folder}")),
@@ -137,7 +151,7 @@ fn checkpoints(
             voice.say(format!(
                 "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
             ));
-            checkpoints.remove()?;
+            checkpoints.clear()?;
         }
         (None, _) => {}
     }
@@ -280,7 +294,8 @@ impl Setting<'_> {
             }
         };
         let Rows { encoder, training, held_out } = self.encode(&training, &held_out)?;
-        self.describe(&encoder, &training, scores.is_none().then_some(&held_out));
+        let shape = (training.rows(), training.width());
+        describe(&encoder, shape, scores.is_none().then_some(held_out.rows()), voice);
         let mut choice = Choice::new(args, training.rows(), self.classes())?;
         let from = match resumed {
             Some((file, _)) => {
@@ -316,40 +331,71 @@ impl Setting<'_> {
             choice.rate
         ));
         let trained = fit::train(gpu, &choice, &training, from, watch)?;
+        let rows = training.rows();
+        let scores = scores.as_deref();
+        let (encoder, choice, sides) = (&encoder, &choice, (&training, &held_out));
+        let job = watch.job;
+        Judged { args, gpu, metric, voice, job, encoder, choice, sides, rows, scores }.end(trained)
+    }
+}
+
+/// A model that was trained, and the rows by which it is judged.
+struct Judged<'a> {
+    args: &'a TrainArgs,
+    gpu: &'a Gpu,
+    metric: Metric,
+    voice: Voice,
+    /// The processes that trained together, if there were several.
+    job: Option<&'a Job>,
+    encoder: &'a Encoder,
+    choice: &'a Choice,
+    /// Rows trained on, or some of them, and rows held out.
+    sides: (&'a Dataset, &'a Dataset),
+    /// All rows trained on.
+    rows: usize,
+    /// Those of a cross-validation.
+    scores: Option<&'a [f64]>,
+}
+
+impl Judged<'_> {
+    /// Saves the model and reports; whether Ctrl-C ended its training.
+    fn end(self, trained: Trained) -> Outcome<bool> {
+        let Self { args, gpu, metric, voice, job, encoder, choice, sides, rows, scores } = self;
+        let held_out = sides.1;
         let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
         voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
-        if watch.job.is_some_and(|job| !job.is_first()) {
+        if job.is_some_and(|job| !job.is_first()) {
             return Ok(interrupted);
         }
         let model = model.with_encoder(encoder.clone())?;
-        let path = output(args, &encoder);
+        let path = output(args, encoder);
         model.save_blocking(&path)?;
         voice.say(format!("model: {}", path.display()));
 
         let predictor = model.predictor();
-        let said = model::predictions(&predictor, &encoder, held_out.features())?;
-        let truth = Truth::of(&held_out, &encoder)?;
-        let score = match &scores {
+        let said = model::predictions(&predictor, encoder, held_out.features())?;
+        let truth = Truth::of(held_out, encoder)?;
+        let score = match scores {
             Some(scores) => scores.iter().sum::<f64>() / scores.len().max(1) as f64,
             None => truth.score(metric, &said)?,
         };
-        let baselines = Baselines::of(gpu, &encoder, (&training, &held_out), metric)?;
-        let columns = importance(&predictor, &encoder, &held_out, metric, args.seed)?;
+        let baselines = Baselines::of(gpu, encoder, sides, metric)?;
+        let columns = importance(&predictor, encoder, held_out, metric, args.seed)?;
         let report = Report {
             args,
-            ranks: watch.job.map(Job::ranks),
+            ranks: job.map(Job::ranks),
             adapter: gpu.describe(),
-            encoder: &encoder,
-            choice: &choice,
+            encoder,
+            choice,
             metric,
             score,
-            folds: scores.as_deref(),
+            folds: scores,
             baselines,
             curves: &curves,
             epochs,
             why: &why,
             seconds,
-            rows: (training.rows(), held_out.rows()),
+            rows: (rows, held_out.rows()),
             truth: &truth,
             said: &said,
             importance: &columns,
@@ -358,11 +404,18 @@ impl Setting<'_> {
         let page = path.with_extension("html");
         write(&page, &report.html())?;
         voice.say(format!("report: {}", page.display()));
-        let spread = scores.as_ref().map(|scores| format!(" ± {}", Figure(deviation(scores))));
-        let over = match &scores {
+        let spread = scores.map(|scores| format!(" ± {}", Figure(deviation(scores))));
+        let over = match scores {
             Some(scores) => format!("mean of {} parts, each held out in turn", scores.len()),
-            None => format!("{} rows held out", held_out.rows()),
+            None => format!(
+                "{} row{} held out",
+                held_out.rows(),
+                if held_out.rows() == 1 { "" } else { "s" }
+            ),
         };
+        if scores.is_none() && held_out.rows() < FEW_FOR_A_SCORE {
+            voice.say("note: so few rows are held out that the score is chance; --folds holds out all in turn");
+        }
         voice.say(format!(
             "{} {}{} ({over}); a constant {}, a linear model {}",
             metric.title(),
@@ -376,24 +429,28 @@ impl Setting<'_> {
         }
         Ok(interrupted)
     }
+}
 
-    /// Says what each column is taken for.
-    fn describe(&self, encoder: &Encoder, training: &Dataset, held_out: Option<&Dataset>) {
-        let voice = self.watch.voice;
-        match encoder.targets() {
-            TargetEncoding::Classes { column, classes } => {
-                let some = classes.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-                let more = if classes.len() > 8 { ", …" } else { "" };
-                voice.say(format!("target: {column}, {} classes ({some}{more})", classes.len()));
-            }
-            targets => voice.say(format!("target: {}, numbers", targets.columns().join(", "))),
+/// Says what each column is taken for.
+fn describe(
+    encoder: &Encoder,
+    (rows, width): (usize, usize),
+    held_out: Option<usize>,
+    voice: Voice,
+) {
+    match encoder.targets() {
+        TargetEncoding::Classes { column, classes } => {
+            let some = classes.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let more = if classes.len() > 8 { ", …" } else { "" };
+            voice.say(format!("target: {column}, {} classes ({some}{more})", classes.len()));
         }
-        table::describe(encoder, voice);
-        let held_out = held_out.map(|data| format!(", {} held out", data.rows()));
-        let (rows, width) = (training.rows(), training.width());
-        let held_out = held_out.unwrap_or_default();
-        voice.say(format!("rows: {rows} to train on{held_out}; {width} features"));
+        targets => voice.say(format!("target: {}, numbers", targets.columns().join(", "))),
     }
+    table::describe(encoder, voice);
+    let held_out = held_out.map(|rows| format!(", {rows} held out"));
+    let held_out = held_out.unwrap_or_default();
+    let s = if width == 1 { "" } else { "s" };
+    voice.say(format!("rows: {rows} to train on{held_out}; {width} feature{s}"));
 }
 
 /// Where the model goes.

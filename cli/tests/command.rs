@@ -1,59 +1,14 @@
 //! The command, as people run it: on small tables, from start to end.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// An empty folder for one test.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
-        _ => fs::create_dir_all(&folder).unwrap(),
-    }
-    folder
-}
-
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-    command.current_dir(folder).args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).output().unwrap()
-}
-
-/// Runs the command, which must succeed, and gives its standard output.
-fn out(folder: &Path, args: &[&str]) -> String {
-    let output = run(folder, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "wgrad {}: {said}", args.join(" "));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs the command, which must fail with this exit code, having said nothing on standard output; gives what it
-/// says of it.
-fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
-    let output = run(folder, args);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "wgrad {}: {said}", args.join(" "));
-    assert!(output.stdout.is_empty());
-    said
-}
-
-fn assert_says(said: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(said.contains(part), "{said:?} does not say {part:?}");
-    }
-}
-
-fn json(path: PathBuf) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
+use common::{assert_says, command, fails, folder, json, out, run};
 
 /// Rows of flowers: a class that follows from a number and a colour; some colours are missing.
 fn flowers(rows: usize) -> String {
@@ -298,6 +253,19 @@ fn what_is_wrong_is_said_with_what_to_do() {
     fs::write(folder.join("other.csv"), "z\n1\n").unwrap();
     let said = fails(&folder, 1, &["evaluate", "y.wgrad", "other.csv"]);
     assert_says(&said, &["other.csv", "lacks", "\"x\""]);
+    // A first line of which some fields are numbers may be a row.
+    fs::write(folder.join("rows.csv"), heights(30).replacen("a;b;height", "1.5;b;height", 1))
+        .unwrap();
+    let output = run(&folder, &["train", "rows.csv", "--epochs", "1"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_says(&said, &["(1.5, b, height)", "--no-header", "--folds holds out all"]);
+    fs::write(folder.join("few.csv"), "x,y\n1,a\n2,b\n3,c\n").unwrap();
+    assert_says(&fails(&folder, 1, &["train", "few.csv"]), &["3 rows, a few of each class"]);
+    fs::write(folder.join("far.csv"), "x,y\n1,1e300\n2,2e300\n3,3e300\n").unwrap();
+    assert_says(&fails(&folder, 1, &["train", "far.csv"]), &["far.csv", "line", "\"y\"", "e300"]);
+    let nowhere = ["train", "few.csv", "--output", "nowhere/m.wgrad"];
+    fs::write(folder.join("few.csv"), heights(30)).unwrap();
+    assert_says(&fails(&folder, 1, &nowhere), &["nowhere: there is no such folder"]);
     fs::write(folder.join("not.wgrad"), "nothing").unwrap();
     assert_says(&fails(&folder, 1, &["show", "not.wgrad"]), &["not.wgrad"]);
     // What the options say is wrong is the exit code 2.
@@ -453,6 +421,13 @@ fn a_killed_training_is_gone_on_with() {
             assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        if training == "0" {
+            let second = train("killed.wgrad", &[]).output().unwrap();
+            assert_eq!(second.status.code(), Some(1));
+            let said = String::from_utf8(second.stderr).unwrap();
+            assert_says(&said, &["killed.wgrad.checkpoints: another command", "--output"]);
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(left.exists() && !folder.join("killed.wgrad").exists());
@@ -476,6 +451,20 @@ fn a_killed_training_is_gone_on_with() {
     );
     let said = fails(&folder, 1, &[&anew[..], &["."]].concat());
     assert_says(&said, &[". holds no training"]);
+    assert!(!folder.join("lock").exists());
+    // What a command was killed over that removed it is no training.
+    fs::create_dir_all(left.join("0")).unwrap();
+    for file in ["0/step-000000000100.wgrad", "removed"] {
+        fs::write(left.join(file), "").unwrap();
+    }
+    let gone = ["--resume", "killed.wgrad.checkpoints"];
+    let said = fails(&folder, 1, &[&anew[..4], &gone].concat());
+    assert_says(&said, &["killed.wgrad.checkpoints holds no training"]);
+    assert!(!left.exists());
+    for more in [&[][..], &["--hidden", "6"]] {
+        let said = fails(&folder, 1, &[&anew[..4], &gone, more].concat());
+        assert_says(&said, &["killed.wgrad.checkpoints: there is no such model, and no folder"]);
+    }
 }
 
 /// Epochs enough for a process to be killed among them.

@@ -1,15 +1,13 @@
 // Keeps what is not finite out of the parameters; what went wrong is told as `report` says.
 // Every invocation decides alike, or for its own element alone, so timing has no influence.
 
-@group(0) @binding(4) var<storage, read> loss: array<f32>;
-
 // Whether this step must leave the parameters alone: an earlier one went wrong or something before in this
 // one, or the loss or the norm of the gradients is not finite.
-fn halted() -> bool {
+fn halted(loss: f32) -> bool {
     if (stopped_before() || atomicLoad(&status[0]) == 3u) {
         return true;
     }
-    if (!is_finite(loss[step.result_row * dims.loss_stride + dims.loss_column])) {
+    if (!is_finite(loss)) {
         report(1u);
         return true;
     }

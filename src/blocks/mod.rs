@@ -4,6 +4,8 @@
 mod passes;
 mod table;
 
+use std::ops::Range;
+
 pub(crate) use passes::{Block, Output, Passes};
 pub(crate) use table::Table;
 
@@ -22,7 +24,7 @@ pub(crate) struct Frame {
     /// A power of two.
     pub(crate) unit: f64,
     /// 1 / unit, exactly.
-    inverse: f64,
+    pub(crate) inverse: f64,
 }
 
 impl Frame {
@@ -36,25 +38,25 @@ impl Frame {
     fn over(
         columns: usize,
         rows: usize,
-        mut pass: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<()>,
+        pass: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<()>,
     ) -> Result<Self> {
         let mut mean = vec![0.0; columns];
+        let mut ends = vec![(f32::INFINITY, f32::NEG_INFINITY); columns];
         pass(&mut |values| {
             for row in values.chunks(columns) {
-                for (sum, &value) in mean.iter_mut().zip(row) {
+                for ((sum, (least, most)), &value) in mean.iter_mut().zip(&mut ends).zip(row) {
                     *sum += f64::from(value);
+                    *least = least.min(value);
+                    *most = most.max(value);
                 }
             }
         })?;
         mean.iter_mut().for_each(|sum| *sum /= rows as f64);
-        let mut largest: f64 = 0.0;
-        pass(&mut |values| {
-            for row in values.chunks(columns) {
-                for (mean, &value) in mean.iter().zip(row) {
-                    largest = largest.max((f64::from(value) - mean).abs());
-                }
-            }
-        })?;
+        // The largest distance from the mean is that of the least number or of the largest.
+        let distance = |((least, most), mean): (&(f32, f32), &f64)| {
+            (f64::from(*most) - mean).max(mean - f64::from(*least))
+        };
+        let largest = ends.iter().zip(&mean).map(distance).fold(0.0, f64::max);
         let unit = if largest > 0.0 { largest.log2().ceil().exp2() } else { 1.0 };
         Ok(Self { mean, unit, inverse: 1.0 / unit })
     }
@@ -64,9 +66,23 @@ impl Frame {
         row.iter().zip(&self.mean).map(|(&value, mean)| (f64::from(value) - mean) * self.inverse)
     }
 
+    /// Numbers of a row, counted from the mean in their own unit.
+    pub(crate) fn centered<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
+        row.iter().zip(&self.mean).map(|(&value, mean)| f64::from(value) - mean)
+    }
+
     /// As [`Frame::seen`], in f32 as devices have them.
     pub(crate) fn seen_f32<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
         self.seen(row).map(|value| value as f32)
+    }
+
+    /// Writes numbers `columns` of a row, as devices have them.
+    fn see(&self, row: &[f32], columns: &Range<usize>, to: &mut [f32]) {
+        let row = row.get(columns.clone()).unwrap_or_default();
+        let mean = self.mean.get(columns.clone()).unwrap_or_default();
+        for ((to, &value), mean) in to.iter_mut().zip(row).zip(mean) {
+            *to = ((f64::from(value) - mean) * self.inverse) as f32;
+        }
     }
 
     /// The same numbers again as they were.
@@ -75,16 +91,20 @@ impl Frame {
     }
 }
 
+/// An input of a plan, and which columns of the rows it has.
+pub(crate) type Panel = (Tensor, Range<usize>);
+
 /// The blocks of a table that a device has had, for passes to come.
 #[derive(Debug)]
 struct Resident {
-    blocks: Vec<(usize, Buffer)>,
+    /// By the number of their first row, with a buffer for each panel.
+    blocks: Vec<(usize, Vec<Buffer>)>,
     /// Bytes that it may still take.
     room: u64,
 }
 
 impl Resident {
-    /// Makes a block of `rows` rows, of which the first are `given`, the input `x` of `executor`.
+    /// Makes a block of `rows` rows, of which the first are `given`, the input of `executor`, panel by panel.
     ///
     /// # Errors
     /// The errors of the device.
@@ -93,28 +113,40 @@ impl Resident {
         frame: &Frame,
         (first, given): (usize, &[f32]),
         rows: usize,
-        (executor, x): (&Executor, Tensor),
+        (executor, panels): (&Executor, &[Panel]),
     ) -> Result<()> {
         let gpu = executor.gpu().clone();
         let columns = frame.mean.len();
-        let bytes = (rows * columns * ELEMENT_BYTES) as u64;
-        let (input, offset) = executor.buffer_of(x)?;
-        if let Some((_, block)) = self.blocks.iter().find(|(place, _)| *place == first) {
-            return copy(&gpu, block, (input, offset), bytes).await;
+        let bytes = |columns: &Range<usize>| (rows * columns.len() * ELEMENT_BYTES) as u64;
+        if let Some((_, kept)) = self.blocks.iter().find(|(place, _)| *place == first) {
+            for ((x, columns), kept) in panels.iter().zip(kept) {
+                copy(&gpu, kept, executor.buffer_of(*x)?, bytes(columns)).await?;
+            }
+            return Ok(());
         }
-        let mut block = Vec::with_capacity(rows * columns);
-        block.extend(given.chunks(columns).flat_map(|row| frame.seen_f32(row)));
-        // Rows of zeros past the last.
-        block.resize(rows * columns, 0.0);
-        let data = bytemuck::cast_slice(&block);
-        if bytes > self.room {
-            return gpu.write(input, offset, data);
+        let keeps = bytes(&(0..columns)) <= self.room;
+        let mut kept = Vec::new();
+        for (x, of_panel) in panels {
+            // Rows of zeros past the last.
+            let mut block = vec![0.0; rows * of_panel.len()];
+            let to = block.chunks_exact_mut(of_panel.len().max(1));
+            for (to, row) in to.zip(given.chunks(columns)) {
+                frame.see(row, of_panel, to);
+            }
+            let (data, input) = (bytemuck::cast_slice(&block), executor.buffer_of(*x)?);
+            if !keeps {
+                gpu.write(input.0, input.1, data)?;
+                continue;
+            }
+            let buffer = gpu.buffer("rows", bytes(of_panel)).await?;
+            gpu.write(&buffer, 0, data)?;
+            copy(&gpu, &buffer, input, bytes(of_panel)).await?;
+            kept.push(buffer);
         }
-        let buffer = gpu.buffer("rows", bytes).await?;
-        gpu.write(&buffer, 0, data)?;
-        copy(&gpu, &buffer, (input, offset), bytes).await?;
-        self.blocks.push((first, buffer));
-        self.room -= bytes;
+        if keeps {
+            self.blocks.push((first, kept));
+            self.room -= bytes(&(0..columns));
+        }
         Ok(())
     }
 }
@@ -151,11 +183,13 @@ impl Held {
     }
 }
 
-/// Rows of a block, so that `per_row` numbers for each take 32 MiB at most: a power of two, at most 65,536.
-pub(crate) fn block_rows(per_row: usize) -> usize {
+/// Rows of a block of a table of `rows`, so that `per_row` numbers for each take 32 MiB at most: a power of two, at most
+/// 65,536. Of a small table not many more than it has, since a device computes those past the last as well.
+pub(crate) fn block_rows(per_row: usize, rows: usize) -> usize {
     const NUMBERS: usize = 8 << 20;
-    let rows = (NUMBERS / per_row.max(1)).clamp(1, 1 << 16);
-    1 << rows.ilog2()
+    const FEW: usize = 1024;
+    let most = rows.max(FEW).min(1 << 16).next_power_of_two();
+    1 << (NUMBERS / per_row.max(1)).clamp(1, most).ilog2()
 }
 
 /// # Errors

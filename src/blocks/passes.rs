@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::table::Blocks;
-use super::{Held, Table};
+use super::{Held, Panel, Table};
 use crate::exec::{Executor, Step};
 use crate::gpu::Gpu;
 use crate::graph::{DType, Graph, Tensor};
@@ -41,24 +41,27 @@ pub(crate) struct Block<'a> {
 #[derive(Debug)]
 pub(crate) struct Passes {
     executors: Vec<Executor>,
-    x: Tensor,
+    panels: Vec<Panel>,
     outputs: Vec<Tensor>,
     /// Rows of a block.
     rows: usize,
 }
 
 impl Passes {
-    /// `graph` computes `outputs` of a block, which is its input `x`, rows × columns.
+    /// `graph` computes `outputs` of a block, of which each of its inputs `panels` has some columns of all rows.
     ///
     /// # Errors
     /// Those of plans and executors.
     pub(crate) async fn new(
         gpus: &[Gpu],
         graph: &Graph,
-        x: Tensor,
+        panels: Vec<Panel>,
         outputs: Vec<Tensor>,
     ) -> Result<Self> {
-        let rows = graph.shape(x)?.dims().first().copied().unwrap_or(1);
+        let Some((x, _)) = panels.first() else {
+            return Err(Error::bug("passes over no columns"));
+        };
+        let rows = graph.shape(*x)?.dims().first().copied().unwrap_or(1);
         let options = PlanOptions { outputs: outputs.clone(), ..PlanOptions::default() };
         let mut executors = Vec::new();
         for gpu in gpus {
@@ -68,7 +71,7 @@ impl Passes {
             let plan = Plan::with_options(graph, &options, &target)?;
             executors.push(Executor::new(gpu, plan).await?);
         }
-        Ok(Self { executors, x, outputs, rows })
+        Ok(Self { executors, panels, outputs, rows })
     }
 
     /// Writes an input that is the same for all blocks.
@@ -115,7 +118,7 @@ impl Passes {
         let mut under_way = Vec::new();
         for (executor, held) in self.executors.iter_mut().zip(&mut held.0) {
             let Some((first, given)) = blocks.next()? else { break };
-            let to = (&*executor, self.x);
+            let to = (&*executor, self.panels.as_slice());
             held.feed(&table.frame, (first, &given), self.rows, to).await?;
             executor.submit(&[Step::forward(0)]).await?;
             under_way.push((first, given));

@@ -1,11 +1,10 @@
 //! Rows of finite numbers, in memory or of a source.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::Frame;
 use crate::Result;
-use crate::data::{EpochOrder, Part, Pass, Source, Wanted, Window, Windows, checked_rows};
+use crate::data::{FeatureBatches, Part, Source, checked_rows};
 
 /// Where rows lie.
 #[derive(Clone, Debug)]
@@ -36,7 +35,7 @@ impl<'a> Table<'a> {
         Self::seen_from_its_mean(Values::Memory(values), columns, rows)
     }
 
-    /// The features of a source, seen from their own mean, in two passes over them.
+    /// The features of a source, seen from their own mean, in a pass over them.
     ///
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) if they cannot be read or are not finite.
@@ -91,11 +90,7 @@ impl<'a> Table<'a> {
     pub(crate) fn blocks(&self, rows: usize) -> Result<Blocks<'a>> {
         let reading = match self.values {
             Values::Memory(values) => Reading::Memory(values),
-            Values::Source(source) => Reading::Source {
-                windows: Windows::new(source, Wanted::Features),
-                pass: Arc::new(Pass::new(source, self.rows, EpochOrder::AS_THEY_LIE)?),
-                current: None,
-            },
+            Values::Source(source) => Reading::Source(source.feature_batches(rows)?),
         };
         Ok(Blocks { reading, columns: self.columns, all: self.rows, rows, first: 0 })
     }
@@ -179,7 +174,7 @@ pub(crate) struct Blocks<'a> {
 #[derive(Debug)]
 enum Reading<'a> {
     Memory(&'a [f32]),
-    Source { windows: Windows, pass: Arc<Pass>, current: Option<(usize, Arc<Window>)> },
+    Source(FeatureBatches),
 }
 
 impl<'a> Blocks<'a> {
@@ -199,23 +194,10 @@ impl<'a> Blocks<'a> {
                 let rows = values.get(first * columns..end * columns).unwrap_or_default();
                 Ok(Some((first, Cow::Borrowed(rows))))
             }
-            Reading::Source { windows, pass, current } => {
-                let mut rows = Vec::with_capacity((end - first) * columns);
-                let mut at = first;
-                while at < end {
-                    let number = pass.window_at(at);
-                    let window = match current.take() {
-                        Some((of, window)) if of == number => window,
-                        _ => windows.get(pass, number)?,
-                    };
-                    let until = end.min(window.start + window.count());
-                    let numbers = (at - window.start) * columns..(until - window.start) * columns;
-                    rows.extend_from_slice(window.rows.features.get(numbers).unwrap_or_default());
-                    *current = Some((number, window));
-                    at = until;
-                }
-                Ok(Some((first, Cow::Owned(rows))))
-            }
+            Reading::Source(batches) => match batches.next().transpose()? {
+                Some(rows) => Ok(Some((first, Cow::Owned(rows)))),
+                None => Ok(None),
+            },
         }
     }
 }

@@ -10,6 +10,9 @@ pub(super) struct Centers {
     pub(super) values: Vec<f64>,
 }
 
+/// Who is told of the number of an iteration, its centres and the clusters of the rows.
+pub(super) type Told<'a> = dyn FnMut(usize, &Centers, &[u32]) + Send + 'a;
+
 impl Centers {
     pub(super) fn none(columns: usize) -> Self {
         Self { columns, values: Vec::new() }
@@ -41,6 +44,12 @@ impl Centers {
     pub(super) fn replace(&mut self, center: usize, point: impl Iterator<Item = f64>) {
         let values = self.values.iter_mut().skip(center * self.columns).take(self.columns);
         values.zip(point).for_each(|(value, new)| *value = f64::from(new as f32));
+    }
+
+    /// As rows are given, not as they are seen.
+    pub(super) fn back(&self, frame: &Frame) -> Vec<f32> {
+        let rows = self.values.chunks(self.columns.max(1));
+        rows.flat_map(|row| frame.back(row).map(|value| value as f32)).collect()
     }
 
     pub(super) fn squared_norms(&self) -> Vec<f64> {

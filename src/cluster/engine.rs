@@ -48,16 +48,17 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// For `columns` numbers a row and up to `room` centres. `rows` are those of a block, or as many as memory
+    /// For rows as those of `table` and up to `room` centres. `rows` are those of a block, or as many as memory
     /// is given for.
     pub(super) async fn new(
         gpus: &[Gpu],
-        columns: usize,
+        table: &Table<'_>,
         room: usize,
         wanted: Wanted,
         rows: Option<usize>,
     ) -> Result<Self> {
-        let rows = rows.unwrap_or_else(|| block_rows(columns.max(room)));
+        let columns = table.columns;
+        let rows = rows.unwrap_or_else(|| block_rows(columns.max(room), table.rows));
         let mut graph = Graph::new();
         let x = graph.input("rows", [rows, columns])?;
         let centers = graph.input("centers", [columns, room])?;
@@ -73,7 +74,8 @@ impl Engine {
                 vec![labels, graph.segment_sum(x, labels, room, run_of(rows, room))?]
             }
         };
-        Ok(Self { passes: Passes::new(gpus, &graph, x, outputs).await?, centers, offsets, room })
+        let passes = Passes::new(gpus, &graph, vec![(x, 0..columns)], outputs).await?;
+        Ok(Self { passes, centers, offsets, room })
     }
 
     /// Centres that there is room for: scores of a row.

@@ -20,8 +20,7 @@ pub struct Clusters {
 
 impl Clusters {
     pub(super) fn new(gpu: &Gpu, frame: Frame, found: Found) -> Self {
-        let rows = found.centers.values.chunks(found.centers.columns.max(1));
-        let centers = rows.flat_map(|row| frame.back(row).map(|value| value as f32)).collect();
+        let centers = found.centers.back(&frame);
         let inertia = found.inertia * frame.unit * frame.unit;
         Self { gpu: gpu.clone(), frame, found, centers, inertia }
     }
@@ -117,7 +116,7 @@ impl Clusters {
         take: impl FnMut(Block<'_>) -> Result<()>,
     ) -> Result<()> {
         let gpus = std::slice::from_ref(&self.gpu);
-        let mut engine = Engine::new(gpus, table.columns, self.count(), wanted, None).await?;
+        let mut engine = Engine::new(gpus, table, self.count(), wanted, None).await?;
         engine.pass(table, &mut Held::passing(gpus), &self.found.centers, take).await
     }
 }

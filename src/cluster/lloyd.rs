@@ -1,6 +1,6 @@
 //! Lloyd's algorithm: rows go to their nearest centre, centres to the mean of their rows.
 
-use super::centers::{Centers, squared_distance};
+use super::centers::{Centers, Told, squared_distance};
 use super::engine::{Block, Engine};
 use crate::Result;
 use crate::blocks::{Held, Table};
@@ -29,6 +29,7 @@ pub(super) async fn lloyd(
     held: &mut Held,
     mut centers: Centers,
     (most, tolerance): (usize, f64),
+    told: &mut Told<'_>,
 ) -> Result<Found> {
     let mut labels: Vec<u32> = Vec::new();
     let (mut iterations, mut same) = (0, false);
@@ -40,6 +41,7 @@ pub(super) async fn lloyd(
         let shift: f64 = squared_distance(moved.values.iter().copied(), &centers.values);
         same = assigned.labels == labels;
         (labels, centers) = (assigned.labels, moved);
+        told(iterations, &centers, &labels);
         if same || shift <= tolerance {
             break;
         }
@@ -62,6 +64,8 @@ async fn assign(
         sums: vec![0.0; centers.values.len()],
         counts: vec![0.0; centers.count()],
     };
+    // Where the host adds rows up, in their own unit.
+    let mut of_host = vec![0.0; centers.values.len()];
     let take = |block: Block<'_>| {
         for &label in &block.labels {
             if let Some(count) = assigned.counts.get_mut(label as usize) {
@@ -77,16 +81,17 @@ async fn assign(
         if block.numbers.is_empty() {
             let columns = table.columns;
             for (row, &label) in block.given.chunks(columns).zip(&block.labels) {
-                let sums = assigned.sums.iter_mut().skip(label as usize * columns);
-                for (sum, value) in sums.zip(table.frame.seen_f32(row)) {
-                    *sum += f64::from(value);
-                }
+                let at = label as usize * columns;
+                let sums = of_host.get_mut(at..at + columns).unwrap_or_default();
+                sums.iter_mut().zip(table.frame.centered(row)).for_each(|(sum, x)| *sum += x);
             }
         }
         assigned.labels.extend(block.labels);
         Ok(())
     };
     engine.pass(table, held, centers, take).await?;
+    let of_host = of_host.into_iter().map(|sum| sum * table.frame.inverse);
+    assigned.sums.iter_mut().zip(of_host).for_each(|(sum, of_host)| *sum += of_host);
     Ok(assigned)
 }
 

@@ -3,7 +3,7 @@
 
 use rand::rngs::Xoshiro256PlusPlus;
 
-use super::centers::{Centers, squared_distance};
+use super::centers::{Centers, Told, squared_distance};
 use super::engine::{Block, Engine, Wanted};
 use super::seeding::below;
 use crate::Result;
@@ -21,11 +21,11 @@ pub(super) async fn mini_batch(
     mut centers: Centers,
     (rows, epochs): (usize, usize),
     random: &mut Xoshiro256PlusPlus,
+    told: &mut Told<'_>,
 ) -> Result<(Centers, usize)> {
     let gpus = gpus.get(..1).unwrap_or(gpus);
     let clusters = centers.count();
-    let mut engine =
-        Engine::new(gpus, table.columns, clusters, Wanted::Nearest, Some(rows)).await?;
+    let mut engine = Engine::new(gpus, table, clusters, Wanted::Nearest, Some(rows)).await?;
     let mut counts = vec![0.0; clusters];
     let weight = (2.0 * rows as f64 / (table.rows as f64 + 1.0)).min(1.0);
     let (mut smoothed, mut least, mut waited) = (None, f64::INFINITY, 0);
@@ -49,6 +49,7 @@ pub(super) async fn mini_batch(
                 centers.replace(cluster, table.frame.seen(given));
             }
         }
+        told(number + 1, &centers, &[]);
         // The first batch says how good the seeds were.
         if number == 0 {
             continue;

@@ -51,6 +51,22 @@ pub enum Seeding {
     Centers(Vec<f32>),
 }
 
+/// Where a clustering stands: after its seeds were drawn, and after each iteration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Iteration<'a> {
+    /// Which start it is, counted from 0.
+    pub start: usize,
+    /// Iterations of that start so far, or mini-batches; 0: the seeds.
+    pub iteration: usize,
+    /// The centres, as [`Clusters::cluster_centers`] has them.
+    pub centers: &'a [f32],
+    /// For each row, the cluster whose mean the centre now is; of seeds and of mini-batches nothing.
+    pub labels: &'a [u32],
+}
+
+/// Who is told of the iterations.
+type Watcher<'a> = dyn FnMut(&Iteration<'_>) + Send + 'a;
+
 /// k-means with its options; the names and usual figures are scikit-learn's.
 #[derive(Clone, Debug)]
 pub struct KMeans {
@@ -121,39 +137,60 @@ impl KMeans {
         self.fit_over(std::slice::from_ref(gpu), values, columns).await
     }
 
+    /// As [`KMeans::fit`], and `watch` is told of the seeds and of each iteration: to draw them, or to say how far it is.
+    ///
+    /// # Errors
+    /// As for [`KMeans::fit`].
+    pub async fn fit_watched(
+        &self,
+        gpu: &Gpu,
+        values: &[f32],
+        columns: usize,
+        mut watch: impl FnMut(&Iteration<'_>) + Send,
+    ) -> Result<Clusters> {
+        let gpus = std::slice::from_ref(gpu);
+        self.fit_table(gpus, Table::new(values, columns)?, Some(&mut watch)).await
+    }
+
     /// As [`KMeans::fit`], with the blocks of rows shared out over several devices.
     ///
     /// # Errors
     /// As for [`KMeans::fit`], and if there is no device.
     pub async fn fit_over(&self, gpus: &[Gpu], values: &[f32], columns: usize) -> Result<Clusters> {
-        self.fit_table(gpus, Table::new(values, columns)?).await
+        self.fit_table(gpus, Table::new(values, columns)?, None).await
     }
 
     /// As [`KMeans::fit`], for the features of a source: to the same clusters as of the same rows in memory. It is read
-    /// twice, and once more for each centre (k-means++) or each draw (k-means‖), for each iteration and at the end.
+    /// twice before the first start; in each start once, once more for each centre (k-means++) or each draw (k-means‖)
+    /// and for each iteration, and twice at its end.
     /// Mini-batches read the rows that they draw by their place, which of a text or an iterator takes a pass for each.
     /// For each row some twenty bytes are in memory, and while k-means++ seeds four more for each candidate.
     ///
     /// # Errors
     /// As for [`KMeans::fit`]; and if rows cannot be read.
     pub async fn fit_source(&self, gpu: &Gpu, source: &Source) -> Result<Clusters> {
-        self.fit_table(std::slice::from_ref(gpu), Table::of_source(source)?).await
+        self.fit_table(std::slice::from_ref(gpu), Table::of_source(source)?, None).await
     }
 
-    async fn fit_table(&self, gpus: &[Gpu], table: Table<'_>) -> Result<Clusters> {
+    async fn fit_table(
+        &self,
+        gpus: &[Gpu],
+        table: Table<'_>,
+        mut watch: Option<&mut Watcher<'_>>,
+    ) -> Result<Clusters> {
         let first =
             gpus.first().ok_or_else(|| Error::argument("number of devices", 0, "at least 1"))?;
         self.check(&table)?;
         let columns = table.columns;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let mut held = Held::by(gpus, &table);
-        let mut engine = Engine::new(gpus, columns, self.clusters, Wanted::Sums, None).await?;
+        let mut engine = Engine::new(gpus, &table, self.clusters, Wanted::Sums, None).await?;
         let norms = match self.seeding {
             Seeding::Centers(_) => Vec::new(),
             _ => seeding::norms(&table)?,
         };
         let mut best: Option<Found> = None;
-        for _ in 0..self.starts {
+        for start in 0..self.starts {
             let mut seeds = match &self.seeding {
                 Seeding::PlusPlus => {
                     let seed = seeding::plus_plus;
@@ -169,15 +206,22 @@ impl KMeans {
                     centers
                 }
             };
+            let mut told = |iteration: usize, centers: &Centers, labels: &[u32]| {
+                if let Some(watch) = &mut watch {
+                    let centers = &centers.back(&table.frame);
+                    watch(&Iteration { start, iteration, centers, labels });
+                }
+            };
+            told(0, &seeds, &[]);
             let mut limits = (self.max_iterations, self.tolerance * mean_variance(&table)?);
             let mut batches = None;
             if let Some(rows) = self.batch {
                 let learn = mini_batch::mini_batch;
                 let (learnt, count) =
-                    learn(gpus, &table, seeds, (rows, limits.0), &mut random).await?;
+                    learn(gpus, &table, seeds, (rows, limits.0), &mut random, &mut told).await?;
                 (seeds, batches, limits.0) = (learnt, Some(count), 0);
             }
-            let mut found = lloyd(&mut engine, &table, &mut held, seeds, limits).await?;
+            let mut found = lloyd(&mut engine, &table, &mut held, seeds, limits, &mut told).await?;
             found.iterations = batches.unwrap_or(found.iterations);
             if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
                 best = Some(found);

@@ -71,7 +71,7 @@ pub(super) async fn plus_plus(
     random: &mut Xoshiro256PlusPlus,
 ) -> Result<Centers> {
     let trials = trials(clusters);
-    let engine = Engine::new(gpus, table.columns, trials, Wanted::Scores, None).await?;
+    let engine = Engine::new(gpus, table, trials, Wanted::Scores, None).await?;
     let mut distances = Distances { engine, held, table, norms };
     let mut chosen = vec![below(random, table.rows)];
     let mut closest: Vec<f64> =
@@ -192,7 +192,7 @@ async fn nearer(
     if fresh.count() == 0 {
         return Ok(());
     }
-    let mut engine = nearest_of(gpus, table.columns, fresh.count()).await?;
+    let mut engine = nearest_of(gpus, table, fresh.count()).await?;
     let center_norms = fresh.squared_norms();
     let take = |block: Block<'_>| {
         let found = block.labels.iter().zip(&block.numbers);
@@ -209,9 +209,9 @@ async fn nearer(
 }
 
 /// An engine with room for at least so many centres: powers of two, so that few kernels are compiled.
-async fn nearest_of(gpus: &[Gpu], columns: usize, centers: usize) -> Result<Engine> {
+async fn nearest_of(gpus: &[Gpu], table: &Table<'_>, centers: usize) -> Result<Engine> {
     let room = centers.next_power_of_two();
-    Engine::new(gpus, columns, room, Wanted::Nearest, None).await
+    Engine::new(gpus, table, room, Wanted::Nearest, None).await
 }
 
 /// How many rows each candidate is nearest to.
@@ -221,7 +221,7 @@ async fn weights(
     held: &mut Held,
     candidates: &Centers,
 ) -> Result<Vec<f64>> {
-    let mut engine = nearest_of(gpus, table.columns, candidates.count()).await?;
+    let mut engine = nearest_of(gpus, table, candidates.count()).await?;
     let mut weights = vec![0.0; candidates.count()];
     let take = |block: Block<'_>| {
         for &label in &block.labels {

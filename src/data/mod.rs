@@ -44,6 +44,7 @@ mod gzip;
 mod idx;
 mod idx_element;
 mod idx_set;
+mod moments;
 mod number;
 mod options;
 mod origin;
@@ -73,12 +74,15 @@ pub(crate) use form::{Form, TargetForm};
 pub use idx::{IdxArray, read_idx, read_idx_file, read_idx_file_with, read_idx_with, write_idx};
 pub use idx_element::IdxElement;
 pub use idx_set::{IdxSet, load_idx_folder, load_idx_pair};
+pub(crate) use moments::Moments;
 pub use options::DataOptions;
 pub use origin::Origin;
 pub use part::Part;
 pub(crate) use rows::checked_rows;
 pub use shuffle::{epoch_order, permutation};
-pub use source::{ArrayFile, AsData, Data, NpyWriter, OwnedData, ReadRows, RowReader, Source};
+pub use source::{
+    ArrayFile, AsData, Data, FeatureBatches, NpyWriter, OwnedData, ReadRows, RowReader, Source,
+};
 pub(crate) use source::{EpochOrder, Pass, Wanted, Window, Windows};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use source::{Reading, Share, Tally};

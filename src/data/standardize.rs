@@ -1,8 +1,10 @@
 //! Columns shifted and scaled to mean 0 and deviation 1.
 
 use super::error::DataError;
+use super::moments::Moments;
 use super::part::Part;
 use super::rows::{checked_rows, whole_rows};
+use super::source::{Source, Wanted};
 
 /// Shifts each column to mean 0 and scales it to standard deviation 1, and back.
 ///
@@ -35,28 +37,44 @@ impl Standardizer {
     /// If there are no rows, `width` is 0, the values do not fill whole rows, or one is NaN or
     /// infinite.
     pub fn fit(values: &[f32], width: usize) -> Result<Self, DataError> {
-        let rows = checked_rows(values, width, Part::Values)? as f64;
-        // Measured from the first row, a column of one value sums to exactly 0, however many rows
-        // there are; a rounded mean would leave it a tiny deviation that makes noise of it. In two
-        // passes, since the mean square less the square of the mean cancels in columns far from 0.
-        let first: Vec<f64> = values.iter().take(width).copied().map(f64::from).collect();
-        let mut sums = vec![0.0; width];
-        for row in values.chunks_exact(width) {
-            for ((&value, sum), first) in row.iter().zip(&mut sums).zip(&first) {
-                *sum += f64::from(value) - first;
-            }
-        }
-        let means: Vec<f64> =
-            first.iter().zip(sums).map(|(first, sum)| first + sum / rows).collect();
-        let mut squares = vec![0.0; width];
-        for row in values.chunks_exact(width) {
-            for ((&value, square), mean) in row.iter().zip(&mut squares).zip(&means) {
-                *square += (f64::from(value) - mean).powi(2);
-            }
-        }
+        checked_rows(values, width, Part::Values)?;
+        let mut moments = Moments::of_width(width);
+        moments.add(values);
+        Ok(Self::of(&moments))
+    }
+
+    /// The same of the features of a source, in one pass over it; in memory are a few MiB of its rows. The bits are
+    /// those of the same rows in memory, whatever the blocks of the source. Of a source that is standardized already,
+    /// these are the means and deviations of what it gives.
+    ///
+    /// To hold rows out, [split](Source::split_last) the source before, and fit the part that is trained on.
+    ///
+    /// ```no_run
+    /// use wgrad::data::{Source, Standardizer};
+    /// # fn main() -> Result<(), wgrad::data::DataError> {
+    /// let rows = Source::npy("rows.npy")?;
+    /// let standardizer = Standardizer::fit_source(&rows)?;
+    /// let rows = rows.standardized(&standardizer)?; // shifted and scaled whenever they are read
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If its rows cannot be read, there are none, or a number is NaN or infinite.
+    pub fn fit_source(source: &Source) -> Result<Self, DataError> {
+        let mut moments = Moments::of_width(source.width());
+        source.each(Wanted::Features, |window| {
+            moments.add(&window.rows.features);
+            Ok(())
+        })?;
+        Ok(Self::of(&moments))
+    }
+
+    fn of(moments: &Moments) -> Self {
+        let rows = moments.rows() as f64;
         let deviation = |square: f64| if square == 0.0 { 1.0 } else { (square / rows).sqrt() };
-        let deviations = squares.into_iter().map(deviation).collect();
-        Ok(Self { means, deviations })
+        let deviations = moments.squared_distances().into_iter().map(deviation).collect();
+        Self { means: moments.means(), deviations }
     }
 
     /// A standardizer with the means and deviations of one that was fitted before, for example

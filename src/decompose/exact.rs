@@ -2,42 +2,41 @@
 
 use std::ops::Range;
 
-use super::{Directions, Sums, eigen};
+use super::{Directions, Sums, Told, eigen};
 use crate::Result;
 use crate::blocks::{Held, Table};
 use crate::gpu::Gpu;
-use crate::graph::Graph;
 
-/// Columns of a panel, at most. Smaller ones leave out more of what is there twice, and copy more of the rows.
-const PANEL: usize = 256;
+/// Columns of a panel: whole tiles of every kernel. The products of two panels are made once; smaller panels leave
+/// out more of what is there twice, and read the rows more often.
+const PANEL: usize = 192;
 
+/// The directions, and the sum of the squares of all numbers.
 pub(super) async fn directions(
     gpus: &[Gpu],
     table: &Table<'_>,
     components: usize,
-) -> Result<Directions> {
+    told: &mut Told<'_>,
+) -> Result<(Directions, f64)> {
     let columns = table.columns;
-    let panels = panels(columns);
-    // A column's products with those before its panel are there already: the matrix is symmetric.
-    let per_row = panels.iter().map(|panel| panel.len() + columns - panel.start).sum();
-    let (mut sums, ()) = Sums::new(gpus, columns, per_row, |graph, x| {
-        let mut pairs = Vec::new();
-        for panel in &panels {
-            let from = |graph: &mut Graph, end: usize| match (panel.start, end) {
-                (0, end) if end == columns => Ok(x),
-                (start, end) => graph.slice(x, 1, start, end),
-            };
-            pairs.push([from(graph, panel.end)?, from(graph, columns)?]);
-        }
-        Ok((pairs, ()))
+    let panels: Vec<Range<usize>> =
+        (0..columns).step_by(PANEL).map(|start| start..(start + PANEL).min(columns)).collect();
+    // A panel's products with those before it are there already: the matrix is symmetric.
+    let pairs: Vec<[usize; 2]> =
+        (0..panels.len()).flat_map(|a| (a..panels.len()).map(move |b| [a, b])).collect();
+    let (mut sums, ()) = Sums::new(gpus, table, panels.clone(), columns, |_, x| {
+        let panel = |number: usize| x.get(number).copied();
+        let of = |&[a, b]: &[usize; 2]| Some([panel(a)?, panel(b)?]);
+        Ok((pairs.iter().filter_map(of).collect(), ()))
     })
     .await?;
-    let products = sums.over(table, &mut Held::passing(gpus)).await?;
+    let products = sums.over(table, &mut Held::passing(gpus), told).await?;
     let mut matrix = vec![0.0; columns * columns];
-    for (panel, products) in panels.iter().zip(products) {
-        let width = columns - panel.start;
-        for (i, products) in panel.clone().zip(products.chunks(width)) {
-            for (j, &product) in (panel.start..columns).zip(products) {
+    for ([a, b], products) in pairs.into_iter().zip(products) {
+        let panel = |number: usize| panels.get(number).cloned().unwrap_or_default();
+        let (a, b) = (panel(a), panel(b));
+        for (i, products) in a.zip(products.chunks(b.len().max(1))) {
+            for (j, &product) in b.clone().zip(products) {
                 for place in [i * columns + j, j * columns + i] {
                     if let Some(entry) = matrix.get_mut(place) {
                         *entry = product;
@@ -46,11 +45,6 @@ pub(super) async fn directions(
             }
         }
     }
-    eigen::largest(&matrix, columns, components)
-}
-
-/// All columns in panels of equal width but the last, a multiple of what kernels read at once.
-fn panels(columns: usize) -> Vec<Range<usize>> {
-    let width = columns.div_ceil(columns.div_ceil(PANEL).max(1)).next_multiple_of(8);
-    (0..columns).step_by(width).map(|start| start..(start + width).min(columns)).collect()
+    let squares = matrix.iter().step_by(columns + 1).sum();
+    Ok((eigen::largest(&matrix, columns, components)?, squares))
 }

@@ -175,12 +175,13 @@ impl PrincipalComponents {
         mut take: impl FnMut(Vec<f32>) -> Result<()>,
     ) -> Result<()> {
         let gpus = std::slice::from_ref(&self.gpu);
-        let rows = block_rows(table.columns.max(width));
+        let rows = block_rows(table.columns.max(width), table.rows);
         let mut graph = Graph::new();
         let x = graph.input("rows", [rows, table.columns])?;
         let by = graph.input("matrix", [table.columns, width])?;
         let product = graph.matmul(x, by)?;
-        let mut passes = Passes::new(gpus, &graph, x, vec![product]).await?;
+        let mut passes =
+            Passes::new(gpus, &graph, vec![(x, 0..table.columns)], vec![product]).await?;
         passes.write(by, matrix)?;
         let take = |block: Block<'_>| {
             let output = block.outputs.into_iter().next();

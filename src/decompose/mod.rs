@@ -24,6 +24,8 @@ mod randomized;
 
 pub use fitted::PrincipalComponents;
 
+use std::ops::Range;
+
 use crate::blocks::{Held, Passes, Table, at_least_one, block_rows};
 use crate::data::Source;
 use crate::gpu::Gpu;
@@ -110,6 +112,21 @@ impl Pca {
         self.fit_over(std::slice::from_ref(gpu), values, columns).await
     }
 
+    /// As [`Pca::fit`], and `watch` is told of how many rows the passes have seen, and how many they will have in all.
+    ///
+    /// # Errors
+    /// As for [`Pca::fit`].
+    pub async fn fit_watched(
+        &self,
+        gpu: &Gpu,
+        values: &[f32],
+        columns: usize,
+        mut watch: impl FnMut(usize, usize) + Send,
+    ) -> Result<PrincipalComponents> {
+        let gpus = std::slice::from_ref(gpu);
+        self.fit_table(gpus, Table::new(values, columns)?, &mut watch).await
+    }
+
     /// As [`Pca::fit`], with the blocks of rows shared out over several devices.
     ///
     /// # Errors
@@ -120,19 +137,25 @@ impl Pca {
         values: &[f32],
         columns: usize,
     ) -> Result<PrincipalComponents> {
-        self.fit_table(gpus, Table::new(values, columns)?).await
+        self.fit_table(gpus, Table::new(values, columns)?, &mut |_, _| ()).await
     }
 
     /// As [`Pca::fit`], for the features of a source: to the same components as of the same rows in memory. It is read
-    /// four times, by the randomized solver three times and once for each iteration.
+    /// twice, by the randomized solver three times and once more for each iteration.
     ///
     /// # Errors
     /// As for [`Pca::fit`]; and if rows cannot be read.
     pub async fn fit_source(&self, gpu: &Gpu, source: &Source) -> Result<PrincipalComponents> {
-        self.fit_table(std::slice::from_ref(gpu), Table::of_source(source)?).await
+        let gpus = std::slice::from_ref(gpu);
+        self.fit_table(gpus, Table::of_source(source)?, &mut |_, _| ()).await
     }
 
-    async fn fit_table(&self, gpus: &[Gpu], table: Table<'_>) -> Result<PrincipalComponents> {
+    async fn fit_table(
+        &self,
+        gpus: &[Gpu],
+        table: Table<'_>,
+        watch: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<PrincipalComponents> {
         let Some(first) = gpus.first() else {
             return Err(Error::argument("number of devices", 0, "at least 1"));
         };
@@ -142,16 +165,22 @@ impl Pca {
             Solver::Auto => columns <= FEW_COLUMNS,
             solver => solver == Solver::Exact,
         };
-        let found = match exact {
-            true => exact::directions(gpus, &table, self.components).await?,
+        let passes = if exact { 1 } else { self.iterations.saturating_add(1) };
+        let (mut seen, all) = (0, table.rows.saturating_mul(passes));
+        let mut told = |rows: usize| {
+            seen += rows;
+            watch(seen, all);
+        };
+        let (found, squares) = match exact {
+            true => exact::directions(gpus, &table, self.components, &mut told).await?,
             false => {
                 let most = table.rows.min(columns);
                 let directions = self.components.saturating_add(self.oversampling).min(most);
                 let figures = (self.components, directions, self.iterations, self.seed);
-                randomized::directions(gpus, &table, figures).await?
+                let found = randomized::directions(gpus, &table, figures, &mut told).await?;
+                (found, table.squares()?)
             }
         };
-        let squares = table.squares()?;
         Ok(PrincipalComponents::new(first, &table, found, squares, self.whiten))
     }
 
@@ -171,6 +200,9 @@ impl Pca {
     }
 }
 
+/// Who is told of each block's rows.
+type Told<'a> = dyn FnMut(usize) + Send + 'a;
+
 /// Rows whose products are added up on their own: sums of f32 lose digits as they grow longer.
 const RUN: usize = 1024;
 
@@ -182,18 +214,22 @@ struct Sums {
 }
 
 impl Sums {
-    /// Aᵀ·B for each run of rows and each pair of A and B, both rows × something, which `build` makes of a block.
-    /// `per_row` numbers are made of a row.
+    /// Aᵀ·B for each run of rows and each pair of A and B, both rows × something, which `build` makes of a block whose
+    /// columns come in these panels. `per_row` numbers are made of a row.
     async fn new<T>(
         gpus: &[Gpu],
-        columns: usize,
+        table: &Table<'_>,
+        panels: Vec<Range<usize>>,
         per_row: usize,
-        build: impl FnOnce(&mut Graph, Tensor) -> Result<(Vec<[Tensor; 2]>, T)>,
+        build: impl FnOnce(&mut Graph, &[Tensor]) -> Result<(Vec<[Tensor; 2]>, T)>,
     ) -> Result<(Self, T)> {
-        let rows = block_rows(per_row.max(columns)).max(RUN);
+        let columns = panels.last().map_or(0, |panel| panel.end);
+        let rows = block_rows(per_row.max(columns), table.rows).max(RUN);
         let mut graph = Graph::new();
-        let x = graph.input("rows", [rows, columns])?;
-        let (pairs, inputs) = build(&mut graph, x)?;
+        let inputs: Result<Vec<Tensor>> =
+            panels.iter().map(|panel| graph.input("rows", [rows, panel.len()])).collect();
+        let inputs = inputs?;
+        let (pairs, others) = build(&mut graph, &inputs)?;
         let (mut sums, mut numbers) = (Vec::new(), Vec::new());
         for pair in pairs {
             let [(a, across), (b, down)] = pair.map(|tensor| {
@@ -203,11 +239,17 @@ impl Sums {
             sums.push(graph.matmul_layout(Layout::TN, a?, b?)?);
             numbers.push(across * down);
         }
-        Ok((Self { passes: Passes::new(gpus, &graph, x, sums).await?, numbers }, inputs))
+        let panels = inputs.into_iter().zip(panels).collect();
+        Ok((Self { passes: Passes::new(gpus, &graph, panels, sums).await?, numbers }, others))
     }
 
-    /// Of all rows, for each pair.
-    async fn over(&mut self, table: &Table<'_>, held: &mut Held) -> Result<Vec<Vec<f64>>> {
+    /// Of all rows, for each pair; `told` has the number of rows of each block.
+    async fn over(
+        &mut self,
+        table: &Table<'_>,
+        held: &mut Held,
+        told: &mut Told<'_>,
+    ) -> Result<Vec<Vec<f64>>> {
         let mut sums: Vec<Vec<f64>> =
             self.numbers.iter().map(|&numbers| vec![0.0; numbers]).collect();
         let take = |block: crate::blocks::Block<'_>| {
@@ -219,6 +261,7 @@ impl Sums {
                     }
                 }
             }
+            told(block.rows);
             Ok(())
         };
         self.passes.pass(table, held, take).await?;

@@ -23,6 +23,7 @@ pub(crate) use status::Halt;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use status::STATUS_BYTES;
 pub use step::Step;
+pub(crate) use step::corrects;
 pub(crate) use whole_step::{Bindings, Figures, WholeStep};
 
 use std::collections::VecDeque;
@@ -69,7 +70,10 @@ pub struct Executor {
     /// Constants and sizes; bound, and never written again.
     fixed: Vec<Buffer>,
     step_table: Buffer,
+    /// The bytes of one step's records to the next step's.
     step_stride: u64,
+    /// The numbers of steps that parameters missed; each has a record of every step.
+    missed: Vec<u64>,
     results: Buffer,
     ring: Ring,
     segment: usize,
@@ -85,7 +89,8 @@ pub struct Executor {
 struct Bound {
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
-    takes_step: bool,
+    /// Where its record lies among those of a step, in bytes, if it takes one.
+    record: Option<u64>,
     grid: [u32; 2],
     /// What it wants copied before.
     copies: Vec<Copied>,
@@ -186,8 +191,10 @@ impl Executor {
         for &bytes in &plan.memory().slots {
             slots.push(gpu.buffer("intermediate tensors", bytes).await?);
         }
+        let record = size_of::<StepRecord>() as u64;
+        let missed = plan.missed_steps();
         let step_stride =
-            (size_of::<StepRecord>() as u64).next_multiple_of(plan.target().alignment.into());
+            record.next_multiple_of(plan.target().alignment.into()) * missed.len() as u64;
         let table = step_stride * (MAX_STEPS * SEGMENTS) as u64;
         use wgpu::BufferUsages as Usage;
         let step_table =
@@ -208,6 +215,7 @@ impl Executor {
             fixed: Vec::new(),
             step_table,
             step_stride,
+            missed,
             results,
             ring,
             segment: 0,
@@ -404,7 +412,8 @@ impl Executor {
             Place::Gradient(number) => return parameter(Arena::Gradients, number),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         };
-        buffer.map(|buffer| (&**buffer, 0)).ok_or_else(|| self.not_kept(tensor))
+        let offset = self.plan.offset(tensor);
+        buffer.map(|buffer| (&**buffer, offset)).ok_or_else(|| self.not_kept(tensor))
     }
 }
 

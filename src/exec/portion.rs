@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Executor, MAX_STEPS, SEGMENTS, Step};
+use super::{Executor, MAX_STEPS, SEGMENTS, Step, StepRecord};
 use crate::graph::Pass;
 use crate::{Error, Result};
 
@@ -14,11 +14,15 @@ impl Executor {
     /// the errors of the device.
     pub(crate) fn write_step(&mut self, step: &Step) -> Result<usize> {
         let serial = self.parameters.serials().draw(1);
-        let record = self.record_of(step, serial, 0)?;
+        let mut records = vec![0; self.step_stride as usize];
+        self.write_records(step, serial, 0, &mut records)?;
         let row = self.next_row;
         self.next_row = (self.next_row + 1) % (MAX_STEPS * SEGMENTS);
         let offset = row as u64 * self.step_stride;
-        self.gpu.write_of_step(&self.step_table, offset, bytemuck::bytes_of(&record))?;
+        // What fills up the last one is not written.
+        let last = self.step_stride - self.record_stride();
+        records.truncate(last as usize + size_of::<StepRecord>());
+        self.gpu.write_of_step(&self.step_table, offset, &records)?;
         Ok(row)
     }
 

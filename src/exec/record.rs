@@ -124,9 +124,11 @@ impl Executor {
                 })
             })
             .await?;
-        let takes_step = pipeline.bindings.iter().any(Pipeline::is_step);
+        let record = self.missed.iter().position(|&missed| missed == dispatch.missed);
+        let record = record.filter(|_| pipeline.bindings.iter().any(Pipeline::is_step));
+        let record = record.map(|number| number as u64 * self.record_stride());
         let grid = grid(launch.workgroups, self.plan.target().max_workgroups);
-        Ok(Bound { pipeline, bind_group, takes_step, grid, copies })
+        Ok(Bound { pipeline, bind_group, record, grid, copies })
     }
 
     /// What is to be copied so that the texture of this name has what lies in `resource`.
@@ -196,17 +198,24 @@ impl Executor {
         Ok(())
     }
 
-    /// The record of `step` under `serial`; its results go to `result_row`.
+    /// The bytes of one record to the next.
+    pub(super) fn record_stride(&self) -> u64 {
+        self.step_stride / self.missed.len().max(1) as u64
+    }
+
+    /// Writes the records of `step` under `serial` to a row of the table, one for each number of steps that parameters
+    /// missed; its results go to `result_row`.
     ///
     /// # Errors
     /// [`Error::Argument`] if it begins past the last whole batch, does not suit the plan or has a learning
     /// rate that is not finite.
-    pub(super) fn record_of(
+    pub(super) fn write_records(
         &self,
         step: &Step,
         serial: Serial,
         result_row: u32,
-    ) -> Result<StepRecord> {
+        row: &mut [u8],
+    ) -> Result<()> {
         if let Some(last) = self.plan.last_batch_start()
             && step.batch_start as usize > last
         {
@@ -214,7 +223,15 @@ impl Executor {
             return Err(Error::argument("batch_start of a step", step.batch_start, &rule));
         }
         check_rate(step)?;
-        StepRecord::new(step, self.plan.rule(), serial, result_row)
+        for (&missed, bytes) in
+            self.missed.iter().zip(row.chunks_mut(self.record_stride() as usize))
+        {
+            let record = StepRecord::new(step, self.plan.rule(), missed, serial, result_row)?;
+            let start = bytes.get_mut(..size_of::<StepRecord>());
+            let start = start.ok_or_else(|| Error::bug("a row too short for a step's record"))?;
+            start.copy_from_slice(bytemuck::bytes_of(&record));
+        }
+        Ok(())
     }
 
     /// Returns the serial number of the first.
@@ -239,10 +256,7 @@ impl Executor {
         let rows = table.chunks_exact_mut(self.step_stride as usize);
         for (row, (bytes, step)) in rows.zip(steps).enumerate() {
             let result_row = (first + row) as u32;
-            let record = self.record_of(step, serial.after(row), result_row)?;
-            let start = bytes.get_mut(..size_of::<StepRecord>());
-            let start = start.ok_or_else(|| Error::bug("a row too short for a step's record"))?;
-            start.copy_from_slice(bytemuck::bytes_of(&record));
+            self.write_records(step, serial.after(row), result_row, bytes)?;
         }
         self.segment = (self.segment + 1) % SEGMENTS;
         let offset = first as u64 * self.step_stride;
@@ -273,7 +287,7 @@ impl Executor {
         dispatches: &[Bound],
         begin: impl Fn(&mut wgpu::CommandEncoder, usize) -> wgpu::ComputePass<'static>,
     ) -> Result<()> {
-        let offset = (row as u64 * self.step_stride) as u32;
+        let row = row as u64 * self.step_stride;
         for (number, bound) in dispatches.iter().enumerate() {
             if !bound.copies.is_empty() {
                 *pass = None;
@@ -285,8 +299,8 @@ impl Executor {
             }
             let pass = pass.get_or_insert_with(|| begin(encoder, number));
             pass.set_pipeline(&bound.pipeline.pipeline);
-            let offsets: &[u32] = if bound.takes_step { &[offset] } else { &[] };
-            pass.set_bind_group(0, &bound.bind_group, offsets);
+            let offset = bound.record.map(|record| (row + record) as u32);
+            pass.set_bind_group(0, &bound.bind_group, offset.as_slice());
             pass.dispatch_workgroups(bound.grid[0], bound.grid[1], 1);
         }
         self.gpu.tally().dispatches.add(dispatches.len() as u64);

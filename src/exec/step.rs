@@ -10,7 +10,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Steps completed before this one, over the life of the parameters: what Adam's corrections depend
-    /// on, what [dropout](crate::graph::Graph::dropout) draws by, and what a report names the step by.
+    /// on (but for parameters that [missed](crate::graph::Graph::missed_steps) some), what [dropout](crate::graph::Graph::dropout) draws by, and what a report names the step by.
     /// Numbers may repeat.
     pub number: u64,
     /// First entry of the batch in the epoch's order of rows.
@@ -39,11 +39,12 @@ impl Step {
         self.update.map(|(_, rate)| rate)
     }
 
-    /// η and Adam's corrections by the rule of what is to run, if that trains; else zeros.
+    /// η and Adam's corrections by the rule of what is to run, if that trains; else zeros. The corrections are those
+    /// of parameters that `missed` so many steps.
     ///
     /// # Errors
     /// [`Error::Argument`] if it trains and the step does not, or by another rule.
-    pub(super) fn figures(&self, trains: Option<UpdateRule>) -> Result<StepFigures> {
+    pub(super) fn figures(&self, trains: Option<UpdateRule>, missed: u64) -> Result<StepFigures> {
         let Some(rule) = trains else { return Ok(StepFigures::default()) };
         // Made where it is needed only: this is asked of every step.
         let refused = |found: String| {
@@ -54,7 +55,8 @@ impl Step {
             None => refused("one without a learning rate".into()),
             Some((other, _)) if other != rule => refused(format!("one of {other:?}")),
             Some((_, learning_rate)) => {
-                let (correction1, correction2) = corrections(rule, self.number);
+                let number = self.number.saturating_sub(missed);
+                let (correction1, correction2) = corrections(rule, number);
                 Ok(StepFigures { learning_rate, correction1, correction2 })
             }
         }
@@ -69,6 +71,11 @@ fn corrections(rule: UpdateRule, number: u64) -> (f32, f32) {
     // Computed in f64: 1 - βᵗ loses all digits in f32 when β is close to 1.
     let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(t))) as f32;
     (correction(beta1), correction(beta2))
+}
+
+/// Whether the steps of `rule` have corrections.
+pub(crate) fn corrects(rule: UpdateRule) -> bool {
+    rule.row().means.is_some()
 }
 
 /// What the update needs to know of a step.
@@ -93,14 +100,15 @@ pub(super) struct StepRecord {
 }
 
 impl StepRecord {
-    /// The record of `step` under `serial` for a plan that trains by a rule or does not; its results go
-    /// to `result_row`.
+    /// The record of `step` under `serial` for a plan that trains by a rule or does not, of parameters that `missed`
+    /// so many steps; its results go to `result_row`.
     ///
     /// # Errors
     /// Those of [`Step::figures`].
     pub(super) fn new(
         step: &Step,
         trains: Option<UpdateRule>,
+        missed: u64,
         serial: Serial,
         result_row: u32,
     ) -> Result<Self> {
@@ -110,7 +118,7 @@ impl StepRecord {
             batch_start: step.batch_start,
             first_row: step.first_row,
             result_row,
-            figures: step.figures(trains)?,
+            figures: step.figures(trains, missed)?,
         })
     }
 }
@@ -153,14 +161,26 @@ mod tests {
         assert_eq!(before, (1.0, 1.0));
     }
 
+    /// A parameter that missed steps has the corrections of one that began so much later.
+    #[test]
+    fn missed_steps_do_not_count() {
+        let figures = |number, missed| {
+            Step::training(ADAM, number, 0, 0.5).figures(Some(ADAM), missed).expect("of its rule")
+        };
+        assert_eq!(figures(40, 40), figures(0, 0));
+        assert_eq!(figures(43, 40), figures(3, 0));
+        assert_ne!(figures(43, 0), figures(3, 0));
+        assert!(corrects(ADAM) && !corrects(UpdateRule::Sgd { weight_decay: 0.0 }));
+    }
+
     #[test]
     fn a_step_fits_what_trains() {
         let sgd = UpdateRule::Sgd { weight_decay: 0.0 };
         let step = Step::training(sgd, 7, 0, 0.0);
-        assert!(step.figures(Some(sgd)).is_ok(), "a learning rate of 0, if it is said");
-        assert!(step.figures(None).is_ok() && Step::forward(3).figures(None).is_ok());
+        assert!(step.figures(Some(sgd), 0).is_ok(), "a learning rate of 0, if it is said");
+        assert!(step.figures(None, 0).is_ok() && Step::forward(3).figures(None, 0).is_ok());
         for (step, part) in [(Step::forward(0), "without a learning rate"), (step, "Sgd")] {
-            let error = step.figures(Some(ADAM)).expect_err(part).to_string();
+            let error = step.figures(Some(ADAM), 0).expect_err(part).to_string();
             assert!(error.contains(part) && error.contains("Step::training"), "{error}");
         }
     }

@@ -220,7 +220,7 @@ impl WholeStep {
                 batch_start: step.batch_start,
                 rows: word(rows),
                 share: self.net.share(rows),
-                figures: step.figures(Some(self.net.rule))?,
+                figures: step.figures(Some(self.net.rule), 0)?,
             };
             self.bytes.extend_from_slice(bytemuck::bytes_of(&record));
         }

@@ -44,7 +44,7 @@ impl Explainer {
             write: &|i, to| copy_row(rows, width, i, to),
             target: &|i| targets.get(i).copied().unwrap_or(0),
         };
-        self.run(points, |_, _, gradient| all.extend_from_slice(gradient)).await?;
+        self.run(points, &mut |_, _, gradient| all.extend_from_slice(gradient)).await?;
         Ok(all)
     }
 
@@ -103,7 +103,7 @@ impl Explainer {
             },
             target: &|i| targets.get(i / samples).copied().unwrap_or(0),
         };
-        self.run(points, |i, _, gradient| {
+        self.run(points, &mut |i, _, gradient| {
             let sums = sums.iter_mut().skip(i / samples * width);
             sums.zip(gradient).for_each(|(sum, value)| *sum += f64::from(*value));
         })
@@ -193,7 +193,7 @@ impl Explainer {
             },
             target: &|i| target(i / steps),
         };
-        self.run(points, |i, _, gradient| {
+        self.run(points, &mut |i, _, gradient| {
             let weight = path.get(i % steps).map_or(0.0, |(_, weight)| *weight);
             let ends = from(i / steps, i % steps).iter().zip(row_of(i / steps));
             let sums = attributions.iter_mut().skip(i / steps * width);
@@ -214,7 +214,7 @@ impl Explainer {
             },
             target: &|i| target(i / (steps + 1)),
         };
-        self.run(ends, |i, outputs, _| {
+        self.run(ends, &mut |i, outputs, _| {
             let (row, step) = (i / (steps + 1), i % (steps + 1));
             let value = outputs.get(target(row)).copied().map_or(0.0, f64::from);
             let weight = path.get(step).map_or(-1.0, |(_, weight)| *weight);
@@ -263,7 +263,7 @@ impl Explainer {
             },
             target: &target,
         };
-        self.run(points, |i, outputs, _| {
+        self.run(points, &mut |i, outputs, _| {
             let value = outputs.get(target(i)).copied().map_or(0.0, f64::from);
             let Some(places) = (i % steps).checked_sub(1).and_then(|i| covered.get(i)) else {
                 whole = value;

@@ -22,17 +22,24 @@
 //! ```
 //!
 //! Rows are explained many at a time: the points of their paths are the rows of one batch, whose size bounds the
-//! memory. Sums over points are in f64, in a fixed order: the same call gives the same bits.
+//! memory. Rows that do not fit in memory come from a [`Source`](crate::data::Source): some at a time by its
+//! [`feature_batches`](crate::data::Source::feature_batches) for what explains single rows, whole to
+//! [`permutation_importance`] and [`partial_dependence_source`]. Sums over points are in f64, in a fixed order: the same call gives the same bits.
 
 mod methods;
 mod quadrature;
 mod whole;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use crate::blocking::{partial_dependence_blocking, permutation_importance_blocking};
+pub use crate::blocking::{
+    partial_dependence_blocking, partial_dependence_source_blocking,
+    permutation_importance_blocking,
+};
 pub use methods::{Integrated, Window};
 pub use quadrature::Quadrature;
-pub use whole::{Importance, Score, partial_dependence, permutation_importance};
+pub use whole::{
+    Importance, Score, partial_dependence, partial_dependence_source, permutation_importance,
+};
 
 use std::fmt;
 
@@ -78,6 +85,10 @@ impl fmt::Debug for Explainer {
         write!(f, "Explainer {{ rows: {rows}, width: {width}, outputs: {count} }}")
     }
 }
+
+/// Who has a point's number, its outputs and its gradient. No type of its own for each caller: in a page all of them
+/// together are one copy of what runs points.
+type Take<'a> = dyn FnMut(usize, &[f32], &[f32]) + Send + 'a;
 
 /// Rows that are to be computed one after another.
 struct Points<'a> {
@@ -159,10 +170,7 @@ impl Explainer {
         let mut all = Vec::with_capacity(count.saturating_mul(self.count));
         let width = self.width;
         let points = Points { count, write: &|i, to| copy_row(rows, width, i, to), target: &|_| 0 };
-        self.run(points, |_, outputs, _| {
-            all.extend_from_slice(outputs);
-        })
-        .await?;
+        self.run(points, &mut |_, outputs, _| all.extend_from_slice(outputs)).await?;
         Ok(all)
     }
 
@@ -194,11 +202,7 @@ impl Explainer {
     }
 
     /// Computes all points, batch by batch; `take` has each with its outputs and its gradient, in their order.
-    async fn run(
-        &mut self,
-        points: Points<'_>,
-        mut take: impl FnMut(usize, &[f32], &[f32]),
-    ) -> Result<()> {
+    async fn run(&mut self, points: Points<'_>, take: &mut Take<'_>) -> Result<()> {
         let (rows, width, count) = (self.rows, self.width, self.count);
         let mut x = vec![0.0; rows * width];
         let mut upstream = vec![0.0; rows * count];

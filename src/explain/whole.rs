@@ -1,7 +1,7 @@
 //! What features mean to a model over all rows.
 
 use crate::blocks::at_least_one;
-use crate::data::{Dataset, Targets};
+use crate::data::{AsData, Data, Dataset, Source, Targets};
 use crate::nn::{Direction, Metric};
 use crate::train::Model;
 use crate::{Error, Result};
@@ -41,42 +41,69 @@ impl Importance {
 /// `permutations` are orders of the rows: row i has the value of the row that the i-th entry names.
 /// [`permutation`](crate::data::permutation) draws one.
 ///
+///
+/// Of a [`Source`] a feature's values are in memory, four bytes for each row, as are those of each permutation. It is
+/// read once for each feature, and once more for each of its permutations.
+///
 /// # Errors
-/// [`Error::Argument`] if there are no permutations, one is none of all rows or the model has no such metric; those of
-/// [`Model::evaluate`].
-pub async fn permutation_importance(
+/// [`Error::Argument`] if there are no permutations, one is none of all rows or the model has no such metric;
+/// [`Error::Data`] if rows of a source cannot be read; those of [`Model::evaluate`].
+pub async fn permutation_importance<D: AsData>(
     model: &Model,
-    data: &Dataset,
+    data: &D,
     score: Score,
     permutations: &[Vec<u32>],
 ) -> Result<Vec<Importance>> {
+    let data = data.as_data();
+    let (rows, width) = (data.rows()?, data.form()?.width);
     at_least_one("number of permutations", permutations.len())?;
     for order in permutations {
         let mut sorted = order.clone();
         sorted.sort_unstable();
-        if !sorted.iter().copied().eq((0..=u32::MAX).take(data.rows())) {
-            let rule = format!("each of the {} rows once", data.rows());
+        if !sorted.iter().copied().eq((0..=u32::MAX).take(rows)) {
+            let rule = format!("each of the {rows} rows once");
             return Err(Error::argument("a permutation", format!("{} rows", order.len()), &rule));
         }
     }
     let whole = judged(model, data, score).await?;
     let mut all = Vec::new();
-    for feature in 0..data.width() {
+    for feature in 0..width {
+        let values = values_of(data, feature)?;
         let mut drops = Vec::new();
         for order in permutations {
-            let mut features = data.features().to_vec();
-            for (to, &from) in features.chunks_mut(data.width()).zip(order) {
-                let value = data.row(from as usize).and_then(|row| row.get(feature));
-                if let (Some(to), Some(value)) = (to.get_mut(feature), value) {
-                    *to = *value;
+            let of = |&row: &u32| values.get(row as usize).copied().unwrap_or_default();
+            let moved = order.iter().map(of).collect();
+            let after = match data {
+                Data::Dataset(data) => {
+                    judged(model, Data::Dataset(&with_feature(data, feature, moved)?), score)
+                        .await?
                 }
-            }
-            let moved = with_features(data, features)?;
-            drops.push(whole - judged(model, &moved, score).await?);
+                Data::Source(source) => {
+                    let source = source.with_feature(feature, moved);
+                    judged(model, Data::Source(&source), score).await?
+                }
+            };
+            drops.push(whole - after);
         }
         all.push(Importance { drops });
     }
     Ok(all)
+}
+
+/// The values of a feature in all rows.
+fn values_of(data: Data<'_>, feature: usize) -> Result<Vec<f32>> {
+    match data {
+        Data::Dataset(data) => {
+            Ok(data.features().iter().skip(feature).step_by(data.width()).copied().collect())
+        }
+        Data::Source(source) => {
+            let mut values = Vec::with_capacity(source.count()?);
+            for some in source.feature_batches(ROWS)? {
+                values.extend(some?.iter().skip(feature).step_by(source.width()));
+            }
+            Ok(values)
+        }
+    }
 }
 
 /// The mean output of a model over `rows` with one feature set to each value of `grid`: grid × outputs
@@ -90,30 +117,84 @@ pub async fn partial_dependence(
     feature: usize,
     grid: &[f32],
 ) -> Result<Vec<f32>> {
-    let (width, outputs) =
-        (model.architecture().input_width(), model.architecture().output_width());
-    if feature >= width {
-        let rule = format!("below {width}, the number of features, counted from 0");
-        return Err(Error::argument("feature", feature, &rule));
+    let mut sums = Dependence::new(model, feature, grid)?;
+    sums.add(model, rows).await?;
+    Ok(sums.means())
+}
+
+/// As [`partial_dependence`], over all rows of a source. It is read once, ahead of the device, whatever the number of
+/// values; what is in memory does not grow with the rows.
+///
+/// # Errors
+/// As for [`partial_dependence`]; [`Error::Shape`] if its rows have another number of features than the model takes;
+/// [`Error::Data`] if they cannot be read.
+pub async fn partial_dependence_source(
+    model: &mut Model,
+    source: &Source,
+    feature: usize,
+    grid: &[f32],
+) -> Result<Vec<f32>> {
+    let (width, inputs) = (source.width(), model.architecture().input_width());
+    if width != inputs {
+        let detail = format!(
+            "the source has {width} features per row, the model takes {inputs}; give rows of {inputs}"
+        );
+        return Err(Error::shape("partial_dependence_source", detail));
     }
-    let mut means = Vec::with_capacity(grid.len().saturating_mul(outputs));
-    let mut moved = rows.to_vec();
-    for &value in grid {
-        moved.iter_mut().skip(feature).step_by(width).for_each(|to| *to = value);
-        let found = model.predict(&moved).await?;
-        let mut sums = vec![0.0; outputs];
-        for row in found.chunks(outputs.max(1)) {
-            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    let mut sums = Dependence::new(model, feature, grid)?;
+    for some in source.feature_batches(ROWS)? {
+        sums.add(model, &some?).await?;
+    }
+    Ok(sums.means())
+}
+
+/// Rows of a source that are looked at at once.
+const ROWS: usize = 4096;
+
+/// Sums of a model's outputs with a feature set to some values.
+struct Dependence<'a> {
+    feature: usize,
+    grid: &'a [f32],
+    outputs: usize,
+    rows: usize,
+    /// Grid × outputs.
+    sums: Vec<f64>,
+}
+
+impl<'a> Dependence<'a> {
+    fn new(model: &Model, feature: usize, grid: &'a [f32]) -> Result<Self> {
+        let architecture = model.architecture();
+        let (width, outputs) = (architecture.input_width(), architecture.output_width());
+        if feature >= width {
+            let rule = format!("below {width}, the number of features, counted from 0");
+            return Err(Error::argument("feature", feature, &rule));
         }
-        let count = (found.len() / outputs.max(1)).max(1) as f64;
-        means.extend(sums.into_iter().map(|sum| (sum / count) as f32));
+        let sums = vec![0.0; grid.len().saturating_mul(outputs)];
+        Ok(Self { feature, grid, outputs, rows: 0, sums })
     }
-    Ok(means)
+
+    async fn add(&mut self, model: &mut Model, rows: &[f32]) -> Result<()> {
+        let (width, outputs) = (model.architecture().input_width(), self.outputs.max(1));
+        let mut moved = rows.to_vec();
+        for (&value, sums) in self.grid.iter().zip(self.sums.chunks_mut(outputs)) {
+            moved.iter_mut().skip(self.feature).step_by(width).for_each(|to| *to = value);
+            for row in model.predict(&moved).await?.chunks(outputs) {
+                sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+            }
+        }
+        self.rows += rows.len() / width;
+        Ok(())
+    }
+
+    fn means(self) -> Vec<f32> {
+        let rows = self.rows.max(1) as f64;
+        self.sums.into_iter().map(|sum| (sum / rows) as f32).collect()
+    }
 }
 
 /// A score of which more is better.
-async fn judged(model: &Model, data: &Dataset, score: Score) -> Result<f64> {
-    let evaluation = model.evaluate(data).await?;
+async fn judged(model: &Model, data: Data<'_>, score: Score) -> Result<f64> {
+    let evaluation = model.evaluate(&data).await?;
     let (value, direction) = match score {
         Score::Loss => (evaluation.loss, Direction::Smaller),
         Score::Metric(metric) => {
@@ -131,9 +212,12 @@ async fn judged(model: &Model, data: &Dataset, score: Score) -> Result<f64> {
     })
 }
 
-/// The same targets and weights for other features.
-fn with_features(data: &Dataset, features: Vec<f32>) -> Result<Dataset> {
+/// The same targets and weights, with other values of a feature.
+fn with_feature(data: &Dataset, feature: usize, values: Vec<f32>) -> Result<Dataset> {
     let width = data.width();
+    let mut features = data.features().to_vec();
+    let moved = features.iter_mut().skip(feature).step_by(width);
+    moved.zip(values).for_each(|(to, value)| *to = value);
     let other = match data.targets() {
         Targets::Values { data: values, width: columns } => {
             Dataset::regression(features, width, values.clone(), *columns)?

@@ -52,8 +52,8 @@ pub(super) async fn pick(choice: &AdapterChoice) -> Result<wgpu::Adapter, Error>
 fn position(choice: &AdapterChoice, all: &[wgpu::AdapterInfo]) -> Result<usize, Error> {
     let labels: Vec<String> = all.iter().map(label).collect();
     let fits = |label: &String| {
-        let wanted = choice.name.as_deref().unwrap_or_default().to_lowercase();
-        label.to_lowercase().contains(&wanted)
+        let wanted = choice.name.as_deref().unwrap_or_default().to_ascii_lowercase();
+        label.to_ascii_lowercase().contains(&wanted)
     };
     let mut matching = labels.iter().enumerate().filter(|(_, label)| fits(label));
     let nth = matching.nth(choice.index.unwrap_or(0));

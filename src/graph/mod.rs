@@ -124,6 +124,8 @@ pub struct Update {
     pub loss: Tensor,
     /// Each trained parameter with its gradient.
     pub gradients: Vec<(Tensor, Tensor)>,
+    /// Steps before, in which each of them was not trained; none if no parameter missed any.
+    pub missed: Vec<u64>,
 }
 
 /// Tensors and operations; see the [module](self).

@@ -71,8 +71,29 @@ impl Graph {
                 return Err(self.mismatch("update", &[parameter, gradient], "equal shapes"));
             }
         }
-        self.update =
-            Some(Update { rule, clip_norm, loss, gradients: gradients.to_vec(), l1: 0.0 });
+        let (gradients, missed) = (gradients.to_vec(), Vec::new());
+        self.update = Some(Update { rule, clip_norm, loss, gradients, l1: 0.0, missed });
+        Ok(())
+    }
+
+    /// Says in how many of the steps so far each parameter of the update pass, in their order, was not trained.
+    /// Adam's corrections of a parameter go by the steps in which it was trained, as in PyTorch, where each
+    /// parameter has a count of its own: the number of the step less those that it missed. Without this call all
+    /// were trained in all steps.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] without an update pass; [`Error::Argument`] if there is not a number for each parameter.
+    pub fn missed_steps(&mut self, missed: &[u64]) -> Result<(), Error> {
+        let Some(update) = &mut self.update else {
+            let detail = "the graph has no update pass; add one by `Graph::update` first";
+            return Err(Error::shape("missed_steps", detail));
+        };
+        let parameters = update.gradients.len();
+        if missed.len() != parameters {
+            let rule = format!("{parameters}, one for each parameter that is updated");
+            return Err(Error::argument("number of missed steps", missed.len(), &rule));
+        }
+        update.missed = missed.to_vec();
         Ok(())
     }
 

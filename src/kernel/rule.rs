@@ -11,9 +11,20 @@ use crate::graph::UpdateRule;
 /// The number of the first state's binding; the others follow it.
 const FIRST_STATE: usize = 8;
 
-/// What `update/main.wgsl` and the formula need of a rule, for pieces of four.
-pub(super) fn of_pieces(rule: UpdateRule) -> &'static Part {
-    made("rule", rule, |states| {
+/// Gradients of one dispatch that `update/gradients_in_parts.wgsl` can join.
+pub(super) const MOST_JOINED: usize = 32;
+
+/// What `update/main.wgsl` and the formula need of a rule, for pieces of four; with room in `dims` for gradients
+/// that come `in_parts`.
+pub(super) fn of_pieces(rule: UpdateRule, in_parts: bool) -> &'static Part {
+    let (kind, joined) = match in_parts {
+        false => ("rule", String::new()),
+        true => {
+            let fields = format!("joined_count: u32,\n    joined: array<vec4<u32>, {MOST_JOINED}>");
+            ("rule_of_parts", format!("    {fields},\n"))
+        }
+    };
+    made(kind, rule, |states| {
         let fields = lines(&rule.figures(), |figure| format!("    {}: f32,\n", figure.name));
         let switch = rule.row().switch;
         let switch =
@@ -26,7 +37,7 @@ pub(super) fn of_pieces(rule: UpdateRule) -> &'static Part {
         });
         format!(
             "alias Piece = vec4<f32>;\nalias Truths = vec4<bool>;\n\n\
-             struct Dims {{\n    first: u32,\n    end: u32,\n    loss_stride: u32,\n    loss_column: u32,\n{fields}}}\n\n\
+             struct Dims {{\n    first: u32,\n    end: u32,\n    loss_stride: u32,\n    loss_column: u32,\n    loss_parts: u32,\n{fields}{joined}}}\n\n\
              @group(0) @binding(0) var<uniform> dims: Dims;\n\n{switch}\
              // Moves the states of piece i.\n\
              fn move_piece(i: u32, w: Piece, g: Piece) -> Moved {{\n\

@@ -1,6 +1,7 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and `update/l1.wgsl`; the norm that clipping needs,
-//! `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
+//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and
+//! `update/l1.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and
+//! assignments, `update/assign.wgsl`.
 
 use std::ops::Range;
 
@@ -46,35 +47,123 @@ impl Run {
     }
 }
 
-/// Moves the values of `run` by `rule`, unless the number at `loss` is not finite. With `clip`, the factors of
+/// A gradient that comes in the parts of its product, for the update to add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Its place in the arena: an element of the chunk, counted from its beginning; a multiple of four.
+    pub first: usize,
+    /// Number of elements.
+    pub elements: usize,
+    /// The element with which its first part begins. The others follow.
+    pub from: usize,
+    /// Number of parts.
+    pub parts: usize,
+}
+
+impl Joined {
+    /// Of one dispatch, at most.
+    pub const MOST: usize = rule::MOST_JOINED;
+
+    fn words(self) -> [u32; 4] {
+        [self.first / 4, self.elements, self.from, self.parts].map(word)
+    }
+}
+
+/// Turns of the loops of `update/gradients_in_parts.wgsl` over so many gradients, each in at most so many parts.
+pub fn joining_turns(gradients: usize, parts: usize) -> Turns {
+    Turns::of_loop(gradients, Turns::of_loop(parts, Turns::NONE))
+}
+
+/// Gradients that come in parts: the tensor of all parts, and where each gradient's lie, at most [`Joined::MOST`].
+#[derive(Clone, Copy, Debug)]
+pub struct InParts<'a> {
+    /// All parts of all gradients.
+    pub parts: Tensor,
+    /// The gradients.
+    pub joined: &'a [Joined],
+}
+
+/// Where the loss of a step is found.
+#[derive(Clone, Copy, Debug)]
+pub enum LossOf {
+    /// There.
+    Whole(Destination),
+    /// In `count` partial sums, at most [`LossOf::MOST_PARTS`], of which the update makes the number that goes `to`
+    /// the results.
+    Parts {
+        /// The sums.
+        partials: Tensor,
+        /// How many.
+        count: usize,
+        /// Where the loss goes.
+        to: Destination,
+    },
+}
+
+impl LossOf {
+    /// Partial sums that `update/loss_in_parts.wgsl` can add up.
+    pub const MOST_PARTS: usize = 16;
+}
+
+/// Moves the values of `run` by `rule`, unless the `loss` is not finite. With `clip`, the factors of
 /// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Tensor>,
     l1: f32,
     run: &Run,
-    loss: Destination,
+    loss: LossOf,
+    in_parts: Option<InParts<'_>>,
 ) -> Launch {
     let (chunk, [first, end]) = (run.chunk, run.pieces());
-    let mut dims = vec![first, end, loss.stride, loss.column];
+    let (loss_operand, place, loss_parts) = match loss {
+        LossOf::Whole(place) => (place.operand, place, 0),
+        LossOf::Parts { partials, count, to } => (Operand::Tensor(partials), to, count),
+    };
+    let mut dims = vec![first, end, place.stride, place.column, word(loss_parts)];
     dims.extend(rule.figures().iter().map(|figure| figure.value.to_bits()));
+    let mut turns = Turns::NONE;
+    if let Some(InParts { joined, .. }) = in_parts {
+        dims.push(word(joined.len()));
+        // Where WGSL has an array of vectors begin.
+        dims.resize(dims.len().next_multiple_of(4), 0);
+        let end = dims.len() + 4 * Joined::MOST;
+        dims.extend(joined.iter().flat_map(|joined| joined.words()));
+        dims.resize(end, 0);
+        let most = joined.iter().map(|joined| joined.parts).max().unwrap_or(0);
+        turns = joining_turns(joined.len(), most);
+    }
     let row = rule.row();
     let switch = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));
     let (penalty, factor) = match l1 {
         0.0 => (part!("update/no_penalty"), None),
         l1 => (part!("update/l1"), Some(("L1", f64::from(l1)))),
     };
-    let around = rule::of_pieces(rule);
+    let around = rule::of_pieces(rule, in_parts.is_some());
     let mut operands = vec![
         ("values", Operand::Arena(Arena::Values, chunk)),
         ("gradients", Operand::Arena(Arena::Gradients, chunk)),
-        ("loss", loss.operand),
+        ("loss", loss_operand),
         ("status", Operand::Status),
     ];
     let states = reflect::bindings(&[around]).into_iter();
     operands.extend(states.filter_map(|binding| {
         Some((binding.name, Operand::Arena(Arena::of_state(binding.name)?, chunk)))
     }));
+    let loss = match loss {
+        LossOf::Whole(_) => part!("update/loss"),
+        LossOf::Parts { .. } => {
+            operands.push(("results", place.operand));
+            part!("update/loss_in_parts")
+        }
+    };
+    let gradients = match in_parts {
+        None => part!("update/gradients"),
+        Some(InParts { parts, .. }) => {
+            operands.push(("parts", Operand::Tensor(parts)));
+            part!("update/gradients_in_parts")
+        }
+    };
     let clipping = match clip {
         None => part!("update/no_clip"),
         Some(factors) => {
@@ -84,8 +173,10 @@ pub fn update(
     };
     Launch {
         name: format!(
-            "update {}{}{}",
+            "update {}{}{}{}{}",
             row.name,
+            if loss_parts > 0 { " + sum_partials" } else { "" },
+            if in_parts.is_some() { " + join parts" } else { "" },
             if clip.is_some() { " + clip" } else { "" },
             if factor.is_some() { " + l1" } else { "" }
         ),
@@ -93,9 +184,11 @@ pub fn update(
             PRELUDE,
             REPORT,
             GUARD,
+            loss,
             clipping,
             penalty,
             around,
+            gradients,
             row.formula,
             part!("update/main"),
         ],
@@ -103,7 +196,7 @@ pub fn update(
         dims,
         operands,
         workgroups: workgroups(end - first),
-        turns: Turns::NONE,
+        turns,
         multiply_adds: 0,
     }
 }

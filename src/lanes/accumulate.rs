@@ -97,10 +97,7 @@ impl Model {
         {
             self.move_to(gpu).await?;
         }
-        let state = parallel.state();
-        state.write_to(self.parameters(), 0..state.values.len())?;
-        self.steps = state.step;
-        self.progress = parallel.progress();
+        self.go_to(parallel.state(), parallel.progress())?;
         self.learning_rate = parallel.learning_rate;
         Ok(())
     }

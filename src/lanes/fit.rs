@@ -236,9 +236,7 @@ impl Parallel {
     pub async fn model(&self, gpu: &Gpu) -> Result<Model> {
         let Task { architecture, compile, .. } = self.task.clone();
         let mut model = architecture.compile(gpu, compile).await?;
-        self.state.write_to(model.parameters(), 0..self.state.values.len())?;
-        model.steps = self.state.step;
-        model.progress = self.progress();
+        model.go_to(&self.state, self.progress())?;
         model.learning_rate = self.learning_rate;
         Ok(model)
     }

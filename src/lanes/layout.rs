@@ -31,7 +31,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Lays `task` on `rows` rows over `gpus`, as `options` say; `others` are the devices of all processes.
+    /// Lays `task` on `rows` rows over `gpus`, as `options` say; `others` are the devices of all processes. `at` is
+    /// how many steps there were, and how many of them each parameter missed.
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Shape`] if options, lanes, model and data do not fit each
@@ -43,7 +44,7 @@ impl Layout {
         options: &ParallelOptions,
         gpus: &[Gpu],
         others: &[Target],
-        step: u64,
+        at: (u64, &[u64]),
     ) -> Result<Self> {
         options.check(rows, gpus.len())?;
         let costs = task.costs();
@@ -105,8 +106,8 @@ impl Layout {
                 keeps_state: !(first..number).any(|other| grid.place(other).1 == stage_number),
                 stage,
             };
-            let update = task.update_plan(&role.stage, &role.target);
-            updates.push(update.map_err(|error| named(number, name(number, gpu), step, error))?);
+            let update = task.update_plan(&role.stage, &role.target, at.1);
+            updates.push(update.map_err(|error| named(number, name(number, gpu), at.0, error))?);
             roles.push(role);
         }
         let room = Room::new(rows, options, &weights);

@@ -1,5 +1,6 @@
 //! What a lane's thread sends, waits for and reads back. Every wait ends.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::commands::Transfer;
@@ -185,9 +186,10 @@ impl Runner<'_> {
         let (run, to, step) = (self.settings.run, self.lane.role.number, job.number());
         let message = Message { run, from, to, step, content };
         let since = Instant::now();
-        let mut asks = ASK;
+        let (mut asks, mut for_rows) = (ASK, Duration::ZERO);
         loop {
             self.message_thread.check()?;
+            let looked = Instant::now();
             if let Some(payload) = self.settings.exchange.receive(message, LOOK)? {
                 message.check(&payload, bytes as usize)?;
                 return Ok(payload);
@@ -196,7 +198,11 @@ impl Runner<'_> {
                 asks = asks.saturating_add(ASK);
                 self.lane.gpu.ask("waiting for another lane")?;
             }
-            if since.elapsed() > self.settings.patience || self.settings.jobs.is_given_up() {
+            if self.settings.waits_for_rows.load(Ordering::Relaxed) > 0 {
+                for_rows += looked.elapsed();
+            }
+            let is_late = since.elapsed().saturating_sub(for_rows) > self.settings.patience;
+            if is_late || self.settings.jobs.is_given_up() {
                 self.settings.jobs.give_up();
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }

@@ -85,6 +85,8 @@ pub struct Parallel {
     /// Micro-batches per lane if all are there, for replicas.
     weights: Vec<usize>,
     state: TrainingState,
+    /// Steps that parameters had missed when the lanes' updates were planned.
+    planned: Vec<u64>,
     order: Order,
     /// η of every step to come, if it was set by hand.
     learning_rate: Option<f32>,
@@ -149,7 +151,7 @@ impl Parallel {
             processes::meet(peers, &task, &options, (rows, course), lanes)?;
         }
         let others = peers.as_ref().map_or(&[][..], |peers| &peers.targets);
-        let layout = Layout::new(&task, rows, &options, lanes, others, 0)?;
+        let layout = Layout::new(&task, rows, &options, lanes, others, (0, &[]))?;
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
         let state = TrainingState::initial(&task)?;
         let order = Order::of(data.as_data(), EpochOrder::AS_THEY_LIE);
@@ -166,6 +168,7 @@ impl Parallel {
             lanes,
             weights: layout.weights,
             state,
+            planned: Vec::new(),
             order,
             learning_rate: None,
             running: None,
@@ -195,8 +198,10 @@ impl Parallel {
         }
         let options = ParallelOptions { schedule, ..self.options.clone() };
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
-        let layout = Layout::new(&self.task, self.rows, &options, &gpus, &[], self.state.step)?;
+        let (task, at) = (&self.task, (self.state.step, &*self.state.missed));
+        let layout = Layout::new(task, self.rows, &options, &gpus, &[], at)?;
         self.lanes = self.build(&layout, &gpus).await?;
+        self.planned = self.missed_of_trained(&self.state);
         self.weights = layout.weights;
         (self.options, self.gpus, self.stale) = (options, gpus, false);
         Ok(())
@@ -223,10 +228,11 @@ impl Parallel {
     /// Makes the lanes anew from the state, on the devices so far, if one of them failed.
     async fn revive(&mut self) -> Result<()> {
         if self.stale {
-            let (gpus, step) = (self.gpus.clone(), self.state.step);
+            let (gpus, at) = (self.gpus.clone(), (self.state.step, &*self.state.missed));
             let others = self.peers.as_ref().map_or(&[][..], |peers| &peers.targets);
-            let layout = Layout::new(&self.task, self.rows, &self.options, &gpus, others, step)?;
+            let layout = Layout::new(&self.task, self.rows, &self.options, &gpus, others, at)?;
             self.lanes = self.build(&layout, &gpus).await?;
+            self.planned = self.missed_of_trained(&self.state);
             self.stale = false;
         }
         Ok(())
@@ -362,8 +368,15 @@ impl Parallel {
             }
         }
         self.agreed = false;
+        // The update is planned for what parameters missed.
+        self.stale |= self.missed_of_trained(&state) != self.planned;
         self.state = state;
         Ok(())
+    }
+
+    /// What parameters that are trained missed of a state's steps, if that makes a difference.
+    fn missed_of_trained(&self, state: &TrainingState) -> Vec<u64> {
+        self.task.missed_of_trained(&state.missed, 0, state.missed.len())
     }
 
     /// The devices, also after one of them was lost.

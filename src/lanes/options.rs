@@ -32,7 +32,8 @@ pub struct ParallelOptions {
     /// goes back to the state before the run. Replicas do not depend on it: each has everything, and
     /// one that is left says what it holds.
     pub keep_state: bool,
-    /// Longest wait for another lane; `Duration::MAX` waits for ever.
+    /// Longest wait for another lane; `Duration::MAX` waits for ever. While a lane of the same process waits for rows of a
+    /// source it does not count.
     pub patience: Duration,
     /// What carries messages from lane to lane. Clones of these options share it; trainings at the same
     /// time may, since [messages](crate::lanes::exchange::Message) name the run that they belong to. That of a

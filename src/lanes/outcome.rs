@@ -34,7 +34,7 @@ impl Parallel {
                 self.state.read_from(&lane.parameters, numbers, bytes)?;
             }
         }
-        self.state.step = done;
+        self.state.go_to(done, &self.task.architecture);
         let (completed, halted) = jobs.take_rest(done);
         self.stale = halted.is_some() || returned.iter().any(|r| r.outcome.error.is_some());
         let (lanes, outcomes): (Vec<_>, Vec<_>) =
@@ -42,7 +42,7 @@ impl Parallel {
         // One that is missing has an error.
         self.lanes = lanes.into_iter().flatten().collect();
         if let Some((step, loss)) = halted {
-            self.state.step = step;
+            self.state.go_to(step, &self.task.architecture);
             return Err(Error::NotFinite { step, epoch: 0, loss });
         }
         // The lane that failed first made others stop: its error is the one to tell.

@@ -241,5 +241,6 @@ fn of_moment(moment: &Moment) -> String {
 fn checksum(state: &TrainingState) -> String {
     let lists = state.values.iter().chain(state.states.iter().flatten());
     let sum = lists.fold(Checksum::new(), |sum, numbers| sum.numbers(numbers));
+    let sum = state.missed.iter().fold(sum, |sum, missed| sum.bytes(&missed.to_le_bytes()));
     format!("{:016x}", sum.value())
 }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,10 +39,29 @@ pub(super) struct LaneSettings {
     pub(super) world: Option<World>,
     pub(super) pipeline: bool,
     pub(super) patience: Duration,
+    /// Lanes of this process that wait for rows.
+    pub(super) waits_for_rows: Arc<AtomicUsize>,
     /// Whether every step is waited for before the next is prepared.
     pub(super) serial: bool,
     /// Whether every step's state comes back, not just the last one's.
     pub(super) keeps_every_state: bool,
+}
+
+/// A lane that waits for rows, which may come from a slow file: that is no fault of it, and others' patience does not
+/// count the time.
+struct WaitsForRows<'a>(&'a AtomicUsize);
+
+impl<'a> WaitsForRows<'a> {
+    fn begin(lanes: &'a AtomicUsize) -> Self {
+        lanes.fetch_add(1, Ordering::Relaxed);
+        Self(lanes)
+    }
+}
+
+impl Drop for WaitsForRows<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a lane's arenas held after a step.
@@ -301,7 +321,9 @@ impl Runner<'_> {
         let drawn = job.rows.start + rows.start..job.rows.start + rows.end;
         let at = (job.number(), None);
         if let Some(feed) = &mut self.lane.feed {
+            let waits = WaitsForRows::begin(&self.settings.waits_for_rows);
             self.on_device = feed.bring(&self.lane.gpu, drawn)?;
+            drop(waits);
             for reading in feed.take_readings() {
                 self.recorder.host_recorder.note_reading(reading, job.number());
             }

@@ -90,6 +90,7 @@ impl Parallel {
             world: self.options.world.clone(),
             pipeline: grid.is_pipeline(),
             patience: self.options.patience,
+            waits_for_rows: Arc::default(),
             serial: self.options.schedule == Schedule::Serial,
             keeps_every_state: self.options.keep_state,
         };

@@ -203,7 +203,7 @@ impl Task {
         }
         let dx = if x.is_some() { gradients.pop() } else { None };
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
+        self.compile.optimizer.update(&mut graph, loss, &pairs, &[])?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
         let options =
             PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
@@ -211,8 +211,14 @@ impl Task {
         Ok(StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars })
     }
 
-    /// The plan of a stage's update, and its input: the batch's loss.
-    pub(super) fn update_plan(&self, stage: &Stage, target: &Target) -> Result<(Plan, Tensor)> {
+    /// The plan of a stage's update, and its input: the batch's loss. `at` is how many steps there were, and how many
+    /// of them each parameter missed.
+    pub(super) fn update_plan(
+        &self,
+        stage: &Stage,
+        target: &Target,
+        missed: &[u64],
+    ) -> Result<(Plan, Tensor)> {
         let mut graph = Graph::new();
         let x = graph.input("x", self.input_shape(stage, 1)?)?;
         let (_, parameters) =
@@ -223,7 +229,9 @@ impl Task {
             let gradient = graph.input("gradient", graph.shape(parameter)?.clone())?;
             pairs.push((parameter, gradient));
         }
-        self.compile.optimizer.update(&mut graph, loss, &pairs)?;
+        let Range { start, end } = stage.parameters;
+        let missed = self.missed_of_trained(missed, start, end.saturating_sub(start));
+        self.compile.optimizer.update(&mut graph, loss, &pairs, &missed)?;
         let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
         Ok((Plan::with_options(&graph, &options, target)?, loss))
     }

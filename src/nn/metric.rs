@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
-use crate::data::Targets;
+use crate::data::{Moments, Targets};
 use crate::graph::{Count, Loss};
 
 /// A figure of merit. Each is computed on the device from a sum over every batch.
@@ -198,14 +198,10 @@ impl TargetFacts {
         match targets {
             Targets::Classes { labels, .. } => Self::of_classes(labels.len()),
             Targets::Values { data, width } => {
-                let facts = Self::over(*width, |take| {
-                    take(data);
-                    Ok::<(), std::convert::Infallible>(())
-                });
-                match facts {
-                    Ok(facts) => facts,
-                    Err(never) => match never {},
-                }
+                let mut moments = Moments::of_width(*width);
+                moments.add(data);
+                let total_sum_of_squares = moments.squared_distances().into_iter().sum();
+                Self { rows: moments.rows(), width: *width, total_sum_of_squares }
             }
         }
     }
@@ -213,40 +209,5 @@ impl TargetFacts {
     /// Of so many labels.
     pub(crate) fn of_classes(rows: usize) -> Self {
         Self { rows, width: 1, total_sum_of_squares: 0.0 }
-    }
-
-    /// Of rows of `width` numbers. `pass` gives all of them to what it is called with, whole rows at a time, and the
-    /// same rows when it is called again.
-    pub(crate) fn over<E>(
-        width: usize,
-        mut pass: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let step = width.max(1);
-        // Differences from the first row: those of a column that never varies are exactly 0,
-        // as are their mean and squares, however many rows there are.
-        let (mut first, mut rows): (Vec<f64>, usize) = (Vec::new(), 0);
-        let mut means = vec![0.0; step];
-        pass(&mut |values| {
-            if first.is_empty() {
-                first.extend(values.iter().take(step).copied().map(f64::from));
-            }
-            for row in values.chunks_exact(step) {
-                rows += 1;
-                for ((sum, &value), first) in means.iter_mut().zip(row).zip(&first) {
-                    *sum += f64::from(value) - first;
-                }
-            }
-        })?;
-        means.iter_mut().for_each(|sum| *sum /= rows as f64);
-        let mut squares = vec![0.0; step];
-        pass(&mut |values| {
-            for row in values.chunks_exact(step) {
-                let columns = squares.iter_mut().zip(row).zip(first.iter().zip(&means));
-                for ((sum, &value), (first, mean)) in columns {
-                    *sum += (f64::from(value) - first - mean).powi(2);
-                }
-            }
-        })?;
-        Ok(Self { rows, width, total_sum_of_squares: squares.into_iter().sum() })
     }
 }

@@ -122,14 +122,19 @@ impl Optimizer {
         self.l1
     }
 
-    /// Adds the update pass to a graph: [`Graph::update`] with what this optimizer is.
+    /// Adds the update pass to a graph: [`Graph::update`] with what this optimizer is, of parameters that `missed`
+    /// so many steps, if any did.
     pub(crate) fn update(
         &self,
         graph: &mut Graph,
         loss: Tensor,
         gradients: &[(Tensor, Tensor)],
+        missed: &[u64],
     ) -> Result<(), Error> {
         graph.update(self.rule, self.clip_norm, loss, gradients)?;
+        if !missed.is_empty() {
+            graph.missed_steps(missed)?;
+        }
         graph.l1_penalty(self.l1)
     }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::{Dispatch, Place, Plan};
 use crate::graph::Tensor;
+use crate::kernel::reflect::{self, Access};
 use crate::kernel::{Arena, Operand};
 
 /// Barriers of one step.
@@ -116,9 +117,13 @@ impl Plan {
             tensors.iter().filter_map(|&tensor| self.buffer(tensor)).collect()
         };
         let (mut reads, mut writes) = (buffers(&dispatch.reads), buffers(&dispatch.writes));
-        for (_, operand) in &dispatch.launch.operands {
+        let bindings = reflect::bindings(&dispatch.launch.parts);
+        let is_read = |name| {
+            bindings.iter().any(|binding| binding.name == name && binding.access == Access::Read)
+        };
+        for (name, operand) in &dispatch.launch.operands {
             match *operand {
-                Operand::Arena(Arena::Gradients, chunk) => {
+                Operand::Arena(Arena::Gradients, chunk) if is_read(*name) => {
                     reads.push(SharedBuffer::Arena(Arena::Gradients, chunk));
                 }
                 Operand::Arena(arena, chunk) => writes.push(SharedBuffer::Arena(arena, chunk)),

@@ -40,6 +40,9 @@ impl Plan {
                 hash.add(&word.to_le_bytes());
             }
             hash.add(&(launch.workgroups as u64).to_le_bytes());
+            if dispatch.missed > 0 {
+                hash.add(&dispatch.missed.to_le_bytes());
+            }
         }
         hash.add_text(self.trains_with.as_deref().unwrap_or_default());
         hash.0

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::Dispatch;
 use super::lower::Work;
+use super::within::Within;
 use crate::Error;
 use crate::graph::{Pass, Tensor};
 use crate::kernel::reflect::{self, Access};
@@ -18,6 +19,7 @@ use crate::kernel::{Arena, Launch, Operand};
 pub(super) fn order(
     work: Vec<Work>,
     roots: &[Tensor],
+    within: &Within,
     gradients: &[(usize, Tensor)],
 ) -> Result<Vec<Dispatch>, Error> {
     let mut dispatches: Vec<Dispatch> =
@@ -25,7 +27,7 @@ pub(super) fn order(
     for (position, dispatch) in dispatches.iter_mut().enumerate() {
         dispatch.position = position;
     }
-    let before = dependencies(&dispatches, roots.len(), gradients);
+    let before = dependencies(&dispatches, roots.len(), within, gradients);
     put_forward(&mut dispatches, &before);
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); dispatches.len()];
     let mut waiting: Vec<usize> = before.iter().map(Vec::len).collect();
@@ -83,13 +85,14 @@ pub(super) fn split_passes(dispatches: &mut [Dispatch]) {
 fn dependencies(
     dispatches: &[Dispatch],
     tensors: usize,
+    within: &Within,
     gradients: &[(usize, Tensor)],
 ) -> Vec<Vec<usize>> {
     // Scratch may have several writers, each of a part of its own.
     let mut writers_of: Vec<Vec<usize>> = vec![Vec::new(); tensors];
     for (index, dispatch) in dispatches.iter().enumerate() {
         for tensor in &dispatch.writes {
-            writers_of[tensor.index()].push(index);
+            writers_of[within.whole(*tensor).0.index()].push(index);
         }
     }
     let gradient_writers: Vec<usize> =
@@ -140,5 +143,6 @@ fn dispatch(work: Work, roots: &[Tensor]) -> Dispatch {
         let written = bindings.iter().any(|b| b.name == *name && b.access == Access::ReadWrite);
         if written { writes.push(root) } else { reads.push(root) }
     }
-    Dispatch { launch: work.launch, pass: work.pass, level: 0, position: 0, reads, writes }
+    let Work { launch, pass, missed } = work;
+    Dispatch { launch, pass, level: 0, position: 0, reads, writes, missed }
 }

@@ -8,9 +8,11 @@
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
+//! | weight gradients in parts, or a loss in few, and the update | the update adds the parts up where it reads them |
 //!
 //! A value that is read once is fused into its reader; a value that others read too is stored.
 
+use super::within::Within;
 use super::{ArenaLayout, PlanOptions, PlanScope, Target, TilingChoice, launch_limits};
 use crate::Error;
 use crate::graph::{
@@ -31,6 +33,20 @@ const SUM_OF_ROWS: Op = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1
 pub(super) struct Work {
     pub(super) launch: Launch,
     pub(super) pass: Pass,
+    /// Steps that the parameters which it updates missed.
+    pub(super) missed: u64,
+}
+
+/// A gradient that a product left in parts, for the update to join.
+pub(super) struct LeftInParts {
+    /// The number of the parameter.
+    pub(super) parameter: usize,
+    /// How many parts.
+    pub(super) count: usize,
+    /// All of them.
+    pub(super) parts: Tensor,
+    /// Where they begin among those of all gradients, in bytes.
+    pub(super) offset: u64,
 }
 
 /// A lowered graph.
@@ -41,6 +57,8 @@ pub(super) struct Lowered {
     pub(super) handles: Vec<Tensor>,
     /// For each tensor, the one whose memory it shares (itself unless it is reshaped).
     pub(super) roots: Vec<Tensor>,
+    /// Scratch tensors that lie in another, and at which byte of it.
+    pub(super) within: Within,
     pub(super) work: Vec<Work>,
     /// For each trained parameter, the tensor that is its gradient.
     pub(super) gradients: Vec<(usize, Tensor)>,
@@ -102,6 +120,10 @@ pub(super) struct Lowering<'a> {
     readers: Vec<Vec<usize>>,
     /// For each root, whether the host or the update pass reads it.
     kept: Vec<bool>,
+    /// Gradients that the update joins.
+    pub(super) left_in_parts: Vec<LeftInParts>,
+    /// The partial sums of the loss, and their number, if the update adds them up.
+    pub(super) loss_in_parts: Option<(Tensor, usize)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -150,6 +172,7 @@ impl<'a> Lowering<'a> {
                 tensors: graph.tensors().to_vec(),
                 handles: graph.handles().to_vec(),
                 roots,
+                within: Within::default(),
                 work: Vec::new(),
                 gradients: Vec::new(),
                 arena,
@@ -158,6 +181,8 @@ impl<'a> Lowering<'a> {
             live,
             readers,
             kept,
+            left_in_parts: Vec::new(),
+            loss_in_parts: None,
         }
     }
 
@@ -171,7 +196,12 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn push(&mut self, launch: Launch, pass: Pass) {
-        self.lowered.work.push(Work { launch, pass });
+        self.lowered.work.push(Work { launch, pass, missed: 0 });
+    }
+
+    /// An update of parameters that missed so many steps.
+    pub(super) fn push_update(&mut self, launch: Launch, missed: u64) {
+        self.lowered.work.push(Work { launch, pass: Pass::Update, missed });
     }
 
     /// A tensor that only the plan knows of.

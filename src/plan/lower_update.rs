@@ -1,11 +1,14 @@
 //! The update pass: one dispatch per chunk of the parameters, whatever their number; if some of them are not
-//! trained, one for each run of neighbours that are.
+//! trained, one for each run of neighbours that are; if some were not for a while, of neighbours that missed as many
+//! steps.
+
+use std::collections::BTreeMap;
 
 use super::lower::Lowering;
 use super::{ArenaLayout, PlanScope};
 use crate::Error;
 use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
-use crate::kernel::update::Run;
+use crate::kernel::update::{InParts, Joined, LossOf, Run};
 use crate::kernel::{elementwise, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
@@ -21,35 +24,76 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     if lowering.options.portion == PlanScope::Gradients {
         return Ok(());
     }
-    let trained: Vec<usize> =
-        lowering.lowered.gradients.iter().map(|&(number, _)| number).collect();
-    let runs = runs(&lowering.lowered.arena, &trained);
+    let missed = pass.missed.iter().copied().chain(std::iter::repeat(0));
+    let trained: BTreeMap<usize, u64> =
+        lowering.lowered.gradients.iter().map(|&(number, _)| number).zip(missed).collect();
+    let (runs, missed): (Vec<Run>, Vec<u64>) =
+        runs(&lowering.lowered.arena, &trained).into_iter().unzip();
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
-    let loss = lowering.destination(pass.loss);
-    for run in &runs {
-        let launch = update::update(pass.rule, clip, pass.l1, run, loss);
-        lowering.push(launch, Pass::Update);
+    let loss = match lowering.loss_in_parts {
+        Some((partials, count)) => {
+            LossOf::Parts { partials, count, to: lowering.destination(pass.loss) }
+        }
+        None => LossOf::Whole(lowering.destination(pass.loss)),
+    };
+    let parts = all_parts(lowering);
+    for (run, missed) in runs.iter().zip(missed) {
+        let joined = joined(lowering, run);
+        let in_parts = parts.filter(|_| !joined.is_empty());
+        let in_parts = in_parts.map(|parts| InParts { parts, joined: &joined });
+        let launch = update::update(pass.rule, clip, pass.l1, run, loss, in_parts);
+        lowering.push_update(launch, missed);
     }
     Ok(())
 }
 
-/// Where the `trained` parameters lie: whole chunks, if all are trained. What lies between neighbours is zero.
-fn runs(arena: &ArenaLayout, trained: &[usize]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+/// One tensor for the parts of all gradients that the update joins, if there are such.
+fn all_parts(lowering: &mut Lowering<'_>) -> Option<Tensor> {
+    let elements = lowering.end_of_parts() as usize / ELEMENT_BYTES;
+    if elements == 0 {
+        return None;
+    }
+    let whole = lowering.scratch("parts of gradients", [elements]);
+    for left in &lowering.left_in_parts {
+        lowering.lowered.within.put(left.parts, whole, left.offset);
+    }
+    Some(whole)
+}
+
+/// Where the update of `run` finds gradients in parts.
+fn joined(lowering: &Lowering<'_>, run: &Run) -> Vec<Joined> {
+    let entries = &lowering.lowered.arena.entries;
+    let of_run = lowering.left_in_parts.iter().filter_map(|left| {
+        let entry = entries.get(left.parameter)?;
+        let first = entry.offset as usize / ELEMENT_BYTES;
+        (entry.chunk == run.chunk && run.elements.contains(&first)).then_some(Joined {
+            first,
+            elements: entry.shape.elements(),
+            from: left.offset as usize / ELEMENT_BYTES,
+            parts: left.count,
+        })
+    });
+    of_run.collect()
+}
+
+/// Where the `trained` parameters lie, with the steps that they missed: whole chunks, if all are trained. What lies
+/// between neighbours is zero.
+fn runs(arena: &ArenaLayout, trained: &BTreeMap<usize, u64>) -> Vec<(Run, u64)> {
+    let mut runs: Vec<(Run, u64)> = Vec::new();
     let mut last = None;
     for (number, entry) in arena.entries.iter().enumerate() {
-        if !trained.contains(&number) {
-            continue;
-        }
+        let Some(&missed) = trained.get(&number) else { continue };
         let first = entry.offset as usize / ELEMENT_BYTES;
         let end = first + entry.shape.elements().next_multiple_of(4);
         match runs.last_mut() {
-            Some(run)
-                if run.chunk == entry.chunk && last.is_some_and(|last| last + 1 == number) =>
+            Some((run, of_run))
+                if run.chunk == entry.chunk
+                    && *of_run == missed
+                    && last.is_some_and(|last| last + 1 == number) =>
             {
                 run.elements.end = end;
             }
-            _ => runs.push(Run { chunk: entry.chunk, elements: first..end }),
+            _ => runs.push((Run { chunk: entry.chunk, elements: first..end }, missed)),
         }
         last = Some(number);
     }

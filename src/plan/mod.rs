@@ -33,6 +33,7 @@ mod memory;
 mod place;
 mod table;
 mod target;
+mod within;
 
 pub use arena::{ArenaEntry, ArenaLayout};
 pub use barriers::Barriers;
@@ -44,6 +45,7 @@ pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use target::{AdapterClass, Target};
 pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
+use within::Within;
 
 #[doc(inline)]
 pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling, update::Run};
@@ -126,6 +128,8 @@ pub struct Dispatch {
     pub reads: Vec<Tensor>,
     /// Tensors it writes.
     pub writes: Vec<Tensor>,
+    /// Of the update: steps that its parameters [missed](Graph::missed_steps).
+    pub missed: u64,
 }
 
 impl Dispatch {
@@ -138,9 +142,10 @@ impl Dispatch {
 impl PartialEq for Dispatch {
     fn eq(&self, other: &Self) -> bool {
         let positions = |tensors: &[Tensor]| tensors.iter().map(|t| t.index()).collect::<Vec<_>>();
-        let Self { launch, pass, level, position, reads, writes } = self;
+        let Self { launch, pass, level, position, reads, writes, missed } = self;
         *launch == other.launch
             && (*pass, *level, *position) == (other.pass, other.level, other.position)
+            && *missed == other.missed
             && positions(reads) == positions(&other.reads)
             && positions(writes) == positions(&other.writes)
     }
@@ -154,6 +159,7 @@ pub struct Plan {
     /// The handle of each.
     handles: Vec<Tensor>,
     places: Vec<Place>,
+    within: Within,
     inputs: Vec<Tensor>,
     constants: Vec<(Tensor, f32)>,
     outputs: Vec<Tensor>,
@@ -234,7 +240,8 @@ impl Plan {
         }
         lower_update::assign(&mut lowering)?;
         let lowered = lowering.lowered;
-        let mut dispatches = level::order(lowered.work, &lowered.roots, &lowered.gradients)?;
+        let mut dispatches =
+            level::order(lowered.work, &lowered.roots, &lowered.within, &lowered.gradients)?;
         if options.portion == PlanScope::Gradients {
             level::split_passes(&mut dispatches);
         }
@@ -247,6 +254,7 @@ impl Plan {
             options,
             &lowered.tensors,
             &lowered.roots,
+            &lowered.within,
             &lowered.gradients,
             target,
         )?;
@@ -255,6 +263,7 @@ impl Plan {
             tensors: lowered.tensors,
             handles: lowered.handles,
             places: placed.places,
+            within: lowered.within,
             inputs: placed.inputs,
             constants: placed.constants,
             outputs: options.outputs.iter().flat_map(|&t| [t, lowered.roots[t.index()]]).collect(),
@@ -291,6 +300,11 @@ impl Plan {
     pub fn place(&self, tensor: Tensor) -> Place {
         let place = self.position(tensor).and_then(|position| self.places.get(position));
         place.copied().unwrap_or(Place::Nowhere)
+    }
+
+    /// Where in its [`Place`] `tensor` begins, in bytes.
+    pub(crate) fn offset(&self, tensor: Tensor) -> u64 {
+        self.within.whole(tensor).1
     }
 
     /// The position of `tensor` among [`Plan::tensors`], if it is one of them.
@@ -371,6 +385,17 @@ impl Plan {
     /// The update rule, if the plan trains.
     pub fn rule(&self) -> Option<UpdateRule> {
         self.rule
+    }
+
+    /// The different numbers of steps that parameters missed; 0 is the first.
+    pub(crate) fn missed_steps(&self) -> Vec<u64> {
+        let mut all = vec![0];
+        for dispatch in &self.dispatches {
+            if !all.contains(&dispatch.missed) {
+                all.push(dispatch.missed);
+            }
+        }
+        all
     }
 
     /// Whether it moves parameters, by an update or by assignments.

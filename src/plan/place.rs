@@ -1,6 +1,7 @@
 //! Gives every tensor that a dispatch touches its place.
 
 use super::memory::{self, Life};
+use super::within::Within;
 use super::{Dispatch, MemoryPlan, Place, PlanOptions, Target, check_size};
 use crate::Error;
 use crate::graph::{Role, Tensor, TensorInfo};
@@ -12,13 +13,14 @@ pub(super) struct Placed {
     pub(super) memory: MemoryPlan,
 }
 
-/// `roots` maps a reshaped tensor to the one whose memory it shares; `gradients` lists, for each
-/// trained parameter, the tensor that is its gradient.
+/// `roots` maps a reshaped tensor to the one whose memory it shares; `within` knows scratch that lies in other scratch;
+/// `gradients` lists, for each trained parameter, the tensor that is its gradient.
 pub(super) fn place(
     dispatches: &[Dispatch],
     options: &PlanOptions,
     tensors: &[TensorInfo],
     roots: &[Tensor],
+    within: &Within,
     gradients: &[(usize, Tensor)],
     target: &Target,
 ) -> Result<Placed, Error> {
@@ -28,7 +30,10 @@ pub(super) fn place(
         constants: Vec::new(),
         memory: MemoryPlan::default(),
     };
-    let root = |tensor: Tensor| roots.get(tensor.index()).copied().unwrap_or(tensor);
+    let root = |tensor: Tensor| {
+        let (whole, _) = within.whole(tensor);
+        roots.get(whole.index()).copied().unwrap_or(whole)
+    };
     for &(parameter, gradient) in gradients {
         set(&mut placed.places, gradient.index(), Place::Gradient(parameter));
     }
@@ -91,6 +96,10 @@ pub(super) fn place(
         set(&mut placed.places, life.tensor.index(), Place::Slot(slot));
     }
     placed.memory = memory;
+    for (index, whole) in within.all() {
+        let of_whole = placed.places.get(whole.index()).copied();
+        set(&mut placed.places, index, of_whole.unwrap_or(Place::Nowhere));
+    }
     for (index, root) in roots.iter().enumerate() {
         let of_root = placed.places.get(root.index()).copied();
         set(&mut placed.places, index, of_root.unwrap_or(Place::Nowhere));

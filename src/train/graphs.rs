@@ -38,7 +38,14 @@ pub(crate) struct Rows {
 }
 
 impl TrainingGraph {
-    pub(crate) fn new(task: &Task, trains: bool, form: Form, rows: Rows) -> Result<Self> {
+    /// `at` is how many steps there were, and how many of them each parameter missed.
+    pub(crate) fn new(
+        task: &Task,
+        trains: bool,
+        form: Form,
+        rows: Rows,
+        missed: &[u64],
+    ) -> Result<Self> {
         let model = &task.architecture;
         let mut graph = Graph::new();
         let features = graph.input("features", [rows.resident, form.width])?;
@@ -61,10 +68,11 @@ impl TrainingGraph {
         let results = task.results(&mut graph, predictions, t, batch_weights)?;
         if let (true, Some(&loss)) = (trains, results.first()) {
             let optimizer = &task.compile.optimizer;
+            let missed = task.missed_of_trained(missed, 0, parameters.len());
             let parameters = task.trained(parameters, 0);
             let gradients = graph.gradients(loss, &parameters)?;
             let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-            optimizer.update(&mut graph, loss, &pairs)?;
+            optimizer.update(&mut graph, loss, &pairs, &missed)?;
         }
         Ok(Self { graph, features, targets, order, weights, predictions, results })
     }

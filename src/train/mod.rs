@@ -18,6 +18,7 @@ mod json_number;
 mod kernels;
 #[cfg(not(target_arch = "wasm32"))]
 mod log_file;
+mod missed;
 pub(crate) mod model;
 mod plateau;
 #[cfg(all(feature = "plot", not(target_arch = "wasm32")))]

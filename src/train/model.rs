@@ -2,6 +2,7 @@
 
 use super::choose::{KernelChoice, choose, whole_step_net};
 use super::kernels::Kernels;
+use super::missed::MissedSteps;
 use super::predictor::{self, Predictor};
 use super::progress::Progress;
 use super::state::TrainingState;
@@ -24,6 +25,8 @@ pub struct Model {
     parameters: Parameters,
     /// Steps completed since it was compiled, or submitted by a `fit` that was given up.
     pub(crate) steps: u64,
+    /// In how many of them parameters were not trained.
+    pub(crate) missed: MissedSteps,
     /// Whether such a `fit` left steps of which nobody knows yet whether they were finite.
     pub(super) in_doubt: bool,
     /// Where `fit` stands among its epochs since it was compiled.
@@ -65,6 +68,7 @@ impl Model {
             task,
             parameters,
             steps: 0,
+            missed: MissedSteps::default(),
             in_doubt: false,
             progress: Progress::default(),
             learning_rate: None,
@@ -165,7 +169,8 @@ impl Model {
         let (step, progress) = self.standing().await?;
         let capture = self.parameters.capture(Vec::new()).await?;
         let (bytes, _) = capture.bytes(&self.parameters).await?;
-        Ok((TrainingState::read(&self.parameters, step, &bytes)?, progress))
+        let missed = self.missed.at(step, self.architecture());
+        Ok((TrainingState::read(&self.parameters, step, missed, &bytes)?, progress))
     }
 
     /// Goes to a state of this model, with what `progress` says of its epochs.
@@ -176,9 +181,22 @@ impl Model {
     pub fn set_state(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
         state.check(&self.task)?;
         self.parameters.clear_status()?;
-        state.write_to(&self.parameters, 0..state.values.len())?;
-        (self.steps, self.progress, self.in_doubt) = (state.step, progress, false);
+        self.go_to(state, progress)?;
+        self.in_doubt = false;
         Ok(())
+    }
+
+    /// The same of a state that is known to be of this model.
+    pub(crate) fn go_to(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
+        state.write_to(&self.parameters, 0..state.values.len())?;
+        (self.steps, self.progress) = (state.step, progress);
+        self.missed = MissedSteps::of(state);
+        Ok(())
+    }
+
+    /// In how many of the steps so far each parameter was not trained; none if no parameter missed any.
+    pub(super) fn missed_steps(&self) -> Vec<u64> {
+        self.missed.at(self.steps, self.architecture())
     }
 
     /// η of every step to come, if it was [set by hand](Model::set_learning_rate).
@@ -199,6 +217,7 @@ impl Model {
     /// was asked for, which trains all layers.
     pub fn freeze(&mut self, layer: &str) -> Result<()> {
         let before = self.task.architecture.clone();
+        self.missed.note(self.steps, &before);
         self.task.architecture.set_frozen(layer, true)?;
         // As it was made: what is saved must load again.
         if let Err(error) = self.choose_kernels(1, false) {
@@ -208,15 +227,18 @@ impl Model {
         Ok(())
     }
 
-    /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections go by the
-    /// model's steps: a layer that was frozen from the start begins with means of 0 and the corrections of a late
-    /// step, and its first hundred steps are up to six times the learning rate. Lower it, or make the model anew
-    /// from its weights.
+    /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections of its
+    /// parameters go by the steps in which they were trained, as in PyTorch: a layer that was frozen from the start
+    /// begins as all began. The learning rate is that of the model's step. While such corrections differ (up to
+    /// 17,000 steps with Adam's usual figures), the general kernels train, which know a number of each layer's own.
     ///
     /// # Errors
     /// As for [`Model::freeze`].
     pub fn unfreeze(&mut self, layer: &str) -> Result<()> {
-        self.task.architecture.set_frozen(layer, false)
+        let before = self.task.architecture.clone();
+        self.task.architecture.set_frozen(layer, false)?;
+        self.missed.note(self.steps, &before);
+        Ok(())
     }
 
     /// Which kernels train in batches of `batch` rows without weights of their own, and why; what
@@ -260,9 +282,19 @@ impl Model {
         let target = self.gpu.target();
         let net = match weighted {
             true => Err("rows of the data have weights".into()),
+            false if self.has_own_corrections() => {
+                Err("a layer was frozen for a while, and has corrections of its own".into())
+            }
             false => whole_step_net(&self.task, self.parameters.layout(), &target),
         };
         choose(self.task.compile.kernels, net, batch, &target)
+    }
+
+    /// Whether the corrections of parameters that are trained differ.
+    fn has_own_corrections(&self) -> bool {
+        let missed = self.missed_steps();
+        let count = missed.len();
+        !self.task.missed_of_trained(&missed, 0, count).is_empty()
     }
 
     /// Says that `steps` more steps of training are done.
@@ -309,6 +341,7 @@ impl Model {
         self.parameters.reset()?;
         self.task.architecture = architecture;
         (self.steps, self.progress, self.learning_rate) = (0, Progress::default(), None);
+        self.missed = MissedSteps::default();
         self.in_doubt = false;
         Ok(())
     }

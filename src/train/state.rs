@@ -6,6 +6,10 @@ use std::ops::Range;
 use crate::exec::Parameters;
 use crate::graph::{Shape, UpdateRule};
 use crate::kernel::Arena;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::nn::Sequential;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::train::missed::missed;
 use crate::train::task::Task;
 use crate::{Error, Result};
 
@@ -15,6 +19,9 @@ use crate::{Error, Result};
 pub struct TrainingState {
     /// Steps completed.
     pub step: u64,
+    /// In how many of them each parameter was not trained, since its layer was frozen; none if all were trained in
+    /// all steps.
+    pub missed: Vec<u64>,
     /// Values of each parameter.
     pub values: Vec<Vec<f32>>,
     /// For each parameter its values of optimizer state: those that
@@ -32,16 +39,28 @@ impl TrainingState {
         let values: Vec<Vec<f32>> = specs.map(|spec| spec.initial).collect();
         let states = task.compile.optimizer.rule().state_names().len();
         let states = values.iter().map(|v| vec![vec![0.0; v.len()]; states]).collect();
-        Ok(Self { step: 0, values, states })
+        Ok(Self { step: 0, missed: Vec::new(), values, states })
     }
 
-    /// That of a whole model after `step` steps, from the bytes of its arenas.
-    pub(crate) fn read(parameters: &Parameters, step: u64, bytes: &[u8]) -> Result<Self> {
+    /// That of a whole model after `step` steps, of which parameters `missed` some, from the bytes of its arenas.
+    pub(crate) fn read(
+        parameters: &Parameters,
+        step: u64,
+        missed: Vec<u64>,
+        bytes: &[u8],
+    ) -> Result<Self> {
         let count = parameters.layout().entries.len();
-        let mut state =
-            Self { step, values: vec![Vec::new(); count], states: vec![Vec::new(); count] };
+        let (values, states) = (vec![Vec::new(); count], vec![Vec::new(); count]);
+        let mut state = Self { step, missed, values, states };
         state.read_from(parameters, 0..count, bytes)?;
         Ok(state)
+    }
+
+    /// Goes to another step of the same training, of `model`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn go_to(&mut self, step: u64, model: &Sequential) {
+        self.missed = missed(&self.missed, self.step, step, model);
+        self.step = step;
     }
 
     /// # Errors
@@ -63,6 +82,14 @@ impl TrainingState {
         exactly("number of parameters", self.values.len(), shapes.len(), "the model")?;
         let lists = self.states.len();
         exactly("number of parameters with optimizer states", lists, shapes.len(), "the model")?;
+        if !self.missed.is_empty() {
+            let missed = self.missed.len();
+            exactly("number of parameters with missed steps", missed, shapes.len(), "the model")?;
+        }
+        if let Some(&missed) = self.missed.iter().find(|&&missed| missed > self.step) {
+            let rule = format!("at most {}, the steps completed", self.step);
+            return Err(Error::argument("missed steps of a parameter", missed, &rule));
+        }
         for (((name, shape), values), states) in shapes.iter().zip(&self.values).zip(&self.states) {
             let elements = shape.elements();
             let what = format!("number of optimizer states of '{name}'");

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::trainer::StepResult;
-use crate::data::{Data, Dataset, TargetForm, Targets, Wanted};
+use crate::data::{Data, Dataset};
 use crate::graph::Loss;
 use crate::nn::Metric;
 use crate::nn::metric::TargetFacts;
@@ -57,8 +57,8 @@ impl Model {
         Sums::new(self.loss(), self.metrics(), TargetFacts::of(data.targets()))
     }
 
-    /// The same for batches of what may be a source. Its targets are read twice for R², which compares with the spread
-    /// of all of them.
+    /// The same for batches of what may be a source. For R², which compares with the spread of all targets, these are
+    /// read in a pass of their own, once.
     ///
     /// # Errors
     /// If rows cannot be read.
@@ -80,21 +80,14 @@ impl Sums {
     pub(crate) fn over(function: Loss, metrics: &[Metric], data: Data<'_>) -> Result<Self> {
         let facts = match data {
             Data::Dataset(data) => TargetFacts::of(data.targets()),
-            Data::Source(source) => match source.form()?.targets {
-                TargetForm::Values { width } if metrics.contains(&Metric::RSquared) => {
-                    TargetFacts::over(width, |take| {
-                        source.each(Wanted::Pairs, |window| {
-                            if let Some(Targets::Values { data, .. }) = &window.rows.targets {
-                                take(data);
-                            }
-                            Ok(())
-                        })
-                    })?
-                }
-                form => {
-                    TargetFacts { width: form.width(), ..TargetFacts::of_classes(source.count()?) }
-                }
-            },
+            Data::Source(source) => {
+                let (rows, width) = (source.count()?, source.form()?.targets.width());
+                let total_sum_of_squares = match metrics.contains(&Metric::RSquared) {
+                    true => source.spread_of_targets()?,
+                    false => 0.0,
+                };
+                TargetFacts { rows, width, total_sum_of_squares }
+            }
         };
         Ok(Self::new(function, metrics, facts))
     }

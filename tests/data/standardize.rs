@@ -1,6 +1,6 @@
 //! Standardizing columns and taking them back.
 
-use wgrad::data::{DataError, Part, Standardizer};
+use wgrad::data::{DataError, Part, Source, Standardizer};
 
 use super::assert_says;
 
@@ -91,4 +91,37 @@ fn parts_make_the_same_standardizer_again() {
         let result = Standardizer::from_parts(vec![0.0, mean], vec![1.0, deviation]);
         assert_says(result, &["column 1", &mean.to_string(), &deviation.to_string()]);
     }
+}
+
+/// Of a source the bits are those of its rows in memory, whatever the blocks; and it is read once.
+#[test]
+fn sources_are_fitted_as_rows_in_memory() {
+    let rows: Vec<f32> =
+        (0..900).map(|i| (i * 37 % 101) as f32 * 0.3 + [0.0, 1e5, 0.1][i % 3]).collect();
+    let rows: Vec<f32> =
+        rows.iter().enumerate().map(|(i, &x)| if i % 3 == 2 { 0.1 } else { x }).collect();
+    let expected = Standardizer::fit(&rows, 3).unwrap();
+    assert_eq!(expected.deviations()[2], 1.0);
+    for of_block in [1, 7, 64, 300] {
+        let passes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (blocks, begun): (Vec<Vec<f32>>, _) =
+            (rows.chunks(3 * of_block).map(<[f32]>::to_vec).collect(), passes.clone());
+        let source = Source::of_blocks("own", 3, Some(300), move || {
+            begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            blocks.clone().into_iter().map(Ok)
+        });
+        let source = source.unwrap().block_rows(of_block).unwrap();
+        let found = Standardizer::fit_source(&source).unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(passes.load(std::sync::atomic::Ordering::Relaxed), 1);
+        // And seen through it, it is what the rows become.
+        let mut standardized = rows.clone();
+        expected.apply(&mut standardized).unwrap();
+        let seen: Result<Vec<Vec<f32>>, DataError> =
+            source.standardized(&found).unwrap().feature_batches(11).unwrap().collect();
+        assert_eq!(seen.unwrap().concat(), standardized);
+    }
+    let wrong = || std::iter::once(Ok(vec![1.0, f32::NAN]));
+    let source = Source::of_blocks("wrong", 2, Some(1), wrong).unwrap();
+    assert_says(Standardizer::fit_source(&source), &["wrong", "row 0", "column 1", "NaN"]);
 }

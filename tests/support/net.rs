@@ -177,11 +177,9 @@ impl Net {
     pub fn step(&mut self, data: &Dataset, rows: &[usize]) -> f64 {
         let (loss, mut gradient) = self.loss_and_gradient(data, rows);
         gradient[self.frozen.clone()].fill(0.0);
-        let kept = self.state.p[self.frozen.clone()].to_vec();
         self.state.rate = self.optimizer.learning_rate_at(self.steps).into();
         self.steps += 1;
-        self.state.step(&gradient);
-        self.state.p[self.frozen.clone()].copy_from_slice(&kept);
+        self.state.step_without(&gradient, self.frozen.clone());
         loss
     }
 

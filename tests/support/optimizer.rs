@@ -1,5 +1,7 @@
 //! The update rules in f64.
 
+use std::ops::Range;
+
 use wgrad::graph::UpdateRule;
 
 /// The rules as their papers (and PyTorch's pages) write them, in f64.
@@ -9,7 +11,8 @@ pub struct Reference {
     pub rate: f64,
     /// λ of the L1 penalty.
     pub l1: f64,
-    step: i32,
+    /// Of each parameter.
+    steps: Vec<i32>,
     pub p: Vec<f64>,
     m: Vec<f64>,
     v: Vec<f64>,
@@ -17,17 +20,22 @@ pub struct Reference {
 
 impl Reference {
     pub fn new(rule: UpdateRule, clip: Option<f32>, rate: f32, start: &[f64]) -> Self {
-        let zeros = vec![0.0; start.len()];
+        let (zeros, steps) = (vec![0.0; start.len()], vec![0; start.len()]);
         let (m, v) = (zeros.clone(), zeros);
         let clip = clip.map(f64::from);
-        Self { rule, clip, rate: rate.into(), l1: 0.0, step: 0, p: start.to_vec(), m, v }
+        Self { rule, clip, rate: rate.into(), l1: 0.0, steps, p: start.to_vec(), m, v }
     }
 
     pub fn step(&mut self, gradient: &[f64]) {
-        self.step += 1;
+        self.step_without(gradient, 0..0);
+    }
+
+    /// A step in which the parameters `frozen` have no part.
+    pub fn step_without(&mut self, gradient: &[f64], frozen: Range<usize>) {
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let factor = self.clip.map_or(1.0, |clip| (clip / norm).min(1.0));
-        for (i, &g) in gradient.iter().enumerate() {
+        for (i, &g) in gradient.iter().enumerate().filter(|(i, _)| !frozen.contains(i)) {
+            self.steps[i] += 1;
             let (p, m, v) = (&mut self.p[i], &mut self.m[i], &mut self.v[i]);
             let sign = if *p == 0.0 { 0.0 } else { p.signum() };
             let g = g * factor + self.l1 * sign;
@@ -49,8 +57,8 @@ impl Reference {
                     }
                     *m = b1 * *m + (1.0 - b1) * g;
                     *v = b2 * *v + (1.0 - b2) * g * g;
-                    let m_hat = *m / (1.0 - b1.powi(self.step));
-                    let v_hat = *v / (1.0 - b2.powi(self.step));
+                    let m_hat = *m / (1.0 - b1.powi(self.steps[i]));
+                    let v_hat = *v / (1.0 - b2.powi(self.steps[i]));
                     *p -= self.rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
                 }
                 UpdateRule::RmsProp { alpha, epsilon, weight_decay } => {

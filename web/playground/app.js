@@ -1,5 +1,6 @@
 // The page: starts the engine, and joins tabs, settings, address, buttons and keys.
 
+import { Clusters } from './clusters.js';
 import { Form, element } from './controls.js';
 import { Digits } from './digits.js';
 import { Device, loadEngine, whyNoDevice, whyUnsupported } from './engine.js';
@@ -11,7 +12,7 @@ import { Tour } from './tour.js';
 
 const find = (id) => document.getElementById(id);
 const device = new Device();
-const VIEWS = { plane: Plane, digits: Digits };
+const VIEWS = { plane: Plane, digits: Digits, clusters: Clusters };
 const tabs = {}; // name → { view, form }, once opened
 let active = null;
 let timeline = null;
@@ -32,24 +33,43 @@ function refresh() {
 const number = (value, digits) => (value === null ? '–' : value.toFixed(digits));
 
 function showFigures() {
-  const { session, figures, scoreName, task } = tabs[active].view;
+  const { session, figures, scoreName, task, readout } = tabs[active].view;
   const { running, steps, epoch, rate } = session;
+  find('figures').hidden = readout !== undefined;
+  find('readout').hidden = readout === undefined;
   for (const start of document.querySelectorAll('.start')) start.hidden = running || steps > 0;
   const button = find('run');
   button.classList.toggle('running', running);
   button.querySelector('span').textContent = running ? 'Pause' : 'Run';
+  if (find('task').textContent !== task) find('task').textContent = task;
+  if (readout) {
+    showReadout(readout);
+    return;
+  }
   const texts = {
     epoch: epoch.toLocaleString('en'),
     steps: steps.toLocaleString('en'),
     rate: rate > 0 ? Math.round(rate).toLocaleString('en') : '–',
     'train-loss': number(figures.loss, 4),
     'test-loss': number(figures.testLoss, 4),
-    task,
     'score-name': scoreName,
     accuracy: scoreOf(figures.accuracy, scoreName),
   };
   for (const [id, text] of Object.entries(texts)) {
     if (find(id).textContent !== text) find(id).textContent = text;
+  }
+}
+
+/** Figures of a tab that does not train, by their names. */
+function showReadout(readout) {
+  const places = find('readout').children;
+  if (places.length !== readout.length) {
+    find('readout').replaceChildren(...readout.map(() => element('div', {}, element('dt'), element('dd'))));
+  }
+  for (const [i, texts] of readout.entries()) {
+    for (const [j, text] of texts.entries()) {
+      if (places[i].children[j].textContent !== text) places[i].children[j].textContent = text;
+    }
   }
 }
 
@@ -105,16 +125,20 @@ function showPanel({ title, lines }) {
 
 let written = { at: 0, keys: '' };
 
+/** Changes of which each is undone on its own. */
+const EDITS = ['edits', 'points'];
+
 /**
  * Puts the experiment into the address. As a step that Back undoes if `keys` were changed by a person, unless the
- * last one was of the same and only just made.
+ * last one was of the same and only just made, or this goes on with it.
  */
-function writeAddress(keys = null) {
+function writeAddress(keys = null, joined = false) {
   const hash = toHash(active, tabs[active].form.values);
   if (hash === location.hash) return;
   const now = performance.now();
   const one = keys?.join() ?? '';
-  const isNew = keys !== null && !(one === written.keys && one !== 'edits' && now - written.at < TOGETHER);
+  const isSame = one === written.keys && !EDITS.includes(one) && now - written.at < TOGETHER;
+  const isNew = keys !== null && !joined && !isSame;
   history[isNew ? 'pushState' : 'replaceState'](null, '', hash);
   written = { at: now, keys: one };
 }
@@ -135,6 +159,8 @@ function open(name, values = null) {
   if (values) form.show(values);
   writeAddress(isSwitch ? ['tab'] : null);
   timeline.clear();
+  // Its steps are those of training.
+  find('timeline').classList.toggle('unused', view.readout !== undefined);
   refresh();
   if (fresh) return attempt(view.reset(form.values));
 }
@@ -163,10 +189,10 @@ async function attempt(promise) {
 
 function makeTab(name) {
   const { start } = TABS[name];
-  const choose = (key, value) => form.choose(key, value);
+  const choose = (...change) => form.choose(...change);
   const view = new VIEWS[name](find(name), device, start, watchOf(name), choose);
-  const form = new Form(find(name).querySelector('form'), name, start, (values, keys) => {
-    if (name === active) writeAddress(keys);
+  const form = new Form(find(name).querySelector('form'), name, start, (values, keys, joined) => {
+    if (name === active) writeAddress(keys, joined);
     if (keys.some((key) => key !== 'speed')) timeline.clear();
     attempt(view.change(values, keys));
   });
@@ -178,8 +204,10 @@ function listenToTabs() {
     const tab = find(`tab-${name}`);
     tab.addEventListener('click', () => open(name));
     tab.addEventListener('keydown', (event) => {
-      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-      const other = name === 'plane' ? 'digits' : 'plane';
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!move) return;
+      const names = Object.keys(TABS);
+      const other = names.at((names.indexOf(name) + move) % names.length);
       open(other);
       find(`tab-${other}`).focus();
     });
@@ -223,6 +251,7 @@ const KEYS = {
   c: () => tabs.digits?.view.clear(),
   1: () => open('plane'),
   2: () => open('digits'),
+  3: () => open('clusters'),
   '?': actions.help,
 };
 

@@ -8,13 +8,19 @@ const MARGIN = { left: 46, right: 12, top: 22, bottom: 32 };
 /** Of the training line, so that the two differ in more than colour. */
 const DASHES = [4, 2.5];
 
+/** What the chart of a training says. */
+const OF_TRAINING = { across: 'step', up: 'loss', empty: 'no steps yet', key: ['training', 'test'] };
+
 export class Chart {
   #canvas;
+  #words;
   #lines = { training: [], test: [] }; // of { step, loss }
   #logarithmic = false;
 
-  constructor(canvas) {
+  /** `words`: those of the axes, of an empty chart, and of the key to its two lines if it has two. */
+  constructor(canvas, words = OF_TRAINING) {
     this.#canvas = canvas;
+    this.#words = words;
     new ResizeObserver(() => this.draw()).observe(canvas);
     onThemeChange(() => this.draw());
   }
@@ -56,7 +62,7 @@ export class Chart {
     };
     const { training, test } = this.#lines;
     if (training.length === 0) {
-      drawEmpty({ context, width, height });
+      drawEmpty({ context, width, height }, this.#words.empty);
       return;
     }
     const losses = [...training, ...test].map(({ loss }) => loss).filter(Number.isFinite);
@@ -64,29 +70,31 @@ export class Chart {
     const end = Math.max(training.at(-1)?.step ?? 0, test.at(-1)?.step ?? 0, 10);
     const x = (step) => area.left + (step / end) * area.width;
     const y = (loss) => area.top + (1 - scale.at(loss)) * area.height;
-    drawAxes(context, area, scale, end, x, y);
-    drawLine(context, area, x, y, training, theme().muted, 1.4, DASHES);
-    drawLine(context, area, x, y, test, theme().accent, 2.2);
-    drawKey(context, area);
+    drawAxes(context, area, scale, end, x, y, this.#words);
+    if (this.#words.key) {
+      drawLine(context, area, x, y, training, theme().muted, 1.4, DASHES);
+      drawLine(context, area, x, y, test, theme().accent, 2.2);
+      drawKey(context, area, this.#words.key);
+    } else drawLine(context, area, x, y, training, theme().accent, 2.2);
   }
 }
 
 /** What an experiment shows that has not begun: no invented axes. */
-export function drawEmpty({ context, width, height }) {
+export function drawEmpty({ context, width, height }, text = OF_TRAINING.empty) {
   context.fillStyle = theme().muted;
   context.font = theme().font(14);
   context.textAlign = 'center';
   context.textBaseline = 'middle';
-  context.fillText('no steps yet', width / 2, height / 2);
+  context.fillText(text, width / 2, height / 2);
 }
 
-function drawKey(context, area) {
+function drawKey(context, area, [training, test]) {
   const { muted, accent, ink } = theme();
   context.textBaseline = 'middle';
   context.textAlign = 'left';
   context.font = theme().font(12);
   let left = area.left + area.width - 138;
-  for (const [label, color, width, dashes] of [['training', muted, 1.4, DASHES], ['test', accent, 2.2, []]]) {
+  for (const [label, color, width, dashes] of [[training, muted, 1.4, DASHES], [test, accent, 2.2, []]]) {
     context.beginPath();
     context.moveTo(left, area.top - 11);
     context.lineTo(left + 18, area.top - 11);
@@ -128,7 +136,7 @@ function drawLine(context, area, x, y, points, color, width, dashes = []) {
   context.restore();
 }
 
-function drawAxes(context, area, scale, end, x, y) {
+function drawAxes(context, area, scale, end, x, y, words) {
   const { muted, line } = theme();
   context.font = theme().font(11);
   context.fillStyle = muted;
@@ -150,12 +158,12 @@ function drawAxes(context, area, scale, end, x, y) {
   for (let step = 0; step <= end; step += every) {
     context.fillText(short(step), x(step), area.top + area.height + 5);
   }
-  context.fillText('step', area.left + area.width / 2, area.top + area.height + 19);
+  context.fillText(words.across, area.left + area.width / 2, area.top + area.height + 19);
   context.save();
   context.translate(11, area.top + area.height / 2);
   context.rotate(-Math.PI / 2);
   context.textBaseline = 'middle';
-  context.fillText('loss', 0, 0);
+  context.fillText(words.up, 0, 0);
   context.restore();
 }
 

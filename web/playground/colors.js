@@ -11,8 +11,8 @@ dark.addEventListener('change', () => {
 export const onThemeChange = (callback) => dark.addEventListener('change', callback);
 
 /**
- * The colours of the style sheet by their names; `ramp`, 256 of them from class A to class B; and
- * `font(pixels)`.
+ * The colours of the style sheet by their names; `ramp`, 256 of them from class A to class B;
+ * `clusters`, one for each, and `tints`, those of their grounds; and `font(pixels)`.
  */
 export function theme() {
   if (cache) return cache;
@@ -22,10 +22,19 @@ export function theme() {
     ['ink', 'muted', 'line', 'card', 'zero', 'one', 'map-zero', 'map-one', 'map-middle', 'accent', 'edge', 'boundary'].map(
       (name) => [name, color(name)]),
   );
+  cache.clusters = Array.from({ length: 8 }, (_, i) => color(`c${i + 1}`));
+  cache.tints = cache.clusters.map((hex) => mixed(hex, cache.card, 0.17));
   const family = getComputedStyle(document.body).fontFamily;
   cache.font = (pixels) => `${pixels}px ${family}`;
   cache.ramp = ramp(cache['map-zero'], cache['map-middle'], cache['map-one']);
   return cache;
+}
+
+/** So much of one colour on another. */
+function mixed(color, ground, share) {
+  const [a, b] = [color, ground].map(channels);
+  const hex = (value) => Math.round(value).toString(16).padStart(2, '0');
+  return `#${a.map((value, i) => hex(b[i] + (value - b[i]) * share)).join('')}`;
 }
 
 const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

@@ -1,9 +1,11 @@
 // The settings of a tab as a form: shows an experiment's values and says when one is changed.
 
-import { ACTIVATIONS, BATCHES, DECAYS, LOSSES, OPTIMIZERS, RATES, SPEEDS, TABS, differences, lossesFor, suit } from './state.js';
-import { DATA_SETS, FEATURES, makeData } from './data.js';
+import {
+  ACTIVATIONS, BATCHES, COUNTS, DECAYS, LOSSES, OPTIMIZERS, PACES, RATES, SEEDINGS, SPEEDS, TABS, differences, lossesFor, suit,
+} from './state.js';
+import { DATA_SETS, FEATURES, makeCloud, makeData } from './data.js';
 import { onThemeChange, sharpen } from './colors.js';
-import { drawClass, drawValue } from './marks.js';
+import { drawClass, drawPlain, drawValue } from './marks.js';
 
 const CHOICES = {
   activation: Object.entries(ACTIVATIONS),
@@ -11,8 +13,11 @@ const CHOICES = {
   rate: RATES.map((rate) => [rate, String(rate)]),
   decay: DECAYS.map((decay) => [decay, decay === 0 ? 'none' : String(decay)]),
   batch: BATCHES.map((rows) => [rows, rows === 0 ? 'all rows' : String(rows)]),
-  speed: Object.entries(SPEEDS),
+  k: COUNTS.map((count) => [count, String(count)]),
+  seeding: Object.entries(SEEDINGS),
 };
+/** Of each tab. */
+const PACE = { plane: SPEEDS, digits: SPEEDS, clusters: PACES };
 /** How long after the last move of a slider a change counts, in ms. */
 const SETTLE = 150;
 
@@ -30,14 +35,19 @@ export class Form {
   #changed;
   #timer = 0;
   #pending = new Set();
+  #joined = false;
 
-  /** `changed(values, keys)` is called with all values and the names of those that changed. */
+  /**
+   * `changed(values, keys, joined)` is called with all values, the names of those that changed, and whether the change
+   * goes on with the one before.
+   */
   constructor(root, tab, values, changed) {
     this.#root = root;
     this.#tab = tab;
     this.#changed = changed;
     root.addEventListener('submit', (event) => event.preventDefault());
     for (const [key, choices] of Object.entries(CHOICES)) this.#offer(key, choices);
+    this.#offer('speed', Object.entries(PACE[tab]));
     this.#makeTiles();
     this.#makeChips();
     root.addEventListener('input', (event) => this.#onInput(event));
@@ -62,8 +72,9 @@ export class Form {
   show(values) {
     clearTimeout(this.#timer);
     this.#pending.clear();
+    this.#joined = false;
     this.#values = structuredClone(values);
-    if ('data' in values) this.#offer('loss', lossesFor(values.data).map((loss) => [loss, LOSSES[loss]]));
+    if ('loss' in values && 'data' in values) this.#offer('loss', lossesFor(values.data).map((loss) => [loss, LOSSES[loss]]));
     for (const [key, value] of Object.entries(values)) {
       const field = this.#field(key);
       if (!field) continue;
@@ -82,9 +93,14 @@ export class Form {
     if (output) output.textContent = `${this.#values[key]} %`;
   }
 
-  /** Takes a value as if it had been chosen. */
-  choose(key, value) {
-    this.#set(key, value);
+  /**
+   * Changes a value as if another had been chosen: `change` makes it of the present one. A change of its own, whatever
+   * is on its way; `joined` if it goes on with the one before.
+   */
+  choose(key, change, joined = false) {
+    this.#settle();
+    this.#joined = joined;
+    this.#set(key, change(this.#values[key]));
   }
 
   newSeed() {
@@ -112,18 +128,24 @@ export class Form {
     if (String(this.#values[key]) === String(value)) return;
     const before = structuredClone(this.#values);
     this.#values[key] = value;
-    if (key === 'data') suit(this.#values);
+    if (key === 'data' && 'loss' in this.#values) suit(this.#values);
     // Changes by hand are changes of those points; the share that is for testing leaves them the same.
     if (['data', 'noise', 'seed'].includes(key) && 'edits' in this.#values) this.#values.edits = '';
+    if (['data', 'spread'].includes(key) && 'points' in this.#values) this.#values.points = '';
     const pending = new Set([...this.#pending, ...differences(before, this.#values)]);
     if (key === 'data') this.show(this.#values);
     this.#pending = pending;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const keys = [...this.#pending];
-      this.#pending.clear();
-      this.#changed(structuredClone(this.#values), keys);
-    }, SETTLE);
+    this.#timer = setTimeout(() => this.#settle(), SETTLE);
+  }
+
+  /** Says what has changed, if anything has. */
+  #settle() {
+    clearTimeout(this.#timer);
+    const [keys, joined] = [[...this.#pending], this.#joined];
+    this.#pending.clear();
+    this.#joined = false;
+    if (keys.length > 0) this.#changed(structuredClone(this.#values), keys, joined);
   }
 
   // Data sets, as pictures to choose from.
@@ -131,7 +153,7 @@ export class Form {
   #makeTiles() {
     const field = this.#field('data');
     if (!field) return;
-    for (const [value, { label }] of Object.entries(DATA_SETS)) {
+    for (const [value, { label }] of Object.entries(TABS[this.#tab].sets)) {
       const radio = element('input', { type: 'radio', name: 'data', value });
       const picture = element('canvas', { ariaHidden: 'true' });
       field.append(element('label', {}, radio, picture, element('span', { textContent: label })));
@@ -147,6 +169,10 @@ export class Form {
       if (width === 0) continue;
       const { context } = sharpen(canvas, width, height);
       const name = label.querySelector('input').value;
+      if (this.#tab === 'clusters') {
+        drawPlain(context, makeCloud(name, 0.5), ({ x, y }) => [width / 2 + (x / 12.6) * height, height / 2 - (y / 12.6) * height], 1.5);
+        continue;
+      }
       const { train } = makeData(name, 0.05, DATA_SETS[name].values ? 0.6 : 0.3, 1);
       for (const { x, y, value, label: side } of train) {
         const place = [width / 2 + (x / 12.6) * height, height / 2 - (y / 12.6) * height];

@@ -2,11 +2,13 @@
 // sees of a point.
 
 import { normal, shuffle, uniform } from './random.js';
-import { edited } from './edits.js';
+import { changed, edited } from './edits.js';
 
 /** Points lie within ±EXTENT in both directions. */
 export const EXTENT = 6;
 const POINTS = 400;
+/** Of a cloud. */
+const CLOUD = 150;
 
 /** `values`: points have a value from −1 to 1 to predict (regression), not a class. */
 export const DATA_SETS = {
@@ -16,6 +18,16 @@ export const DATA_SETS = {
   gaussians: { label: 'Gaussians', make: gaussians },
   slope: { label: 'Slope', make: valued((x, y) => (x + y) / 9), values: true },
   hills: { label: 'Hills', make: valued(hills), values: true },
+};
+
+/** Points without classes, to be grouped. */
+export const CLOUDS = {
+  blobs: { label: 'Blobs', make: blobs([[-3, 2.6], [3.2, 2.2], [0.2, -3]]) },
+  five: { label: 'Five', make: blobs([[-3.6, 3.4], [3.4, 3.4], [0, 0], [-3.4, -3.4], [3.6, -3.2]]) },
+  ellipse: { label: 'Ellipse', make: ellipse },
+  ring: { label: 'Ring', make: ring },
+  even: { label: 'Even', make: even },
+  none: { label: 'Your own', make: () => [] },
 };
 
 /** What the net may see of a point. Scales keep all of them within about ±2. */
@@ -43,6 +55,14 @@ export function makeData(name, noise, testShare, seed, edits = '') {
   const all = points.map((point, index) => ({ ...point, index, isTest: index < tests }));
   const left = edited(all, edits).map((point) => ({ ...point, label: Number(point.value > 0) }));
   return { train: left.filter(({ isTest }) => !isTest), test: left.filter(({ isTest }) => isTest) };
+}
+
+/** Points of a cloud after a person's own changes: `{ x, y, index }`, the same for the same arguments. */
+export function makeCloud(name, spread, edits = '') {
+  const random = uniform(4711);
+  const points = CLOUDS[name].make(CLOUD, spread, random, normal(random)).map(({ x, y }, index) =>
+    ({ x: rounded(clamp(x)), y: rounded(clamp(y)), index }));
+  return changed(points, edits).map(({ x, y, index }) => ({ x, y, index }));
 }
 
 const rounded = (number) => Math.round(number * 1e4) / 1e4;
@@ -128,4 +148,32 @@ function valued(of) {
 function hills(x, y) {
   const hill = (a, b, height) => height * Math.exp(-((x - a) ** 2 + (y - b) ** 2) / 5);
   return hill(-3, 3, 1) + hill(3, 3, -1) + hill(-3, -3, -1) + hill(3, -3, 1) + hill(0, 0, 0.8);
+}
+
+/** Points around some centres. */
+function blobs(centres) {
+  return (count, spread, random, gauss) => Array.from({ length: count }, (_, i) => {
+    const [x, y] = centres[i % centres.length];
+    return { x: x + gauss() * (0.2 + spread), y: y + gauss() * (0.2 + spread) };
+  });
+}
+
+/** One long cloud that leans. */
+function ellipse(count, spread, random, gauss) {
+  return Array.from({ length: count }, () => {
+    const [along, across] = [2.4 * gauss(), (0.15 + spread) * gauss()];
+    return { x: 0.8 * along - 0.6 * across, y: 0.6 * along + 0.8 * across };
+  });
+}
+
+function ring(count, spread, random, gauss) {
+  return Array.from({ length: count }, () => {
+    const [angle, radius] = [2 * Math.PI * random(), 4 + 0.6 * spread * gauss()];
+    return { x: radius * Math.cos(angle), y: radius * Math.sin(angle) };
+  });
+}
+
+function even(count, spread, random) {
+  const width = 5 + 6.5 * spread;
+  return Array.from({ length: count }, () => ({ x: width * (random() - 0.5), y: width * (random() - 0.5) }));
 }

@@ -9,6 +9,7 @@ import { layersOf } from './forward.js';
 import { fetchIdx } from './idx.js';
 import { strikeOut } from './marks.js';
 import { shuffle, uniform } from './random.js';
+import { Reasons } from './reasons.js';
 import { Session } from './session.js';
 import { SOFT, engineLayers, engineOptimizer } from './state.js';
 import { breathe } from './tasks.js';
@@ -35,6 +36,8 @@ async function loadDigits() {
   return { train: part(order.slice(TEST_ROWS)), test: part(order.slice(0, TEST_ROWS)) };
 }
 
+const best = (chances) => chances.indexOf(Math.max(...chances));
+
 export class Digits {
   session;
   figures = { loss: null, testLoss: null, accuracy: null };
@@ -44,11 +47,13 @@ export class Digits {
   #pad;
   #drawn = null; // what is on the pad: 64 numbers from 0 to 1, or null
   #asking = false;
+  #question = null; // a new object whenever there is something new to ask
+  #reasons;
   #find;
   #pictures = null; // of the units of the first layer
   /** What the main figure is, and what the net learns. */
   scoreName = 'Test accuracy';
-  task = 'to read handwritten digits';
+  task = 'the net starts from random numbers and learns to read handwritten digits';
 
   constructor(root, device, values, watch) {
     const find = (this.#find = (id) => root.querySelector(`#${id}`));
@@ -64,10 +69,12 @@ export class Digits {
         element('span', { className: 'percent', textContent: '–' }))));
     this.#pad = new Pad(find('pad'), (pixels) => this.#onDrawn(pixels));
     find('clear').addEventListener('click', () => this.clear());
+    this.#reasons = new Reasons(find, () => this.#onQuestion());
     new ResizeObserver(() => this.#drawFilters()).observe(find('filters'));
     onThemeChange(() => {
       this.#drawFilters();
       this.#drawSeen();
+      this.#reasons.draw();
       this.#drawMistakes();
     });
     this.session = new Session(device, {
@@ -93,6 +100,7 @@ export class Digits {
     this.#chart.clear();
     this.#pictures = null;
     this.#drawFilters();
+    this.#reasons.clear();
     this.figures = { loss: null, testLoss: null, accuracy: null };
     await this.session.reset(this.#spec());
   }
@@ -103,6 +111,11 @@ export class Digits {
     this.#values = values;
     if (keys.every((key) => key === 'speed')) this.session.speed = values.speed;
     else return this.session.retrain(this.#spec());
+  }
+
+  /** What is on the pad, as the net sees it; null if there is nothing. */
+  get drawn() {
+    return this.#drawn;
   }
 
   /** The experiment as `code.js` takes it. */
@@ -152,7 +165,9 @@ export class Digits {
     const drawn = this.#drawn;
     if (!drawn) return;
     const chances = await model.predictProbabilities(drawn);
-    if (drawn === this.#drawn) this.#showChances(chances); // else it was cleared or drawn on meanwhile
+    if (drawn !== this.#drawn) return; // it was cleared or drawn on meanwhile
+    this.#showChances(chances);
+    if (steps > 0) await this.#reasons.find(model, drawn, best(chances));
   }
 
   // The drawing and what the net says of it.
@@ -162,19 +177,30 @@ export class Digits {
     this.#drawSeen();
     if (!pixels) {
       this.#showChances(null);
-    } else if (!this.#asking) {
-      this.#ask();
+      this.#reasons.clear();
     }
+    this.#onQuestion();
   }
 
-  /** Asks the model for the latest drawing, again if it changed meanwhile. */
+  #onQuestion() {
+    this.#question = this.#drawn && {};
+    if (this.#drawn && !this.#asking) this.#ask();
+  }
+
+  /** Asks the model for the latest drawing and why, again if there is another question meanwhile. */
   async #ask() {
     this.#asking = true;
-    for (let asked = null; this.#drawn && asked !== this.#drawn; ) {
-      asked = this.#drawn;
-      const chances = await this.session.use((model) => model.predictProbabilities(asked));
-      if (chances && this.#drawn) this.#showChances(chances);
+    for (let asked = null; this.#question && asked !== this.#question; ) {
+      asked = this.#question;
+      const drawn = this.#drawn;
+      await this.session.use(async (model) => {
+        const chances = await model.predictProbabilities(drawn);
+        if (!this.#drawn) return;
+        this.#showChances(chances);
+        if (this.session.steps > 0) await this.#reasons.find(model, drawn, best(chances));
+      });
     }
+    if (!this.#drawn) this.#reasons.clear();
     this.#asking = false;
   }
 
@@ -185,15 +211,15 @@ export class Digits {
   }
 
   #showChances(chances) {
-    const best = chances ? chances.indexOf(Math.max(...chances)) : -1;
+    const first = chances ? best(chances) : -1;
     for (const [digit, row] of [...this.#find('chances').children].entries()) {
       const share = chances ? chances[digit] : 0;
-      row.classList.toggle('best', digit === best);
+      row.classList.toggle('best', digit === first);
       row.querySelector('i').style.transform = `scaleX(${share.toFixed(4)})`;
       row.querySelector('.percent').textContent = chances ? `${Math.round(share * 100)} %` : '–';
     }
     const untrained = this.session.steps === 0;
-    const text = best < 0 ? 'Nothing drawn yet.' : untrained ? 'The net knows nothing yet and guesses: press Run.' : `Looks like a ${best}.`;
+    const text = first < 0 ? 'Nothing drawn yet.' : untrained ? 'The net knows nothing yet and guesses: press Run.' : `Looks like a ${first}.`;
     const guess = this.#find('guess');
     if (guess.textContent !== text) guess.textContent = text;
   }

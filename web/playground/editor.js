@@ -5,6 +5,8 @@ import { EXTENT } from './data.js';
 
 /** How far an arrow key moves the crosshair. */
 const NUDGE = 0.25;
+/** How far apart points are that are drawn in one stroke, in CSS pixels. */
+const APART = 16;
 /** How far a press may travel and still be a click, in CSS pixels. */
 const STILL = 6;
 
@@ -16,7 +18,7 @@ export class PointEditor {
   #commit;
   #pressed = null; // { id, x, y }: the pointer that is down, and where it came down
 
-  /** `choices`: radio buttons named by their values; `commit(edit)` is called with a change as text. */
+  /** `choices`: radio buttons named by their values; `commit(edit, joined)` is called with a change as text, and whether it goes on with the one before. */
   constructor(surface, choices, commit) {
     this.#surface = surface;
     this.#choices = choices;
@@ -62,14 +64,26 @@ export class PointEditor {
     this.#surface.canvas.setPointerCapture(event.pointerId);
     this.#pressed = { id: event.pointerId, x: event.offsetX, y: event.offsetY };
     if (this.#mode === 'move') this.#hold(this.#surface.placeOf(event));
+    else if (this.#mode === 'draw') this.#act(this.#surface.placeOf(event));
   }
 
   #move(event) {
     const { held } = this.#surface;
-    if (this.#pressed?.id !== event.pointerId || !held) return;
+    if (this.#pressed?.id !== event.pointerId) return;
+    if (this.#mode === 'draw') this.#stroke(event);
+    if (!held) return;
     const { x, y } = this.#surface.placeOf(event);
     Object.assign(held, { x: inside(x), y: inside(y) });
     this.#surface.draw();
+  }
+
+  /** Points along a stroke. */
+  #stroke(event) {
+    const pressed = this.#pressed;
+    if (Math.hypot(event.offsetX - pressed.x, event.offsetY - pressed.y) < APART) return;
+    Object.assign(pressed, { x: event.offsetX, y: event.offsetY });
+    const { x, y } = this.#surface.placeOf(event);
+    if (inside(x) === x && inside(y) === y) this.#act({ x, y }, true);
   }
 
   #release(event) {
@@ -77,7 +91,7 @@ export class PointEditor {
     if (pressed?.id !== event.pointerId) return;
     const still = Math.hypot(event.offsetX - pressed.x, event.offsetY - pressed.y) <= STILL;
     if (this.#mode === 'move') this.#put();
-    else if (still) this.#act(this.#surface.placeOf(event));
+    else if (still && this.#mode !== 'draw') this.#act(this.#surface.placeOf(event));
     this.#pressed = null;
   }
 
@@ -87,9 +101,9 @@ export class PointEditor {
     if (held) this.#commit(moving(held.index, held));
   }
 
-  #act(place) {
-    if (this.#mode === 'a' || this.#mode === 'b') {
-      this.#commit(adding(place, this.#mode === 'b' ? 1 : -1));
+  #act(place, joined = false) {
+    if (['a', 'b', 'draw'].includes(this.#mode)) {
+      this.#commit(adding(place, this.#mode === 'a' ? -1 : 1), joined);
     } else if (this.#mode === 'remove') {
       const point = this.#surface.pointNear(place);
       if (point) this.#commit(removing(point.index));

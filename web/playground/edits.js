@@ -3,6 +3,8 @@
 
 /** Changes at most; an address has its limits. */
 export const MOST_EDITS = 80;
+/** Of clusters, whose points are drawn. */
+export const MOST_DRAWN = 250;
 const FORM = /^(?:a(-?\d\.?\d{0,2}):(-?\d\.?\d{0,2}):(-?1)|m(\d{1,4}):(-?\d\.?\d{0,2}):(-?\d\.?\d{0,2})|r(\d{1,4}))$/;
 const inside = (number) => Math.abs(number) <= 6;
 const short = (number) => Number(Math.max(-6, Math.min(6, number)).toFixed(2));
@@ -13,25 +15,25 @@ export const removing = (index) => `r${index}`;
 
 const itemsOf = (text) => (text === '' ? [] : text.split(','));
 
-/** Reads changes from an address; `fallback` if they make no sense. */
-export function readEdits(text, fallback) {
+/** Reads changes from an address, `most` at most; `fallback` if they make no sense. */
+export const readEdits = (most) => (text, fallback) => {
   const items = itemsOf(text);
-  const sound = items.length <= MOST_EDITS && items.every((item) => {
+  const sound = items.length <= most && items.every((item) => {
     const [, ax, ay, , , mx, my] = FORM.exec(item) ?? [null, 99];
     return [ax, ay, mx, my].every((number) => number === undefined || inside(number));
   });
   return sound ? text : fallback;
-}
+};
 
-/** The changes with one more; null if there are too many. Only the last place of a moved point counts. */
-export function withEdit(text, edit) {
+/** The changes with one more; null if there would be more than `most`. Only the last place of a moved point counts. */
+export function withEdit(text, edit, most) {
   const place = edit.startsWith('m') ? edit.slice(0, edit.indexOf(':') + 1) : null;
   const items = itemsOf(text).filter((item) => place === null || !item.startsWith(place));
-  return items.length < MOST_EDITS ? [...items, edit].join(',') : null;
+  return items.length < most ? [...items, edit].join(',') : null;
 }
 
-/** Points, as `data.js` makes them, after the changes. Points that are added are for training. */
-export function edited(points, text) {
+/** Points, as `data.js` makes them, after the changes. */
+export function changed(points, text) {
   const all = [...points];
   for (const item of itemsOf(text)) {
     const [, ax, ay, value, moved, mx, my, removed] = FORM.exec(item);
@@ -43,7 +45,12 @@ export function edited(points, text) {
       all[removed] = null;
     }
   }
-  const left = all.filter((point) => point !== null);
+  return all.filter((point) => point !== null);
+}
+
+/** The same of points for training and for testing. Points that are added are for training. */
+export function edited(points, text) {
+  const left = changed(points, text);
   // A net is trained on something and tested on something: what would leave nothing changes nothing.
   return [true, false].every((test) => left.some(({ isTest }) => isTest === test)) ? left : points;
 }

@@ -14,6 +14,22 @@ export async function loadEngine() {
   wgrad = loaded;
 }
 
+/** The package's module for clusters and components, once it is asked for. */
+let tasks = null;
+/** That module's view of the page's device. */
+let shared = null;
+
+/** What groups points and finds their axes, on the page's device: `{ gpu, KMeans, Pca }`. */
+export async function tasksOn(gpu) {
+  if (!tasks) {
+    const loaded = await import('./pkg/tasks.js');
+    await loaded.default();
+    tasks = loaded;
+  }
+  if (shared?.of !== gpu) shared = { of: gpu, gpu: await tasks.Gpu.create({ device: gpu.device }) };
+  return { ...shared, KMeans: tasks.KMeans, Pca: tasks.Pca };
+}
+
 export const createModel = (gpu, config) => wgrad.Model.create(gpu, config);
 
 /** The device that everything runs on, one job at a time. */

@@ -28,6 +28,15 @@ export function drawClass(context, x, y, radius, label, isTest) {
   context.stroke();
 }
 
+/** Draws points of no class. */
+export function drawPlain(context, points, placeOf, radius) {
+  context.fillStyle = theme().muted;
+  for (const point of points) {
+    trace(context, ...placeOf(point), radius, 0);
+    context.fill();
+  }
+}
+
 /** Draws a point with a value from −1 to 1 in the colours of the map; a thick rim if it is for testing. */
 export function drawValue(context, x, y, radius, value, isTest, rim = 1) {
   const { ramp, ink } = theme();
@@ -45,5 +54,17 @@ export function strikeOut(context, x, y, size) {
   context.beginPath();
   context.moveTo(x, y);
   context.lineTo(x + size, y + size);
+  context.stroke();
+}
+
+/** The keyboard's crosshair. */
+export function drawCursor(context, x, y) {
+  context.beginPath();
+  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    context.moveTo(x + 5 * dx, y + 5 * dy);
+    context.lineTo(x + 14 * dx, y + 14 * dy);
+  }
+  context.strokeStyle = theme().ink;
+  context.lineWidth = 2;
   context.stroke();
 }

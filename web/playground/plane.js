@@ -17,13 +17,13 @@ const GRID = 48;
 /** What the page says where points have classes, and where they have values. */
 const WORDS = {
   classes: {
-    task: 'to tell the two kinds of points apart',
+    task: 'the net starts from random numbers and learns to tell the two kinds of points apart',
     scoreName: 'Test accuracy',
     lead: 'Background: its answer at that place, pale where it is unsure. Line: undecided.',
     add: { a: 'add A', b: 'add B' },
   },
   values: {
-    task: 'to guess the number of each point',
+    task: 'the net starts from random numbers and learns to guess the number of each point',
     scoreName: 'Test R²',
     lead: 'Background: its answer at that place, pale near 0; line: 0. A point that vanishes in it is met.',
     add: { a: 'add −1', b: 'add 1' },
@@ -83,7 +83,7 @@ export class Plane {
   scoreName;
   task;
 
-  /** `choose(key, value)` changes a setting as a person would. */
+  /** `choose(key, change)` changes a setting as a person would, by what `change` makes of it. */
   constructor(root, device, values, watch, choose) {
     const find = (id) => root.querySelector(`#${id}`);
     this.#find = find;
@@ -92,11 +92,11 @@ export class Plane {
     this.#chart = new Chart(find('plane-chart'));
     this.#network = new NetworkView(find('network'), () => this.#draw(), (unit, byKey) => this.#pinned(unit, byKey));
     this.#weights = new WeightEditor(find('weights'), this.#network, (...change) => this.#edit(...change));
-    new PointEditor(this.#surface, find('edit'), (edit) => {
-      const edits = withEdit(this.#values.edits, edit);
-      if (edits === null) watch.said(`${MOST_EDITS} changes fit into the address, and all are made.`);
-      else choose('edits', edits);
-    });
+    new PointEditor(this.#surface, find('edit'), (edit) => choose('edits', (edits) => {
+      const more = withEdit(edits, edit, MOST_EDITS);
+      if (more === null) watch.said(`${MOST_EDITS} changes fit into the address, and all are made.`);
+      return more ?? edits;
+    }));
     for (const [box, property] of [['show-test', 'showTest'], ['discrete', 'discrete']]) {
       find(box).addEventListener('change', ({ target }) => {
         this.#surface[property] = target.checked;

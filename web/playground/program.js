@@ -1,5 +1,6 @@
 // The dialog that shows an experiment as a program, to copy.
 
+import { clusterProgramsOf } from './code-clusters.js';
 import { programsOf } from './code.js';
 
 export class ProgramDialog {
@@ -12,9 +13,9 @@ export class ProgramDialog {
     dialog.querySelector('.copy').addEventListener('click', () => this.#copy());
   }
 
-  /** Shows the program of an experiment, as `code.js` takes it. */
+  /** Shows the program of an experiment, as `code.js` and `code-clusters.js` take it. */
   open(experiment) {
-    this.#programs = programsOf(experiment);
+    this.#programs = (experiment.tab === 'clusters' ? clusterProgramsOf : programsOf)(experiment);
     this.#show();
     this.#dialog.showModal();
   }

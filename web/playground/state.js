@@ -1,7 +1,7 @@
 // The experiment as plain values, and as text in the address, so that a link shares it.
 
-import { DATA_SETS, FEATURES } from './data.js';
-import { readEdits } from './edits.js';
+import { CLOUDS, DATA_SETS, FEATURES } from './data.js';
+import { MOST_DRAWN, MOST_EDITS, readEdits } from './edits.js';
 
 export const ACTIVATIONS = {
   tanh: 'tanh',
@@ -73,6 +73,7 @@ const training = {
 
 /** What each tab's experiment is made of: how it is read, and where it starts. */
 export const PLANE = {
+  sets: DATA_SETS,
   limits: { layers: 6, units: 32 },
   read: {
     data: keyOf(DATA_SETS),
@@ -82,7 +83,7 @@ export const PLANE = {
     layers: listOf(integer(1, 32), 0, 6),
     loss: keyOf(LOSSES),
     ...training,
-    edits: readEdits,
+    edits: readEdits(MOST_EDITS),
   },
   start: {
     data: 'spirals',
@@ -115,7 +116,27 @@ export const DIGITS = {
     speed: 0,
   },
 };
-export const TABS = { plane: PLANE, digits: DIGITS };
+/** Most clusters that the page has colours for. */
+export const MOST_CLUSTERS = 8;
+export const COUNTS = Array.from({ length: MOST_CLUSTERS }, (_, i) => i + 1);
+/** Where centres begin. */
+export const SEEDINGS = { plus_plus: 'far apart (k-means++)', random: 'at random points' };
+/** Iterations per second; 0 means as many as the device does. */
+export const PACES = { 1: '1 a second', 3: '3 a second', 0: 'full' };
+export const CLUSTERS = {
+  sets: CLOUDS,
+  read: {
+    data: keyOf(CLOUDS),
+    spread: integer(0, 100),
+    k: numberOf(COUNTS),
+    seeding: keyOf(SEEDINGS),
+    seed: integer(0, 999999),
+    speed: numberOf(Object.keys(PACES).map(Number)),
+    points: readEdits(MOST_DRAWN),
+  },
+  start: { data: 'blobs', spread: 50, k: 3, seeding: 'random', seed: 1, speed: 1, points: '' },
+};
+export const TABS = { plane: PLANE, digits: DIGITS, clusters: CLUSTERS };
 
 /** The address's hash for a tab and its experiment, all values spelt out. */
 export function toHash(tab, values) {

@@ -2,7 +2,7 @@
 
 import { onThemeChange, paint, sharpen, theme } from './colors.js';
 import { EXTENT } from './data.js';
-import { drawClass, drawValue } from './marks.js';
+import { drawClass, drawCursor, drawValue } from './marks.js';
 
 /** Pixels of the map between two points of the grid. */
 const FINE = 4;
@@ -78,7 +78,8 @@ export class Surface {
     }
     this.#drawAxes(context, side);
     this.#drawPoints(context, side);
-    if (this.cursor) this.#drawCursor(context, side);
+    const place = (value) => (value + EXTENT) * (side / (2 * EXTENT));
+    if (this.cursor) drawCursor(context, place(this.cursor.x), place(-this.cursor.y));
   }
 
   #drawMap(context, side) {
@@ -145,19 +146,6 @@ export class Surface {
       if (values) drawValue(context, ...place, radius, point.value, point.isTest);
       else drawClass(context, ...place, radius, point.label, point.isTest);
     }
-  }
-
-  #drawCursor(context, side) {
-    const scale = side / (2 * EXTENT);
-    const [x, y] = [(this.cursor.x + EXTENT) * scale, (EXTENT - this.cursor.y) * scale];
-    context.beginPath();
-    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-      context.moveTo(x + 5 * dx, y + 5 * dy);
-      context.lineTo(x + 14 * dx, y + 14 * dy);
-    }
-    context.strokeStyle = theme().ink;
-    context.lineWidth = 2;
-    context.stroke();
   }
 }
 

@@ -8,7 +8,7 @@ const STOPS = [
   ['#plane-chart', 'How wrong it is', 'The loss falls while the net learns. Dashed: on the points it learns from. Solid: on test points it has never learnt from. If the two part, it learns by heart.'],
   ['#plane .strip', 'The knobs', 'The learning rate is how far weights move in a step: try 0.3, then 0.0001. Weight decay smooths the map. Anything you change can be undone with Back.'],
   ['#edit', 'Make it harder', 'Add points of your own, move some, or take them away, and see the net adapt while it runs.'],
-  ['#timeline', 'Behind it', 'Where the time of a step goes on your machine: forward, backward and update on the GPU, upload and readback on your processor. Below is a text that explains all of it. That was the tour; the Digits tab waits.'],
+  ['#timeline', 'Behind it', 'Where the time of a step goes on your machine: forward, backward and update on the GPU, upload and readback on your processor. Below is a text that explains all of it. That was the tour; the tabs Digits and Clusters wait.'],
 ];
 const MARGIN = 14;
 

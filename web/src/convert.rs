@@ -1,10 +1,13 @@
 //! Numbers in arrays of JavaScript's, and plain objects.
 
-use js_sys::{ArrayBuffer, Float32Array, Object, Reflect, Uint8Array};
+#[cfg(feature = "models")]
+use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::{Float32Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::{Result, argument};
+#[cfg(feature = "models")]
 use crate::options::shown;
 
 #[wasm_bindgen]
@@ -33,6 +36,7 @@ pub fn classes(name: &str, value: &JsValue) -> Result<Vec<u32>> {
 }
 
 /// The bytes of a `Uint8Array` or an `ArrayBuffer`.
+#[cfg(feature = "models")]
 pub fn bytes(value: &JsValue) -> Result<Uint8Array> {
     match value.dyn_ref::<Uint8Array>() {
         Some(array) => Ok(array.clone()),

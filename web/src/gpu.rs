@@ -153,7 +153,8 @@ fn in_scope<T>(device: &JsValue, work: impl FnOnce() -> Poll<T>) -> Poll<Result<
         return Poll::Ready(Err(js(wgrad::Error::NoAdapter {
             wanted: "any adapter".into(),
             found: "no navigator.gpu".into(),
-            remedy: "In Node.js install the package webgpu, and put its create([]) there.".into(),
+            remedy: "In Node.js and Bun install the package webgpu, and put its create([]) there."
+                .into(),
         })));
     };
     let done = work();

@@ -6,11 +6,18 @@
 /** The classes, how a page makes one, their calls that answer at once, and what makes one. All others return promises. */
 const CLASSES = [
   [Gpu, 'Gpu', 'await Gpu.create()', ['counters', 'destroy'], ['create']],
-  [Predictor, 'Predictor', 'await Predictor.load(gpu, file)', ['summary'], ['load']],
-  // A module that only predicts has no others.
+  // Not every module has all.
+  ...(typeof Predictor === 'undefined' ? [] : [
+    [Predictor, 'Predictor', 'await Predictor.load(gpu, file)', ['summary'], ['load']],
+  ]),
   ...(typeof Model === 'undefined' ? [] : [
     [Model, 'Model', 'await Model.create(gpu, config)', ['summary'], ['create', 'load']],
     [Trainer, 'Trainer', 'await model.trainer(x, y, options)', [], []],
+    [Explainer, 'Explainer', 'await model.explainer()', [], []],
+  ]),
+  ...(typeof KMeans === 'undefined' ? [] : [
+    [KMeans, 'KMeans', 'await KMeans.fit(gpu, rows, options)', [], ['fit']],
+    [Pca, 'Pca', 'await Pca.fit(gpu, rows, options)', [], ['fit']],
   ]),
 ];
 

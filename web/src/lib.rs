@@ -8,22 +8,32 @@
 
 mod convert;
 mod error;
+#[cfg(feature = "models")]
 mod file;
 mod gpu;
 mod options;
+#[cfg(feature = "models")]
 mod outputs;
+#[cfg(feature = "models")]
 mod predictor;
 mod promise;
+#[cfg(feature = "tasks")]
+mod tasks;
 #[cfg(feature = "training")]
 mod training;
 mod types;
+#[cfg(any(feature = "tasks", feature = "training"))]
+mod watch;
 
 use wasm_bindgen::prelude::*;
 
 pub use gpu::Gpu;
+#[cfg(feature = "models")]
 pub use predictor::Predictor;
+#[cfg(feature = "tasks")]
+pub use tasks::{KMeans, Pca};
 #[cfg(feature = "training")]
-pub use training::{Model, Trainer};
+pub use training::{Explainer, Model, Trainer};
 
 /// A panic is a bug of wgrad's; without this its message would be lost, and calls under way would never
 /// be answered.

@@ -1,6 +1,8 @@
 //! Reading objects of options: every field is checked, and one that nobody asked for is an error,
 //! so that a misspelt name is not silently ignored.
 
+#[cfg(any(feature = "tasks", feature = "training"))]
+use js_sys::Function;
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -40,29 +42,10 @@ impl Options {
         format!("{}.{name}", self.what)
     }
 
-    /// # Errors
-    /// If the field is not there.
-    pub fn need(&mut self, name: &str, rule: &str) -> Result<JsValue> {
-        self.get(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
-    }
-
-    /// A number; whether it is in range is for wgrad to say.
-    pub fn number(&mut self, name: &str) -> Result<Option<f32>> {
-        let Some(value) = self.get(name)? else { return Ok(None) };
-        number(&value, &self.path(name)).map(|number| Some(number as f32))
-    }
-
     /// One of `choices`.
     pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         choose(&value, &self.path(name), choices).map(Some)
-    }
-
-    /// # Errors
-    /// If a choice is missing or none of `choices`.
-    pub fn need_choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<T> {
-        let value = self.get(name)?.unwrap_or(JsValue::UNDEFINED);
-        choose(&value, &self.path(name), choices)
     }
 
     /// # Errors
@@ -83,9 +66,41 @@ impl Options {
     }
 }
 
-/// What only training asks for.
-#[cfg(feature = "training")]
+/// What models ask for.
+#[cfg(feature = "models")]
 impl Options {
+    /// # Errors
+    /// If the field is not there.
+    pub fn need(&mut self, name: &str, rule: &str) -> Result<JsValue> {
+        self.get(name)?.ok_or_else(|| argument(self.path(name), "missing", rule))
+    }
+
+    /// A number; whether it is in range is for wgrad to say.
+    pub fn number(&mut self, name: &str) -> Result<Option<f32>> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        number(&value, &self.path(name)).map(|number| Some(number as f32))
+    }
+
+    /// # Errors
+    /// If a choice is missing or none of `choices`.
+    pub fn need_choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+        let value = self.get(name)?.unwrap_or(JsValue::UNDEFINED);
+        choose(&value, &self.path(name), choices)
+    }
+}
+
+/// What only predicting does not ask for.
+#[cfg(any(feature = "tasks", feature = "training"))]
+impl Options {
+    /// A function of the page.
+    pub fn function(&mut self, name: &str) -> Result<Option<Function>> {
+        match self.get(name)?.map(JsCast::dyn_into::<Function>) {
+            None => Ok(None),
+            Some(Ok(function)) => Ok(Some(function)),
+            Some(Err(value)) => Err(argument(self.path(name), shown(&value), "a function")),
+        }
+    }
+
     /// A whole number, 0 or more.
     pub fn count(&mut self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name)? else { return Ok(None) };
@@ -129,7 +144,7 @@ pub fn number(value: &JsValue, name: &str) -> Result<f64> {
 }
 
 /// A whole number, 0 or more.
-#[cfg(feature = "training")]
+#[cfg(any(feature = "tasks", feature = "training"))]
 pub fn count(value: &JsValue, name: &str) -> Result<usize> {
     match value.as_f64() {
         Some(count) if (0.0..=f64::from(u32::MAX)).contains(&count) && count.fract() == 0.0 => {

@@ -267,6 +267,30 @@ test('points are added, moved and removed, by pointer and by keys; the link has 
   await closePage(page);
 });
 
+test('edits that follow each other at once are all kept, and Back undoes them one by one', async () => {
+  const page = await openPage({ hash: '#plane?data=gaussians&features=x,y&layers=2' });
+  await atStart(page);
+  await page.click('#edit label:has(input[value="b"])');
+  await page.evaluate(() => {
+    const canvas = document.querySelector('#surface');
+    canvas.setPointerCapture = () => {};
+    const { left, top, width } = canvas.getBoundingClientRect();
+    for (const share of [0.25, 0.5, 0.75]) {
+      const where = { bubbles: true, pointerId: 7, clientX: left + share * width, clientY: top + 0.5 * width };
+      for (const type of ['pointerdown', 'pointerup']) canvas.dispatchEvent(new PointerEvent(type, where));
+    }
+  });
+  for (const edits of ['a-3:0:1,a0:0:1,a3:0:1', 'a-3:0:1,a0:0:1', 'a-3:0:1', '']) {
+    // Whole pixels are not whole places.
+    const pattern = edits.replaceAll(/-?\d(?=:)/g, (number) => (number === '0' ? '-?0(\\.\\d+)?' : `${number.replace(/\d/, (digit) => `(${digit - 1}|${digit})`)}(\\.\\d+)?`));
+    await until(page, (text) => new RegExp(text).test(decodeURIComponent(location.hash)), `edits=${pattern}$`);
+    if (edits !== '') await page.goBack();
+  }
+  await idle(page);
+  assert.equal(await page.evaluate(() => globalThis.playground.tabs.plane.view.experiment.points.train.length), 280);
+  await closePage(page);
+});
+
 test('a weight is read and set by hand', async () => {
   const page = await openPage({ viewport: FOLD, hash: '#plane?data=gaussians&features=x,y&layers=3,2' });
   const first = await atStart(page);

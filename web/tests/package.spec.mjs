@@ -20,7 +20,7 @@ test('holds what it promises, and a page downloads no more than that', async () 
     assert.ok(files.includes(file), file);
   }
   // Node's gzip is a little larger than the command's, by which web/build judges.
-  for (const [name, most] of [['wgrad', 405_000], ['predict', 235_000]]) {
+  for (const [name, most] of [['wgrad', 405_000], ['predict', 235_000], ['tasks', 265_000]]) {
     const parts = await Promise.all([`${name}.js`, `${name}_bg.wasm`].map((file) => readFile(`${web}/pkg/${file}`)));
     const total = parts.reduce((sum, part) => sum + gzipSync(part, { level: 9 }).length, 0);
     console.log(`  a page downloads ${total} bytes of ${name}, gzipped`);
@@ -47,7 +47,7 @@ test('npm packs it', () => {
   const names = pack.files.map(({ path }) => path).sort();
   assert.deepEqual(names, [
     'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json',
-    'predict.d.ts', 'predict.js', 'predict_bg.wasm', 'wgrad.d.ts', 'wgrad.js', 'wgrad_bg.wasm',
+    'predict.d.ts', 'predict.js', 'predict_bg.wasm', 'tasks.d.ts', 'tasks.js', 'tasks_bg.wasm', 'wgrad.d.ts', 'wgrad.js', 'wgrad_bg.wasm',
   ]);
 });
 

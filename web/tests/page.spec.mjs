@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import {
   FOLD, PHONE, address, atStart, browser, checkAccess, closePage, figuresOf, idle, note, openPage, pause, picture, runTests,
-  server, step, test, textOf, untilSteps,
+  server, shoot, step, test, textOf, untilSteps,
 } from './lib/playground.mjs';
+import { DRAWINGS, draw } from './lib/drawing.mjs';
 import { EXPERIMENTS, FOLDER, programsAt } from './lib/programs.mjs';
 
 const until = (page, condition, argument) => page.waitForFunction(condition, argument);
@@ -36,6 +37,11 @@ const QUESTIONS = {
   'what is accuracy?': /Test accuracy is the share of test points on the right side/,
   'what is weight decay?': /pulls all weights towards zero/,
   'what are the bars of the digits?': /how sure the net is of each/,
+  'why that digit?': /which of your pixels the answer comes from: blue ones speak for it, orange ones against it/,
+  'what is clustering?': /The machine is to find groups by itself: clustering/,
+  'what do the centres do?': /Every point goes to the nearest of k numbered centres; then every centre moves to the middle of its points/,
+  'what are the regions?': /all places that are nearest to one centre/,
+  'what are the principal axes?': /axis 1 runs along the direction in which the points differ most/,
   'why a GPU?': /for every point of the batch and every unit at once, which is data parallelism/,
 };
 
@@ -270,6 +276,44 @@ test('on a phone, in the dark: the main knobs follow the map, the tour fits, and
   await step(phone, 1);
   await checkAccess(phone, 'digits on a phone, dark');
   await closePage(phone);
+});
+
+test('why it says so: pixels that speak for a digit and against it, which add up to its score', async () => {
+  const page = await openPage({ hash: '#digits', viewport: FOLD });
+  await atStart(page, 'digits');
+  const empty = await picture(page, 'why');
+  assert.match(await textOf(page, 'why-text'), /^Run, then draw/);
+  await page.click('#run');
+  await untilSteps(page, 100);
+  await pause(page);
+  await draw(page, ...DRAWINGS[3]);
+  const said = (pattern) => until(page, (text) => new RegExp(text).test(document.querySelector('#why-text').textContent), pattern);
+  /** What the net's score of a digit rises by from an empty pad, and what is said of it. */
+  const rises = async () => {
+    await idle(page);
+    const [, digit, verb, by] = (await textOf(page, 'why-text')).match(/speak for a (\d).* they (raise|lower) the score of \d by ([\d.]+)/);
+    const rise = await page.evaluate((digit) => {
+      const { session, drawn } = globalThis.playground.tabs.digits.view;
+      return session.use(async (model) => (await model.predict(drawn))[digit] - (await model.predict(drawn.map(() => 0)))[digit]);
+    }, Number(digit));
+    assert.ok(Math.abs(rise - (verb === 'raise' ? by : -by)) < 0.2 + 0.03 * Math.abs(rise), `${verb} by ${by}, not ${rise}`);
+  };
+  await said('^Blue pixels speak for a \\d, orange ones against it');
+  await rises();
+  const shown = await picture(page, 'why');
+  assert.ok(shown.colors > 8 && shown.digest !== empty.digest, `${shown.colors}`);
+  const guess = (await textOf(page, 'guess')).at(-2);
+  const other = guess === '8' ? '1' : '8';
+  await page.selectOption('#why-of', other);
+  await said(`speak for a ${other} \\(its answer is ${guess}\\)`);
+  await rises();
+  assert.notEqual((await picture(page, 'why')).digest, shown.digest);
+  await checkAccess(page, 'a digit and why');
+  await shoot(page, 'digits-why');
+  await page.click('#clear');
+  await said('^Run, then draw');
+  assert.equal((await picture(page, 'why')).digest, empty.digest);
+  await closePage(page);
 });
 
 test('the time of a step is shown, kernel by kernel', async () => {

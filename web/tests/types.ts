@@ -1,9 +1,11 @@
 // Compiled, not run: the package's types as a user writes against them.
-import init, { Gpu, Model, Predictor, Trainer } from '../pkg/wgrad.js';
+import init, { Explainer, Gpu, Model, Predictor, Trainer } from '../pkg/wgrad.js';
 import type {
-  BatchLog, EpochLog, Evaluation, GpuBuffer, GpuDevice, History, Layer, ModelConfig, Numbers, StepsResult, Weight,
+  BatchLog, EpochLog, Evaluation, GpuBuffer, GpuDevice, History, Integrated, Layer, ModelConfig, Numbers, StepsResult, Weight,
 } from '../pkg/wgrad.js';
 import initPredict, { Predictor as Only } from '../pkg/predict.js';
+import initTasks, { Gpu as TasksGpu, KMeans, Pca } from '../pkg/tasks.js';
+import type { KMeansIteration, Progress } from '../pkg/tasks.js';
 
 await init();
 await init({ module_or_path: new URL('https://example.org/wgrad_bg.wasm') });
@@ -100,8 +102,37 @@ const result: StepsResult = await trainer.steps(trainer.batches);
 const epoch: StepsResult = await trainer.epoch();
 const steps: number = model.steps;
 trainer.free();
+const explainer: Explainer = await model.explainer();
+const signal = new AbortController().signal;
+const why: Integrated = await explainer.integratedGradients(x, { target: 1, baseline: [0, 0], points: 20, quadrature: 'midpoint', signal });
+const attributions: Float32Array = why.attributions;
+const gaps: Float64Array = why.gaps;
+const slopes: Float32Array = await explainer.gradients(x, { target: y, onProgress: ({ done, total }) => { console.log(done / total); } });
+const sizes: Float32Array = await explainer.saliency(x);
+// @ts-expect-error: no such quadrature
+await explainer.integratedGradients(x, { quadrature: 'simpson' });
+explainer.free();
+await initTasks();
+const tasksGpu: TasksGpu = await TasksGpu.create({ device: gpu.device });
+const groups: KMeans = await KMeans.fit(tasksGpu, rows, {
+  clusters: 2, seeding: 'parallel', starts: 2, tolerance: 0, seed: 1, signal,
+  onIteration: ({ iteration, centers, labels }: KMeansIteration) => { console.log(iteration, centers, labels); },
+});
+await KMeans.fit(tasksGpu, x, { columns: 2, centers: [[0, 0], [1, 1]], miniBatch: 10 });
+// @ts-expect-error: no such option
+await KMeans.fit(tasksGpu, x, { k: 3 });
+const labels: Uint32Array = groups.labels;
+const inertia: number = groups.inertia;
+const nearest: Uint32Array = await groups.predict(rows);
+const distances: Float32Array = await groups.transform(rows);
+const pca: Pca = await Pca.fit(tasksGpu, rows, { components: 1, whiten: true, onProgress: ({ done }: Progress) => { console.log(done); } });
+const shares: Float64Array = pca.explainedVarianceRatio;
+const back: Float32Array = await pca.inverseTransform(await pca.transform(rows));
+// @ts-expect-error: components are needed
+await Pca.fit(tasksGpu, rows, {});
 model.free();
 gpu.destroy();
 gpu.free();
 console.log(adapter, lost, counters, wrong, wrongLayer, summary, losses, loss, count, metrics, outputs,
-  probabilities, classes, result, epoch, steps, done, fast, bytesInUse, huber, wrongLoss, again, buffer, few);
+  probabilities, classes, result, epoch, steps, done, fast, bytesInUse, huber, wrongLoss, again, buffer, few,
+  attributions, gaps, slopes, sizes, labels, inertia, nearest, distances, shares, back);

@@ -15,7 +15,7 @@ use wgrad::train::{Kernels, Model, Residency, TrainingConfig};
 use crate::listed::{self, Kernel};
 use crate::translate::{Checked, Vulkan};
 use crate::vulkan::Shader;
-use crate::{Outcome, words};
+use crate::{Outcome, tasks, words};
 
 /// What a workload is called when nothing is named, and its short names.
 pub const USUAL: [(&str, &str); 8] = [
@@ -102,14 +102,7 @@ impl Found {
         Ok(Dispatch {
             kernel: self.kernel(&kernel, &bindings(&launch.parts))?,
             name: launch.name.clone(),
-            product: match launch.dims.as_slice() {
-                &[_, _, k, _, _, share] if launch.name.starts_with("matmul") => {
-                    let quarters = launch.parts.iter().any(|part| part.name == "matmul/quarters");
-                    // Blocks of 4×4, and a quarter of the terms, or blocks of 8×4.
-                    Some(if quarters { [16, share.min(k).div_ceil(4)] } else { [32, share.min(k)] })
-                }
-                _ => None,
-            },
+            product: product_of(launch)?,
             workgroups: launch.workgroups as u64,
             invocations: launch.invocations().map_err(words)?,
             bytes,
@@ -165,11 +158,13 @@ impl Found {
                 vec![self.net(&net, &kernels, 0)?]
             }
             ["product", layout, sizes] => self.plan(&product(layout, sizes, &target)?)?,
+            ["k-means", sizes] => self.plan(&tasks::k_means(sizes, &target)?)?,
+            ["pca", sizes] => self.plan(&tasks::pca(sizes, &target)?)?,
             ["all"] => self.all()?,
             _ => {
                 return Err(format!(
                     "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam, \
-                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024",
+                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:2048x784",
                     USUAL.map(|(short, _)| short).join(", ")
                 ));
             }
@@ -191,10 +186,28 @@ impl Found {
     }
 }
 
-fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
+pub fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(by).map(|n| n.parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
     numbers.ok_or_else(|| format!("'{text}' should be {N} numbers with '{by}' in between"))
+}
+
+/// Sums that an invocation of a product adds up, and the terms of each; nothing of other launches.
+fn product_of(launch: &Launch) -> Outcome<Option<[u32; 2]>> {
+    if !launch.name.starts_with("matmul") {
+        return Ok(None);
+    }
+    // As `matmul/dims.wgsl` has them.
+    let &[_, _, k, _, _, share, _] = launch.dims.as_slice() else {
+        return Err(format!(
+            "{}: a product with {} words of sizes",
+            launch.name,
+            launch.dims.len()
+        ));
+    };
+    let quarters = launch.parts.iter().any(|part| part.name == "matmul/quarters");
+    // Blocks of 4×4, and a quarter of the terms, or blocks of 8×4.
+    Ok(Some(if quarters { [16, share.min(k).div_ceil(4)] } else { [32, share.min(k)] }))
 }
 
 fn product(layout: &str, sizes: &str, target: &Target) -> Outcome<Plan> {

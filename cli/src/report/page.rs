@@ -120,8 +120,8 @@ impl Report<'_> {
                     self.encoder.class_names().iter().map(|name| escaped(name)).collect();
                 let _ = write!(
                     page,
-                    "<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>Rows held out, by their true {target} and by the \
-                     predicted one</caption>\n<thead><tr><th scope=\"col\">true</th>"
+                    "<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption><span>Rows held out, by their true {target} and \
+                     by the predicted one</span></caption>\n<thead><tr><th scope=\"col\">true</th>"
                 );
                 for name in &names {
                     let _ = write!(page, "<th scope=\"col\" class=\"number\">as {name}</th>");
@@ -158,10 +158,10 @@ impl Report<'_> {
         let title = escaped(self.metric.title());
         let _ = write!(
             page,
-            "<h2>Which columns matter</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption>How much worse {title} \
-             becomes when a column's values are dealt to other rows (mean of 5 ± deviation)</caption>\n\
+            "<h2>Which columns matter</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<caption><span>How much worse {title} \
+             becomes when a column's values are dealt to other rows (mean of 5 ± deviation)</span></caption>\n\
              <thead><tr><th scope=\"col\">column</th><th scope=\"col\" class=\"number\">importance</th>\
-             <th scope=\"col\"><span class=\"soft\">of the largest</span></th></tr></thead>\n<tbody>\n"
+             <th scope=\"col\" class=\"bar\"><span class=\"soft\">of the largest</span></th></tr></thead>\n<tbody>\n"
         );
         let largest = self.importance.first().map_or(0.0, |column| column.mean);
         for column in self.importance {

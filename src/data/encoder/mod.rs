@@ -109,6 +109,12 @@ impl Encoder {
         &self.missing_words
     }
 
+    /// Whether a row with a category that it was not fitted on is an error.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn refuses_unknown_categories(&self) -> bool {
+        self.unknown == UnknownCategories::Refuse
+    }
+
     /// How many features a row has, at least 1.
     pub fn width(&self) -> usize {
         self.columns.iter().map(|column| column.encoding.width()).sum()

@@ -132,8 +132,10 @@ impl TargetEncoding {
                 for &row in rows {
                     for (source, scaling) in sources.iter().zip(scalings) {
                         let field = source.value(row).unwrap_or_default();
-                        let number = scaling.apply(source.number(row, field)?);
-                        data.push(source.finite(row, field, number)?);
+                        let number = source.number(row, field)?;
+                        // Predictions in the unit of the table have to be f32, too.
+                        source.finite(row, field, number as f32)?;
+                        data.push(source.finite(row, field, scaling.apply(number))?);
                     }
                 }
                 Ok(Targets::Values { data, width: scalings.len() })

@@ -1,6 +1,7 @@
 //! Rows in blocks, from memory, a file or a stream: data that need not fit in memory.
 
 mod array;
+mod batches;
 #[cfg(feature = "csv")]
 mod csv;
 mod data;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub use array::ArrayFile;
+pub use batches::FeatureBatches;
 pub use data::{AsData, Data, OwnedData};
 pub use npy::NpyWriter;
 pub(crate) use pass::{EpochOrder, Pass};
@@ -72,6 +74,8 @@ pub struct Source {
     features: Arc<dyn ReadRows>,
     targets: TargetsFrom,
     standardizer: Option<Arc<Standardizer>>,
+    /// A feature that has other values than were read.
+    moved: Option<Moved>,
     names: Arc<Names>,
     block_rows: Option<usize>,
     window_rows: Option<usize>,
@@ -81,7 +85,22 @@ pub struct Source {
     end: Option<usize>,
     /// All rows, once they were counted.
     counted: Arc<OnceLock<usize>>,
-    checksum: Arc<OnceLock<u64>>,
+    known: Arc<Known>,
+}
+
+/// A feature, and its value in each row.
+#[derive(Clone)]
+struct Moved {
+    feature: usize,
+    values: Arc<Vec<f32>>,
+}
+
+/// What was found by going over its rows.
+#[derive(Default)]
+struct Known {
+    checksum: OnceLock<u64>,
+    /// `Σ(t - mean)²` over the targets.
+    spread: OnceLock<f64>,
 }
 
 /// Where the targets of rows come from.
@@ -110,6 +129,7 @@ impl Source {
             features: Arc::new(rows),
             targets: TargetsFrom::Nowhere,
             standardizer: None,
+            moved: None,
             names: Arc::default(),
             block_rows: None,
             window_rows: None,
@@ -117,7 +137,7 @@ impl Source {
             first: 0,
             end: None,
             counted: Arc::default(),
-            checksum: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -266,7 +286,7 @@ impl Source {
             }
             TargetsFrom::Nowhere => {}
         }
-        let source = Self { targets, checksum: Arc::default(), ..self };
+        let source = Self { targets, known: Arc::default(), ..self };
         let width = source.width();
         if let Some(standardizer) = source.standardizer.as_ref().filter(|own| own.width() != width)
         {
@@ -289,7 +309,14 @@ impl Source {
             return Err(DataError::StandardizerWidth { standardizer, dataset });
         }
         let standardizer = Some(Arc::new(standardizer.clone()));
-        Ok(Self { standardizer, checksum: Arc::default(), ..self })
+        Ok(Self { standardizer, known: Arc::default(), ..self })
+    }
+
+    /// With another value of one feature in each row.
+    pub(crate) fn with_feature(&self, feature: usize, values: Vec<f32>) -> Self {
+        let moved = Some(Moved { feature, values: Arc::new(values) });
+        // The targets are as they were, and so is what is known of them.
+        Self { moved, ..self.clone() }
     }
 
     /// In blocks of so many rows: by default of about 1 MiB. A block is what is read at once, and what a split holds out.
@@ -298,7 +325,7 @@ impl Source {
     /// If it is 0.
     pub fn block_rows(self, rows: usize) -> Result<Self, DataError> {
         not_zero("rows of a block", rows)?;
-        Ok(Self { block_rows: Some(rows), checksum: Arc::default(), ..self })
+        Ok(Self { block_rows: Some(rows), known: Arc::default(), ..self })
     }
 
     /// With rows shuffled within so many, rounded down to whole blocks, of which it has at least one: by default within
@@ -308,12 +335,12 @@ impl Source {
     /// If it is 0.
     pub fn window_rows(self, rows: usize) -> Result<Self, DataError> {
         not_zero("rows of a window", rows)?;
-        Ok(Self { window_rows: Some(rows), checksum: Arc::default(), ..self })
+        Ok(Self { window_rows: Some(rows), known: Arc::default(), ..self })
     }
 
     /// With its blocks never shuffled, as those of a text: rows are shuffled within a window alone.
     pub fn blocks_in_order(self) -> Self {
-        Self { blocks_in_order: true, checksum: Arc::default(), ..self }
+        Self { blocks_in_order: true, known: Arc::default(), ..self }
     }
 
     /// The blocks before the last `fraction` of them, and those: the split for a validation. Both are read from the
@@ -334,10 +361,36 @@ impl Source {
             first,
             end,
             block_rows: Some(block_rows),
-            checksum: Arc::default(),
+            known: Arc::default(),
             ..self.clone()
         };
         Ok((part(self.first, Some(middle)), part(middle, self.end)))
+    }
+
+    /// Its features in the order in which they lie, `rows` rows at a time, for a loop of one's own: for each some
+    /// attributions, say. They are read once, ahead by a thread; a few MiB and a batch are in memory.
+    ///
+    /// ```no_run
+    /// use wgrad::data::{NpyWriter, Source};
+    /// use wgrad::explain::Explainer;
+    /// # fn main() -> wgrad::Result<()> {
+    /// # let model: wgrad::train::Model = todo!();
+    /// let rows = Source::npy("rows.npy")?;
+    /// let mut explainer = Explainer::of_model_blocking(&model)?;
+    /// let mut file = NpyWriter::create("why.npy", rows.width())?;
+    /// for some in rows.feature_batches(4096)? {
+    ///     file.write(&explainer.saliency_blocking(&some?, &[3])?)?;
+    /// }
+    /// file.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If `rows` is 0, or all of them have to be counted and cannot be read; those of reading come with the batch.
+    pub fn feature_batches(&self, rows: usize) -> Result<FeatureBatches, DataError> {
+        not_zero("rows of a batch", rows)?;
+        FeatureBatches::new(self, rows)
     }
 
     /// Features per row, at least 1.

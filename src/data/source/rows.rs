@@ -2,7 +2,7 @@
 
 use super::read::RowReader;
 use super::share::Holding;
-use super::{Source, TargetsFrom};
+use super::{Source, TargetsFrom, Wanted};
 use crate::data::dataset::Targets;
 use crate::data::error::{DataError, SourceError};
 use crate::data::form::TargetForm;
@@ -17,6 +17,7 @@ pub(crate) struct Rows {
     pub(crate) features: Vec<f32>,
     /// As many, if they were wanted.
     pub(crate) targets: Option<Targets>,
+    count: usize,
     /// Where its blocks begin: the row here, and the row of the whole file.
     blocks: Vec<(usize, usize)>,
     /// That they are in memory, where that is counted.
@@ -34,6 +35,7 @@ impl Rows {
     pub(super) fn clear(&mut self) {
         self.features.clear();
         self.blocks.clear();
+        self.count = 0;
     }
 
     /// Adds those of `others`, of `width` features, that lie at these places.
@@ -45,7 +47,8 @@ impl Rows {
     ) {
         let of = |all: usize, row: usize| all * row..all * (row + 1);
         for place in places {
-            self.blocks.push((self.features.len() / width, others.number(place)));
+            self.blocks.push((self.count, others.number(place)));
+            self.count += 1;
             let row = others.features.get(of(width, place)).unwrap_or_default();
             self.features.extend_from_slice(row);
             match (&mut self.targets, &others.targets) {
@@ -74,7 +77,9 @@ impl Rows {
 /// A source that is being read.
 pub(crate) struct Opened {
     source: Source,
-    features: Box<dyn RowReader>,
+    /// None where targets alone are wanted, and read apart.
+    features: Option<Box<dyn RowReader>>,
+    keeps_features: bool,
     /// Of targets that are read apart.
     targets: Option<Box<dyn RowReader>>,
     /// What the targets become, if they are wanted.
@@ -84,15 +89,25 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// With targets or without.
-    pub(super) fn new(source: &Source, with_targets: bool) -> Result<Self, DataError> {
-        let form = if with_targets { Some(source.target_form()?) } else { None };
+    pub(super) fn new(source: &Source, wanted: Wanted) -> Result<Self, DataError> {
+        let form = if wanted == Wanted::Features { None } else { Some(source.target_form()?) };
         let targets = match &source.targets {
-            TargetsFrom::Apart { rows, .. } if with_targets => Some(rows.open()?),
+            TargetsFrom::Apart { rows, .. } if form.is_some() => Some(rows.open()?),
             _ => None,
         };
-        let features = source.features.open()?;
-        Ok(Self { source: source.clone(), features, targets, form, raw: Vec::new() })
+        let keeps_features = wanted != Wanted::Targets;
+        let features = match (keeps_features, &targets) {
+            (false, Some(_)) => None,
+            _ => Some(source.features.open()?),
+        };
+        Ok(Self {
+            source: source.clone(),
+            features,
+            keeps_features,
+            targets,
+            form,
+            raw: Vec::new(),
+        })
     }
 
     /// Nothing yet, with room for so many rows.
@@ -112,8 +127,9 @@ impl Opened {
                 Some(Targets::Classes { labels, classes })
             }
         };
-        let features = reserved(rows, width).ok_or_else(too_large)?;
-        Ok(Rows { features, targets, blocks: Vec::new(), held: None })
+        let kept = if self.keeps_features { rows } else { 0 };
+        let features = reserved(kept, width).ok_or_else(too_large)?;
+        Ok(Rows { features, targets, count: 0, blocks: Vec::new(), held: None })
     }
 
     /// Adds `count` rows from row `first` of the source on.
@@ -126,39 +142,46 @@ impl Opened {
         count: usize,
         rows: &mut Rows,
     ) -> Result<(), DataError> {
-        let Self { source, features, targets, form, raw } = self;
+        let first = self.source.first + first;
+        rows.blocks.push((rows.count, first));
+        rows.count += count;
+        self.read_features((first, count), &mut rows.features)?;
+        match &mut rows.targets {
+            Some(targets) => self.read_targets((first, count), targets),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the features, and leaves in `raw` whole rows, if they have more.
+    fn read_features(
+        &mut self,
+        (first, count): (usize, usize),
+        to: &mut Vec<f32>,
+    ) -> Result<(), DataError> {
+        let Self { source, features: Some(reader), keeps_features, raw, .. } = self else {
+            return Ok(());
+        };
         let (width, whole) = (source.width(), source.features.width());
-        let (first, origin) = (source.first + first, source.origin());
-        let before = rows.features.len();
-        rows.blocks.push((before / width, first));
-        let found = match whole == width {
+        let (before, origin) = (to.len(), source.origin());
+        let found = match whole == width && *keeps_features {
             true => {
-                let found = features.read(first, count, &mut rows.features)?;
-                let added = rows.features.len().saturating_sub(before);
+                let found = reader.read(first, count, to)?;
+                let added = to.len().saturating_sub(before);
                 check_added(&origin, added, (found, count), (whole, first))?;
                 found
             }
             false => {
                 raw.clear();
-                let found = features.read(first, count, raw)?;
+                let found = reader.read(first, count, raw)?;
                 check_added(&origin, raw.len(), (found, count), (whole, first))?;
-                raw.chunks_exact(whole)
-                    .for_each(|row| rows.features.extend(row.iter().take(width)));
+                if *keeps_features {
+                    raw.chunks_exact(whole).for_each(|row| to.extend(row.iter().take(width)));
+                }
                 found
             }
         };
-        let said = source.whole_rows().unwrap_or(first + count);
-        // Those that are read to the end may go on after it.
-        let ends = |origin: &Origin, found: usize, reader: &mut Box<dyn RowReader>| {
-            let origin = origin.clone();
-            if found < count {
-                return Err(SourceError::EndedEarly { origin, said, found: first + found }.into());
-            }
-            let more = first + count == said && reader.read(said, 1, &mut Vec::new())? > 0;
-            if more { Err(DataError::from(SourceError::GoesOn { origin, said })) } else { Ok(()) }
-        };
-        ends(&origin, found, features)?;
-        let fresh = rows.features.get_mut(before..).unwrap_or_default();
+        check_end(source, &origin, (first, count, found), reader)?;
+        let fresh = to.get_mut(before..).unwrap_or_default();
         check_finite(fresh, (width, first), Part::Features, &origin)?;
         if let Some(standardizer) = &source.standardizer {
             standardizer.apply(fresh).map_err(|error| match error {
@@ -170,16 +193,31 @@ impl Opened {
                 other => other,
             })?;
         }
-        let (Some(form), Some(to)) = (*form, &mut rows.targets) else { return Ok(()) };
-        let mut origin = origin;
-        let of_row = form.width();
+        if let Some(moved) = &source.moved {
+            let values = moved.values.iter().skip(first - source.first);
+            for (row, &value) in fresh.chunks_exact_mut(width).zip(values) {
+                row.iter_mut().skip(moved.feature).take(1).for_each(|number| *number = value);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_targets(
+        &mut self,
+        (first, count): (usize, usize),
+        to: &mut Targets,
+    ) -> Result<(), DataError> {
+        let Self { source, targets, form, raw, .. } = self;
+        let (width, whole) = (source.width(), source.features.width());
+        let of_row = form.map_or(0, TargetForm::width);
+        let mut origin = source.origin();
         match (targets, &source.targets) {
             (Some(reader), TargetsFrom::Apart { rows, .. }) => {
                 origin = rows.origin();
                 raw.clear();
                 let found = reader.read(first, count, raw)?;
                 check_added(&origin, raw.len(), (found, count), (rows.width(), first))?;
-                ends(&origin, found, reader)?;
+                check_end(source, &origin, (first, count, found), reader)?;
             }
             // The numbers after the features.
             _ => {
@@ -207,6 +245,26 @@ impl Opened {
             }
         }
         Ok(())
+    }
+}
+
+/// # Errors
+/// If a reader that found `found` of `count` rows from row `first` on ended before it was said to, or goes on after that.
+fn check_end(
+    source: &Source,
+    origin: &Origin,
+    (first, count, found): (usize, usize, usize),
+    reader: &mut Box<dyn RowReader>,
+) -> Result<(), DataError> {
+    let said = source.whole_rows().unwrap_or(first + count);
+    let origin = || origin.clone();
+    if found < count {
+        let found = first + found;
+        return Err(SourceError::EndedEarly { origin: origin(), said, found }.into());
+    }
+    match first + count == said && reader.read(said, 1, &mut Vec::new())? > 0 {
+        true => Err(SourceError::GoesOn { origin: origin(), said }.into()),
+        false => Ok(()),
     }
 }
 

@@ -7,8 +7,10 @@ use super::rows::{Opened, check_added};
 use super::windows::said;
 use super::{BLOCK, EpochOrder, Pass, Source, Wanted, Window, Windows};
 use crate::checksum::Checksum;
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Targets};
 use crate::data::error::{DataError, SourceError};
+use crate::data::form::TargetForm;
+use crate::data::moments::Moments;
 use crate::data::rows::check_count;
 
 /// Blocks that a source is known again by.
@@ -62,7 +64,7 @@ impl Source {
         let rows = self.count()?;
         check_count(rows)?;
         let all = self.guarded(|| {
-            let mut opened = Opened::new(self, true)?;
+            let mut opened = Opened::new(self, Wanted::Pairs)?;
             let mut all = opened.room(rows)?;
             let of_block = self.rows_of_block();
             for first in (0..rows).step_by(of_block) {
@@ -74,8 +76,18 @@ impl Source {
         Ok(Dataset::of_checked(all.features, self.width(), targets, self.names.clone()))
     }
 
-    /// The features of these rows, one row after another. They are read from the first to the last.
-    pub(crate) fn rows_at(&self, rows: &[usize]) -> Result<Vec<f32>, DataError> {
+    /// The features of these rows, counted from 0, one row after another: a background for
+    /// [`expected_gradients`](crate::explain::Explainer::expected_gradients), say, of rows that
+    /// [`permutation`](crate::data::permutation) draws. They are read from the first to the last; of a text or an
+    /// iterator that takes a pass.
+    ///
+    /// # Errors
+    /// If there is no such row, or they cannot be read.
+    pub fn rows_at(&self, rows: &[usize]) -> Result<Vec<f32>, DataError> {
+        let all = self.count()?;
+        if let Some(&row) = rows.iter().find(|&&row| row >= all) {
+            return Err(DataError::RowOutOfRange { row, rows: all });
+        }
         self.guarded(|| self.read_at(rows))
     }
 
@@ -83,7 +95,7 @@ impl Source {
         let mut order: Vec<(usize, usize)> = rows.iter().copied().zip(0..).collect();
         order.sort_unstable();
         let width = self.width();
-        let mut opened = Opened::new(self, false)?;
+        let mut opened = Opened::new(self, Wanted::Features)?;
         let mut found = opened.room(rows.len())?;
         let mut last = None;
         let mut all = vec![0.0; rows.len() * width];
@@ -113,14 +125,32 @@ impl Source {
         })
     }
 
+    /// `Σ(t - mean)²` over all targets that are numbers, the mean taken per column; of classes 0. They are read once, in
+    /// a pass of their own: where they lie in a file of their own, that alone is read.
+    pub(crate) fn spread_of_targets(&self) -> Result<f64, DataError> {
+        let TargetForm::Values { width } = self.target_form()? else { return Ok(0.0) };
+        if let Some(&known) = self.known.spread.get() {
+            return Ok(known);
+        }
+        let mut moments = Moments::of_width(width);
+        self.each(Wanted::Targets, |window| {
+            if let Some(Targets::Values { data, .. }) = &window.rows.targets {
+                moments.add(data);
+            }
+            Ok(())
+        })?;
+        let spread = moments.squared_distances().into_iter().sum();
+        Ok(*self.known.spread.get_or_init(|| spread))
+    }
+
     /// A number by which a training that was broken off knows its rows again: of their number and form, of blocks and
     /// window, and of what is in sixteen blocks, or in the first where they cannot be had in any order.
     pub(crate) fn checksum(&self) -> Result<u64, DataError> {
-        if let Some(&known) = self.checksum.get() {
+        if let Some(&known) = self.known.checksum.get() {
             return Ok(known);
         }
         let sum = self.guarded(|| self.sum_of_samples())?;
-        Ok(*self.checksum.get_or_init(|| sum))
+        Ok(*self.known.checksum.get_or_init(|| sum))
     }
 
     fn sum_of_samples(&self) -> Result<u64, DataError> {
@@ -130,7 +160,7 @@ impl Source {
         for count in [rows, self.width(), of_block, self.rows_of_window(), shuffles, self.first] {
             sum = sum.count(count);
         }
-        let mut opened = Opened::new(self, true)?;
+        let mut opened = Opened::new(self, Wanted::Pairs)?;
         let (blocks, sampled) = (rows.div_ceil(of_block), if shuffles == 1 { SAMPLED } else { 1 });
         let last = blocks - 1;
         let mut places: Vec<usize> = match sampled {

@@ -82,6 +82,8 @@ impl Window {
 pub(crate) enum Wanted {
     /// Features alone, once.
     Features,
+    /// Targets alone, once: of those that are read apart, features are not read.
+    Targets,
     /// Features and targets, once.
     Pairs,
     /// Features and targets, epoch after epoch: the first window of the next is read while the last of one is used.
@@ -242,7 +244,7 @@ impl Reads {
     ) -> Result<Option<Rows>, DataError> {
         let opened = match &mut self.opened {
             Some(opened) => opened,
-            empty => empty.insert(Opened::new(&self.source, self.wanted != Wanted::Features)?),
+            empty => empty.insert(Opened::new(&self.source, self.wanted)?),
         };
         let of_block = self.source.rows_of_block();
         let runs = match needed {

@@ -1,9 +1,10 @@
 //! Matrix products, with what is fused into them.
 
-use super::{Lowering, SUM_OF_ROWS};
-use crate::graph::{Layout, Op, Pass, Tensor};
+use super::{LeftInParts, Lowering, SUM_OF_ROWS};
+use crate::graph::{Layout, Op, Pass, Role, Tensor};
 use crate::kernel::matmul::{self, Epilogue, Product};
-use crate::plan::{TilingChoice, choose};
+use crate::kernel::update::{self, Joined};
+use crate::plan::{PlanScope, TilingChoice, choose};
 
 impl Lowering<'_> {
     pub(super) fn matmul(&mut self, layout: Layout, a: Tensor, b: Tensor, out: Tensor, pass: Pass) {
@@ -59,8 +60,67 @@ impl Lowering<'_> {
         let products = self.scratch("parts of a product", [parts, m, n]);
         let sums = column_sums.map(|_| self.scratch("parts of column sums", [parts, n]));
         let shapes = self.shapes();
-        for launch in matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums) {
-            self.push(launch, pass);
+        let [first, join] = matmul::matmul_in_parts(shapes, tiling, product, parts, products, sums);
+        self.push(first, pass);
+        if !self.left_to_the_update(product, parts, products, sums) {
+            self.push(join, pass);
+        }
+    }
+
+    /// Whether the update adds up the parts of `product`, since they are gradients that it alone reads, as they are;
+    /// and it can bind the parts of all such gradients together.
+    fn left_to_the_update(
+        &mut self,
+        product: Product,
+        count: usize,
+        products: Tensor,
+        sums: Option<Tensor>,
+    ) -> bool {
+        let gradients = [(Some(product.out), Some(products)), (product.column_sums, sums)];
+        let before = self.left_in_parts.len();
+        let mut fits = product.epilogue == Epilogue::None;
+        for (out, parts) in gradients.into_iter().filter_map(|(out, parts)| out.zip(parts)) {
+            let offset = self.end_of_parts().next_multiple_of(self.target.alignment.into());
+            match self.gradient_of(out) {
+                Some(parameter) => {
+                    self.left_in_parts.push(LeftInParts { parameter, count, parts, offset });
+                }
+                None => fits = false,
+            }
+        }
+        let most = self.left_in_parts.iter().map(|left| left.count).max().unwrap_or(0);
+        let turns = update::joining_turns(self.left_in_parts.len(), most).most();
+        fits &= self.left_in_parts.len() <= Joined::MOST
+            && self.end_of_parts() <= self.target.max_tensor_bytes()
+            && turns <= self.target.most_turns;
+        if !fits {
+            self.left_in_parts.truncate(before);
+        }
+        fits
+    }
+
+    /// Bytes of the parts of all gradients that are left to the update.
+    pub(in crate::plan) fn end_of_parts(&self) -> u64 {
+        self.left_in_parts
+            .last()
+            .map_or(0, |last| last.offset + self.shapes().of(last.parts).bytes() as u64)
+    }
+
+    /// The number of the parameter of which `tensor` is the gradient, if this plan's update is all that reads it.
+    fn gradient_of(&self, tensor: Tensor) -> Option<usize> {
+        let root = self.root(tensor);
+        let update = self.graph.update_pass().filter(|update| update.clip_norm.is_none())?;
+        let mut of = update.gradients.iter().filter(|(_, gradient)| self.root(*gradient) == root);
+        let ((parameter, _), None) = (of.next()?, of.next()) else { return None };
+        let mut wanted = self.options.outputs.iter().chain(&self.options.results);
+        let alone = !self.is_read(root) && !wanted.any(|&t| self.root(t) == root);
+        match self.graph.known(*parameter).role {
+            Role::Parameter(number)
+                if alone && self.options.fuse && self.options.portion == PlanScope::Step =>
+            {
+                Some(number)
+            }
+            _ => None,
         }
     }
 

@@ -3,7 +3,9 @@
 use super::Lowering;
 use crate::graph::{Count, Loss, Op, Pass, Reduction, Role, Tensor, View};
 use crate::kernel::loss::{self, Compared, Destination};
+use crate::kernel::update::LossOf;
 use crate::kernel::{Launch, Operand, reduce, rows, word};
+use crate::plan::PlanScope;
 
 impl Lowering<'_> {
     /// A sum, mean or maximum: in two dispatches if the loops of one would be too long.
@@ -110,7 +112,21 @@ impl Lowering<'_> {
         let partials = self.scratch("partial sums", [groups]);
         let first = make(self, Destination::tensor(partials), groups);
         self.push(first, pass);
+        if to.operand == Operand::Results
+            && self.is_loss_of_update(out)
+            && groups <= LossOf::MOST_PARTS
+        {
+            self.loss_in_parts = Some((partials, groups));
+            return;
+        }
         self.push(loss::sum_partials(partials, groups, to), pass);
+    }
+
+    /// Whether this plan's update looks at `scalar`, which may then be left to it in parts.
+    fn is_loss_of_update(&self, scalar: Tensor) -> bool {
+        let update = self.graph.update_pass();
+        let whole = self.options.fuse && self.options.portion == PlanScope::Step;
+        whole && update.is_some_and(|update| update.loss == scalar)
     }
 
     /// Where a scalar is written: to the results table if only the host and the update read it.

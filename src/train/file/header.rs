@@ -44,6 +44,9 @@ pub(super) struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     own_metrics: Vec<Value>,
     step: u64,
+    /// Those that each parameter missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<u64>,
     progress: Progress,
     learning_rate: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,7 @@ impl Header {
             own_loss: compile.own_loss.as_ref().map(function_to_json).transpose()?,
             own_metrics: compile.own_metrics.iter().map(function_to_json).collect::<Result<_>>()?,
             step: state.step,
+            missed: state.missed.clone(),
             progress: *progress,
             learning_rate: *learning_rate,
             encoder: encoder.as_deref().cloned(),
@@ -218,7 +222,8 @@ impl Header {
         };
         let names = task.compile.optimizer.rule().state_tensors();
         let shapes = || task.architecture.parameter_shapes();
-        let mut state = TrainingState { step: self.step, ..TrainingState::default() };
+        let (step, missed) = (self.step, self.missed);
+        let mut state = TrainingState { step, missed, ..TrainingState::default() };
         for (name, shape) in shapes() {
             state.values.push(take(name.clone(), shape.dims())?);
             let states = names.iter().map(|state| format!("{state}.{name}"));

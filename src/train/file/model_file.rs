@@ -121,9 +121,7 @@ impl ModelFile {
     /// The errors of the device.
     pub async fn model(self, gpu: &Gpu) -> Result<Model> {
         let mut model = Model::new(gpu, self.task).await?;
-        self.state.write_to(model.parameters(), 0..self.state.values.len())?;
-        model.steps = self.state.step;
-        model.progress = self.progress;
+        model.go_to(&self.state, self.progress)?;
         model.learning_rate = self.learning_rate;
         Ok(model)
     }

@@ -74,7 +74,7 @@ impl ModelFile {
             }
         }
         let states = file.state().states.clone();
-        file.with_state(TrainingState { step: 0, values, states })
+        file.with_state(TrainingState { values, states, ..TrainingState::default() })
     }
 }
 

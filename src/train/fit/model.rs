@@ -73,12 +73,8 @@ impl Model {
             None => None,
         };
         loop {
-            let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
-            let validator = match validation {
-                None => None,
-                Some(data) => Some(Validator::new(self, data, batch, residency).await?),
-            };
             self.parameters().clear_status()?;
+            // A trainer is planned for the steps that parameters missed at the moment from which it goes on.
             let mut before = (self.steps(), progress);
             let resumed_fit = match resumed.take() {
                 Some(moment) => {
@@ -87,6 +83,11 @@ impl Model {
                     Some(fit)
                 }
                 None => None,
+            };
+            let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
+            let validator = match validation {
+                None => None,
+                Some(data) => Some(Validator::new(self, data, batch, residency).await?),
             };
             let start = Start {
                 epochs: fit.epochs,
@@ -143,8 +144,7 @@ impl Model {
     /// Goes to a moment of a training; what `fit` knows of it.
     fn go_on(&mut self, moment: Moment) -> Result<FitState> {
         let Moment { state, progress, learning_rate, fit } = moment;
-        state.write_to(self.parameters(), 0..state.values.len())?;
-        (self.steps, self.progress) = (state.step, progress);
+        self.go_to(&state, progress)?;
         self.learning_rate = learning_rate;
         Ok(fit)
     }
@@ -303,10 +303,11 @@ impl Trainee for Trained<'_, '_> {
     async fn captured(&mut self, step: u64) -> Result<TrainingState> {
         let nothing = || Error::bug("nothing was captured");
         let parameters = self.model.parameters();
+        let missed = self.model.missed.at(step, self.model.architecture());
         let capture = self.capture.take().ok_or_else(nothing)?;
         let (bytes, staging) = capture.bytes(parameters).await?;
         self.staging = staging;
-        TrainingState::read(parameters, step, &bytes)
+        TrainingState::read(parameters, step, missed, &bytes)
     }
 
     async fn validate(&mut self) -> Result<Option<Evaluation>> {

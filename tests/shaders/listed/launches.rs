@@ -213,11 +213,20 @@ fn loss_launches(tensors: &mut Tensors) -> Vec<Launch> {
 
 fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
     let (factors, partials) = (tensors.f32([2]), tensors.f32([3, 2]));
-    let loss = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let to = Destination { operand: Operand::Results, stride: 4, column: 1 };
+    let loss = update::LossOf::Whole(to);
+    let loss_in_parts = update::LossOf::Parts { partials, count: 6, to };
     let run = update::Run { chunk: 0, elements: 4..104 };
+    let joined = [update::Joined { first: 8, elements: 7, from: 64, parts: 3 }];
+    let in_parts = Some(update::InParts { parts: partials, joined: &joined });
     let of_rule = |&rule: &UpdateRule| {
-        [(None, 0.0), (Some(factors), 0.0), (None, 0.5)]
-            .map(|(clip, l1)| update::update(rule, clip, l1, &run, loss))
+        [
+            (None, 0.0, loss, None),
+            (Some(factors), 0.0, loss_in_parts, None),
+            (None, 0.5, loss, None),
+            (None, 0.0, loss_in_parts, in_parts),
+        ]
+        .map(|(clip, l1, loss, in_parts)| update::update(rule, clip, l1, &run, loss, in_parts))
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     let value = tensors.f32([2, 3]);

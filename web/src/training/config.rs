@@ -196,6 +196,6 @@ fn camel_case(name: &str) -> String {
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |sum, word| {
         let (initial, rest) = word.split_at(word.len().min(1));
-        sum + &initial.to_uppercase() + rest
+        sum + &initial.to_ascii_uppercase() + rest
     })
 }

@@ -1,6 +1,7 @@
-//! Training: `Model` and `Trainer`.
+//! Training: `Model`, `Trainer` and `Explainer`.
 
 mod config;
+mod explainer;
 mod fit;
 mod lock;
 mod model;
@@ -11,5 +12,6 @@ mod shared;
 mod trainer;
 mod weights;
 
+pub use explainer::Explainer;
 pub use model::Model;
 pub use trainer::Trainer;

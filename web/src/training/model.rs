@@ -3,6 +3,7 @@
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
+use super::explainer::Explainer;
 use super::fit::{FitOptions, Order};
 use super::results::{dataset, evaluation, history};
 use super::saved::{self, Saved};
@@ -200,6 +201,17 @@ impl Model {
         promise(begin().map(|(order, data, mut model)| async move {
             Ok(Trainer::new(shared, &mut model, data, order).await?.into())
         }))
+    }
+
+    /// What says which numbers of a row the model's output comes from, now and as it trains on.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Explainer>")]
+    pub fn explainer(&self) -> Promise {
+        let shared = self.shared.clone();
+        promise(
+            self.shared
+                .take("explainer")
+                .map(|model| async move { Ok(Explainer::new(shared, &model).await?.into()) }),
+        )
     }
 
     /// Steps completed since the model was created.

@@ -1,21 +1,21 @@
 //! What the page hears while a model trains, and what it answers.
 
-use js_sys::{Function, Promise, Reflect};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{Function, Promise};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use wgrad::train::{BatchLog, Callback, EpochLog, Signal, Wait};
 
 use super::results::{batch_log, epoch_log};
-use crate::error::{Result, argument};
-use crate::options::{Options, shown};
+use crate::error::Result;
+use crate::options::Options;
+use crate::watch::{Abort, field};
 
 /// Tells the page of batches and epochs.
 #[derive(Default)]
 pub struct Report {
     on_batch_end: Option<Function>,
     on_epoch: Option<Function>,
-    /// An `AbortSignal`.
-    abort: Option<JsValue>,
+    abort: Abort,
     /// What a function of the page returned that is to be awaited.
     pending: Option<Promise>,
     /// What such a function threw.
@@ -24,25 +24,15 @@ pub struct Report {
 
 impl Report {
     pub fn read(options: &mut Options) -> Result<Self> {
-        let mut function = |name: &str| match options.get(name)?.map(JsCast::dyn_into::<Function>) {
-            None => Ok(None),
-            Some(Ok(function)) => Ok(Some(function)),
-            Some(Err(value)) => Err(argument(options.path(name), shown(&value), "a function")),
-        };
-        let (on_epoch, on_batch_end) = (function("onEpoch")?, function("onBatchEnd")?);
-        let abort = options.get("signal")?;
-        if let Some(signal) = &abort
-            && !field(signal, "aborted").is_some_and(|aborted| aborted.as_bool().is_some())
-        {
-            let rule = "an AbortSignal, the signal of an AbortController";
-            return Err(argument(options.path("signal"), shown(signal), rule));
-        }
+        let on_epoch = options.function("onEpoch")?;
+        let on_batch_end = options.function("onBatchEnd")?;
+        let abort = Abort::read(options)?;
         Ok(Self { on_batch_end, on_epoch, abort, ..Self::default() })
     }
 
     /// Whether there is anybody who would hear, or be heard.
     pub fn is_wanted(&self) -> bool {
-        self.on_batch_end.is_some() || self.on_epoch.is_some() || self.abort.is_some()
+        self.on_batch_end.is_some() || self.on_epoch.is_some() || self.abort.is_there()
     }
 
     /// # Errors
@@ -51,17 +41,7 @@ impl Report {
         if let Some(thrown) = self.thrown.take() {
             return Err(thrown);
         }
-        match &self.abort {
-            Some(signal) if self.is_aborted() => {
-                Err(field(signal, "reason").unwrap_or(JsValue::UNDEFINED))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn is_aborted(&self) -> bool {
-        let aborted = self.abort.as_ref().and_then(|signal| field(signal, "aborted"));
-        aborted.is_some_and(|aborted| aborted.is_truthy())
+        self.abort.check()
     }
 
     /// What the page's answer to a log means.
@@ -72,7 +52,7 @@ impl Report {
                 self.pending = Some(Promise::resolve(&answer));
                 Signal::Wait
             }
-            Ok(_) if self.is_aborted() => Signal::Stop,
+            Ok(_) if self.abort.is_aborted() => Signal::Stop,
             Ok(_) => Signal::Continue,
             Err(thrown) => {
                 self.thrown = Some(thrown);
@@ -108,9 +88,4 @@ impl Callback for Report {
             }
         })
     }
-}
-
-/// A property of an object.
-fn field(value: &JsValue, name: &str) -> Option<JsValue> {
-    value.is_object().then(|| Reflect::get(value, &name.into()).ok()).flatten()
 }

@@ -53,7 +53,8 @@ impl Saved {
         let states = model.optimizer().rule().state_tensors();
         let parameters = self.file.parameters(model.architecture(), &states)?;
         let (values, states) = parameters.into_iter().unzip();
-        model.set_state(&TrainingState { step, values, states }, progress).map_err(js)?;
+        let state = TrainingState { step, values, states, ..TrainingState::default() };
+        model.set_state(&state, progress).map_err(js)?;
         if let Some(rate) = rate {
             model.set_learning_rate(rate).map_err(js)?;
         }

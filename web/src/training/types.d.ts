@@ -238,3 +238,29 @@ export interface Weight {
   shape: number[];
   data: Float32Array;
 }
+
+/** Which output is explained. */
+export interface ExplainOptions extends WatchOptions {
+  /** The number of an output, such as a class, or one for each row. May be left out where a model has one output. */
+  target?: number | Numbers;
+  /** Called now and then with how many points of the rows' paths are done. */
+  onProgress?: (progress: Progress) => void;
+}
+
+/** How gradients are integrated. */
+export interface IntegratedOptions extends ExplainOptions {
+  /** The row at which the ways to all rows begin. Default: zeros. */
+  baseline?: Numbers;
+  /** Points of each way. Default: 50. */
+  points?: number;
+  /** `gauss_legendre`, the default, for smooth nets; `midpoint` for such with corners, as ReLU has; `trapezoid`. */
+  quadrature?: 'gauss_legendre' | 'midpoint' | 'trapezoid';
+}
+
+/** What the numbers of rows add to an output on the way from a baseline. */
+export interface Integrated {
+  /** As many numbers as the rows. */
+  attributions: Float32Array;
+  /** For each row, the sum of its attributions less what the output differs by from the baseline's: how far the points missed. */
+  gaps: Float64Array;
+}

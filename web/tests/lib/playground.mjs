@@ -16,6 +16,12 @@ export const MINUTE = 60_000;
 export const server = await serve({ root: fileURLToPath(new URL('../../dist', import.meta.url)) });
 export const address = `${server.url}/`;
 export const browser = await launch();
+const newPage = browser.newPage.bind(browser);
+browser.newPage = async (options) => {
+  const page = await newPage(options);
+  page.setDefaultTimeout(2 * MINUTE); // a busy machine
+  return page;
+};
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 const tests = [];
@@ -26,7 +32,6 @@ export const note = (text) => console.log(`      ${text}`);
 export async function openPage({ hash = '', viewport = DESKTOP, theme = 'light', before = null, ready = true, trace = false } = {}) {
   const phone = viewport.width < 500;
   const page = await browser.newPage({ viewport, colorScheme: theme, hasTouch: phone, isMobile: phone });
-  page.setDefaultTimeout(MINUTE); // a busy machine
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error.stack)));
   page.on('request', (request) => {
@@ -79,16 +84,11 @@ export const figuresOf = (page, tab = 'plane') => page.evaluate((name) => {
   return { hash: location.hash, loss, testLoss, accuracy };
 }, tab);
 
-/** The figures when they change no more: on a busy machine the last look at the model takes its time. */
+/** The figures once the last look at the model is over: on a busy machine it takes its time. */
 export async function settledFiguresOf(page, tab) {
-  let figures;
-  let later = await figuresOf(page, tab);
-  do {
-    figures = later;
-    await page.waitForTimeout(1000);
-    later = await figuresOf(page, tab);
-  } while (JSON.stringify(later) !== JSON.stringify(figures));
-  return figures;
+  await page.waitForFunction(() => Object.values(globalThis.playground.tabs).every(({ view }) => view.session.resting));
+  await idle(page);
+  return figuresOf(page, tab);
 }
 
 /** Pauses, and waits for the last look at the model. */

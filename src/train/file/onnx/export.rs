@@ -9,6 +9,7 @@ use rten_onnx::protobuf::{EncodeMessage, ValueWriter};
 
 use super::super::model_file::{ModelFile, refused};
 use super::proto::{LEARNING, int, rows};
+use super::table::Features;
 use super::writer::Writer;
 use crate::Result;
 use crate::data::TargetEncoding;
@@ -56,8 +57,7 @@ impl ModelFile {
     /// `probabilities` what `predict_probabilities` gives; of numbers `output` has them in the unit of the table.
     ///
     /// Values are shifted, scaled, limited and replaced as [`Encoder::encode`](crate::data::Encoder::encode) does.
-    /// Nothing in ONNX refuses a row or leaves it out: where the encoder does so for a missing number, the
-    /// row's features are NaN, and its label says nothing; a category that it would refuse is none of those it knows.
+    /// A row that it refuses or leaves out has an empty label, and NaN for probabilities and numbers.
     ///
     /// # Errors
     /// [`Error::ModelFile`](crate::Error::ModelFile) if the model has no encoder, or a column is named like
@@ -71,12 +71,17 @@ impl ModelFile {
         })?;
         let architecture = self.architecture();
         let mut writer = Writer::new(self);
-        let (inputs, features) = writer.features(encoder, architecture.input_shape().dims());
-        let last = writer.stack(architecture, &features, "")?;
+        let Features { inputs, features, refused } =
+            writer.features(encoder, architecture.input_shape().dims());
+        let mut last = writer.stack(architecture, &features, "")?;
+        if let Some(refused) = &refused {
+            let axes = architecture.output_shape().map_or(1, |shape| shape.dims().len());
+            last = writer.unless_refused(refused, &last, axes);
+        }
         let outputs = match encoder.targets() {
             TargetEncoding::Classes { classes, .. } => {
                 let logits = architecture.output_shape().map_or(1, |shape| shape.elements());
-                writer.label((&last, logits), classes, LABEL);
+                writer.label((&last, logits), refused.as_deref(), classes, LABEL);
                 let mut outputs = vec![rows(LABEL, &[], DataType::STRING)];
                 outputs.extend(self.probabilities(&mut writer, &last));
                 outputs

@@ -41,7 +41,7 @@ impl ModelFile {
         let (net, values) = layers(input, steps)?;
         let file = Self::new(net, config)?;
         let states = file.state().states.clone();
-        file.with_state(TrainingState { step: 0, values, states })
+        file.with_state(TrainingState { values, states, ..TrainingState::default() })
     }
 
     /// Reads an ONNX file; see [`ModelFile::from_onnx`].

@@ -7,15 +7,21 @@ use super::proto::{LEARNING, int, ints, rows, strings};
 use super::writer::Writer;
 use crate::data::{ColumnEncoding, Encoder, Encoding, MissingValues, Scaling, cycles_of_dates};
 
+/// What was made of a table's columns.
+pub(super) struct Features {
+    /// The columns.
+    pub(super) inputs: Vec<ValueInfoProto>,
+    /// The name of the features.
+    pub(super) features: String,
+    /// That of whether the encoder refuses a row or leaves it out, if it may.
+    pub(super) refused: Option<String>,
+}
+
 impl Writer {
-    /// Adds what makes features of a table's columns, rows of shape `row`; the inputs, and the features' name.
-    pub(super) fn features(
-        &mut self,
-        encoder: &Encoder,
-        row: &[usize],
-    ) -> (Vec<ValueInfoProto>, String) {
+    /// Adds what makes features of a table's columns, rows of shape `row`.
+    pub(super) fn features(&mut self, encoder: &Encoder, row: &[usize]) -> Features {
         let words = spellings(encoder.missing_words());
-        let (mut inputs, mut parts) = (Vec::new(), Vec::new());
+        let (mut inputs, mut parts, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for column in encoder.columns() {
             let (name, impute) = (&column.name, column.missing == MissingValues::Impute);
             let of = match &column.encoding {
@@ -24,13 +30,25 @@ impl Writer {
             };
             inputs.push(rows(name, &[1], of));
             match &column.encoding {
-                Encoding::Number(scaling) => self.number(name, scaling, impute, &mut parts),
-                Encoding::Date { scaling, timed } => {
-                    self.date(name, scaling, *timed, impute, &mut parts);
+                Encoding::Number(scaling) => {
+                    let number = self.number(name, scaling, impute, &mut parts);
+                    // One beyond the range is taken as its end, but not ∞.
+                    let ranged = scaling.range.is_some();
+                    refused.extend(ranged.then(|| self.op("IsInf", &[name], vec![])));
+                    refused.push(self.is_not_finite(&number));
                 }
-                Encoding::Category { .. } => self.category(column, &words, &mut parts),
+                Encoding::Date { scaling, timed } => {
+                    let days = self.date(name, scaling, *timed, impute, &mut parts);
+                    refused.push(self.is_not_finite(&days));
+                }
+                Encoding::Category { .. } => {
+                    let unknown = encoder.refuses_unknown_categories();
+                    self.category(column, (&words, unknown), &mut parts, &mut refused);
+                }
             }
         }
+        let any = |either: String, or: String| self.op("Or", &[&either, &or], vec![]);
+        let refused = refused.into_iter().reduce(any);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut features = self.op("Concat", &parts, vec![int("axis", 1)]);
         if row.len() > 1 {
@@ -39,7 +57,22 @@ impl Writer {
             let shape = self.constant(&[shape.len()], &shape);
             features = self.op("Reshape", &[&features, &shape], vec![]);
         }
-        (inputs, features)
+        Features { inputs, features, refused }
+    }
+
+    /// Whether an `f32` is NaN or infinite.
+    fn is_not_finite(&mut self, x: &str) -> String {
+        let none = self.op("Sub", &[x, x], vec![]);
+        self.op("IsNaN", &[&none], vec![])
+    }
+
+    /// NaN where a row is `refused`, else `x`, whose rows have so many axes.
+    pub(super) fn unless_refused(&mut self, refused: &str, x: &str, axes: usize) -> String {
+        let shape: Vec<i64> = std::iter::once(-1).chain((0..axes).map(|_| 1)).collect();
+        let shape = self.constant(&[shape.len()], &shape);
+        let refused = self.op("Reshape", &[refused, &shape], vec![]);
+        let nan = self.scalar(f32::NAN);
+        self.op("Where", &[&refused, &nan, x], vec![])
     }
 
     fn f32_of(&mut self, x: &str) -> String {
@@ -92,10 +125,19 @@ impl Writer {
         }
     }
 
-    fn number(&mut self, x: &str, scaling: &Scaling, impute: bool, parts: &mut Vec<String>) {
+    /// The first of its features comes back.
+    fn number(
+        &mut self,
+        x: &str,
+        scaling: &Scaling,
+        impute: bool,
+        parts: &mut Vec<String>,
+    ) -> String {
         let (x, missing) = self.filled(x, scaling, impute);
-        parts.push(self.scaled_down(&x, scaling));
+        let scaled = self.scaled_down(&x, scaling);
+        parts.push(scaled.clone());
         self.indicator(missing.as_deref(), scaling, parts);
+        scaled
     }
 
     fn date(
@@ -105,9 +147,10 @@ impl Writer {
         timed: bool,
         impute: bool,
         parts: &mut Vec<String>,
-    ) {
+    ) -> String {
         let (days, missing) = self.filled(days, scaling, impute);
-        parts.push(self.scaled_down(&days, scaling));
+        let scaled = self.scaled_down(&days, scaling);
+        parts.push(scaled.clone());
         for (_, length) in cycles_of_dates(timed) {
             // Of the angle only the fraction of a turn counts, which f32 has digits enough for.
             let length = self.double(*length);
@@ -120,6 +163,7 @@ impl Writer {
             parts.push(self.op("Cos", &[&angle], vec![]));
         }
         self.indicator(missing.as_deref(), scaling, parts);
+        scaled
     }
 
     /// 1 for the string that `x` is, `[rows, strings]`; none for another.
@@ -135,20 +179,35 @@ impl Writer {
         self.op("ReduceSum", &[x, &axes], vec![])
     }
 
-    fn category(&mut self, column: &ColumnEncoding, words: &[String], parts: &mut Vec<String>) {
+    /// `words` are those for missing values, with whether categories that are none of those known are refused.
+    fn category(
+        &mut self,
+        column: &ColumnEncoding,
+        (words, refuses): (&[String], bool),
+        parts: &mut Vec<String>,
+        refused: &mut Vec<String>,
+    ) {
         let Encoding::Category { categories, other, missing } = &column.encoding else { return };
+        let (impute, refuses) = (column.missing == MissingValues::Impute, refuses && !*other);
         let known = self.one_hot(&column.name, categories);
         parts.push(known.clone());
-        if !*other && !*missing {
+        if impute && !*other && !*missing && !refuses {
             return;
         }
         let lacks = self.one_hot(&column.name, words);
         let lacks = self.any(&lacks);
-        if *other {
+        if *other || refuses {
             let known = self.any(&known);
             let none = self.op("Add", &[&known, &lacks], vec![]);
             let one = self.scalar(1.0);
-            parts.push(self.op("Sub", &[&one, &none], vec![]));
+            let new = self.op("Sub", &[&one, &none], vec![]);
+            match refuses {
+                true => refused.push(self.cast(&new, DataType::BOOL)),
+                false => parts.push(new),
+            }
+        }
+        if !impute {
+            refused.push(self.cast(&lacks, DataType::BOOL));
         }
         if *missing {
             parts.push(lacks);
@@ -177,9 +236,15 @@ impl Writer {
     }
 
     /// Adds the names of the classes with the largest of so many logits; with a single one, of the second class where
-    /// that is positive.
-    pub(super) fn label(&mut self, (x, logits): (&str, usize), classes: &[String], output: &str) {
-        let label = if logits == 1 {
+    /// that is positive. Rows that are `refused` have an empty one.
+    pub(super) fn label(
+        &mut self,
+        (x, logits): (&str, usize),
+        refused: Option<&str>,
+        classes: &[String],
+        output: &str,
+    ) {
+        let mut label = if logits == 1 {
             let none = self.scalar(0.0);
             let positive = self.op("Greater", &[x, &none], vec![]);
             let place = self.cast(&positive, DataType::INT64);
@@ -189,8 +254,17 @@ impl Writer {
             let attributes = vec![int("axis", -1), int("keepdims", 0)];
             self.op("ArgMax", &[x], attributes)
         };
-        let keys: Vec<i64> = (0..classes.len() as i64).collect();
-        let attributes = vec![ints("keys_int64s", &keys), strings("values_strings", classes)];
+        let mut keys: Vec<i64> = (0..classes.len() as i64).collect();
+        let mut names = classes.to_vec();
+        if let Some(refused) = refused {
+            let one_each = self.constant(&[1], &[-1_i64]);
+            let refused = self.op("Reshape", &[refused, &one_each], vec![]);
+            let none = self.constant(&[], &[-1_i64]);
+            label = self.op("Where", &[&refused, &none, &label], vec![]);
+            keys.push(-1);
+            names.push(String::new());
+        }
+        let attributes = vec![ints("keys_int64s", &keys), strings("values_strings", &names)];
         self.learning("LabelEncoder", &label, Some(output), attributes);
     }
 

@@ -1,0 +1,53 @@
+//! A block of rows on its way through k-means and principal components, as `src/cluster/engine.rs` and
+//! `src/decompose/exact.rs` have devices compute it. How many blocks there are, and how often they go through, is not
+//! part of it.
+
+use wgrad::graph::{Graph, Layout, Tensor};
+use wgrad::plan::{Plan, Target};
+
+use crate::workload::numbers;
+use crate::{Outcome, words};
+
+/// As all passes over rows are planned: the bits are the same on any device, busy or not.
+fn planned(graph: &Graph, outputs: &[Tensor], target: &Target) -> Outcome<Plan> {
+    let target = Target { busy: 1, ..target.clone() };
+    Plan::new(graph, outputs, &target).map_err(words)
+}
+
+/// The nearest centre of each row, and the sums of the rows of each: rows × columns × centres.
+pub fn k_means(sizes: &str, target: &Target) -> Outcome<Plan> {
+    let [rows, columns, centers] = numbers(sizes, 'x')?;
+    let mut graph = Graph::new();
+    let x = graph.input("rows", [rows, columns]).map_err(words)?;
+    let c = graph.input("centers", [columns, centers]).map_err(words)?;
+    let offsets = graph.input("half the norms", [centers]).map_err(words)?;
+    let products = graph.matmul(x, c).map_err(words)?;
+    let scores = graph.bias_add(products, offsets).map_err(words)?;
+    let labels = graph.arg_max(scores).map_err(words)?;
+    let run = (16 * centers).next_power_of_two().clamp(1024, 16_384).min(rows);
+    let sums = graph.segment_sum(x, labels, centers, run).map_err(words)?;
+    planned(&graph, &[labels, sums], target)
+}
+
+/// Products of every two columns over runs of 1,024 rows, in panels: rows × columns.
+pub fn pca(sizes: &str, target: &Target) -> Outcome<Plan> {
+    const RUN: usize = 1024;
+    let [rows, columns] = numbers(sizes, 'x')?;
+    let mut graph = Graph::new();
+    let x = graph.input("rows", [rows, columns]).map_err(words)?;
+    let panel = columns.div_ceil(columns.div_ceil(256).max(1)).next_multiple_of(8);
+    let mut sums = Vec::new();
+    for start in (0..columns).step_by(panel) {
+        let mut part = |end: usize| {
+            let part = match (start, end) {
+                (0, end) if end == columns => x,
+                (start, end) => graph.slice(x, 1, start, end)?,
+            };
+            graph.reshape(part, [rows / RUN, RUN, end - start])
+        };
+        let a = part((start + panel).min(columns)).map_err(words)?;
+        let b = part(columns).map_err(words)?;
+        sums.push(graph.matmul_layout(Layout::TN, a, b).map_err(words)?);
+    }
+    planned(&graph, &sums, target)
+}
