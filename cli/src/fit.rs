@@ -141,7 +141,15 @@ fn fit(
         None => options,
     };
     match watch.job {
-        Some(job) => job.fit(model, task(choice, data), (choice, data), options),
+        Some(job) => {
+            let (net, config) = task(choice, data);
+            // Balanced weights are those of all rows that are trained on in the end, as the model has them.
+            let config = match model.class_weights() {
+                Some(weights) => config.class_weights(weights.to_vec()),
+                None => config,
+            };
+            job.fit(model, (net, config), (choice, data), options)
+        }
         None => Ok(model.fit_blocking(data, options)?),
     }
 }

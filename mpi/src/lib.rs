@@ -167,7 +167,7 @@ impl Mpi {
 
     /// Ends MPI where all has gone well, when the others have come here too: the first process may have files to write
     /// yet. Whether all came, so that the launcher finds nothing wrong.
-    pub fn end(self) -> bool {
+    pub fn end(&self) -> bool {
         self.patient.store(true, Ordering::SeqCst);
         self.part()
     }

@@ -19,6 +19,14 @@ use crate::{Error, Result};
 /// What is trained, and on what.
 type Task<'a> = (&'a Sequential, &'a TrainingConfig, &'a Arc<Dataset>);
 
+/// What the first process says of a trial begins with one of these.
+const MEASURED: u8 = b'+';
+const FAILED: u8 = b'!';
+
+/// How many times the patience of a training the others have while the first process times alone: some schedules, by
+/// rounds of several steps each, where a step may take most of that patience.
+const ALONE: u32 = 20;
+
 /// Rounds of which the time of a short message is found.
 const PINGS: usize = 9;
 
@@ -79,7 +87,7 @@ pub(super) fn advise(
         trainings += 1;
         Arc::new(Numbered { inner: options.exchange.clone(), number: trainings })
     };
-    let mut peers = Peers::new(world.clone(), another(), options.patience);
+    let mut peers = Peers::new(world.clone(), another(), options.patience.saturating_mul(ALONE));
     let advised = advise_all(task, options, (world, gpus), steps, &mut peers, &mut another);
     if let Err(error) = &advised {
         peers.leave(&error.to_string());
@@ -222,9 +230,10 @@ fn shared(peers: &mut Peers, own: Option<Result<Measured>>) -> Result<Result<Mea
             Some(Ok(measured)) => {
                 let Measured { seconds, range, busy, overlap, bytes_exchanged } = measured;
                 let numbers = [*seconds, range.0, range.1, *overlap, *bytes_exchanged as f64];
-                numbers.iter().chain(busy).flat_map(|number| number.to_le_bytes()).collect()
+                let numbers = numbers.iter().chain(busy).flat_map(|number| number.to_le_bytes());
+                std::iter::once(MEASURED).chain(numbers).collect()
             }
-            Some(Err(error)) => format!("!{error}").into_bytes(),
+            Some(Err(error)) => format!("{}{error}", char::from(FAILED)).into_bytes(),
             None => Vec::new(),
         })
     })?;
@@ -232,11 +241,14 @@ fn shared(peers: &mut Peers, own: Option<Result<Measured>>) -> Result<Result<Mea
         Some(own) if own.is_err() || peers.world.is_first() => return Ok(own),
         _ => {}
     }
-    if let Some((b'!', reason)) = said.split_first() {
-        let reason = String::from_utf8_lossy(reason);
-        let error = Error::argument("what rank 0 tried", "an error", &reason);
-        return Ok(Err(error));
-    }
+    let said = match said.split_first() {
+        Some((&FAILED, reason)) => {
+            let reason = String::from_utf8_lossy(reason);
+            return Ok(Err(Error::argument("what rank 0 tried", "an error", &reason)));
+        }
+        Some((_, said)) => said,
+        None => &[],
+    };
     let numbers: Vec<f64> =
         said.chunks_exact(8).map(|number| bytemuck::pod_read_unaligned(number)).collect();
     let Some((&[seconds, low, high, overlap, bytes], busy)) = numbers.split_first_chunk() else {
