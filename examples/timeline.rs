@@ -69,7 +69,9 @@ fn run(args: &Args) -> Outcome {
     };
     let advice = task.advise(&lanes, if args.options.quick { 1 } else { 16 }, &mut report)?;
     let speed = |schedule: &Schedule| {
-        let is_it = |trial: &&Trial| trial.schedule.as_ref() == Some(schedule);
+        let is_it = |trial: &&Trial| {
+            trial.schedule.as_ref() == Some(schedule) && trial.micro_batches == micro_batches
+        };
         let trial = advice.trials.iter().rfind(is_it)?.outcome.as_ref().ok()?;
         Some(advice.serial()? / trial.seconds)
     };

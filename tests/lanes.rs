@@ -324,9 +324,16 @@ fn advice_tries_every_schedule() {
     let data = Arc::new(data(64));
     let options = ParallelOptions::new(32, 4, Schedule::Serial);
     let advice = advise(&net(), &adam(), &data, &options, &lanes(2), 3).unwrap();
-    let names: Vec<_> = advice.trials.iter().map(|t| (t.name(), t.lanes)).collect();
-    let expected =
-        [("serial", 1), ("overlapped", 1), ("pipeline", 2), ("data-parallel", 2), ("fit", 1)];
+    let names: Vec<_> =
+        advice.trials.iter().map(|t| (t.name(), t.lanes, t.micro_batches)).collect();
+    let expected = [
+        ("serial", 1, 4),
+        ("overlapped", 1, 4),
+        ("pipeline", 2, 4),
+        ("data-parallel", 2, 4),
+        ("data-parallel", 2, 2),
+        ("fit", 1, 1),
+    ];
     assert_eq!(names, expected);
     let winner = advice.winner().unwrap().outcome.as_ref().unwrap().seconds;
     for trial in &advice.trials {

@@ -1,5 +1,5 @@
-//! Random nets under every schedule on one to four lanes: none hangs, and all give the bits of the
-//! serial one.
+//! Random nets under every schedule on one to four lanes, and over one to four processes of one or two: none hangs,
+//! and all give the bits of the serial one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,16 +8,21 @@ use crate::common::lanes;
 use crate::common::random::Random;
 use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
+use crate::support::world::world;
 use wgrad::data::Dataset;
 use wgrad::lanes::ParallelOptions;
 use wgrad::lanes::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::TrainingConfig;
+use wgrad::{Gpu, Result};
 
 const NETS: u64 = 40;
 /// With those of the test that takes minutes.
 const ALL_NETS: u64 = 200;
 const STEPS: u64 = 3;
+/// Nets over worlds, and those with the test that takes minutes.
+const WORLDS: u64 = 3;
+const ALL_WORLDS: u64 = 100;
 /// Each has lanes of its own.
 const THREADS: u64 = 2;
 
@@ -133,6 +138,60 @@ fn more_random_nets_under_every_schedule() {
     of_seeds(NETS..ALL_NETS);
 }
 
+#[test]
+fn random_nets_over_worlds() {
+    (0..WORLDS).for_each(over_worlds);
+}
+
+#[test]
+#[ignore = "minutes of more cases"]
+fn more_random_nets_over_worlds() {
+    (WORLDS..ALL_WORLDS).for_each(over_worlds);
+}
+
+/// A random net over a random world, under each schedule that both allow.
+fn over_worlds(seed: u64) {
+    let mut random = Random::new(1000 + seed);
+    let case = case(&mut random);
+    let ranks = 1 + random.below(4);
+    let of_ranks: Vec<usize> = (0..ranks).map(|_| 1 + random.below(2)).collect();
+    let lanes: usize = of_ranks.iter().sum();
+    let alone = ParallelOptions::new(case.batch, case.micro_batches, Schedule::Serial);
+    let serial = train(&case, alone, &crate::common::lanes(1)).unwrap();
+    let mut schedules = vec![Schedule::data_parallel()];
+    let mut shares: Vec<usize> = (0..lanes).map(|_| random.below(4)).collect();
+    shares[random.below(lanes)] += 1;
+    schedules.push(Schedule::DataParallel { shares });
+    let stages = |stages: usize| !case.clips && stages <= case.trained;
+    schedules.extend(stages(lanes).then(Schedule::pipeline));
+    let replicas = 2;
+    let of_two = lanes.is_multiple_of(replicas) && stages(lanes / replicas);
+    schedules.extend(of_two.then_some(Schedule::Replicated { stages: Vec::new(), replicas }));
+    for schedule in schedules {
+        let options = ParallelOptions::new(case.batch, case.micro_batches, schedule.clone());
+        let all = world(&options, &of_ranks, |options, gpus| train(&case, options, &gpus));
+        for (rank, outcome) in all.into_iter().enumerate() {
+            assert!(
+                outcome.unwrap() == serial,
+                "net {seed}, {:?}, batches of {} in {}: other bits under {schedule:?} on rank {rank} of {of_ranks:?}",
+                case.model,
+                case.batch,
+                case.micro_batches
+            );
+        }
+    }
+}
+
+type Trained = (Vec<u32>, Vec<u32>);
+
+/// Losses and the state after some steps.
+fn train(case: &Case, options: ParallelOptions, gpus: &[Gpu]) -> Result<Trained> {
+    let task = (case.model.clone(), case.compile.clone(), &case.data);
+    let mut parallel = start(task, options, gpus)?;
+    let losses = run_to(&mut parallel, STEPS)?;
+    Ok((bits(&losses), state_bits(parallel.state())))
+}
+
 fn of_seeds(seeds: Range<u64>) {
     std::thread::scope(|scope| {
         for begin in 0..THREADS {
@@ -147,10 +206,7 @@ fn every_schedule(seed: u64) {
     let case = case(&mut random);
     let of = |schedule: Schedule, count: usize| {
         let options = ParallelOptions::new(case.batch, case.micro_batches, schedule);
-        let task = (case.model.clone(), case.compile.clone(), &case.data);
-        let mut parallel = start(task, options, &lanes(count)).unwrap();
-        let losses = run_to(&mut parallel, STEPS).unwrap();
-        (bits(&losses), state_bits(parallel.state()))
+        train(&case, options, &lanes(count)).unwrap()
     };
     let serial = of(Schedule::Serial, 1);
     for (schedule, count) in schedules(&mut random, &case) {

@@ -2,13 +2,15 @@
 //! one process; `mpi/tests` has them in processes. Whoever has which lanes, the bits are those of one process.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::lanes;
 use crate::support::bits;
 use crate::support::parallel::{run_to, start, state_bits};
+use crate::support::world::world;
 use wgrad::data::Dataset;
-use wgrad::lanes::exchange::{Content, Exchange, LocalExchange, Message, Payload, RunId};
+use wgrad::lanes::exchange::{Content, Exchange, Message, Payload, RunId};
+use wgrad::lanes::timeline::Timeline;
 use wgrad::lanes::{ParallelOptions, Schedule, World, advise, step_messages};
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
@@ -16,67 +18,28 @@ use wgrad::train::{
 };
 #[cfg(feature = "files")]
 use wgrad::train::{Checkpoint, Every};
-use wgrad::{Error, Gpu, Result};
+use wgrad::{Gpu, Result};
 
 const STEPS: u64 = 10;
 
-fn data() -> Arc<Dataset> {
+pub fn data() -> Arc<Dataset> {
     let features: Vec<f32> = (0..412).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
     let targets = features.chunks(4).map(|row| row[0] * row[1] - row[2]).collect();
     Arc::new(Dataset::regression(features, 4, targets, 1).unwrap())
 }
 
-fn net() -> Sequential {
+pub fn net() -> Sequential {
     Sequential::new(4).dense(70).relu().dense(9).tanh().dense(1).seed(3)
 }
 
-fn adam() -> TrainingConfig {
+pub fn adam() -> TrainingConfig {
     let config = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::adam(0.01));
     config.metric(Metric::MeanAbsoluteError).metric(Metric::RSquared)
 }
 
 /// Batches of 25 of 103 rows: the last has 3.
-fn options(schedule: Schedule, micro_batches: usize) -> ParallelOptions {
+pub fn options(schedule: Schedule, micro_batches: usize) -> ParallelOptions {
     ParallelOptions::new(25, micro_batches, schedule)
-}
-
-/// The messages of all processes in one table, of which none clears what is on its way to another.
-#[derive(Debug, Default)]
-struct Joined(LocalExchange);
-
-impl Exchange for Joined {
-    fn send(&self, message: Message, payload: Payload) -> Result<()> {
-        self.0.send(message, payload)
-    }
-    fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>> {
-        self.0.receive(message, within)
-    }
-    fn stop(&self, run: RunId, lane: usize, reason: &str) {
-        self.0.stop(run, lane, reason);
-    }
-    fn clear(&self, _run: RunId) {}
-}
-
-/// Runs `work` in a thread for each rank, with options and devices of its own; what each came to.
-fn world<T: Send>(
-    options: &ParallelOptions,
-    of_ranks: &[usize],
-    work: impl Fn(ParallelOptions, Vec<Gpu>) -> Result<T> + Sync,
-) -> Vec<Result<T>> {
-    let all = lanes(of_ranks.iter().sum());
-    let (exchange, patience) = (Arc::new(Joined::default()), Duration::from_secs(100));
-    let shared = ParallelOptions { exchange, patience, ..options.clone() };
-    let (work, shared) = (&work, &shared);
-    std::thread::scope(|scope| {
-        let process = |rank: usize| {
-            let own = World::new(rank, of_ranks).unwrap();
-            let gpus = all[own.own()].to_vec();
-            let options = ParallelOptions { world: Some(own), ..shared.clone() };
-            scope.spawn(move || work(options, gpus))
-        };
-        let threads: Vec<_> = (0..of_ranks.len()).map(process).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
 }
 
 fn train(how: &TrainingConfig, options: ParallelOptions, gpus: &[Gpu]) -> Result<Trained> {
@@ -379,8 +342,6 @@ fn a_training_that_stands_elsewhere_is_refused() {
 #[test]
 fn what_is_for_one_process_is_refused() {
     let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |options, gpus| {
-        let advice = advise(&net(), &adam(), &data(), &options, &gpus, 1);
-        assert!(advice.unwrap_err().to_string().contains("world is given"));
         let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
         let relayed = parallel.relay_blocking(Schedule::Serial, &gpus);
         assert!(relayed.unwrap_err().to_string().contains("relay is called in a world"));
@@ -393,114 +354,62 @@ fn what_is_for_one_process_is_refused() {
     assert!(error[0].as_ref().unwrap_err().to_string().contains("number of lanes is 2"));
 }
 
-/// An exchange whose rank 1 falls silent at a step, or sends what is no message.
-#[derive(Debug)]
-struct Faulty {
-    inner: Arc<dyn Exchange>,
-    from: usize,
-    at: u64,
-    garbage: bool,
+/// All have the first one's figures, and the exchange trains afterwards.
+#[test]
+fn advice_covers_the_world() {
+    let all = world(&options(Schedule::data_parallel(), 3), &[1, 1], |options, gpus| {
+        let advice = advise(&net(), &adam(), &data(), &options, &gpus, 1)?;
+        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+        parallel.run(0..2)?;
+        Ok((advice.to_string(), advice))
+    });
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    let advice = &all[0].1;
+    let tried = advice.trials.iter().map(|trial| (trial.name(), trial.lanes, trial.micro_batches));
+    let expected = [
+        ("serial", 1, 3),
+        ("pipeline", 2, 3),
+        ("data-parallel", 2, 3),
+        ("data-parallel", 2, 2),
+        ("fit", 1, 1),
+    ];
+    assert_eq!(tried.collect::<Vec<_>>(), expected);
+    assert!(advice.trials.iter().all(|trial| trial.outcome.is_ok()), "{}", all[0].0);
+    assert_eq!(advice.more.iter().map(|more| more.lanes).collect::<Vec<_>>(), [4, 8]);
+    assert_eq!(all[0].0, all[1].0);
+    assert!(all[0].0.contains("a model says of 4 lanes"), "{}", all[0].0);
 }
 
-impl Exchange for Faulty {
+/// Delays every comparison in one process, so that its clock of a recording begins after the first one's.
+#[derive(Debug)]
+struct Late(Arc<dyn Exchange>, Duration);
+
+impl Exchange for Late {
     fn send(&self, message: Message, payload: Payload) -> Result<()> {
-        let hit = message.from == self.from
-            && message.step >= self.at
-            && matches!(message.content, Content::Sums(_));
-        match (hit, self.garbage) {
-            (true, false) => Ok(()),
-            (true, true) => self.inner.send(message, payload[1..].into()),
-            (false, _) => self.inner.send(message, payload),
-        }
+        self.0.send(message, payload)
     }
     fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>> {
-        self.inner.receive(message, within)
+        let received = self.0.receive(message, within);
+        if message.content == Content::Agreement && message.to == 1 {
+            std::thread::sleep(self.1);
+        }
+        received
     }
     fn stop(&self, run: RunId, lane: usize, reason: &str) {
-        self.inner.stop(run, lane, reason);
+        self.0.stop(run, lane, reason);
     }
     fn clear(&self, run: RunId) {
-        self.inner.clear(run);
-    }
-}
-
-#[test]
-fn a_process_that_fails_ends_all_of_them_with_its_name() {
-    for (garbage, said) in [(false, "waited"), (true, "bytes as the gradient sums")] {
-        let begun = Instant::now();
-        let all = world(&options(Schedule::data_parallel(), 5), &[1, 1, 1], |options, gpus| {
-            let inner = options.exchange.clone();
-            let exchange = Arc::new(Faulty { inner, from: 1, at: 2, garbage });
-            let patience = Duration::from_secs(if garbage { 100 } else { 3 });
-            let options = ParallelOptions { exchange, patience, ..options };
-            let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
-            let error = parallel.fit_blocking(FitOptions::new(2)).unwrap_err();
-            // And it says so again.
-            let again = parallel.run(0..1).unwrap_err().to_string();
-            assert!(again.contains("make the `Parallel` anew"), "{again}");
-            Ok((error, parallel.state().step))
-        });
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        for (rank, outcome) in all.into_iter().enumerate() {
-            let (error, step) = outcome.unwrap();
-            let Error::Lane { step: failed, name, .. } = &error else { panic!("{error:?}") };
-            let text = error.to_string();
-            assert!(name.contains(&format!("rank {rank}")), "{name}");
-            assert!(text.contains("step 2") && *failed == 2 && step == 2, "rank {rank}: {text}");
-            if rank != 1 {
-                assert!(text.contains("rank 1"), "rank {rank}: {text}");
-            }
-            assert!(text.contains(said) || text.contains("stopped"), "rank {rank}: {text}");
-        }
-    }
-}
-
-/// NaN on one process, which only its rows have.
-#[test]
-fn a_loss_that_is_not_finite_stops_all() {
-    for schedule in [Schedule::data_parallel(), Schedule::pipeline()] {
-        let how = TrainingConfig::new(Loss::MeanSquaredError, Optimizer::sgd(1e30));
-        let all = world(&options(schedule, 5), &[1, 1], |options, gpus| {
-            let mut parallel = start((net(), how.clone(), &data()), options, &gpus)?;
-            parallel.run(0..4).map(drop)
-        });
-        for outcome in all {
-            let text = outcome.unwrap_err().to_string();
-            assert!(
-                text.contains("NaN or infinite")
-                    || text.contains("loss was")
-                    || text.contains("overflowed"),
-                "{text}"
-            );
-        }
-    }
-}
-
-/// A future that is dropped in one process.
-#[test]
-fn a_training_given_up_in_one_process_ends_in_all() {
-    let all = world(&options(Schedule::data_parallel(), 5), &[1, 1], |options, gpus| {
-        let gives_up = !options.world.as_ref().unwrap().is_first();
-        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
-        if gives_up {
-            let mut fit = Box::pin(parallel.fit(FitOptions::new(2)));
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            assert!(fit.as_mut().poll(&mut context).is_pending());
-            drop(fit);
-            return parallel.run(0..1).map(drop);
-        }
-        parallel.fit_blocking(FitOptions::new(2)).map(drop)
-    });
-    for outcome in all {
-        let text = outcome.unwrap_err().to_string();
-        assert!(text.contains("given up"), "{text}");
+        self.0.clear(run);
     }
 }
 
 #[test]
 fn the_first_process_has_the_timeline_of_all() {
+    let late = Duration::from_millis(300);
     let all = world(&options(Schedule::data_parallel(), 5), &[1, 2], |options, gpus| {
-        let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
+        let exchange = Arc::new(Late(options.exchange.clone(), late));
+        let mut parallel =
+            start((net(), adam(), &data()), ParallelOptions { exchange, ..options }, &gpus)?;
         parallel.record(true);
         parallel.run(0..2)?;
         Ok(parallel.timeline().cloned().unwrap())
@@ -511,10 +420,20 @@ fn the_first_process_has_the_timeline_of_all() {
     let of = |lane: usize| all[0].spans.iter().filter(|span| span.lane == lane).count();
     assert!((0..3).all(|lane| of(lane) > 0));
     assert_eq!(of(1) + of(2), all[1].spans.len());
-    // By one clock: whoever sends a sum has begun before another has it.
-    let times = |lane: usize, name: &str| {
-        let spans = all[0].spans.iter().filter(|span| span.lane == lane && span.name == name);
-        spans.map(|span| span.start).reduce(f64::min).unwrap()
+    // By one clock: a lane has everybody's sums only after each has begun to send its own.
+    let time = |timeline: &Timeline, lane: usize, name: &str, last: bool| {
+        let spans = timeline.spans.iter().filter(|span| span.lane == lane && span.name == name);
+        let times = spans
+            .filter(|span| span.step == 0)
+            .map(|span| if last { span.end } else { span.start });
+        times.reduce(if last { f64::max } else { f64::min }).unwrap()
     };
-    assert!(times(2, "gradient sums out") < times(0, "sums of all in") + 0.05);
+    let (sent, taken) = ("gradient sums out", "gradient sums in");
+    for (from, to) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
+        let (begun, there) = (time(&all[0], from, sent, false), time(&all[0], to, taken, true));
+        assert!(begun <= there + 0.01, "lane {from} sends at {begun}, lane {to} has it at {there}");
+    }
+    // By its own clock, rank 1 began later: what is above would not hold of it.
+    let own = time(&all[1], 0, taken, true);
+    assert!(time(&all[0], 1, taken, true) - own > 0.5 * late.as_secs_f64());
 }

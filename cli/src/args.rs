@@ -210,6 +210,20 @@ pub struct TrainArgs {
     /// Write score and figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Train with all processes of an MPI job: mpirun -n 4 wgrad train … --mpi
+    #[arg(long)]
+    pub mpi: bool,
+    /// With --mpi: parts of each batch; the model depends on it in the last digits, and not on the processes [default:
+    /// as many as processes]
+    #[arg(long, value_name = "PARTS", requires = "mpi")]
+    pub micro_batches: Option<usize>,
+    /// With --mpi: start the job with these words, such as 'mpirun -n 4'; given several times, each start takes
+    /// the next
+    #[arg(long, value_name = "WORDS", requires = "mpi")]
+    pub launch: Vec<String>,
+    /// With --launch: start the job so often again where it ends early
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "launch")]
+    pub restarts: usize,
     #[command(flatten)]
     pub run: RunArgs,
 }

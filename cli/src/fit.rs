@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use wgrad::Gpu;
 use wgrad::data::{Dataset, Targets};
-use wgrad::nn::Loss;
-use wgrad::train::{EarlyStopping, FitOptions, History, Model};
+use wgrad::nn::{Loss, Sequential};
+use wgrad::train::{EarlyStopping, FitOptions, History, Model, TrainingConfig};
 
 use crate::checkpoints::Checkpoints;
 use crate::choose::Choice;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
+use crate::job::Job;
 use crate::progress::Voice;
 use crate::split;
 
@@ -43,6 +44,8 @@ pub struct Watch<'a> {
     pub voice: Voice,
     /// Not of a model that is trained on.
     pub checkpoints: Option<&'a Checkpoints>,
+    /// The processes that train together, if there are several.
+    pub job: Option<&'a Job>,
 }
 
 /// The loss for a data set.
@@ -61,6 +64,16 @@ pub fn outputs(data: &Dataset) -> usize {
     }
 }
 
+/// The net for a data set, and how it is trained.
+fn task(choice: &Choice, data: &Dataset) -> (Sequential, TrainingConfig) {
+    let config = choice.config(loss(data));
+    let config = match choice.class_weights(data) {
+        Some(weights) => config.class_weights(weights),
+        None => config,
+    };
+    (choice.net(data.width(), outputs(data)), config)
+}
+
 /// Trains on `data`, from the start or from a model that was trained before.
 pub fn train(
     gpu: &Gpu,
@@ -76,12 +89,7 @@ pub fn train(
     let mut model = match from {
         Some(model) => model,
         None => {
-            let net = choice.net(data.width(), outputs(data));
-            let config = choice.config(loss(data));
-            let config = match choice.class_weights(data) {
-                Some(weights) => config.class_weights(weights),
-                None => config,
-            };
+            let (net, config) = task(choice, data);
             net.compile_blocking(gpu, config)?
         }
     };
@@ -132,7 +140,18 @@ fn fit(
         Some((held_out, stopping)) => options.validation(held_out).callback(stopping),
         None => options,
     };
-    Ok(model.fit_blocking(data, options)?)
+    match watch.job {
+        Some(job) => {
+            let (net, config) = task(choice, data);
+            // Balanced weights are those of all rows that are trained on in the end, as the model has them.
+            let config = match model.class_weights() {
+                Some(weights) => config.class_weights(weights.to_vec()),
+                None => config,
+            };
+            job.fit(model, (net, config), (choice, data), options)
+        }
+        None => Ok(model.fit_blocking(data, options)?),
+    }
 }
 
 /// Rows that are left out, which are to count as those that are trained on do.

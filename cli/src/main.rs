@@ -14,6 +14,7 @@ mod fit;
 mod folders;
 mod importance;
 mod interrupt;
+mod job;
 mod line;
 mod model;
 mod on_disk;

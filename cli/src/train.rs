@@ -18,6 +18,7 @@ use crate::fit::{self, Trained, Watch};
 use crate::folders::needs_folder;
 use crate::importance::importance;
 use crate::interrupt;
+use crate::job::{self, Job};
 use crate::model;
 use crate::progress::Voice;
 use crate::report::Report;
@@ -29,7 +30,21 @@ use crate::table::{self, Reader};
 const FEW_FOR_A_SCORE: usize = 10;
 
 pub fn run(args: &TrainArgs) -> Outcome {
-    let voice = Voice::new(args.run.quiet);
+    if job::launch(args)? {
+        return Ok(());
+    }
+    let job = Job::join(args)?;
+    let done = run_in(args, job.as_ref());
+    if let Some(job) = job {
+        job.end(done.is_ok());
+    }
+    done
+}
+
+/// In a job all processes do the same, and the first alone says and writes something.
+fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
+    let is_first = job.is_none_or(Job::is_first);
+    let voice = Voice::new(args.run.quiet || !is_first);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
     args.output.iter().chain(&args.json).try_for_each(|path| needs_folder(path))?;
@@ -44,6 +59,12 @@ pub fn run(args: &TrainArgs) -> Outcome {
         (Some(path), Some(option)) => {
             return Err(Failure::usage(format!(
                 "--{option} cannot be used with --resume {}: the model has its own",
+                path.display()
+            )));
+        }
+        (Some(path), None) if args.mpi => {
+            return Err(Failure::usage(format!(
+                "--mpi cannot be used with --resume {}: a model's file is trained on by one process",
                 path.display()
             )));
         }
@@ -70,21 +91,27 @@ pub fn run(args: &TrainArgs) -> Outcome {
     if args.class_weights.is_some() && !classes {
         return Err(Failure::usage("--class-weights are of classes, and the target is numbers"));
     }
-    let gpu = model::gpu(args.run.adapter.as_deref())?;
+    let named = args.run.adapter.as_deref();
+    let gpu = job.map_or_else(|| model::gpu(named), |job| job.gpu(named))?;
     voice.say(format!("adapter: {}", gpu.describe()));
+    if let Some(job) = job {
+        voice.say(format!("processes: {}", job.ranks()));
+    }
     // Before there is a model, Ctrl-C has nothing to keep, and ends the process.
     interrupt::watch();
     let checkpoints = match resumed {
         Some(_) => None,
-        None => Some(checkpoints(args, &output(args, &whole), voice)?),
+        None => Some(checkpoints(args, &output(args, &whole), voice, is_first)?),
     };
-    let watch = Watch { voice, checkpoints: checkpoints.as_ref() };
+    let watch = Watch { voice, checkpoints: checkpoints.as_ref(), job };
     let setting = Setting { args, gpu: &gpu, whole: &whole, table: &table, metric, watch };
     let done = setting.scored().and_then(|scores| setting.train(resumed, scores));
     match (done, checkpoints) {
         (Ok(interrupted), checkpoints) => {
             // There is a model, so what led to it goes.
-            if let Some(Err(left)) = checkpoints.map(Checkpoints::leave) {
+            // The lock and the files are the first process's.
+            let left = checkpoints.filter(|_| is_first).map(Checkpoints::leave);
+            if let Some(Err(left)) = left {
                 voice.say(format!("note: {}", left.message()));
             }
             if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
@@ -100,7 +127,12 @@ pub fn run(args: &TrainArgs) -> Outcome {
 }
 
 /// Where the trainings of this command are kept; what an earlier one left there is gone on with, or goes.
-fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoints> {
+fn checkpoints(
+    args: &TrainArgs,
+    model: &Path,
+    voice: Voice,
+    is_first: bool,
+) -> Outcome<Checkpoints> {
     let mut checkpoints = match &args.resume {
         Some(Some(folder)) => Checkpoints::in_folder(folder.clone(), args.checkpoint),
         _ => Checkpoints::beside(model, args.checkpoint, args.resume.is_some()),
@@ -113,7 +145,8 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
     if matches!(&args.resume, Some(Some(_))) && !checkpoints.are_there() {
         return Err(none(&checkpoints));
     }
-    if let Some(note) = checkpoints.enter()? {
+    // The other processes of a job are not other commands: the first one's lock is for all.
+    if is_first && let Some(note) = checkpoints.enter()? {
         voice.say(note);
     }
     let folder = checkpoints.folder().display();
@@ -123,13 +156,13 @@ fn checkpoints(args: &TrainArgs, model: &Path, voice: Voice) -> Outcome<Checkpoi
         (Some(None), false) => {
             voice.say("note: there is no training that was broken off; begins anew");
         }
-        (None, true) => {
+        (None, true) if is_first => {
             voice.say(format!(
                 "note: what a training left in {folder} that was broken off goes; --resume would have gone on with it"
             ));
             checkpoints.clear()?;
         }
-        (None, false) => {}
+        (None, _) => {}
     }
     Ok(checkpoints)
 }
@@ -322,7 +355,8 @@ impl Setting<'_> {
         let rows = training.rows();
         let scores = scores.as_deref();
         let (encoder, choice, sides) = (&encoder, &choice, (&training, &held_out));
-        Judged { args, gpu, metric, voice, encoder, choice, sides, rows, scores }.end(trained)
+        let job = watch.job;
+        Judged { args, gpu, metric, voice, job, encoder, choice, sides, rows, scores }.end(trained)
     }
 }
 
@@ -332,6 +366,8 @@ struct Judged<'a> {
     gpu: &'a Gpu,
     metric: Metric,
     voice: Voice,
+    /// The processes that trained together, if there were several.
+    job: Option<&'a Job>,
     encoder: &'a Encoder,
     choice: &'a Choice,
     /// Rows trained on, or some of them, and rows held out.
@@ -345,10 +381,13 @@ struct Judged<'a> {
 impl Judged<'_> {
     /// Saves the model and reports; whether Ctrl-C ended its training.
     fn end(self, trained: Trained) -> Outcome<bool> {
-        let Self { args, gpu, mut metric, voice, encoder, choice, sides, rows, scores } = self;
+        let Self { args, gpu, mut metric, voice, job, encoder, choice, sides, rows, scores } = self;
         let held_out = sides.1;
         let Trained { model, curves, epochs, why, seconds, interrupted } = trained;
         voice.say(format!("trained {epochs} epochs in {seconds:.1} s: {why}"));
+        if job.is_some_and(|job| !job.is_first()) {
+            return Ok(interrupted);
+        }
         let model = model.with_encoder(encoder.clone())?;
         let path = output(args, encoder);
         model.save_blocking(&path)?;
@@ -372,6 +411,7 @@ impl Judged<'_> {
         let columns = importance(&predictor, encoder, held_out, metric, args.seed)?;
         let report = Report {
             args,
+            ranks: job.map(Job::ranks),
             adapter: gpu.describe(),
             encoder,
             choice,
@@ -490,6 +530,9 @@ impl Report<'_> {
         figures.insert("rate".into(), rate.into());
         figures.insert("optimizer".into(), self.choice.optimizer_name.into());
         figures.insert("seed".into(), self.args.seed.into());
+        if let Some(ranks) = self.ranks {
+            figures.insert("ranks".into(), ranks.into());
+        }
         if let Some(folds) = self.folds {
             figures.insert("folds".into(), json!(folds));
         }

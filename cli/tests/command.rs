@@ -311,6 +311,15 @@ fn what_is_wrong_is_said_with_what_to_do() {
 
 /// The file keeps the weights, by which the model trains on.
 #[test]
+fn several_processes_are_for_the_command_with_mpi() {
+    let folder = folder("without-mpi");
+    fs::write(folder.join("flowers.csv"), flowers(20)).unwrap();
+    let said = fails(&folder, 2, &["train", "flowers.csv", "--mpi"]);
+    assert_says(&said, &["built without MPI", "cargo install --path mpi/command"]);
+    assert_says(&fails(&folder, 2, &["train", "flowers.csv", "--micro-batches", "2"]), &["--mpi"]);
+}
+
+#[test]
 fn rare_classes_count_as_much_as_others() {
     let folder = folder("weighted");
     fs::write(folder.join("flowers.csv"), flowers(60)).unwrap();

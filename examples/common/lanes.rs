@@ -257,7 +257,7 @@ fn table(advice: &Advice) -> Vec<Value> {
         let (name, lanes) = (trial.name(), trial.lanes);
         match &trial.outcome {
             Ok(measured) => json!({
-                "schedule": name, "lanes": lanes, "seconds_per_step": measured.seconds,
+                "schedule": name, "lanes": lanes, "micro_batches": trial.micro_batches, "seconds_per_step": measured.seconds,
                 "min": measured.range.0, "max": measured.range.1, "busy": measured.busy,
                 "overlap": measured.overlap, "bytes_exchanged_per_step": measured.bytes_exchanged,
             }),

@@ -5,21 +5,27 @@
 //! mpirun -n 4 target/release/examples/distributed --json run.json
 //! ```
 //!
+//! With `--launch` and `--restarts` it starts `mpirun` itself, and again where a process dies:
+//!
+//! ```sh
+//! target/release/examples/distributed --launch 'mpirun -n 4' --restarts 3 --checkpoints run
+//! ```
+//!
 //! Every process makes the same calls. Rank 0 alone prints and writes; `parameters_sha256` of its file is the same
 //! for any number of ranks and lanes and every schedule, as long as `--micro-batches` is.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use sha2::{Digest, Sha256};
-use wgrad::lanes::{Parallel, ParallelOptions, Schedule};
+use wgrad::data::{ArrayFile, NpyWriter, OwnedData, Source, Targets};
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule, advise};
 use wgrad::prelude::*;
 use wgrad::train::{Checkpoint, Every};
-use wgrad_mpi::{Mpi, adapter_of};
+use wgrad_mpi::{Mpi, adapter_of, is_in_job, run_with_restarts};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Layout {
@@ -84,6 +90,22 @@ struct Args {
     /// Steps from one checkpoint to the next
     #[arg(long, default_value_t = 100)]
     every: u64,
+    /// Start the job with these words, such as 'mpirun -n 4'; given several times, each start takes the next
+    #[arg(long, value_name = "WORDS")]
+    launch: Vec<String>,
+    /// With --launch: start the job so often again where it ends early
+    #[arg(long, value_name = "N", default_value_t = 0, requires_all = ["launch", "checkpoints"])]
+    restarts: usize,
+    /// Write the rows to files in FOLDER, which all processes see, and read them from there: each process those of
+    /// its own lanes
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
+    /// With --files: rows are shuffled within so many [default: all]
+    #[arg(long, value_name = "ROWS", requires = "files")]
+    window: Option<usize>,
+    /// Measure all schedules before training, so many steps each, and say which is the fastest
+    #[arg(long, value_name = "STEPS", conflicts_with = "files")]
+    advise: Option<usize>,
     /// Copy the parameters to the host after each step, so that none is lost with a device
     #[arg(long)]
     keep_state: bool,
@@ -91,6 +113,9 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if !args.launch.is_empty() && !is_in_job() {
+        return launch(&args);
+    }
     let mpi = match Mpi::start(args.lanes) {
         Ok(mpi) => mpi,
         Err(error) => {
@@ -112,6 +137,63 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Starts the job, and again where it ends early.
+fn launch(args: &Args) -> ExitCode {
+    // All processes are called as this one is.
+    let own: Vec<_> = std::env::args_os().skip(1).collect();
+    let say = |attempt: usize, status| {
+        eprintln!(
+            "attempt {} ended early ({status}); going on from the last checkpoint",
+            attempt + 1
+        );
+    };
+    match run_with_restarts(&args.launch, args.restarts, |_| own.clone(), say) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The rows in two files, which the first process makes and writes before the others read them.
+fn in_files(
+    made: impl FnOnce() -> wgrad::Result<Dataset>,
+    folder: &Path,
+    window: Option<usize>,
+    mpi: &Mpi,
+) -> Result<Source, Box<dyn Error>> {
+    let (x, y) = (folder.join("features.npy"), folder.join("targets.npy"));
+    if mpi.is_first() && !y.exists() {
+        let data = made()?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        let Targets::Values { data: targets, width } = data.targets() else {
+            return Err("targets that are no numbers".into());
+        };
+        for (path, width, numbers) in
+            [(&x, data.width(), data.features()), (&y, *width, targets.as_slice())]
+        {
+            // Under another name until it is whole: others wait for the last one.
+            let part = path.with_extension("part");
+            let mut file = NpyWriter::create(&part, width)?;
+            file.write(numbers)?;
+            file.finish()?;
+            std::fs::rename(&part, path)?;
+        }
+    }
+    let begun = Instant::now();
+    while !y.exists() {
+        if begun.elapsed() > Duration::from_secs(600) {
+            return Err(format!("{}: rank 0 has not written it in ten minutes", y.display()).into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let source = Source::npy(&x)?.with_targets(ArrayFile::npy(&y)?)?;
+    Ok(source.window_rows(window.unwrap_or(usize::MAX))?)
 }
 
 /// Rows whose targets are a smooth function of their features.
@@ -156,7 +238,12 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
         Rule::Adam => Optimizer::adam(args.rate),
     };
     let how = TrainingConfig::new(Loss::MeanSquaredError, optimizer);
-    let data = Arc::new(data(size(args.rows, 8192, 200), *features, *outputs)?);
+    let rows = size(args.rows, 8192, 200);
+    let made = || data(rows, *features, *outputs);
+    let data: OwnedData = match &args.files {
+        Some(folder) => in_files(made, folder, args.window, mpi)?.into(),
+        None => made()?.into(),
+    };
 
     let gpus = (0..args.lanes).map(|lane| {
         let choice = match &args.adapter {
@@ -180,6 +267,12 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     options.patience = Duration::try_from_secs_f64(args.patience)
         .map_err(|error| format!("--patience {}: {error}", args.patience))?;
     options.keep_state = args.keep_state;
+    if let (Some(steps), OwnedData::Dataset(data)) = (args.advise, &data) {
+        let advice = advise(&model, &how, data, &options, &gpus, steps)?;
+        if mpi.is_first() {
+            println!("{advice}");
+        }
+    }
     let mut parallel = Parallel::new_blocking(model, how, data, options, &gpus)?;
     if mpi.is_first() {
         println!("{ranks} ranks, {lanes} lanes, {} ({})", gpus[0].describe(), mpi.library());
@@ -206,6 +299,11 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let steps = state.step - step;
     println!("loss {loss:.6} after {} steps, {:.1} steps/s", state.step, steps as f64 / seconds);
     println!("parameters and optimizer state: {hash}");
+    let read = parallel.rows_read();
+    if let Some(read) = read {
+        let mb = read.most_bytes as f64 / 1e6;
+        println!("rank 0 read {} rows, and held {mb:.2} MB of them at once at most", read.rows);
+    }
     if let Some(path) = &args.json {
         let figures = serde_json::json!({
             "example": "distributed",
@@ -221,6 +319,8 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
             "bytes_exchanged": parallel.bytes_exchanged(),
             "bytes_between_ranks": mpi.bytes_sent(),
             "messages_between_ranks": mpi.messages_sent(),
+            "rows_read": read.map(|read| read.rows),
+            "rows_most_bytes": read.map(|read| read.most_bytes),
             "fit_s": seconds,
             "wall_s": begun.elapsed().as_secs_f64(),
         });

@@ -1,7 +1,7 @@
 //! The exchange of one training: a table of what has come, and the way to the thread that owns MPI.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     table: LocalExchange,
-    /// Runs below this are over: what still comes of them is dropped.
-    over: AtomicU64,
+    /// Of each training that shares it the runs below which all are over: what still comes of them is dropped.
+    over: Mutex<HashMap<u64, u64>>,
 }
 
 impl Inbox {
@@ -28,7 +28,8 @@ impl Inbox {
     /// What is wrong with the frame.
     pub(crate) fn take(&self, frame: Frame) -> Result<(), String> {
         let Frame { kind, message, to, payload, .. } = frame;
-        if message.run.number() < self.over.load(Ordering::SeqCst) {
+        let over = lock(&self.over).get(&message.run.training()).copied();
+        if over.is_some_and(|over| message.run.number() < over) {
             return Ok(());
         }
         match kind {
@@ -159,7 +160,11 @@ impl Exchange for MpiExchange {
     }
 
     fn clear(&self, run: RunId) {
-        self.inbox.over.fetch_max(run.number().saturating_add(1), Ordering::SeqCst);
+        let after = run.number().saturating_add(1);
+        let mut over = lock(&self.inbox.over);
+        let known = over.entry(run.training()).or_insert(after);
+        *known = after.max(*known);
+        drop(over);
         self.inbox.table.clear(run);
     }
 

@@ -37,6 +37,7 @@ mod adapter;
 mod exchange;
 mod frame;
 mod raw;
+mod restart;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -49,6 +50,7 @@ pub use adapter::adapter_of;
 pub use exchange::MpiExchange;
 use exchange::{Post, Shared};
 use raw::Place;
+pub use restart::{is_in_job, run_with_restarts};
 use wgrad::lanes::World;
 use wgrad::{Error, Result};
 
@@ -165,7 +167,7 @@ impl Mpi {
 
     /// Ends MPI where all has gone well, when the others have come here too: the first process may have files to write
     /// yet. Whether all came, so that the launcher finds nothing wrong.
-    pub fn end(self) -> bool {
+    pub fn end(&self) -> bool {
         self.patient.store(true, Ordering::SeqCst);
         self.part()
     }

@@ -80,12 +80,12 @@ pub use origin::Origin;
 pub use part::Part;
 pub(crate) use rows::checked_rows;
 pub use shuffle::{epoch_order, permutation};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use source::Reading;
 pub use source::{
     ArrayFile, AsData, Data, FeatureBatches, NpyWriter, OwnedData, ReadRows, RowReader, Source,
 };
 pub(crate) use source::{EpochOrder, Pass, Wanted, Window, Windows};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use source::{Reading, Share, Tally};
 pub use standardize::Standardizer;
 pub use table::{Place, Table};
 #[cfg(feature = "csv")]

@@ -23,6 +23,15 @@ impl RunId {
         Self(RUNS.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Bits of a number below those that name a training.
+    pub(crate) const OF_TRAINING: u32 = 40;
+
+    /// What the runs of one training over [processes](super::World) have in common, where several are on one exchange.
+    /// Within a training they are counted up.
+    pub fn training(self) -> u64 {
+        self.0 >> Self::OF_TRAINING
+    }
+
     /// Its number, counted from 0 in this process; of a training over [processes](super::World) a number that
     /// all of them count alike, from 2⁶³ on.
     pub fn number(self) -> u64 {

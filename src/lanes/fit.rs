@@ -99,7 +99,10 @@ impl Parallel {
     ) -> Result<History> {
         let is_first = self.options.world.as_ref().is_none_or(World::is_first);
         let (mut keeper, resumed) = fit.kept(&self.task, is_first)?;
-        let written = keeper.written();
+        let written = keeper.written().filter(|_| self.records);
+        if let Some(written) = &written {
+            written.keep_all();
+        }
         let mut survive = fit.survive.take();
         let mut call = Call::new(self.state.step, self.progress(), fit.shuffle, validation)?;
         let mut resumed = match resumed {
@@ -113,7 +116,7 @@ impl Parallel {
             }
             None => None,
         };
-        self.agree_on_fit(fit.epochs, &call, resumed.as_ref().map(|moment| moment.state.step))?;
+        self.agree_on_fit(fit.epochs, &call, resumed.as_ref())?;
         if !is_first {
             fit.callbacks.clear();
         }

@@ -8,7 +8,7 @@ use super::lane::{Lane, Role};
 use super::room::Room;
 use super::schedule::{self, Schedule};
 use super::{ParallelOptions, name, named};
-use crate::data::{OwnedData, Wanted, Windows};
+use crate::data::{OwnedData, Share, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
 use crate::plan::{Plan, Target};
@@ -26,6 +26,8 @@ pub(super) struct Layout {
     /// Each lane's plan of its update, and the plan's input.
     updates: Vec<(Plan, Tensor)>,
     room: Room,
+    /// Rows of the data that the lanes of this process need, if not all are.
+    share: Option<Share>,
 }
 
 impl Layout {
@@ -109,7 +111,10 @@ impl Layout {
             roles.push(role);
         }
         let room = Room::new(rows, options, &weights);
-        Ok(Self { weights, roles, updates, room })
+        let share = Share::new(rows, options.batch, |batch| {
+            needed_rows(batch, options.micro_batches, &weights, &roles)
+        });
+        Ok(Self { weights, roles, updates, room, share })
     }
 
     /// The lanes, on the devices that they were laid over, with the parameters and optimizer states of
@@ -125,7 +130,9 @@ impl Layout {
         let mut lanes = Vec::new();
         // What one lane reads of a source the others have too.
         let windows = match data {
-            OwnedData::Source(source) => Some(Windows::new(source, Wanted::Epochs)),
+            OwnedData::Source(source) => {
+                Some(Windows::of_share(source, Wanted::Epochs, self.share.clone()))
+            }
             OwnedData::Dataset(_) => None,
         };
         for ((role, update), gpu) in self.roles.iter().zip(&self.updates).zip(gpus) {
@@ -140,6 +147,23 @@ impl Layout {
         }
         Ok(lanes)
     }
+}
+
+/// Rows of a batch of `batch` rows that lanes in these roles need, in their order.
+fn needed_rows(
+    batch: usize,
+    micro_batches: usize,
+    weights: &[usize],
+    roles: &[Role],
+) -> Vec<Range<usize>> {
+    let micro_batches = schedule::micro_batches(batch, micro_batches);
+    let shares = schedule::shares(micro_batches.len(), weights);
+    let needs = |replica: usize| {
+        let its = |role: &&Role| role.replica == replica && (role.stage.first || role.stage.last);
+        roles.iter().find(its).is_some()
+    };
+    let needed = shares.into_iter().enumerate().filter(|(replica, _)| needs(*replica));
+    needed.flat_map(|(_, share)| micro_batches.get(share).unwrap_or_default().to_vec()).collect()
 }
 
 /// The rows of batch `index`, as positions in the order of rows.

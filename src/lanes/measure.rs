@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::commands::{Command, StepCommands, StepOptions, Transfer};
 use super::lane::{Lane, MicroBatch, Slot};
 use super::work::{Job, Work};
-use super::{LaneMemory, Parallel};
+use super::{LaneMemory, Parallel, RowsRead};
 use crate::Result;
 use crate::gpu::Buffer;
 use crate::graph::Tensor;
@@ -16,6 +16,13 @@ impl Parallel {
     /// What each lane holds on its device.
     pub fn memory(&self) -> Vec<LaneMemory> {
         self.lanes.iter().map(Lane::memory).collect()
+    }
+
+    /// What this process read of a source for its lanes. In a [`World`](super::World) these are the rows of its own
+    /// lanes alone. Nothing of a data set, which is in memory, or if no lane needs rows.
+    pub fn rows_read(&self) -> Option<RowsRead> {
+        let tally = self.lanes.iter().find_map(|lane| lane.feed.as_ref()?.tally())?;
+        Some(RowsRead { rows: tally.rows_read(), most_bytes: tally.most_bytes() })
     }
 
     /// The barriers that each lane needs for a step of a full batch: for the passes of all its

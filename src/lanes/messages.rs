@@ -201,7 +201,9 @@ impl Runner<'_> {
             if self.settings.waits_for_rows.load(Ordering::Relaxed) > 0 {
                 for_rows += looked.elapsed();
             }
-            if since.elapsed().saturating_sub(for_rows) > self.settings.patience {
+            let is_late = since.elapsed().saturating_sub(for_rows) > self.settings.patience;
+            if is_late || self.settings.jobs.is_given_up() {
+                self.settings.jobs.give_up();
                 return Err(message.timeout(since.elapsed().as_secs_f64()));
             }
         }

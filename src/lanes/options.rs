@@ -134,6 +134,15 @@ impl ParallelOptions {
     }
 }
 
+/// Rows of a [`Source`](crate::data::Source) that a process read for its lanes, since they were laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsRead {
+    /// Rows, each as often as it was read; windows that were read ahead are among them.
+    pub rows: u64,
+    /// Bytes of rows and their targets that were in memory at once, at most.
+    pub most_bytes: u64,
+}
+
 /// Memory of one lane, in bytes: all that it has allocated on its device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneMemory {

@@ -2,7 +2,7 @@
 //! processes count alike: the number of the round names its messages, and the run, if it is one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exchange::{Content, Exchange, Message, Payload, RunId};
 use super::world::World;
@@ -11,6 +11,10 @@ use crate::{Error, Result};
 
 /// Rounds are runs above all that [`RunId::next`] comes to.
 const ROUNDS: u64 = 1 << 63;
+/// Above all rounds of a training: of this run a process stops that takes no part any more.
+const LEFT: u64 = ROUNDS | ((1 << RunId::OF_TRAINING) - 1);
+/// How often whoever waits looks whether the other one has left.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The other processes of a training.
 #[derive(Debug)]
@@ -94,10 +98,11 @@ impl Peers {
         }
         self.left = Some(reason.into());
         let said = format!("rank {} left: {reason}", self.world.rank());
-        // Others may still be in the round that went wrong here, or a few further, where they did not wait for this one.
-        for round in self.round.saturating_sub(1)..=self.round.saturating_add(4) {
+        // Lanes of others may still be in the round that went wrong here, or in the next, before which all meet.
+        let rounds = self.round.saturating_sub(1)..=self.round.saturating_add(4);
+        for run in rounds.map(|round| ROUNDS | round).chain([LEFT]) {
             for lane in self.world.own() {
-                self.exchange.stop(RunId::of(ROUNDS | round), lane, &said);
+                self.exchange.stop(RunId::of(run), lane, &said);
             }
         }
     }
@@ -106,11 +111,27 @@ impl Peers {
         Message { run, from, to, step, content }
     }
 
+    /// The message. Where its sender leaves meanwhile, however many rounds before, nobody waits for it.
     fn wait(&self, message: Message) -> Result<Payload> {
-        let received = self.exchange.receive(message, self.patience);
-        let payload = received.map_err(|error| self.world.located(error))?;
-        let late = || self.world.located(message.timeout(self.patience.as_secs_f64()));
-        payload.ok_or_else(late)
+        let since = Instant::now();
+        let left = Message { run: RunId::of(LEFT), ..message };
+        let receive = |message, within| {
+            let received = self.exchange.receive(message, within);
+            received.map_err(|error| self.world.located(error))
+        };
+        loop {
+            let patience = self.patience.saturating_sub(since.elapsed());
+            if let Some(payload) = receive(message, patience.min(LOOK))? {
+                return Ok(payload);
+            }
+            if let Err(left) = receive(left, Duration::ZERO) {
+                // What it sent before is here by now.
+                return receive(message, Duration::ZERO)?.ok_or(left);
+            }
+            if patience <= LOOK {
+                return Err(self.world.located(message.timeout(self.patience.as_secs_f64())));
+            }
+        }
     }
 
     /// Every process gives `own`; the first one makes an answer of all of them, by rank, which all get.
@@ -310,4 +331,27 @@ fn refused(texts: &[u8]) -> Error {
     let mut next = || texts.next().unwrap_or_default().to_string();
     let (name, value, rule) = (next(), next(), next());
     Error::Argument { name, value, rule }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::exchange::LocalExchange;
+
+    /// A process leaves, and another comes to wait for it many rounds later.
+    #[test]
+    fn who_left_is_not_waited_for() {
+        let exchange = Arc::new(LocalExchange::default());
+        let of = |rank| {
+            let world = World::new(rank, [1, 1]).unwrap();
+            Peers::new(world, exchange.clone(), Duration::from_secs(1000))
+        };
+        let (mut first, mut second) = (of(0), of(1));
+        second.leave("its disk is full");
+        for _ in 0..50 {
+            first.hear(0, || Ok(Vec::new())).unwrap();
+        }
+        let error = first.agree(&Fingerprint::default()).unwrap_err().to_string();
+        assert!(error.contains("rank 1 left: its disk is full"), "{error}");
+    }
 }

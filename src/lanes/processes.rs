@@ -8,7 +8,7 @@ use crate::checksum::Checksum;
 use crate::gpu::Gpu;
 use crate::plan::Target;
 use crate::train::feed::Order;
-use crate::train::fit::{Call, Wishes};
+use crate::train::fit::{Call, Moment, Wishes};
 use crate::train::progress::Course;
 use crate::train::task::Task;
 use crate::train::{Evaluation, Signal, TrainingState};
@@ -97,13 +97,18 @@ impl Parallel {
         &mut self,
         epochs: usize,
         call: &Call,
-        resumed: Option<u64>,
+        resumed: Option<&Moment>,
     ) -> Result<()> {
         let rate = self.learning_rate.map_or("planned".into(), |rate| rate.to_string());
         let Some(peers) = &mut self.peers else { return Ok(()) };
         let fingerprint = Fingerprint::default()
             .with("epochs to train", epochs)
-            .with("step of the checkpoint that is resumed", format!("{resumed:?}"))
+            .with(
+                "step of the checkpoint that is resumed",
+                format!("{:?}", resumed.map(|moment| moment.state.step)),
+            )
+            // Its parameters and optimizer states are compared before the first run, as all that are set.
+            .with("checkpoint that is resumed", format!("{:?}", resumed.map(of_moment)))
             .with("place in the training", format!("{call:?}"))
             .with("learning rate set by hand", rate);
         peers.agree(&fingerprint)
@@ -223,6 +228,13 @@ fn of_word(word: u64) -> Signal {
         4 => Signal::RestoreAndStop,
         _ => Signal::Continue,
     }
+}
+
+/// Of what a moment says beside parameters and optimizer states: the history, and what callbacks remember.
+fn of_moment(moment: &Moment) -> String {
+    let text = format!("{:?} {:?}", moment.learning_rate, moment.fit);
+    let words: Vec<u32> = text.bytes().map(u32::from).collect();
+    format!("{:016x}", Checksum::new().words(&words).value())
 }
 
 /// Of all its numbers.

@@ -124,6 +124,8 @@ struct JobQueueState {
     taken: u64,
     /// Lanes whose threads are at their end.
     ended: usize,
+    /// Whether a lane has waited for another as long as it may: no other waits as long again.
+    is_late: bool,
     /// Who waits for news.
     waker: Option<Waker>,
 }
@@ -170,6 +172,7 @@ impl JobQueue {
             completed: VecDeque::new(),
             taken: 0,
             ended: 0,
+            is_late: false,
             waker: None,
         };
         let turn = Mutex::new(());
@@ -283,6 +286,16 @@ impl JobQueue {
         let mut state = self.state();
         state.ended = state.ended.saturating_add(1);
         state.tell();
+    }
+
+    /// Says that a lane has waited for another as long as it may.
+    pub(super) fn give_up(&self) {
+        self.state().is_late = true;
+    }
+
+    /// Whether one has.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.state().is_late
     }
 
     /// Makes every job to come with η = `rate`.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::graphs::check_probabilities;
 use super::task::{Weighting, by_class};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::data::Reading;
 use crate::data::{
     AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows, epoch_order,
 };
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::{Reading, Tally};
 use crate::exec::MAX_STEPS;
 use crate::gpu::{Buffer, Gpu};
 use crate::graph::Loss;
@@ -332,6 +332,15 @@ impl<D: AsData> Feed<D> {
             gpu.write_of_step(buffer, 0, bytemuck::cast_slice(&fresh.weights))?;
         }
         Ok(0)
+    }
+
+    /// What was read of a source.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn tally(&self) -> Option<Arc<Tally>> {
+        match &self.supply {
+            Supply::Windows(drawing) => Some(drawing.windows.tally()),
+            Supply::Device | Supply::Memory { .. } => None,
+        }
     }
 
     /// When rows were read of which nobody was told yet.

@@ -13,6 +13,8 @@ pub mod safetensors;
 pub mod sealed;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod tables;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod world;
 
 use approx::abs_diff_eq;
 use std::path::{Path, PathBuf};

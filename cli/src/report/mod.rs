@@ -18,6 +18,8 @@ use crate::score::{Metric, Truth};
 /// All that a report shows.
 pub struct Report<'a> {
     pub args: &'a TrainArgs,
+    /// The processes that trained together, if there were several.
+    pub ranks: Option<usize>,
     pub adapter: String,
     pub encoder: &'a Encoder,
     pub choice: &'a Choice,

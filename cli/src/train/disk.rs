@@ -55,6 +55,7 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
         ("resume", args.resume.is_some()),
         ("checkpoint", args.checkpoint.is_some()),
         ("folds", args.folds.is_some()),
+        ("mpi", args.mpi),
         ("class-weights", args.class_weights == Some(ClassWeights::Balanced)),
     ];
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
@@ -137,7 +138,8 @@ pub fn train(args: &TrainArgs, folder: &Path, voice: Voice) -> Outcome {
     let trained = fit(&gpu, &choice, (&learn, &sample), stop.as_ref(), voice)?;
     let sides = (&sample, &held_out);
     let (encoder, choice, gpu) = (&encoder, &choice, &gpu);
-    let judged = Judged { args, gpu, metric, voice, encoder, choice, sides, rows, scores: None };
+    let (job, scores) = (None, None);
+    let judged = Judged { args, gpu, metric, voice, job, encoder, choice, sides, rows, scores };
     if judged.end(trained)? { Err(Failure::interrupted()) } else { Ok(()) }
 }
 

@@ -12,6 +12,7 @@ mod npy;
 mod pass;
 mod read;
 mod rows;
+mod share;
 mod whole;
 mod windows;
 
@@ -26,6 +27,8 @@ pub use data::{AsData, Data, OwnedData};
 pub use npy::NpyWriter;
 pub(crate) use pass::{EpochOrder, Pass};
 pub use read::{ReadRows, RowReader};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use share::{Share, Tally};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use windows::Reading;
 pub(crate) use windows::{Wanted, Window, Windows};

@@ -1,6 +1,7 @@
 //! Rows of a source while they are in memory, and how they get there.
 
 use super::read::RowReader;
+use super::share::Holding;
 use super::{Source, TargetsFrom, Wanted};
 use crate::data::dataset::Targets;
 use crate::data::error::{DataError, SourceError};
@@ -19,6 +20,8 @@ pub(crate) struct Rows {
     count: usize,
     /// Where its blocks begin: the row here, and the row of the whole file.
     blocks: Vec<(usize, usize)>,
+    /// That they are in memory, where that is counted.
+    pub(super) held: Option<Holding>,
 }
 
 impl Rows {
@@ -35,8 +38,36 @@ impl Rows {
         self.count = 0;
     }
 
+    /// Adds those of `others`, of `width` features, that lie at these places.
+    pub(super) fn take(
+        &mut self,
+        others: &Self,
+        width: usize,
+        places: impl Iterator<Item = usize>,
+    ) {
+        let of = |all: usize, row: usize| all * row..all * (row + 1);
+        for place in places {
+            self.blocks.push((self.count, others.number(place)));
+            self.count += 1;
+            let row = others.features.get(of(width, place)).unwrap_or_default();
+            self.features.extend_from_slice(row);
+            match (&mut self.targets, &others.targets) {
+                (
+                    Some(Targets::Values { data, width }),
+                    Some(Targets::Values { data: from, .. }),
+                ) => {
+                    data.extend_from_slice(from.get(of(*width, place)).unwrap_or_default());
+                }
+                (
+                    Some(Targets::Classes { labels, .. }),
+                    Some(Targets::Classes { labels: from, .. }),
+                ) => labels.extend(from.get(place)),
+                _ => {}
+            }
+        }
+    }
+
     /// Bytes of its numbers.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn bytes(&self) -> u64 {
         let targets = self.targets.as_ref().map_or(0, |targets| targets.bytes().len());
         (4 * self.features.len() + targets) as u64
@@ -98,7 +129,7 @@ impl Opened {
         };
         let kept = if self.keeps_features { rows } else { 0 };
         let features = reserved(kept, width).ok_or_else(too_large)?;
-        Ok(Rows { features, targets, count: 0, blocks: Vec::new() })
+        Ok(Rows { features, targets, count: 0, blocks: Vec::new(), held: None })
     }
 
     /// Adds `count` rows from row `first` of the source on.

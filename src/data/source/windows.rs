@@ -4,14 +4,16 @@
 use std::any::Any;
 #[cfg(not(target_arch = "wasm32"))]
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[cfg(not(target_arch = "wasm32"))]
 use std::thread::JoinHandle;
 
 use super::Source;
-use super::pass::{EpochOrder, Pass};
+use super::pass::{EpochOrder, Pass, Planned};
 use super::rows::{Opened, Rows};
+use super::share::{Share, Tally};
 use crate::data::error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::error::SourceError;
@@ -24,11 +26,20 @@ pub(crate) struct Window {
     /// Rows of the pass before it.
     pub(crate) start: usize,
     count: usize,
-    /// The places of its rows; none where they are drawn as they lie.
-    order: Option<Vec<u32>>,
+    order: Drawn,
     /// When it was read; nothing once that was told, or if it was there already.
     #[cfg(not(target_arch = "wasm32"))]
     read: Mutex<Option<Reading>>,
+}
+
+/// In which order the rows of a window are drawn.
+#[derive(Debug)]
+enum Drawn {
+    AsTheyLie,
+    /// The places of its rows.
+    All(Vec<u32>),
+    /// Of a share of them: each with its place in the window, in the order of those, and where it lies here.
+    Some(Vec<(u32, u32)>),
 }
 
 /// When a window was read.
@@ -46,10 +57,17 @@ impl Window {
         self.count
     }
 
-    /// Where the row at this place of the window lies.
+    /// Where the row at this place of the window lies; nowhere if it is not of the share that was read.
     pub(crate) fn place(&self, at: usize) -> usize {
-        let drawn = self.order.as_ref().map(|order| order.get(at));
-        drawn.map_or(at, |place| place.map_or(usize::MAX, |&place| place as usize))
+        let place = match &self.order {
+            Drawn::AsTheyLie => return at,
+            Drawn::All(places) => places.get(at),
+            Drawn::Some(places) => {
+                let found = places.binary_search_by_key(&at, |&(at, _)| at as usize);
+                found.ok().and_then(|found| places.get(found)).map(|(_, place)| place)
+            }
+        };
+        place.map_or(usize::MAX, |&place| place as usize)
     }
 
     /// When it was read, told once.
@@ -84,6 +102,9 @@ pub(crate) struct Windows {
 struct Shared {
     source: Source,
     wanted: Wanted,
+    /// Whether it is a share of the rows alone.
+    is_share: bool,
+    tally: Arc<Tally>,
     /// Those that somebody has.
     had: Vec<(Key, Weak<Window>)>,
     reader: Reader,
@@ -91,9 +112,22 @@ struct Shared {
 
 impl Windows {
     pub(crate) fn new(source: &Source, wanted: Wanted) -> Self {
-        let reader = Reader::new(source.clone(), wanted);
-        let shared = Shared { source: source.clone(), wanted, had: Vec::new(), reader };
+        Self::of_share(source, wanted, None)
+    }
+
+    /// With a share of the rows alone, where it is not all of them.
+    pub(crate) fn of_share(source: &Source, wanted: Wanted, share: Option<Share>) -> Self {
+        let (tally, is_share) = (Arc::new(Tally::default()), share.is_some());
+        let reader = Reader::new(Reads::new(source.clone(), wanted, share, tally.clone()));
+        let (source, had) = (source.clone(), Vec::new());
+        let shared = Shared { source, wanted, is_share, tally, had, reader };
         Self { shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// What was read so far.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).tally.clone()
     }
 
     /// A window of a pass, waiting until it is read. Whoever has one before gives it up first: so two are in memory
@@ -113,6 +147,8 @@ impl Windows {
         shared.had.push((key, Arc::downgrade(&window)));
         let next = match pass.windows().get(number + 1) {
             Some(_) => Some((pass.clone(), number + 1)),
+            // A share of all rows at once is to be that, and not that of two epochs.
+            None if shared.is_share && pass.windows().len() == 1 => None,
             None if shared.wanted == Wanted::Epochs => {
                 Some((Arc::new(pass.next(&shared.source)?), 0))
             }
@@ -125,18 +161,24 @@ impl Windows {
     }
 }
 
+/// Rows that are not needed are read along where they fill no more than a page between two that are.
+const PAGE: usize = 4096;
+
 /// Reads windows, wherever that happens.
 struct Reads {
     source: Source,
     wanted: Wanted,
+    /// The rows that are needed, if not all are.
+    share: Option<Share>,
+    tally: Arc<Tally>,
     opened: Option<Opened>,
     /// All rows, if they are in one window: they are read once.
     whole: Option<Arc<Rows>>,
 }
 
 impl Reads {
-    fn new(source: Source, wanted: Wanted) -> Self {
-        Self { source, wanted, opened: None, whole: None }
+    fn new(source: Source, wanted: Wanted, share: Option<Share>, tally: Arc<Tally>) -> Self {
+        Self { source, wanted, share, tally, opened: None, whole: None }
     }
 
     /// Nothing if it was called off.
@@ -152,9 +194,11 @@ impl Reads {
         let known = self.whole.clone().filter(|_| pass.windows().len() == 1);
         #[cfg(not(target_arch = "wasm32"))]
         let fresh = known.is_none();
+        let order = planned.seed.map(|seed| permutation(planned.rows, seed));
+        let needed = self.share.as_ref().map(|share| needed(share, planned, order.as_deref()));
         let rows = match known {
             Some(rows) => rows,
-            None => match self.read(&planned.blocks, planned.rows, called_off) {
+            None => match self.read(planned, needed.as_deref(), called_off) {
                 Ok(Some(rows)) => Arc::new(rows),
                 other => {
                     // Whatever failed begins anew.
@@ -163,10 +207,20 @@ impl Reads {
                 }
             },
         };
-        if pass.windows().len() == 1 && self.wanted == Wanted::Epochs {
+        let is_whole = pass.windows().len() == 1 && self.share.is_none();
+        if is_whole && self.wanted == Wanted::Epochs {
             self.whole = Some(rows.clone());
         }
-        let order = planned.seed.map(|seed| permutation(planned.rows, seed));
+        let order = match (needed, order) {
+            (Some(needed), _) => {
+                let mut places: Vec<_> =
+                    needed.into_iter().zip(0..).map(|((_, at), place)| (at, place)).collect();
+                places.sort_unstable();
+                Drawn::Some(places)
+            }
+            (None, Some(order)) => Drawn::All(order),
+            (None, None) => Drawn::AsTheyLie,
+        };
         Ok(Some(Window {
             start: planned.start,
             count: planned.rows,
@@ -181,30 +235,75 @@ impl Reads {
         }))
     }
 
+    /// The rows of a window, or those of it that are needed, as they lie.
     fn read(
         &mut self,
-        blocks: &[usize],
-        count: usize,
+        planned: &Planned,
+        needed: Option<&[(u32, u32)]>,
         called_off: &AtomicBool,
     ) -> Result<Option<Rows>, DataError> {
         let opened = match &mut self.opened {
             Some(opened) => opened,
             empty => empty.insert(Opened::new(&self.source, self.wanted)?),
         };
-        let mut rows = opened.room(count)?;
         let of_block = self.source.rows_of_block();
-        let mut left = count;
-        for &block in blocks {
+        let runs = match needed {
+            // The last block of a window is the only one that may be shorter.
+            None => (0..planned.rows)
+                .step_by(of_block)
+                .map(|first| first..(first + of_block).min(planned.rows))
+                .collect(),
+            Some(needed) => runs(needed, of_block, PAGE / self.source.row_bytes()),
+        };
+        let mut rows = opened.room(needed.map_or(planned.rows, <[_]>::len))?;
+        let mut left = needed.unwrap_or_default();
+        for run in runs {
             if called_off.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            // The last block of a window is the only one that may be shorter.
-            let here = of_block.min(left);
-            opened.read(block * of_block, here, &mut rows)?;
-            left -= here;
+            let block = planned.blocks.get(run.start / of_block).copied().unwrap_or(usize::MAX);
+            let first = block.saturating_mul(of_block) + run.start % of_block;
+            self.tally.add_rows(run.len());
+            let (own, after) =
+                left.split_at(left.partition_point(|&(lies, _)| (lies as usize) < run.end));
+            left = after;
+            if needed.is_none() || own.len() == run.len() {
+                opened.read(first, run.len(), &mut rows)?;
+                continue;
+            }
+            let mut some = opened.room(run.len())?;
+            opened.read(first, run.len(), &mut some)?;
+            let places = own.iter().map(|&(lies, _)| lies as usize - run.start);
+            rows.take(&some, self.source.width(), places);
         }
+        rows.held = Some(self.tally.hold(rows.bytes()));
         Ok(Some(rows))
     }
+}
+
+/// The rows of a window that are needed, by where they lie in it, with the places at which they are drawn.
+fn needed(share: &Share, planned: &Planned, order: Option<&[u32]>) -> Vec<(u32, u32)> {
+    let places = share.within(&(planned.start..planned.start + planned.rows));
+    let places = places.into_iter().map(|place| place - planned.start);
+    let lies = |at: usize| order.map_or(at, |order| order.get(at).map_or(at, |&row| row as usize));
+    let mut all: Vec<(u32, u32)> = places.map(|at| (lies(at) as u32, at as u32)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// What is read at once: rows of one block, with gaps of at most `gap` rows that are not needed.
+fn runs(needed: &[(u32, u32)], of_block: usize, gap: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for &(lies, _) in needed {
+        let lies = lies as usize;
+        match runs.last_mut() {
+            Some(run) if lies - run.end <= gap && run.start / of_block == lies / of_block => {
+                run.end = lies + 1;
+            }
+            _ => runs.push(lies..lies + 1),
+        }
+    }
+    runs
 }
 
 /// What a panic said.
@@ -223,10 +322,9 @@ type Asked = (Arc<Pass>, usize);
 
 /// A thread that reads what it is asked for, in turn.
 #[cfg(not(target_arch = "wasm32"))]
-#[derive(Debug)]
 struct Reader {
-    source: Source,
-    wanted: Wanted,
+    /// What its thread begins with.
+    reads: Reads,
     thread: Option<Thread>,
 }
 
@@ -251,14 +349,14 @@ impl Drop for Thread {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Reader {
-    fn new(source: Source, wanted: Wanted) -> Self {
-        Self { source, wanted, thread: None }
+    fn new(reads: Reads) -> Self {
+        Self { reads, thread: None }
     }
 
     fn thread(&mut self) -> Result<&mut Thread, DataError> {
         match &mut self.thread {
             Some(thread) => Ok(thread),
-            empty => Ok(empty.insert(Thread::start(&self.source, self.wanted)?)),
+            empty => Ok(empty.insert(Thread::start(&self.reads)?)),
         }
     }
 
@@ -298,17 +396,19 @@ impl Reader {
             Some(Err(payload)) => said(payload),
             _ => "it ended".into(),
         };
-        SourceError::ReaderDied { origin: self.source.origin(), reason }.into()
+        SourceError::ReaderDied { origin: self.reads.source.origin(), reason }.into()
     }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Thread {
-    fn start(source: &Source, wanted: Wanted) -> Result<Self, DataError> {
+    fn start(reads: &Reads) -> Result<Self, DataError> {
         let (ask, asked) = std::sync::mpsc::channel::<Asked>();
         let (answer, answers) = std::sync::mpsc::channel();
         let called_off = Arc::new(AtomicBool::new(false));
-        let (mut reads, off) = (Reads::new(source.clone(), wanted), called_off.clone());
+        let Reads { source, wanted, share, tally, .. } = reads;
+        let mut reads = Reads::new(source.clone(), *wanted, share.clone(), tally.clone());
+        let off = called_off.clone();
         let read = move || {
             while let Ok((pass, number)) = asked.recv() {
                 let window = reads.window(&pass, number, &off);
@@ -336,7 +436,6 @@ impl Thread {
 #[cfg(target_arch = "wasm32")]
 struct Reader(Reads);
 
-#[cfg(target_arch = "wasm32")]
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reader")
@@ -345,8 +444,8 @@ impl std::fmt::Debug for Reader {
 
 #[cfg(target_arch = "wasm32")]
 impl Reader {
-    fn new(source: Source, wanted: Wanted) -> Self {
-        Self(Reads::new(source, wanted))
+    fn new(reads: Reads) -> Self {
+        Self(reads)
     }
 
     fn ask(&mut self, _: Arc<Pass>, _: usize) -> Result<(), DataError> {

@@ -1,9 +1,9 @@
 //! When files of a training were written, for its timeline.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Files of which it is kept when they were written, until that is asked for.
+/// Files of which it is kept when they were written, where nobody has said to ask for it.
 #[cfg(feature = "files")]
 const MOST: usize = 1000;
 
@@ -19,19 +19,60 @@ pub(crate) struct FileWritten {
 
 /// Those of which nobody was told yet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Written(Arc<Mutex<Vec<FileWritten>>>);
+pub(crate) struct Written(Arc<Mutex<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    files: Vec<FileWritten>,
+    /// Whether somebody will ask.
+    all: bool,
+}
 
 impl Written {
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[cfg(feature = "files")]
     pub(super) fn note(&self, file: FileWritten) {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody may ask; who does has the latest.
-        let surplus = (files.len() + 1).saturating_sub(MOST);
-        files.drain(..surplus);
-        files.push(file);
+        let mut noted = self.noted();
+        if !noted.all {
+            let surplus = (noted.files.len() + 1).saturating_sub(MOST);
+            noted.files.drain(..surplus);
+        }
+        noted.files.push(file);
+    }
+
+    /// Keeps all from now on, however many, for somebody who will [take](Self::take) them.
+    pub(crate) fn keep_all(&self) {
+        self.noted().all = true;
     }
 
     pub(crate) fn take(&self) -> Vec<FileWritten> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.noted().files)
+    }
+}
+
+#[cfg(all(test, feature = "files"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_has_all_files() {
+        let now = Instant::now();
+        let note = |written: &Written| {
+            (0..1500).for_each(|step| {
+                written.note(FileWritten { step, begun: now, ended: now, bytes: 1 });
+            });
+        };
+        let steps = |written: &Written| -> Vec<u64> {
+            written.take().iter().map(|file| file.step).collect()
+        };
+        let written = Written::default();
+        note(&written);
+        assert_eq!(steps(&written), (500..1500).collect::<Vec<_>>());
+        written.keep_all();
+        note(&written.clone());
+        assert_eq!(steps(&written), (0..1500).collect::<Vec<_>>());
     }
 }

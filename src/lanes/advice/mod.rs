@@ -1,16 +1,19 @@
 //! Which schedule pays for a model on this machine: measured, not guessed.
 
+mod course;
+mod world;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{Parallel, ParallelOptions};
 use crate::data::Dataset;
 use crate::gpu::Gpu;
 use crate::lanes::Schedule;
 use crate::nn::Sequential;
-use crate::train::{Model, Trainer, TrainingConfig};
+use crate::train::TrainingConfig;
 use crate::{Error, Result};
+use course::{Course, Training, fit, time};
 
 /// Every schedule is timed so often, all in turn, so that a machine that is busy for a while is busy
 /// for all of them.
@@ -40,6 +43,8 @@ pub struct Trial {
     pub schedule: Option<Schedule>,
     /// Its lanes: the first so many.
     pub lanes: usize,
+    /// Its micro-batches: those that were asked for, or as many as lanes, which gives other rounding.
+    pub micro_batches: usize,
     /// What it takes, or why it cannot be used.
     pub outcome: Result<Measured>,
 }
@@ -51,6 +56,18 @@ pub struct Advice {
     pub trials: Vec<Trial>,
     /// Steps per round.
     pub steps: usize,
+    /// In a [`World`](super::World), what the fastest replicas would take if there were more lanes.
+    pub more: Vec<MoreLanes>,
+}
+
+/// What a [forecast](crate::lanes::forecast()) says of more lanes, from what was measured on those there are: a model's
+/// figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MoreLanes {
+    /// Lanes in all.
+    pub lanes: usize,
+    /// Seconds per step, of the same batch.
+    pub seconds: f64,
 }
 
 impl Trial {
@@ -79,8 +96,13 @@ impl Advice {
 
 /// Trains `model` for a few steps under each schedule that `lanes` allow, and as `fit` does on the
 /// first of them, and measures. Every trial starts from the same weights; nothing of them is kept.
-/// `options` says everything but the schedule.
+/// `options` says everything but the schedule; replicas are also tried with as many micro-batches as lanes, so that each
+/// takes its rows in one piece.
 /// Where lanes are on different adapters, replicas also get shares in proportion to their speed.
+///
+/// In a [`World`](super::World) all processes call it, and all get what the first one measured: of schedules over
+/// all lanes, and of one lane alone, for which the others wait. From that it says what twice and four times
+/// the lanes would take ([`Advice::more`]). The exchange of the options can be used for a training afterwards.
 ///
 /// # Errors
 /// If even the serial schedule cannot run, on the first lane or, where adapters differ, on one of the
@@ -93,145 +115,55 @@ pub fn advise(
     lanes: &[Gpu],
     steps: usize,
 ) -> Result<Advice> {
-    if options.world.is_some() {
-        let rule = "left out of what is advised on: schedules are tried within one process";
-        return Err(Error::argument("world", "given", rule));
-    }
     if steps == 0 {
         return Err(Error::argument("steps", steps, "at least 1"));
     }
-    let start = |schedule: &Schedule, lanes: &[Gpu]| -> Result<Course> {
-        let options = ParallelOptions { schedule: schedule.clone(), ..options.clone() };
+    if let Some(world) = &options.world {
+        return world::advise((model, compile, data), options, world, lanes, steps);
+    }
+    let micro_batches = options.micro_batches;
+    let start = |schedule: &Schedule, micro_batches: usize, lanes: &[Gpu]| -> Result<Course> {
+        let schedule = schedule.clone();
+        let options = ParallelOptions { schedule, micro_batches, ..options.clone() };
         let parallel = Parallel::new(model.clone(), compile.clone(), data.clone(), options, lanes);
         let parallel = Box::new(pollster::block_on(parallel)?);
         Course::begin(Training::Lanes(parallel))
     };
     let one = lanes.get(..1).unwrap_or_default();
-    let serial = start(&Schedule::Serial, one)?;
-    let mut courses = vec![(Some(Schedule::Serial), 1, Ok(serial))];
-    let mut candidates = vec![(Schedule::Overlapped, 1)];
+    let serial = start(&Schedule::Serial, micro_batches, one)?;
+    let mut courses = vec![(Some(Schedule::Serial), 1, micro_batches, Ok(serial))];
+    let mut candidates = vec![(Schedule::Overlapped, 1, micro_batches)];
     for count in 2..=lanes.len() {
-        candidates.push((Schedule::pipeline(), count));
-        candidates.push((Schedule::data_parallel(), count));
+        candidates.push((Schedule::pipeline(), count, micro_batches));
+        candidates.push((Schedule::data_parallel(), count, micro_batches));
+        let own_piece = count != micro_batches && count <= options.batch.min(data.rows());
+        candidates.extend(own_piece.then_some((Schedule::data_parallel(), count, count)));
     }
-    if let Some(shares) = shares_by_speed(lanes, options.micro_batches, steps, &start)? {
-        candidates.push((Schedule::DataParallel { shares }, lanes.len()));
+    let serially = |lanes: &[Gpu]| start(&Schedule::Serial, micro_batches, lanes);
+    if let Some(shares) = shares_by_speed(lanes, micro_batches, steps, &serially)? {
+        candidates.push((Schedule::DataParallel { shares }, lanes.len(), micro_batches));
     }
-    for (schedule, count) in candidates {
-        let course = start(&schedule, lanes.get(..count).unwrap_or_default());
-        courses.push((Some(schedule), count, course));
+    for (schedule, count, micro_batches) in candidates {
+        let course = start(&schedule, micro_batches, lanes.get(..count).unwrap_or_default());
+        courses.push((Some(schedule), count, micro_batches, course));
     }
     if let Some(gpu) = lanes.first() {
-        courses.push((None, 1, fit(model, compile, data, options, gpu)));
+        courses.push((None, 1, 1, fit(model, compile, data, options, gpu)));
     }
     for _ in 0..ROUNDS {
-        for (_, _, course) in &mut courses {
+        for (_, _, _, course) in &mut courses {
             time(course, steps);
         }
     }
-    let finish = |(schedule, lanes, course): (Option<Schedule>, usize, Result<Course>)| {
+    let finish = |(schedule, lanes, micro_batches, course): Candidate| {
         let outcome = course.and_then(|course| course.measured(steps));
-        Trial { schedule, lanes, outcome }
+        Trial { schedule, lanes, micro_batches, outcome }
     };
-    Ok(Advice { trials: courses.into_iter().map(finish).collect(), steps })
+    Ok(Advice { trials: courses.into_iter().map(finish).collect(), steps, more: Vec::new() })
 }
 
-/// What `fit` does, on one device.
-fn fit(
-    model: &Sequential,
-    compile: &TrainingConfig,
-    data: &Arc<Dataset>,
-    options: &ParallelOptions,
-    gpu: &Gpu,
-) -> Result<Course> {
-    let mut model = pollster::block_on(model.clone().compile(gpu, compile.clone()))?;
-    let trainer = model.trainer(data.clone(), options.batch, options.residency);
-    let trainer = Box::new(pollster::block_on(trainer)?);
-    Course::begin(Training::FitOptions(Box::new(model), trainer))
-}
-
-#[derive(Debug)]
-enum Training {
-    Lanes(Box<Parallel>),
-    FitOptions(Box<Model>, Box<Trainer<Arc<Dataset>>>),
-}
-
-/// A training that is timed.
-#[derive(Debug)]
-struct Course {
-    training: Training,
-    /// Seconds per step of each round.
-    times: Vec<f64>,
-}
-
-impl Training {
-    /// Runs steps, as many as there are, from the first batch on whenever all are through.
-    fn run(&mut self, steps: usize) -> Result<()> {
-        match self {
-            Training::Lanes(parallel) => run_lanes(parallel, steps),
-            Training::FitOptions(model, trainer) => {
-                let most = trainer.batches().min(trainer.batches_per_submission());
-                let mut left = steps;
-                while left > 0 {
-                    let some = left.min(most);
-                    let submitted = trainer.submit(0..some, |index| model.next_step(index as u64));
-                    pollster::block_on(submitted)?;
-                    model.completed(some as u64);
-                    left -= some;
-                }
-                while pollster::block_on(trainer.results())?.is_some() {}
-                Ok(())
-            }
-        }
-    }
-}
-
-fn run_lanes(parallel: &mut Parallel, steps: usize) -> Result<()> {
-    let mut left = steps;
-    while left > 0 {
-        let some = left.min(parallel.batches());
-        parallel.run(0..some)?;
-        left -= some;
-    }
-    Ok(())
-}
-
-impl Course {
-    /// Takes a first step, which compiles.
-    fn begin(mut training: Training) -> Result<Self> {
-        training.run(1)?;
-        Ok(Course { training, times: Vec::new() })
-    }
-
-    fn measured(mut self, steps: usize) -> Result<Measured> {
-        self.times.sort_by(f64::total_cmp);
-        let at = |index: usize| self.times.get(index).copied().unwrap_or(f64::NAN);
-        let (seconds, range) = (at(self.times.len() / 2), (at(0), at(self.times.len() - 1)));
-        let Training::Lanes(parallel) = &mut self.training else {
-            let (busy, overlap, bytes_exchanged) = (Vec::new(), 0.0, 0);
-            return Ok(Measured { seconds, range, busy, overlap, bytes_exchanged });
-        };
-        let before = parallel.bytes_exchanged();
-        parallel.record(true);
-        run_lanes(parallel, steps)?;
-        let bytes_exchanged = (parallel.bytes_exchanged() - before) / steps as u64;
-        let Some(timeline) = parallel.timeline() else {
-            return Err(Error::argument("timeline", "missing", "recorded"));
-        };
-        let busy = (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect();
-        Ok(Measured { seconds, range, busy, overlap: timeline.overlap(), bytes_exchanged })
-    }
-}
-
-/// Times a round; a course that fails is at its end.
-fn time(course: &mut Result<Course>, steps: usize) {
-    let Ok(running) = course else { return };
-    let begun = Instant::now();
-    match running.training.run(steps) {
-        Ok(()) => running.times.push(begun.elapsed().as_secs_f64() / steps as f64),
-        Err(error) => *course = Err(error),
-    }
-}
+/// A schedule, `fit` if it is none, its lanes and micro-batches, and its training.
+type Candidate = (Option<Schedule>, usize, usize, Result<Course>);
 
 /// Micro-batches for each lane in proportion to its speed alone, where lanes are on different
 /// adapters.
@@ -239,7 +171,7 @@ fn shares_by_speed(
     lanes: &[Gpu],
     micro_batches: usize,
     steps: usize,
-    start: &dyn Fn(&Schedule, &[Gpu]) -> Result<Course>,
+    serially: &dyn Fn(&[Gpu]) -> Result<Course>,
 ) -> Result<Option<Vec<usize>>> {
     let kinds = lanes.windows(2).filter(|pair| match pair {
         [a, b] => a.info().name != b.info().name || a.info().driver_info != b.info().driver_info,
@@ -250,7 +182,7 @@ fn shares_by_speed(
     }
     let mut speeds = Vec::new();
     for lane in lanes {
-        let mut course = start(&Schedule::Serial, std::slice::from_ref(lane));
+        let mut course = serially(std::slice::from_ref(lane));
         for _ in 0..3 {
             time(&mut course, steps);
         }
@@ -282,9 +214,10 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<24} {:>5} {:>10} {:>17} {:>9} {:>8} {:>8} {:>13}",
+            "{:<24} {:>5} {:>5} {:>10} {:>17} {:>9} {:>8} {:>8} {:>13}",
             "schedule",
             "lanes",
+            "parts",
             "ms/step",
             "min to max",
             "x serial",
@@ -301,7 +234,7 @@ impl fmt::Display for Advice {
                 Some(_) => trial.name().to_string(),
                 None => format!("{} (other rounding)", trial.name()),
             };
-            write!(f, "{name:<24} {:>5} ", trial.lanes)?;
+            write!(f, "{name:<24} {:>5} {:>5} ", trial.lanes, trial.micro_batches)?;
             match &trial.outcome {
                 Err(error) => writeln!(f, "not possible: {error}")?,
                 Ok(measured) => {
@@ -324,9 +257,20 @@ impl fmt::Display for Advice {
         }
         write!(
             f,
-            "medians of {ROUNDS} rounds of {} steps, in turn; busy is the lanes' mean",
+            "medians of {ROUNDS} rounds of {} steps, in turn; parts are micro-batches, whose number sets the rounding; \
+             busy is the lanes' mean",
             self.steps
-        )
+        )?;
+        let fastest = self.winner().and_then(|winner| winner.outcome.as_ref().ok());
+        for MoreLanes { lanes, seconds } in &self.more {
+            let ratio = fastest.map_or(f64::NAN, |fastest| fastest.seconds / seconds);
+            let ms = 1e3 * seconds;
+            write!(
+                f,
+                "\na model says of {lanes} lanes: {ms:.3} ms/step, {ratio:.2} times as fast as the fastest here"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,130 @@
+//! The processes of an MPI job, which train one model together. The command of `mpi/command` is compiled with them.
+
+use std::sync::Arc;
+
+use wgrad::data::Dataset;
+use wgrad::lanes::exchange::Exchange;
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule, World};
+use wgrad::nn::Sequential;
+use wgrad::train::{FitOptions, History, Model, TrainingConfig};
+use wgrad::{AdapterChoice, Gpu};
+
+use crate::args::TrainArgs;
+use crate::choose::Choice;
+use crate::failure::Outcome;
+
+/// This process's place in a job.
+pub struct Job {
+    world: World,
+    adapter: AdapterChoice,
+    /// Gives an exchange for one training.
+    exchange: Box<dyn Fn() -> wgrad::Result<Arc<dyn Exchange>>>,
+    /// Leaves the job; told whether all went well, with all others.
+    end: Box<dyn FnOnce(bool)>,
+    micro_batches: Option<usize>,
+}
+
+impl Job {
+    /// Joins the job, if the command is to.
+    pub fn join(args: &TrainArgs) -> Outcome<Option<Self>> {
+        if args.mpi { start(args).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether this is the process that prints and writes.
+    pub fn is_first(&self) -> bool {
+        self.world.is_first()
+    }
+
+    /// How many processes there are.
+    pub fn ranks(&self) -> usize {
+        self.world.ranks()
+    }
+
+    /// The device of this process.
+    pub fn gpu(&self, named: Option<&str>) -> Outcome<Gpu> {
+        let own = || self.adapter.clone();
+        Ok(Gpu::with_adapter_blocking(&named.map_or_else(own, AdapterChoice::named))?)
+    }
+
+    /// Trains `model`, made of `net` and `config`, as `Model::fit` does, with all other processes.
+    pub fn fit(
+        &self,
+        model: &mut Model,
+        (net, config): (Sequential, TrainingConfig),
+        (choice, data): (&Choice, &Dataset),
+        options: FitOptions<'_>,
+    ) -> Outcome<History> {
+        let parts = self.micro_batches.unwrap_or(self.world.lanes().min(choice.batch));
+        let parallel = ParallelOptions {
+            world: Some(self.world.clone()),
+            exchange: (self.exchange)()?,
+            ..ParallelOptions::new(choice.batch, parts, Schedule::data_parallel())
+        };
+        let gpu = model.gpu().clone();
+        let lanes = std::slice::from_ref(&gpu);
+        let mut parallel = Parallel::new_blocking(net, config, data.clone(), parallel, lanes)?;
+        parallel.set_state_blocking(model.state_blocking()?.0)?;
+        let history = parallel.fit_blocking(options)?;
+        *model = parallel.model_blocking(&gpu)?;
+        Ok(history)
+    }
+
+    /// Leaves the job.
+    pub fn end(self, well: bool) {
+        (self.end)(well);
+    }
+}
+
+#[cfg(feature = "mpi")]
+fn start(args: &TrainArgs) -> Outcome<Job> {
+    let mpi = Arc::new(wgrad_mpi::Mpi::start(1)?);
+    let (world, its) = (mpi.world()?, mpi.clone());
+    Ok(Job {
+        world,
+        adapter: wgrad_mpi::adapter_of(mpi.local_rank()),
+        exchange: Box::new(move || Ok(its.exchange()?)),
+        end: Box::new(move |well| {
+            if well {
+                mpi.end();
+            }
+        }),
+        micro_batches: args.micro_batches,
+    })
+}
+
+#[cfg(not(feature = "mpi"))]
+fn start(_args: &TrainArgs) -> Outcome<Job> {
+    let message = "--mpi: this command was built without MPI; `cargo install --path mpi/command` in wgrad's repository \
+                   installs one with it";
+    Err(crate::failure::Failure::usage(message))
+}
+
+/// Starts the job that `--launch` names, if it does and this process is not of it yet, and again where it ends early.
+/// Whether that was it.
+#[cfg(feature = "mpi")]
+pub fn launch(args: &TrainArgs) -> Outcome<bool> {
+    use crate::failure::Failure;
+    if args.launch.is_empty() || wgrad_mpi::is_in_job() {
+        return Ok(false);
+    }
+    let own: Vec<_> = std::env::args_os().skip(1).collect();
+    let words = |attempt: usize| {
+        let mut words = own.clone();
+        if attempt > 0 && args.resume.is_none() {
+            words.push("--resume".into());
+        }
+        words
+    };
+    let say = |attempt: usize, status| {
+        eprintln!("attempt {} ended early ({status}); going on where it was", attempt + 1);
+    };
+    match wgrad_mpi::run_with_restarts(&args.launch, args.restarts, words, say)? {
+        true => Ok(true),
+        false => Err(Failure::new("the last attempt ended early as well")),
+    }
+}
+
+#[cfg(not(feature = "mpi"))]
+pub fn launch(_args: &TrainArgs) -> Outcome<bool> {
+    Ok(false)
+}
