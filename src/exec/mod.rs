@@ -23,7 +23,7 @@ pub(crate) use status::Halt;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use status::STATUS_BYTES;
 pub use step::Step;
-pub(crate) use step::is_corrected;
+pub(crate) use step::corrects;
 pub(crate) use whole_step::{Bindings, Figures, WholeStep};
 
 use std::collections::VecDeque;

@@ -69,6 +69,11 @@ impl Joined {
     }
 }
 
+/// Turns of the loops of `update/gradients_in_parts.wgsl` over so many gradients, each in at most so many parts.
+pub fn joining_turns(gradients: usize, parts: usize) -> Turns {
+    Turns::of_loop(gradients, Turns::of_loop(parts, Turns::NONE))
+}
+
 /// Gradients that come in parts: the tensor of all parts, and where each gradient's lie, at most [`Joined::MOST`].
 #[derive(Clone, Copy, Debug)]
 pub struct InParts<'a> {
@@ -126,7 +131,7 @@ pub fn update(
         dims.extend(joined.iter().flat_map(|joined| joined.words()));
         dims.resize(end, 0);
         let most = joined.iter().map(|joined| joined.parts).max().unwrap_or(0);
-        turns = Turns::of_loop(joined.len(), Turns::of_loop(most, Turns::NONE));
+        turns = joining_turns(joined.len(), most);
     }
     let row = rule.row();
     let switch = row.switch.map(|(name, on)| (name, f64::from(u8::from(on))));

@@ -104,7 +104,7 @@ impl Layout {
                 keeps_state: !(first..number).any(|other| grid.place(other).1 == stage_number),
                 stage,
             };
-            let update = task.update_plan(&role.stage, &role.target, at);
+            let update = task.update_plan(&role.stage, &role.target, at.1);
             updates.push(update.map_err(|error| named(number, name(number, gpu), at.0, error))?);
             roles.push(role);
         }

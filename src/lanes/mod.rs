@@ -374,7 +374,7 @@ impl Parallel {
 
     /// What parameters that are trained missed of a state's steps, if that makes a difference.
     fn missed_of_trained(&self, state: &TrainingState) -> Vec<u64> {
-        self.task.missed_of_trained((state.step, &state.missed), 0, state.missed.len())
+        self.task.missed_of_trained(&state.missed, 0, state.missed.len())
     }
 
     /// The devices, also after one of them was lost.

@@ -217,7 +217,7 @@ impl Task {
         &self,
         stage: &Stage,
         target: &Target,
-        at: (u64, &[u64]),
+        missed: &[u64],
     ) -> Result<(Plan, Tensor)> {
         let mut graph = Graph::new();
         let x = graph.input("x", self.input_shape(stage, 1)?)?;
@@ -230,7 +230,7 @@ impl Task {
             pairs.push((parameter, gradient));
         }
         let Range { start, end } = stage.parameters;
-        let missed = self.missed_of_trained(at, start, end.saturating_sub(start));
+        let missed = self.missed_of_trained(missed, start, end.saturating_sub(start));
         self.compile.optimizer.update(&mut graph, loss, &pairs, &missed)?;
         let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
         Ok((Plan::with_options(&graph, &options, target)?, loss))

@@ -63,7 +63,7 @@ pub fn step_messages(
     let shares = schedule::shares(micro_batches.len(), &weights);
     let scalar_bytes = 4 * task.scalars() as u64;
     let of_stages = stages.iter().map(|stage| {
-        let (plan, _) = task.update_plan(stage, target, (0, &[]))?;
+        let (plan, _) = task.update_plan(stage, target, &[])?;
         let count = options.buckets.clamp(1, task.parameter_count().max(1));
         let all = buckets(plan.arena(), count, scalar_bytes);
         let all = match has_owners {

@@ -13,8 +13,8 @@ pub(super) struct Placed {
     pub(super) memory: MemoryPlan,
 }
 
-/// `roots` maps a reshaped tensor to the one whose memory it shares; `within` knows scratch that lies in other scratch; `gradients` lists, for each
-/// trained parameter, the tensor that is its gradient.
+/// `roots` maps a reshaped tensor to the one whose memory it shares; `within` knows scratch that lies in other scratch;
+/// `gradients` lists, for each trained parameter, the tensor that is its gradient.
 pub(super) fn place(
     dispatches: &[Dispatch],
     options: &PlanOptions,

@@ -47,8 +47,7 @@ pub(super) fn plan<D: AsData>(
     trains: bool,
 ) -> Result<(TrainingGraph, Plan)> {
     let rows = Rows { resident: feed.resident_rows, batch };
-    let at = (model.steps(), &*model.missed_steps());
-    let graph = TrainingGraph::new(&model.task, trains, feed.form, rows, at)?;
+    let graph = TrainingGraph::new(&model.task, trains, feed.form, rows, &model.missed_steps())?;
     let plan = graph.plan(&model.gpu().target())?;
     Ok((graph, plan))
 }

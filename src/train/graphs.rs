@@ -44,7 +44,7 @@ impl TrainingGraph {
         trains: bool,
         form: Form,
         rows: Rows,
-        at: (u64, &[u64]),
+        missed: &[u64],
     ) -> Result<Self> {
         let model = &task.architecture;
         let mut graph = Graph::new();
@@ -68,7 +68,7 @@ impl TrainingGraph {
         let results = task.results(&mut graph, predictions, t, batch_weights)?;
         if let (true, Some(&loss)) = (trains, results.first()) {
             let optimizer = &task.compile.optimizer;
-            let missed = task.missed_of_trained(at, 0, parameters.len());
+            let missed = task.missed_of_trained(missed, 0, parameters.len());
             let parameters = task.trained(parameters, 0);
             let gradients = graph.gradients(loss, &parameters)?;
             let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();

@@ -294,7 +294,7 @@ impl Model {
     fn has_own_corrections(&self) -> bool {
         let missed = self.missed_steps();
         let count = missed.len();
-        !self.task.missed_of_trained((self.steps, &missed), 0, count).is_empty()
+        !self.task.missed_of_trained(&missed, 0, count).is_empty()
     }
 
     /// Says that `steps` more steps of training are done.

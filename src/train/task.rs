@@ -6,7 +6,7 @@ use super::kernels::Kernels;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::Form;
 use crate::data::{Data, Encoder, Targets};
-use crate::exec::is_corrected;
+use crate::exec::corrects;
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
@@ -188,23 +188,16 @@ impl Task {
         parameters.into_iter().zip(trained).filter_map(|(t, is)| is.then_some(t)).collect()
     }
 
-    /// Of the numbers that each parameter `missed` of `step` steps, those of the parameters `first`.. that are trained,
-    /// for [`Optimizer::update`](crate::nn::Optimizer); none if that makes no difference.
-    pub(crate) fn missed_of_trained(
-        &self,
-        (step, missed): (u64, &[u64]),
-        first: usize,
-        count: usize,
-    ) -> Vec<u64> {
+    /// Of the numbers of steps that each parameter `missed`, those of the parameters `first`.. that are trained, for
+    /// [`Optimizer::update`](crate::nn::Optimizer); none if the rule corrects nothing. Also where a step is so late
+    /// that corrections are 1: plans go by this, and a training that is resumed there has that of one that began before.
+    pub(crate) fn missed_of_trained(&self, missed: &[u64], first: usize, count: usize) -> Vec<u64> {
         let rule = self.compile.optimizer.rule();
         let parameters = self.architecture.trained().zip(missed).skip(first).take(count);
         let trained = parameters.filter_map(|(trained, &missed)| trained.then_some(missed));
-        let counts = |missed: u64| match is_corrected(rule, step.saturating_sub(missed)) {
-            true => 0,
-            false => missed,
-        };
-        let trained: Vec<u64> = trained.map(counts).collect();
-        if trained.iter().any(|&missed| missed > 0) { trained } else { Vec::new() }
+        let trained: Vec<u64> = trained.collect();
+        let differs = corrects(rule) && trained.iter().any(|&missed| missed > 0);
+        if differs { trained } else { Vec::new() }
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 use super::{LeftInParts, Lowering, SUM_OF_ROWS};
 use crate::graph::{Layout, Op, Pass, Role, Tensor};
 use crate::kernel::matmul::{self, Epilogue, Product};
-use crate::kernel::update::Joined;
+use crate::kernel::update::{self, Joined};
 use crate::plan::{PlanScope, TilingChoice, choose};
 
 impl Lowering<'_> {
@@ -88,8 +88,11 @@ impl Lowering<'_> {
                 None => fits = false,
             }
         }
+        let most = self.left_in_parts.iter().map(|left| left.count).max().unwrap_or(0);
+        let turns = update::joining_turns(self.left_in_parts.len(), most).most();
         fits &= self.left_in_parts.len() <= Joined::MOST
-            && self.end_of_parts() <= self.target.max_tensor_bytes();
+            && self.end_of_parts() <= self.target.max_tensor_bytes()
+            && turns <= self.target.most_turns;
         if !fits {
             self.left_in_parts.truncate(before);
         }

@@ -126,7 +126,7 @@ impl Lowering<'_> {
     fn is_loss_of_update(&self, scalar: Tensor) -> bool {
         let update = self.graph.update_pass();
         let whole = self.options.fuse && self.options.portion == PlanScope::Step;
-        whole && update.is_some_and(|update| self.root(update.loss) == self.root(scalar))
+        whole && update.is_some_and(|update| update.loss == scalar)
     }
 
     /// Where a scalar is written: to the results table if only the host and the update read it.

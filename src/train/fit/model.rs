@@ -73,12 +73,8 @@ impl Model {
             None => None,
         };
         loop {
-            let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
-            let validator = match validation {
-                None => None,
-                Some(data) => Some(Validator::new(self, data, batch, residency).await?),
-            };
             self.parameters().clear_status()?;
+            // A trainer is planned for the steps that parameters missed at the moment from which it goes on.
             let mut before = (self.steps(), progress);
             let resumed_fit = match resumed.take() {
                 Some(moment) => {
@@ -87,6 +83,11 @@ impl Model {
                     Some(fit)
                 }
                 None => None,
+            };
+            let trainer = Trainer::new("fit", self, data, batch, true, residency).await?;
+            let validator = match validation {
+                None => None,
+                Some(data) => Some(Validator::new(self, data, batch, residency).await?),
             };
             let start = Start {
                 epochs: fit.epochs,
