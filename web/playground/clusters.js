@@ -3,15 +3,26 @@
 import { Chart } from './chart.js';
 import { ClusterMap } from './clustermap.js';
 import { Clustering } from './clustering.js';
-import { onThemeChange, theme } from './colors.js';
+import { onThemeChange, sharpen, theme } from './colors.js';
 import { element } from './controls.js';
 import { makeCloud, sizeOf } from './data.js';
 import { PointEditor } from './editor.js';
 import { MOST_DRAWN, withEdit } from './edits.js';
+import { trace } from './marks.js';
 
 /** What may change while the centres stay. */
 const SOFT = ['points', 'speed'];
 const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
+
+/** The points' shape of a group, as a picture. */
+function markOf(group) {
+  const canvas = element('canvas', { ariaHidden: 'true' });
+  const { context } = sharpen(canvas, 16, 16);
+  context.fillStyle = theme().clusters[group];
+  trace(context, 8, 8, 5, group);
+  context.fill();
+  return canvas;
+}
 
 export class Clusters {
   session;
@@ -119,6 +130,7 @@ export class Clusters {
       bar.style.background = colors[group];
       return element('li', {},
         element('span', { className: 'digit', textContent: group + 1 }),
+        markOf(group),
         element('span', { className: 'bar' }, bar),
         element('span', { className: 'percent', textContent: count }));
     }));
