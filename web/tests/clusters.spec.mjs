@@ -144,7 +144,7 @@ test('points are grouped as they are drawn, by mouse and by keys, moved and remo
       };
     }
   });
-  await stroke([-4, 3], [2, 3], [-2, 2]);
+  await stroke([-4, 3], [-2, 3], [-4, 2]);
   await settled(page);
   assert.ok(await page.evaluate(() => globalThis.writes) <= 3, 'a stroke is a change of the address or two');
   // What a browser refuses of the address is not lost for the page.
@@ -304,7 +304,7 @@ test('changes by hand make room, a refused one leaves nothing drawn; groups have
   assert.equal(edit('a1:1:1,a2:2:1,a4:4:1,m2:0:0', 'r0'), 'a2:2:1,a4:4:1,m1:0:0');
   assert.equal(edit('m3:1:1,a1:1:1,a2:2:1,m11:0:0', 'r3', 10), 'a1:1:1,a2:2:1,m11:0:0,r3');
   assert.equal(edit('r1,r2,r3,r4', 'r5', 10), null, 'nothing to be left out');
-  const own = Array.from({ length: 250 }, (_, i) => `a${(i % 25) / 5 - 2.4}:${Math.floor(i / 25) / 5}:1`).join(',');
+  const own = Array.from({ length: 250 }, (_, i) => `a${((i % 25) / 5 - 2.4).toFixed(1)}:${Math.floor(i / 25) / 5}:1`).join(',');
   const page = await openPage({ viewport: FOLD, hash: `#clusters?data=none&k=8&speed=0&points=${own}` });
   await ready(page);
   assert.equal((await state(page)).points.length, 250);
