@@ -188,7 +188,7 @@ impl Held {
 pub(crate) fn block_rows(per_row: usize, rows: usize) -> usize {
     const NUMBERS: usize = 8 << 20;
     const FEW: usize = 1024;
-    let most = rows.max(FEW).min(1 << 16).next_power_of_two();
+    let most = rows.clamp(FEW, 1 << 16).next_power_of_two();
     1 << (NUMBERS / per_row.max(1)).clamp(1, most).ilog2()
 }
 

@@ -29,7 +29,8 @@ pub(super) async fn directions(
         (0..columns * directions).map(|_| 2.0 * random.random::<f64>() - 1.0).collect();
     let mut basis = eigen::orthonormal(&drawn, directions);
     let per_row = columns + directions;
-    let (mut turned, input) = Sums::new(gpus, table, vec![0..columns], per_row, |graph, x| {
+    let all = || std::iter::once(0..columns).collect::<Vec<_>>();
+    let (mut turned, input) = Sums::new(gpus, table, all(), per_row, |graph, x| {
         let (basis, [x, along]) = basis_of(graph, x)?;
         Ok((vec![[x, along]], basis))
     })
@@ -39,7 +40,7 @@ pub(super) async fn directions(
         let sums = turned.over(table, &mut held, told).await?.concat();
         basis = eigen::orthonormal(&sums, directions);
     }
-    let (mut within, input) = Sums::new(gpus, table, vec![0..columns], per_row, |graph, x| {
+    let (mut within, input) = Sums::new(gpus, table, all(), per_row, |graph, x| {
         let (basis, [_, along]) = basis_of(graph, x)?;
         Ok((vec![[along, along]], basis))
     })

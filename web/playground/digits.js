@@ -18,6 +18,8 @@ const PIXELS = 64;
 const CLASSES = 10;
 /** Rows held out to test on; the same for every experiment. */
 const TEST_ROWS = 450;
+/** Between two reasons while it trains, in ms. */
+const REASON_EVERY = 500;
 /** Mistakes shown. */
 const MISTAKES = 12;
 /** Where the digits are. */
@@ -49,6 +51,7 @@ export class Digits {
   #asking = false;
   #question = null; // a new object whenever there is something new to ask
   #reasons;
+  #reasonedAt = -Infinity;
   #find;
   #pictures = null; // of the units of the first layer
   /** What the main figure is, and what the net learns. */
@@ -172,7 +175,11 @@ export class Digits {
     const chances = await model.predictProbabilities(drawn);
     if (drawn !== this.#drawn) return; // it was cleared or drawn on meanwhile
     this.#showChances(chances);
-    if (steps > 0) await this.#reasons.find(model, drawn, best(chances));
+    // While it trains, the reasons need not be those of every look.
+    const isDue = !this.session.running || performance.now() - this.#reasonedAt > REASON_EVERY;
+    if (steps === 0 || !isDue) return;
+    this.#reasonedAt = performance.now();
+    await this.#reasons.find(model, drawn, best(chances));
   }
 
   // The drawing and what the net says of it.

@@ -18,7 +18,7 @@ export async function program([command, ...options], text, file) {
 }
 
 async function outputOf(command, options, cwd) {
-  const { stdout } = await promisify(execFile)(command, options, { cwd, timeout: 120_000, env }).catch(({ stderr }) => {
+  const { stdout } = await promisify(execFile)(command, options, { cwd, timeout: 300_000, env }).catch(({ stderr }) => {
     // Without the lines of the package, which are long.
     throw new Error(stderr.split('\n').filter((line) => line.length < 300).join('\n'));
   });

@@ -41,7 +41,7 @@ export async function openPage({ hash = '', viewport = DESKTOP, theme = 'light',
   if (trace) await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
   if (before) await page.addInitScript(before);
   await page.goto(address + hash);
-  if (ready) await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0, null, { timeout: MINUTE });
+  if (ready) await page.waitForFunction(() => performance.getEntriesByName('ready').length > 0);
   return page;
 }
 
