@@ -324,7 +324,7 @@ test('changes by hand make room, a refused one leaves nothing drawn; groups have
   await until(page, () => globalThis.playground.tabs.clusters.view.experiment.points.length === 249);
   await page.locator('#clusters [data-key="spread"] input').fill('80');
   await until(page, () => /spread=80/.test(location.hash));
-  await settled(page).catch(() => {});
+  await ready(page);
   assert.equal((await state(page)).points.length, 249);
   const shapes = await page.evaluate(async () => {
     const { trace } = await import('./marks.js');
