@@ -412,13 +412,6 @@ fn a_killed_training_is_gone_on_with() {
             assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        if training == "0" {
-            let second = train("killed.wgrad", &[]).output().unwrap();
-            assert_eq!(second.status.code(), Some(1));
-            let said = String::from_utf8(second.stderr).unwrap();
-            assert_says(&said, &["killed.wgrad.checkpoints: another command", "--output"]);
-        }
-        assert_eq!(child.try_wait().unwrap(), None, "it ends before it is killed");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(left.exists() && !folder.join("killed.wgrad").exists());
@@ -456,6 +449,16 @@ fn a_killed_training_is_gone_on_with() {
         let said = fails(&folder, 1, &[&anew[..4], &gone, more].concat());
         assert_says(&said, &["killed.wgrad.checkpoints: there is no such model, and no folder"]);
     }
+    // While another command is at work there, and not after it.
+    fs::create_dir(&left).unwrap();
+    let lock = fs::File::create(left.join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let second = [&anew[..4], &["--output", "killed.wgrad"]].concat();
+    let said = fails(&folder, 1, &second);
+    assert_says(&said, &["killed.wgrad.checkpoints: another command", "--output"]);
+    drop(lock);
+    out(&folder, &second);
+    assert!(!left.exists());
 }
 
 /// Epochs enough for a process to be killed among them.

@@ -41,7 +41,6 @@ impl Importance {
 /// `permutations` are orders of the rows: row i has the value of the row that the i-th entry names.
 /// [`permutation`](crate::data::permutation) draws one.
 ///
-///
 /// Of a [`Source`] a feature's values are in memory, four bytes for each row, as are those of each permutation. It is
 /// read once for each feature, and once more for each of its permutations.
 ///

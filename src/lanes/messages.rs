@@ -1,4 +1,4 @@
-//! What a lane's thread sends, waits for and reads back. Every wait ends.
+//! What a lane's thread sends, waits for and reads back. Every wait ends, but for rows that a reader never brings.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

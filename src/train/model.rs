@@ -173,7 +173,8 @@ impl Model {
         Ok((TrainingState::read(&self.parameters, step, missed, &bytes)?, progress))
     }
 
-    /// Goes to a state of this model, with what `progress` says of its epochs.
+    /// Goes to a state of this model, with what `progress` says of its epochs. Make [trainers](Model::trainer) anew:
+    /// theirs are planned for the steps that parameters had missed before.
     ///
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) naming what is not of this model and optimizer, and any number
@@ -229,8 +230,8 @@ impl Model {
 
     /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections of its
     /// parameters go by the steps in which they were trained, as in PyTorch: a layer that was frozen from the start
-    /// begins as all began. The learning rate is that of the model's step. While such corrections differ (up to
-    /// 17,000 steps with Adam's usual figures), the general kernels train, which know a number of each layer's own.
+    /// begins as all began. The learning rate is that of the model's step. From then on the general kernels train, which
+    /// know corrections of each layer's own.
     ///
     /// # Errors
     /// As for [`Model::freeze`].

@@ -20,7 +20,7 @@ pub struct TrainingState {
     /// Steps completed.
     pub step: u64,
     /// In how many of them each parameter was not trained, since its layer was frozen; none if all were trained in
-    /// all steps.
+    /// all steps. Files of models with frozen layers that were written before this was counted have none.
     pub missed: Vec<u64>,
     /// Values of each parameter.
     pub values: Vec<Vec<f32>>,

@@ -34,7 +34,7 @@ pub fn words(error: impl std::fmt::Display) -> String {
 #[derive(Parser)]
 struct Args {
     /// W1, W2, W2-adam, W3, W3-adam, A·B, A·Bᵀ, Aᵀ·B, all, or such as net:784-512-512-10:256:ce:adam,
-    /// whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:2048x784 [default: all of
+    /// whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784 [default: all of
     /// these names but `all`]
     workloads: Vec<String>,
     /// Families of AMD's GPUs, as RADV names them: polaris10, vega10, navi10, navi21, navi31 (Mesa 25) or gfx1100

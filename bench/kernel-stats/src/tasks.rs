@@ -32,22 +32,20 @@ pub fn k_means(sizes: &str, target: &Target) -> Outcome<Plan> {
 /// Products of every two columns over runs of 1,024 rows, in panels: rows × columns.
 pub fn pca(sizes: &str, target: &Target) -> Outcome<Plan> {
     const RUN: usize = 1024;
+    const PANEL: usize = 192;
     let [rows, columns] = numbers(sizes, 'x')?;
     let mut graph = Graph::new();
-    let x = graph.input("rows", [rows, columns]).map_err(words)?;
-    let panel = columns.div_ceil(columns.div_ceil(256).max(1)).next_multiple_of(8);
+    let mut panels = Vec::new();
+    for start in (0..columns).step_by(PANEL) {
+        let width = PANEL.min(columns - start);
+        let panel = graph.input("rows", [rows, width]).map_err(words)?;
+        panels.push(graph.reshape(panel, [rows / RUN, RUN, width]).map_err(words)?);
+    }
     let mut sums = Vec::new();
-    for start in (0..columns).step_by(panel) {
-        let mut part = |end: usize| {
-            let part = match (start, end) {
-                (0, end) if end == columns => x,
-                (start, end) => graph.slice(x, 1, start, end)?,
-            };
-            graph.reshape(part, [rows / RUN, RUN, end - start])
-        };
-        let a = part((start + panel).min(columns)).map_err(words)?;
-        let b = part(columns).map_err(words)?;
-        sums.push(graph.matmul_layout(Layout::TN, a, b).map_err(words)?);
+    for (place, &a) in panels.iter().enumerate() {
+        for &b in &panels[place..] {
+            sums.push(graph.matmul_layout(Layout::TN, a, b).map_err(words)?);
+        }
     }
     planned(&graph, &sums, target)
 }

@@ -164,7 +164,7 @@ impl Found {
             _ => {
                 return Err(format!(
                     "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam, \
-                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:2048x784",
+                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784",
                     USUAL.map(|(short, _)| short).join(", ")
                 ));
             }

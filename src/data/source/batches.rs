@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::rows::reserved;
 use super::{EpochOrder, Pass, Source, Wanted, Window, Windows};
 use crate::data::error::DataError;
+use crate::data::origin::Origin;
 
 /// The features of a source in the order in which they lie, so many rows at a time, the last time those that are
 /// left: from [`Source::feature_batches`]. After an error it ends.
 #[derive(Debug)]
 pub struct FeatureBatches {
+    origin: Origin,
     windows: Windows,
     pass: Arc<Pass>,
     current: Option<(usize, Arc<Window>)>,
@@ -24,6 +27,7 @@ impl FeatureBatches {
     pub(super) fn new(source: &Source, rows: usize) -> Result<Self, DataError> {
         let all = source.count()?;
         Ok(Self {
+            origin: source.origin(),
             windows: Windows::new(source, Wanted::Features),
             pass: Arc::new(Pass::new(source, all, EpochOrder::AS_THEY_LIE)?),
             current: None,
@@ -36,7 +40,11 @@ impl FeatureBatches {
 
     fn read(&mut self, first: usize, end: usize) -> Result<Vec<f32>, DataError> {
         let width = self.width;
-        let mut rows = Vec::with_capacity((end - first) * width);
+        let too_large = || {
+            let (origin, rows) = (self.origin.clone(), end - first);
+            DataError::TooLarge { origin, rows, width }
+        };
+        let mut rows = reserved(end - first, width).ok_or_else(too_large)?;
         let mut at = first;
         while at < end {
             let number = self.pass.window_at(at);

@@ -312,8 +312,10 @@ impl Source {
     /// With another value of one feature in each row.
     pub(crate) fn with_feature(&self, feature: usize, values: Vec<f32>) -> Self {
         let moved = Some(Moved { feature, values: Arc::new(values) });
-        // The targets are as they were, and so is what is known of them.
-        Self { moved, ..self.clone() }
+        // The targets are as they were; what the features summed up to is another.
+        let spread = self.known.spread.clone();
+        let known = Arc::new(Known { spread, ..Known::default() });
+        Self { moved, known, ..self.clone() }
     }
 
     /// In blocks of so many rows: by default of about 1 MiB. A block is what is read at once, and what a split holds out.

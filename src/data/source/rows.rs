@@ -238,7 +238,7 @@ fn check_end(
 }
 
 /// Room for so many rows, if there is as much.
-fn reserved<T>(rows: usize, width: usize) -> Option<Vec<T>> {
+pub(super) fn reserved<T>(rows: usize, width: usize) -> Option<Vec<T>> {
     let mut room = Vec::new();
     room.try_reserve_exact(rows.checked_mul(width)?).ok()?;
     Some(room)
