@@ -225,7 +225,19 @@ fn what_cannot_be_explained_is_refused() {
             explainer
                 .integrated_gradients_blocking(&x, &[0], &x[..3], Quadrature::Trapezoid(0))
                 .map(|i| i.attributions),
-            "points of the quadrature",
+            "points of the quadrature is 0; it must be at least 1",
+        ),
+        (
+            explainer
+                .integrated_gradients_blocking(&x, &[0], &x[..3], Quadrature::GaussLegendre(10_001))
+                .map(|i| i.attributions),
+            "points of the quadrature is 10001; it must be at most 10000",
+        ),
+        (
+            explainer
+                .integrated_gradients_blocking(&x, &[0], &x[..3], Quadrature::Midpoint(usize::MAX))
+                .map(|i| i.attributions),
+            "it must be at most 10000",
         ),
         (
             explainer.expected_gradients_blocking(&x, &[0], &[], 3, 0).map(|i| i.attributions),

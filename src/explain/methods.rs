@@ -114,8 +114,12 @@ impl Explainer {
     /// What each number adds to the target on the straight way from `baseline`, a row: the integral of the gradient
     /// along it, times the way (integrated gradients; Sundararajan et al., 2017).
     ///
+    /// Of a model that trains meanwhile, calls of more than one batch (256 points, rows × points of the quadrature) see
+    /// other weights in each: then the gaps say no longer how far the quadrature is off.
+    ///
     /// # Errors
-    /// As for [`Explainer::gradients`]; and if the baseline is no row of finite numbers or the quadrature has no points.
+    /// As for [`Explainer::gradients`]; and if the baseline is no row of finite numbers, or the quadrature has no points or more
+    /// than [`Quadrature::MOST`].
     pub async fn integrated_gradients(
         &mut self,
         rows: &[f32],
@@ -128,7 +132,7 @@ impl Explainer {
             let rule = format!("{}, one row", self.width);
             return Err(Error::argument("numbers of the baseline", baseline.len(), &rule));
         }
-        at_least_one("points of the quadrature", quadrature.asked())?;
+        quadrature.check()?;
         let path = quadrature.points();
         let from = |_: usize, _: usize| baseline;
         self.along_paths(rows, targets, count, &path, &from).await

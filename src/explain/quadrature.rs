@@ -1,6 +1,9 @@
 //! Where along a path gradients are looked at, and what each counts.
 
-/// Points between 0 and 1 with weights whose sum is 1.
+use crate::blocks::at_least_one;
+use crate::{Error, Result};
+
+/// Points between 0 and 1 with weights whose sum is 1: from 1 to [`Quadrature::MOST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quadrature {
@@ -13,11 +16,21 @@ pub enum Quadrature {
 }
 
 impl Quadrature {
-    /// Points, or parts, that it was asked for.
-    pub(super) fn asked(self) -> usize {
-        match self {
-            Self::Midpoint(n) | Self::Trapezoid(n) | Self::GaussLegendre(n) => n,
+    /// Points, or parts, at most: for those by Gauss and Legendre the time grows with the square of their number, and
+    /// already fewer meet what f32 resolves.
+    pub const MOST: usize = 10_000;
+
+    /// # Errors
+    /// [`Error::Argument`] unless there are from 1 to [`Quadrature::MOST`].
+    pub(super) fn check(self) -> Result<()> {
+        let (Self::Midpoint(n) | Self::Trapezoid(n) | Self::GaussLegendre(n)) = self;
+        let name = "points of the quadrature";
+        at_least_one(name, n)?;
+        if n > Self::MOST {
+            let rule = format!("at most {}; a few hundred are plenty for f32", Self::MOST);
+            return Err(Error::argument(name, n, &rule));
         }
+        Ok(())
     }
 
     /// Places with their weights.

@@ -124,6 +124,36 @@ function showPanel({ title, lines }) {
 // Tabs and the address.
 
 let written = { at: 0, keys: '' };
+/** The address as a stroke makes it, which is written once, when the pointer is up: browsers refuse many changes. */
+let late = null;
+let pressed = false;
+
+function listenToStrokes() {
+  addEventListener('pointerdown', () => { pressed = true; }, true);
+  for (const end of ['pointerup', 'pointercancel']) {
+    addEventListener(end, () => {
+      pressed = false;
+      if (late === null) return;
+      tabs[active].form.settle();
+      writeLate();
+    });
+  }
+}
+
+function writeLate() {
+  if (late !== null) put('replaceState', late);
+  late = null;
+}
+
+/** Puts a hash into the address. What a browser refuses, since there was too much of it, does not stop the page. */
+function put(call, hash) {
+  try {
+    history[call](null, '', hash);
+  } catch {
+    // Safari takes 100 changes in 10 s, others more; the address is written again when that is over.
+    setTimeout(writeAddress, 10_000);
+  }
+}
 
 /** Changes of which each is undone on its own. */
 const EDITS = ['edits', 'points'];
@@ -134,12 +164,19 @@ const EDITS = ['edits', 'points'];
  */
 function writeAddress(keys = null, joined = false) {
   const hash = toHash(active, tabs[active].form.values);
+  if (joined && pressed) {
+    late = hash;
+    return;
+  }
+  // A change that goes on with what is late has it all.
+  if (joined) late = null;
+  else writeLate();
   if (hash === location.hash) return;
   const now = performance.now();
   const one = keys?.join() ?? '';
   const isSame = one === written.keys && !EDITS.includes(one) && now - written.at < TOGETHER;
   const isNew = keys !== null && !joined && !isSame;
-  history[isNew ? 'pushState' : 'replaceState'](null, '', hash);
+  put(isNew ? 'pushState' : 'replaceState', hash);
   written = { at: now, keys: one };
 }
 
@@ -169,6 +206,7 @@ function open(name, values = null) {
 function follow() {
   // What Back returned to stays a step of its own.
   written = { at: 0, keys: '' };
+  late = null;
   const { tab, values } = fromHash(location.hash);
   const made = tabs[tab];
   if (!made) return open(tab, values);
@@ -287,6 +325,7 @@ async function start() {
   }
   device.onWait = () => say('The GPU device was lost. Waiting for a new one …', true);
   listenToTabs();
+  listenToStrokes();
   timeline = new Timeline(find('timeline'));
   for (const [id, action] of Object.entries(actions)) find(id).addEventListener('click', action);
   for (const button of document.querySelectorAll('.start')) button.addEventListener('click', actions.run);

@@ -1,6 +1,6 @@
 // k-means on the points of the page, one iteration at a time, and their principal axes: on the page's device.
 
-import { tasksOn } from './engine.js';
+import { hasTasks, tasksOn } from './engine.js';
 import { uniform } from './random.js';
 import { breathe, wait, whenVisible } from './tasks.js';
 
@@ -38,6 +38,11 @@ export class Clustering {
   /** Whether nothing runs, and what ran last is there. */
   get resting() {
     return !this.running && this.#busy === 0;
+  }
+
+  /** Whether it waits for the module that groups points, which the first visit downloads. */
+  get loading() {
+    return this.#busy > 0 && !hasTasks();
   }
 
   /** Where the centres began; null before they did. */

@@ -2,6 +2,7 @@
 
 import { onThemeChange, sharpen, theme } from './colors.js';
 import { EXTENT } from './data.js';
+import { stillHeld } from './editor.js';
 import { drawCursor, trace } from './marks.js';
 
 /** How near a point one must come to take hold of it, in CSS pixels. */
@@ -31,7 +32,7 @@ export class ClusterMap {
 
   /** `{ points, centers, labels, trail, axes }`, as `clustering.js` has them. */
   show(shown) {
-    if (shown.points !== this.#shown.points) this.held = null;
+    if (shown.points !== this.#shown.points) this.held = stillHeld(this.held, shown.points);
     this.#shown = shown;
     this.draw();
   }
@@ -98,7 +99,7 @@ export class ClusterMap {
     context.lineWidth = 1;
     for (const [i, point] of points.entries()) {
       const { x, y } = this.held?.index === point.index ? this.held : point;
-      trace(context, ...at([x, y]), radius, 0);
+      trace(context, ...at([x, y]), radius, labels[i] ?? 0);
       context.fillStyle = labels[i] === undefined ? muted : clusters[labels[i]];
       context.fill();
       context.stroke();

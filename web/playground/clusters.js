@@ -3,15 +3,26 @@
 import { Chart } from './chart.js';
 import { ClusterMap } from './clustermap.js';
 import { Clustering } from './clustering.js';
-import { onThemeChange, theme } from './colors.js';
+import { onThemeChange, sharpen, theme } from './colors.js';
 import { element } from './controls.js';
-import { makeCloud } from './data.js';
+import { makeCloud, sizeOf } from './data.js';
 import { PointEditor } from './editor.js';
 import { MOST_DRAWN, withEdit } from './edits.js';
+import { trace } from './marks.js';
 
 /** What may change while the centres stay. */
 const SOFT = ['points', 'speed'];
 const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
+
+/** The points' shape of a group, as a picture. */
+function markOf(group) {
+  const canvas = element('canvas', { ariaHidden: 'true' });
+  const { context } = sharpen(canvas, 16, 16);
+  context.fillStyle = theme().clusters[group];
+  trace(context, 8, 8, 5, group);
+  context.fill();
+  return canvas;
+}
 
 export class Clusters {
   session;
@@ -28,11 +39,15 @@ export class Clusters {
     this.#values = values;
     this.#map = new ClusterMap(find('cluster-map'));
     this.#chart = new Chart(find('cluster-chart'), { across: 'iteration', up: 'inertia', empty: 'no iterations yet' });
-    new PointEditor(this.#map, find('draw'), (edit, joined) => choose('points', (points) => {
-      const more = withEdit(points, edit, MOST_DRAWN);
-      if (more === null) watch.said(`${MOST_DRAWN} points and changes fit into the address, and all are made.`);
-      return more ?? points;
-    }, joined));
+    new PointEditor(this.#map, find('draw'), (edit, joined) => {
+      let more;
+      choose('points', (points) => {
+        more = withEdit(points, edit, { most: MOST_DRAWN, count: sizeOf(this.#values.data) });
+        return more ?? points;
+      }, joined);
+      if (more === null) watch.said(`${MOST_DRAWN} points and changes fit into the address, and all are made. Remove points that you drew.`);
+      return more !== null;
+    });
     for (const [box, property] of [['show-regions', 'showRegions'], ['show-axes', 'showAxes']]) {
       find(box).addEventListener('change', ({ target }) => {
         this.#map[property] = target.checked;
@@ -68,13 +83,13 @@ export class Clusters {
 
   /** What the bar at the top says: names and texts. */
   get readout() {
-    const { steps, inertias, axes, settled } = this.session;
+    const { steps, inertias, axes, settled, loading } = this.session;
     return [
       ['Points', String(this.#points.length)],
       ['Iteration', String(steps)],
       ['Inertia', inertias.at(-1)?.toFixed(2) ?? '–'],
       ['First axis', axes ? percent(axes.shares[0]) : '–'],
-      ['Centres', settled ? 'settled' : steps > 0 ? 'moving' : 'at their start'],
+      ['Centres', loading ? 'loading …' : settled ? 'settled' : steps > 0 ? 'moving' : 'at their start'],
     ];
   }
 
@@ -91,10 +106,19 @@ export class Clusters {
     this.#chart.draw();
     this.#showGroups(centers ?? [], labels);
     this.#showAxes(axes);
+    const text = this.#remark;
+    const remark = this.#find('few');
+    remark.hidden = text === '';
+    if (remark.textContent !== text) remark.textContent = text;
+  }
+
+  /** What is missing for groups. */
+  get #remark() {
     const { k } = this.#values;
-    const few = this.#points.length < k;
-    this.#find('few').hidden = !few;
-    if (few) this.#find('few').textContent = this.#points.length === 0 ? 'No points yet: draw some.' : `${this.#points.length} points make no ${k} groups: draw more.`;
+    const count = this.#points.length;
+    if (this.session.loading) return 'What groups them is loading …';
+    if (count >= k) return '';
+    return count === 0 ? 'No points yet: draw some.' : `${count} ${count === 1 ? 'point makes' : 'points make'} no ${k} groups: draw more.`;
   }
 
   #showGroups(centers, labels) {
@@ -106,6 +130,7 @@ export class Clusters {
       bar.style.background = colors[group];
       return element('li', {},
         element('span', { className: 'digit', textContent: group + 1 }),
+        markOf(group),
         element('span', { className: 'bar' }, bar),
         element('span', { className: 'percent', textContent: count }));
     }));

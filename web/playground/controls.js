@@ -98,7 +98,7 @@ export class Form {
    * is on its way; `joined` if it goes on with the one before.
    */
   choose(key, change, joined = false) {
-    this.#settle();
+    this.settle();
     this.#joined = joined;
     this.#set(key, change(this.#values[key]));
   }
@@ -131,16 +131,18 @@ export class Form {
     if (key === 'data' && 'loss' in this.#values) suit(this.#values);
     // Changes by hand are changes of those points; the share that is for testing leaves them the same.
     if (['data', 'noise', 'seed'].includes(key) && 'edits' in this.#values) this.#values.edits = '';
-    if (['data', 'spread'].includes(key) && 'points' in this.#values) this.#values.points = '';
+    // Of points that are all a person's own, nothing is spread.
+    const isOther = key === 'data' || (key === 'spread' && this.#values.data !== 'none');
+    if (isOther && 'points' in this.#values) this.#values.points = '';
     const pending = new Set([...this.#pending, ...differences(before, this.#values)]);
     if (key === 'data') this.show(this.#values);
     this.#pending = pending;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#settle(), SETTLE);
+    this.#timer = setTimeout(() => this.settle(), SETTLE);
   }
 
   /** Says what has changed, if anything has. */
-  #settle() {
+  settle() {
     clearTimeout(this.#timer);
     const [keys, joined] = [[...this.#pending], this.#joined];
     this.#pending.clear();

@@ -6,7 +6,7 @@ import { changed, edited } from './edits.js';
 
 /** Points lie within ±EXTENT in both directions. */
 export const EXTENT = 6;
-const POINTS = 400;
+export const POINTS = 400;
 /** Of a cloud. */
 const CLOUD = 150;
 
@@ -64,6 +64,9 @@ export function makeCloud(name, spread, edits = '') {
     ({ x: rounded(clamp(x)), y: rounded(clamp(y)), index }));
   return changed(points, edits).map(({ x, y, index }) => ({ x, y, index }));
 }
+
+/** How many points a cloud has of itself. */
+export const sizeOf = (name) => (name === 'none' ? 0 : CLOUD);
 
 const rounded = (number) => Math.round(number * 1e4) / 1e4;
 

@@ -86,6 +86,7 @@ export class Digits {
       looked: (look) => this.#looked(look),
       lost: (steps) => {
         this.#chart.rewind(steps);
+        this.#reasons.release();
         watch.lost(steps);
       },
     });
@@ -104,6 +105,7 @@ export class Digits {
     this.#pictures = null;
     this.#drawFilters();
     this.#reasons.clear();
+    this.#reasons.release();
     this.figures = { loss: null, testLoss: null, accuracy: null };
     await this.session.reset(this.#spec());
   }
@@ -113,7 +115,10 @@ export class Digits {
     if (!this.#data || keys.some((key) => !SOFT.includes(key))) return this.reset(values);
     this.#values = values;
     if (keys.every((key) => key === 'speed')) this.session.speed = values.speed;
-    else return this.session.retrain(this.#spec());
+    else {
+      this.#reasons.release();
+      return this.session.retrain(this.#spec());
+    }
   }
 
   /** What is on the pad, as the net sees it; null if there is nothing. */

@@ -12,13 +12,22 @@ const STILL = 6;
 
 const inside = (number) => Math.max(-EXTENT, Math.min(EXTENT, number));
 
+/** A point that is held, if it lies among `points` where it was taken: not if it was put elsewhere or is gone. */
+export function stillHeld(held, points) {
+  const { x, y } = points.find(({ index }) => index === held?.index) ?? {};
+  return held && x === held.from.x && y === held.from.y ? held : null;
+}
+
 export class PointEditor {
   #surface;
   #choices;
   #commit;
   #pressed = null; // { id, x, y }: the pointer that is down, and where it came down
 
-  /** `choices`: radio buttons named by their values; `commit(edit, joined)` is called with a change as text, and whether it goes on with the one before. */
+  /**
+   * `choices`: radio buttons named by their values; `commit(edit, joined)` is called with a change as text, and whether
+   * it goes on with the one before; it returns whether the change was taken.
+   */
   constructor(surface, choices, commit) {
     this.#surface = surface;
     this.#choices = choices;
@@ -56,7 +65,7 @@ export class PointEditor {
 
   #hold(place) {
     const point = this.#surface.pointNear(place);
-    if (point) this.#surface.held = { index: point.index, x: point.x, y: point.y };
+    if (point) this.#surface.held = { index: point.index, x: point.x, y: point.y, from: point };
   }
 
   #press(event) {
@@ -98,7 +107,7 @@ export class PointEditor {
   /** Leaves the held point where it is. It stays there in the picture until the data are made anew. */
   #put() {
     const { held } = this.#surface;
-    if (held) this.#commit(moving(held.index, held));
+    if (held && !this.#commit(moving(held.index, held))) this.#drop();
   }
 
   #act(place, joined = false) {

@@ -25,11 +25,35 @@ export const readEdits = (most) => (text, fallback) => {
   return sound ? text : fallback;
 };
 
-/** The changes with one more; null if there would be more than `most`. Only the last place of a moved point counts. */
-export function withEdit(text, edit, most) {
+/**
+ * The changes of `count` points with one more; null if there would be more than `most`, even without what was added and
+ * removed again. Only the last place of a moved point counts.
+ */
+export function withEdit(text, edit, { most, count }) {
   const place = edit.startsWith('m') ? edit.slice(0, edit.indexOf(':') + 1) : null;
-  const items = itemsOf(text).filter((item) => place === null || !item.startsWith(place));
-  return items.length < most ? [...items, edit].join(',') : null;
+  const items = [...itemsOf(text).filter((item) => place === null || !item.startsWith(place)), edit];
+  const short = items.length > most ? tidied(items, count) : items;
+  return short.length <= most ? short.join(',') : null;
+}
+
+/** The same points by fewer changes: without moves of points that are removed, and points that are added and removed. */
+function tidied(items, count) {
+  const indexOf = (item) => Number(item.slice(1).split(':')[0]);
+  let end = count;
+  const removed = new Set();
+  for (const item of items) {
+    if (item.startsWith('a')) end += 1;
+    else if (item.startsWith('r') && indexOf(item) < end) removed.add(indexOf(item));
+  }
+  let added = count - 1;
+  return items.flatMap((item) => {
+    if (item.startsWith('a')) return removed.has((added += 1)) ? [] : [item];
+    const index = indexOf(item);
+    if (removed.has(index) && (index >= count || item.startsWith('m'))) return [];
+    // Points that were added after those that are gone move up.
+    const before = [...removed].filter((other) => other >= count && other < index).length;
+    return [before > 0 ? item.replace(/\d+/, index - before) : item];
+  });
 }
 
 /** Points, as `data.js` makes them, after the changes. */

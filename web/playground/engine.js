@@ -26,9 +26,20 @@ export async function tasksOn(gpu) {
     await loaded.default();
     tasks = loaded;
   }
-  if (shared?.of !== gpu) shared = { of: gpu, gpu: await tasks.Gpu.create({ device: gpu.device }) };
+  if (shared?.of !== gpu) {
+    forgetTasks();
+    shared = { of: gpu, gpu: await tasks.Gpu.create({ device: gpu.device }) };
+  }
   return { ...shared, KMeans: tasks.KMeans, Pca: tasks.Pca };
 }
+
+function forgetTasks() {
+  shared?.gpu.free();
+  shared = null;
+}
+
+/** Whether that module is there. */
+export const hasTasks = () => tasks !== null;
 
 export const createModel = (gpu, config) => wgrad.Model.create(gpu, config);
 
@@ -60,6 +71,7 @@ export class Device {
       try {
         this.gpu = await wgrad.Gpu.create();
         lost?.free();
+        forgetTasks();
         this.onOpen(this.gpu);
         return this.gpu;
       } catch (error) {

@@ -1,18 +1,35 @@
-// How a point is drawn: classes differ in shape as well as in colour.
+// How a point is drawn: classes and groups differ in shape as well as in colour.
 
 import { theme } from './colors.js';
 
-/** A path of a point's shape: a disc for class A, a triangle for class B. */
+const TRIANGLE = [[0, -1.45], [1.305, 0.94], [-1.305, 0.94]];
+const PLUS = [
+  [-0.45, -1.3], [0.45, -1.3], [0.45, -0.45], [1.3, -0.45], [1.3, 0.45], [0.45, 0.45],
+  [0.45, 1.3], [-0.45, 1.3], [-0.45, 0.45], [-1.3, 0.45], [-1.3, -0.45], [-0.45, -0.45],
+];
+const STAR = Array.from({ length: 10 }, (_, i) => {
+  const [angle, reach] = [(Math.PI * i) / 5, i % 2 ? 0.65 : 1.6];
+  return [reach * Math.sin(angle), -reach * Math.cos(angle)];
+});
+/** The corners of all shapes but the disc, which is the first, for a radius of 1. */
+const SHAPES = [
+  TRIANGLE,
+  [[-0.95, -0.95], [0.95, -0.95], [0.95, 0.95], [-0.95, 0.95]],
+  [[0, -1.45], [1.1, 0], [0, 1.45], [-1.1, 0]],
+  TRIANGLE.map(([x, y]) => [x, -y]),
+  PLUS,
+  STAR,
+  PLUS.map(([x, y]) => [(x - y) * Math.SQRT1_2, (x + y) * Math.SQRT1_2]),
+];
+
+/** A path of a point's shape: a disc for class A or group 0, a triangle for class B or group 1, and so on up to group 7. */
 export function trace(context, x, y, radius, label) {
   context.beginPath();
   if (!label) {
     context.arc(x, y, radius, 0, 2 * Math.PI);
     return;
   }
-  const reach = radius * 1.45;
-  context.moveTo(x, y - reach);
-  context.lineTo(x + reach * 0.9, y + reach * 0.65);
-  context.lineTo(x - reach * 0.9, y + reach * 0.65);
+  for (const [dx, dy] of SHAPES[label - 1]) context.lineTo(x + radius * dx, y + radius * dy);
   context.closePath();
 }
 

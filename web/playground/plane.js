@@ -1,7 +1,7 @@
 // The tab of points in the plane: a data set, a net, and what the net makes of the square.
 
 import { Chart } from './chart.js';
-import { DATA_SETS, FEATURES, featureRows, gridPoints, makeData } from './data.js';
+import { DATA_SETS, FEATURES, POINTS, featureRows, gridPoints, makeData } from './data.js';
 import { PointEditor } from './editor.js';
 import { MOST_EDITS, withEdit } from './edits.js';
 import { NetworkView, PICTURE } from './network.js';
@@ -92,11 +92,15 @@ export class Plane {
     this.#chart = new Chart(find('plane-chart'));
     this.#network = new NetworkView(find('network'), () => this.#draw(), (unit, byKey) => this.#pinned(unit, byKey));
     this.#weights = new WeightEditor(find('weights'), this.#network, (...change) => this.#edit(...change));
-    new PointEditor(this.#surface, find('edit'), (edit) => choose('edits', (edits) => {
-      const more = withEdit(edits, edit, MOST_EDITS);
-      if (more === null) watch.said(`${MOST_EDITS} changes fit into the address, and all are made.`);
-      return more ?? edits;
-    }));
+    new PointEditor(this.#surface, find('edit'), (edit) => {
+      let more;
+      choose('edits', (edits) => {
+        more = withEdit(edits, edit, { most: MOST_EDITS, count: POINTS });
+        return more ?? edits;
+      });
+      if (more === null) watch.said(`${MOST_EDITS} changes fit into the address, and all are made. Remove points that you added.`);
+      return more !== null;
+    });
     for (const [box, property] of [['show-test', 'showTest'], ['discrete', 'discrete']]) {
       find(box).addEventListener('change', ({ target }) => {
         this.#surface[property] = target.checked;

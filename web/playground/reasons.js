@@ -13,6 +13,7 @@ export class Reasons {
   #find;
   #explainer = null; // { of: a model, it }
   #shown = null; // { attributions, digit, answer }
+  #turn = 0; // counts what ends what was asked before
 
   /** `find(id)` finds the elements; `asked()` is called when a person asks for another digit. */
   constructor(find, asked) {
@@ -25,22 +26,38 @@ export class Reasons {
     this.clear();
   }
 
+  /** Shows nothing; what was asked before is not shown any more. */
   clear() {
+    this.#turn++;
     this.#shown = null;
     this.draw();
+  }
+
+  /** Gives back what there is on the device of a model that is used no more. */
+  release() {
+    this.#turn++;
+    this.#explainer?.it.free();
+    this.#explainer = null;
   }
 
   /** Asks a model for the reasons of its answer to a drawing, or of the digit that is chosen. */
   async find(model, drawn, answer) {
     if (this.#explainer?.of !== model) {
-      this.#explainer?.it.free();
-      this.#explainer = null;
-      this.#explainer = { of: model, it: await model.explainer() };
+      this.release();
+      const turn = this.#turn;
+      const it = await model.explainer();
+      if (turn !== this.#turn) {
+        it.free();
+        return;
+      }
+      this.#explainer = { of: model, it };
     }
+    const turn = this.#turn;
     const { value } = this.#find('why-of');
     const digit = value === '' ? answer : Number(value);
     const options = { target: digit, points: POINTS, quadrature: 'midpoint' };
     const { attributions } = await this.#explainer.it.integratedGradients(drawn, options);
+    if (turn !== this.#turn) return; // cleared meanwhile
     this.#shown = { attributions, digit, answer };
     this.draw();
   }

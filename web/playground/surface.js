@@ -2,6 +2,7 @@
 
 import { onThemeChange, paint, sharpen, theme } from './colors.js';
 import { EXTENT } from './data.js';
+import { stillHeld } from './editor.js';
 import { drawClass, drawCursor, drawValue } from './marks.js';
 
 /** Pixels of the map between two points of the grid. */
@@ -42,7 +43,7 @@ export class Surface {
   /** `{ train, test, values }`: points, and whether they have values rather than classes. */
   set data(data) {
     this.#data = data;
-    this.held = null;
+    this.held = stillHeld(this.held, [...data.train, ...data.test]);
     this.draw();
   }
 

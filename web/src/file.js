@@ -205,6 +205,7 @@ function wgradSeal(model) {
     kernels: model.kernels,
     ...(classWeights && { class_weights: classWeights.map(float32) }),
     step: integer(model.step),
+    ...(model.missed.length && { missed: model.missed.map(integer) }),
     progress: {
       epochs: integer(epochs),
       batches: integer(batches),
@@ -221,7 +222,7 @@ function wgradSeal(model) {
 
 /** What a model's description may hold. */
 const FIELDS = ['version', 'wgrad', 'layers', 'seed', 'loss', 'optimizer', 'metrics', 'kernels', 'class_weights', 'own_loss',
-  'own_metrics', 'step', 'progress', 'learning_rate', 'encoder', 'fit', 'remembers'];
+  'own_metrics', 'step', 'missed', 'progress', 'learning_rate', 'encoder', 'fit', 'remembers'];
 
 /** What the module makes a model of: the inverse of `wgradSeal`. */
 function wgradOpen(bytes) {
@@ -268,6 +269,7 @@ function wgradOpen(bytes) {
       kernels: json.kernels,
       classWeights: json.class_weights?.map(optional),
       step: json.step['#'],
+      missed: (json.missed ?? []).map((count) => count['#']),
       progress: [epochs, batches, ...(course ? [course.data, course.rows, course.batch] : [])].map((count) => count['#']),
       ownLearningRate: optional(json.learning_rate),
       encoder: json.encoder,

@@ -74,6 +74,10 @@ function noConstructor(name) {
 /** Throws unless `object` is one that calls may use. */
 function check(object, what, [Class, name, made]) {
   if (!(object instanceof Class)) {
+    if (name === 'Gpu' && object?.constructor?.name === 'Gpu') {
+      throw named('Argument', `${what} is a Gpu of another module or copy of wgrad; it must be one of this, `
+        + 'on the same device: import its Gpu and write await Gpu.create({ device: gpu.device })');
+    }
     const found = object == null ? String(object) : `of type ${object.constructor?.name ?? typeof object}`;
     throw named('Argument', `${what} is ${found}; it must be a ${name}, from ${made}`);
   }
@@ -176,6 +180,18 @@ function wgradEnter(device) {
     const requestAdapter = async () => adapter;
     if (navigator?.gpu) put(navigator.gpu, 'requestAdapter', requestAdapter);
     else put(globalThis, 'navigator', { gpu: { requestAdapter } });
+    // wgpu takes the device's handler of errors; one of the page's or of another module's hears of them, too.
+    const before = device.onuncapturederror;
+    if (before) {
+      undo.push(() => {
+        const own = device.onuncapturederror;
+        if (own === before) return;
+        device.onuncapturederror = function (event) {
+          own?.call(this, event);
+          return before.call(this, event);
+        };
+      });
+    }
   }
   return () => { for (const step of undo) step(); };
 }

@@ -29,6 +29,6 @@ export type GpuBuffer = typeof globalThis extends { GPUBuffer: { prototype: infe
 export interface GpuOptions {
   /** Of two GPUs the fast one (the default), or the one that spares the battery. */
   powerPreference?: 'high-performance' | 'low-power';
-  /** A device of your own. wgrad hears of its loss, and takes its `onuncapturederror`. */
+  /** A device of your own. wgrad hears of its loss and of its uncaptured errors; an `onuncapturederror` that it has is called, too. */
   device?: GpuDevice;
 }

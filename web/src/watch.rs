@@ -94,6 +94,12 @@ impl Watch {
         Ok(Self { abort: Abort::read(options)?, listener: options.function(listener)? })
     }
 
+    /// Whether the page asked to be told.
+    #[cfg(feature = "tasks")]
+    pub fn is_heard(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// Does `work`, and tells the page what it says. What is aborted ends where it waits for the device.
     ///
     /// # Errors

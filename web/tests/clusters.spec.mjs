@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { makeCloud } from '../playground/data.js';
+import { withEdit } from '../playground/edits.js';
 import { fromHash } from '../playground/state.js';
 import {
   FOLD, PHONE, browser, checkAccess, closePage, note, openPage, picture, poorContrasts, runTests, server, shoot, test,
@@ -131,20 +132,44 @@ test('points are grouped as they are drawn, by mouse and by keys, moved and remo
   };
   await page.mouse.click(...place([-4, 4]));
   await until(page, () => /a-4:4:1/.test(decodeURIComponent(location.hash)));
-  await until(page, () => /1 points make no 2 groups/.test(document.querySelector('#few').textContent));
-  await stroke([-4, 3], [-2, 3]);
+  await until(page, () => /^1 point makes no 2 groups/.test(document.querySelector('#few').textContent));
+  await settled(page);
+  await page.evaluate(() => {
+    globalThis.writes = 0;
+    for (const name of ['pushState', 'replaceState']) {
+      const change = history[name].bind(history);
+      history[name] = (...values) => {
+        globalThis.writes += 1;
+        change(...values);
+      };
+    }
+  });
+  await stroke([-4, 3], [-2, 3], [-4, 2]);
+  await settled(page);
+  assert.ok(await page.evaluate(() => globalThis.writes) <= 3, 'a stroke is a change of the address or two');
+  // What a browser refuses of the address is not lost for the page.
+  await page.evaluate(() => {
+    const { replaceState } = history;
+    history.replaceState = () => {
+      history.replaceState = replaceState;
+      globalThis.refused = true;
+      throw new DOMException('too many', 'SecurityError');
+    };
+  });
   await stroke([3, -3], [5, -3], [5, -4]);
+  await until(page, () => globalThis.refused);
   await settled(page);
   const drawn = await state(page);
   assert.ok(drawn.points.length >= 10 && drawn.points.length <= 30, `${drawn.points.length} points`);
   assert.equal(drawn.centers.length, 2);
   const sides = drawn.points.map(({ x }) => x > 0);
   assert.ok(drawn.labels.every((label, i) => (label === drawn.labels[0]) === (sides[i] === sides[0])), 'one group left, one right');
-  assert.deepEqual(fromHash(drawn.hash).values.points.split(',').length, drawn.points.length);
+  assert.ok(fromHash(drawn.hash).values.points.split(',').length < drawn.points.length);
   // By keys: a crosshair, and Space.
   await page.focus('#cluster-map');
   for (const key of ['ArrowUp', 'ArrowRight', 'Space']) await page.keyboard.press(key);
   await until(page, () => /a0.25:0.25:1$/.test(decodeURIComponent(location.hash)));
+  assert.equal(fromHash((await state(page)).hash).values.points.split(',').length, drawn.points.length + 1, 'the address has all again');
   await page.click('#draw label:has(input[value="remove"])');
   await page.mouse.click(...place([-4, 4]));
   await until(page, () => /,r0$/.test(decodeURIComponent(location.hash)));
@@ -266,6 +291,51 @@ test('a device that is lost is replaced, and the tab as code does what the tab d
   assert.ok(Math.abs(shares[0] - here.axes.shares[0]) < 1e-5);
   await other.close();
   await page.keyboard.press('Escape');
+  await closePage(page);
+});
+
+test('changes by hand make room, a refused one leaves nothing drawn; groups have shapes; Spread leaves points of one’s own', async () => {
+  const most = 4;
+  const edit = (text, one, count = 0) => withEdit(text, one, { most, count });
+  const full = 'a1:1:1,a2:2:1,m0:3:3,a4:4:1';
+  assert.equal(edit(full, 'a5:5:1'), null);
+  assert.equal(edit(full, 'r0'), 'a2:2:1,a4:4:1');
+  assert.equal(edit(full, 'r1'), 'a1:1:1,m0:3:3,a4:4:1');
+  assert.equal(edit('a1:1:1,a2:2:1,a4:4:1,m2:0:0', 'r0'), 'a2:2:1,a4:4:1,m1:0:0');
+  assert.equal(edit('m3:1:1,a1:1:1,a2:2:1,m11:0:0', 'r3', 10), 'a1:1:1,a2:2:1,m11:0:0,r3');
+  assert.equal(edit('r1,r2,r3,r4', 'r5', 10), null, 'nothing to be left out');
+  const own = Array.from({ length: 250 }, (_, i) => `a${((i % 25) / 5 - 2.4).toFixed(1)}:${Math.floor(i / 25) / 5}:1`).join(',');
+  const page = await openPage({ viewport: FOLD, hash: `#clusters?data=none&k=8&speed=0&points=${own}` });
+  await ready(page);
+  assert.equal((await state(page)).points.length, 250);
+  const map = await page.locator('#cluster-map').boundingBox();
+  const place = ([x, y]) => [map.x + ((x + 6) / 12) * map.width, map.y + ((6 - y) / 12) * map.height];
+  const before = await picture(page, 'cluster-map');
+  await page.click('#draw label:has(input[value="move"])');
+  await page.mouse.move(...place([-2.4, 0]));
+  await page.mouse.down();
+  await page.mouse.move(...place([-4, -4]), { steps: 3 });
+  assert.notEqual((await picture(page, 'cluster-map')).digest, before.digest);
+  await page.mouse.up();
+  assert.match(await page.textContent('#message'), /250 points and changes fit/);
+  assert.equal((await picture(page, 'cluster-map')).digest, before.digest, 'a refused move');
+  await page.click('#draw label:has(input[value="remove"])');
+  await page.mouse.click(...place([-2.4, 0]));
+  await until(page, () => globalThis.playground.tabs.clusters.view.experiment.points.length === 249);
+  await page.locator('#clusters [data-key="spread"] input').fill('80');
+  await until(page, () => /spread=80/.test(location.hash));
+  await ready(page);
+  assert.equal((await state(page)).points.length, 249);
+  const shapes = await page.evaluate(async () => {
+    const { trace } = await import('./marks.js');
+    const pathOf = (group) => {
+      const calls = [];
+      trace(new Proxy({}, { get: (_, name) => (...values) => calls.push([name, ...values]) }), 0, 0, 4, group);
+      return JSON.stringify(calls);
+    };
+    return new Set([0, 1, 2, 3, 4, 5, 6, 7].map(pathOf)).size;
+  });
+  assert.equal(shapes, 8);
   await closePage(page);
 });
 

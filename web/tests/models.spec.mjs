@@ -60,6 +60,53 @@ test('a model saved natively is read, saved again as the same bytes, and trains 
   }
 });
 
+/** A model's file with a changed description, and the checksum of it (docs/files.md). */
+function resealed(file, change) {
+  const length = Number(file.readBigUInt64LE(0));
+  const head = JSON.parse(file.subarray(8, 8 + length).toString());
+  const body = file.subarray(8 + length);
+  const { __metadata__: metadata, ...tensors } = head;
+  const header = change(/"model":(.*)\}$/.exec(metadata.wgrad)[1]);
+  let sum = 0xcbf29ce484222325n;
+  const count = (word) => { sum = BigInt.asUintN(64, (sum ^ BigInt(word)) * 0x100000001b3n); };
+  const bytes = (all) => { count(all.length); all.forEach(count); };
+  bytes(Buffer.from(header));
+  count(Object.keys(tensors).length);
+  for (const [name, { shape, data_offsets: [from, to] }] of Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    bytes(Buffer.from(name));
+    for (const extent of [...shape, shape.length]) count(extent);
+    bytes(Buffer.from('F32'));
+    bytes(body.subarray(from, to));
+  }
+  metadata.wgrad = `{"checksum":"${sum.toString(16).padStart(16, '0')}","model":${header}}`;
+  const text = JSON.stringify(head);
+  const padded = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const lead = Buffer.alloc(8);
+  lead.writeBigUInt64LE(BigInt(padded.length));
+  return Buffer.concat([lead, padded, body]);
+}
+
+test('steps that a frozen layer missed are read, counted and saved again', async () => {
+  const file = await kept('native.wgrad');
+  assert.deepEqual(resealed(file, (header) => header), file);
+  const missing = (counts) => [...resealed(file, (header) => header.replace('"step":8,', `"step":8,"missed":[${counts}],`))];
+  const [bytes, many] = [missing([5, 5, 0, 0, 0, 0]), missing([9, 9, 0, 0, 0, 0])];
+  const found = await run(async ([bytes, plain, many]) => {
+    const losses = async (bytes) => {
+      const model = await wgrad.Model.load(gpu, Uint8Array.from(bytes));
+      const again = [...await model.save()];
+      const figures = await keptFigures(model);
+      model.free();
+      return [again, figures.losses];
+    };
+    const [[again, late], [, before]] = [await losses(bytes), await losses(plain)];
+    return { again, late, before, refused: await refusal(() => wgrad.Model.load(gpu, Uint8Array.from(many))) };
+  }, [bytes, [...file], many]);
+  assert.deepEqual(found.again, bytes, 'the same bytes');
+  assert.notDeepEqual(found.late, found.before, 'Adam corrects by the steps that were trained');
+  assert.match(found.refused.message, /missed steps of a parameter is 9; it must be at most 8/);
+});
+
 test('a saved model goes on to the bits of one that was never saved, in the middle of an epoch too', async () => {
   const found = await run(async () => {
     const { x, y } = keptRows();

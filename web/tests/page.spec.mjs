@@ -313,6 +313,30 @@ test('why it says so: pixels that speak for a digit and against it, which add up
   await page.click('#clear');
   await said('^Run, then draw');
   assert.equal((await picture(page, 'why')).digest, empty.digest);
+  // What was asked of a pad that is cleared meanwhile is not shown, and a model that goes takes its explainer along.
+  const late = await page.evaluate(async () => {
+    const { Reasons } = await import('./reasons.js');
+    let freed = 0;
+    const explainer = {
+      integratedGradients: async () => ({ attributions: new Float32Array(64).fill(1) }),
+      free() { freed += 1; },
+    };
+    const model = { explainer: async () => explainer };
+    const reasons = new Reasons((id) => document.getElementById(id), () => {});
+    const texts = [];
+    for (const end of [() => reasons.clear(), () => {}]) {
+      const asked = reasons.find(model, new Float32Array(64), 3);
+      await Promise.resolve();
+      end();
+      await asked;
+      texts.push(document.querySelector('#why-text').textContent.slice(0, 3));
+    }
+    const before = freed;
+    reasons.release();
+    return { texts, before, after: freed };
+  });
+  assert.deepEqual(late.texts, ['Run', 'Blu']);
+  assert.equal(late.after - late.before, 1);
   await closePage(page);
 });
 

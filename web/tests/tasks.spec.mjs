@@ -243,6 +243,7 @@ test('errors name the thing, the value and the rule', async () => {
       'targets of other rows': await refusal(() => explainer.saliency([1, 2], { target: [0, 1] })),
       'another baseline': await refusal(() => explainer.integratedGradients([1, 2], { target: 0, baseline: [1] })),
       'no points': await refusal(() => explainer.integratedGradients([1, 2], { target: 0, points: 0 })),
+      'too many points': await refusal(() => explainer.integratedGradients([1, 2], { target: 0, points: 4e9 })),
       'what was freed': await refusal(() => freed.predict([1])),
       'new': await refusal(async () => new tasks.Pca()),
     };
@@ -266,18 +267,42 @@ test('errors name the thing, the value and the rule', async () => {
     'one row': /number of rows is 1; it must be at least 2/,
     'too many components': /number of components is 3; it must be at most 2/,
     'no components': /^options\.components is missing/,
-    'another module’s device': /^gpu is of type Gpu; it must be a Gpu/,
+    'another module’s device': /^gpu is a Gpu of another module .* import its Gpu and write await Gpu\.create\(\{ device: gpu\.device \}\)$/,
     'no target': /^options\.target is missing; it must be the number of an output/,
     'no such target': /target is 3; it must be below 3/,
     'half a target': /^options\.target is 0\.5; it must be a whole number/,
     'targets of other rows': /number of targets is 2; it must be 1/,
     'another baseline': /1; it must be a positive multiple of the 2 numbers of a row/,
     'no points': /points of the quadrature is 0/,
+    'too many points': /points of the quadrature is 4000000000; it must be at most 10000/,
     'what was freed': /a KMeans that was freed/,
     'new': /new Pca\(\) makes nothing; write await Pca\.fit/,
   };
   const wrong = Object.entries(expected).filter(([name, pattern]) => !pattern.test(refusals[name]?.message));
   assert.deepEqual(wrong.map(([name]) => [name, refusals[name]]), []);
+});
+
+test('each module, and the page, hears of the errors of a device that they share', async () => {
+  const found = await run(async () => {
+    const heard = [];
+    const adapter = await navigator.gpu.requestAdapter();
+    const device = await adapter.requestDevice();
+    device.onuncapturederror = () => heard.push('page');
+    const first = await wgrad.Gpu.create({ device });
+    const second = await tasks.Gpu.create({ device });
+    const model = await wgrad.Model.create(first, {
+      inputs: 1, layers: [{ type: 'dense', units: 1 }], loss: 'mean_squared_error', optimizer: { name: 'sgd', learningRate: 1 },
+    });
+    device.createBuffer({ size: 16, usage: 0 });
+    await device.queue.onSubmittedWorkDone();
+    await new Promise((done) => { setTimeout(done, 50); });
+    heard.push((await refusal(() => model.predict([1])))?.name, (await refusal(() => tasks.KMeans.fit(second, [[1]], { clusters: 1 })))?.name);
+    device.destroy();
+    return heard;
+  });
+  assert.equal(found[0], 'page');
+  assert.equal(found.length, 3, `${found}`);
+  assert.deepEqual(found.map((name) => typeof name), ['string', 'string', 'string'], `${found}`);
 });
 
 test('fits leave nothing on the device', async () => {

@@ -98,7 +98,11 @@ impl KMeans {
         promise(begin().map(|(kmeans, values, columns, watch)| async move {
             let said = Said::new();
             let to = said.clone();
+            let heard = watch.is_heard();
             let hear = move |now: &Iteration<'_>| {
+                if !heard {
+                    return;
+                }
                 let (centers, labels) = (now.centers.to_vec(), now.labels.to_vec());
                 to.say(Told { start: now.start, iteration: now.iteration, centers, labels });
             };

@@ -47,13 +47,15 @@ impl Saved {
         let counts = list(file, "progress")?;
         let counts = counts.iter().map(|count| whole(&count)).collect::<Result<Vec<u64>>>()?;
         let progress = progress(&counts)?;
+        let missed = list(file, "missed")?;
+        let missed = missed.iter().map(|count| whole(&count)).collect::<Result<Vec<u64>>>()?;
         let rate = file.number("ownLearningRate")?;
         let encoder = file.get("encoder")?.unwrap_or(JsValue::UNDEFINED);
         let mut model = architecture.compile(gpu, config).await.map_err(js)?;
         let states = model.optimizer().rule().state_tensors();
         let parameters = self.file.parameters(model.architecture(), &states)?;
         let (values, states) = parameters.into_iter().unzip();
-        let state = TrainingState { step, values, states, ..TrainingState::default() };
+        let state = TrainingState { step, missed, values, states };
         model.set_state(&state, progress).map_err(js)?;
         if let Some(rate) = rate {
             model.set_learning_rate(rate).map_err(js)?;
@@ -137,6 +139,7 @@ pub async fn seal(model: &Model, encoder: JsValue) -> Result<JsValue> {
         .set("kernels", model.wanted_kernels().name())
         .set("classWeights", model.class_weights().map(weights))
         .set("step", state.step.to_string())
+        .set("missed", texts(&state.missed))
         .set("progress", texts(&counts))
         .set("ownLearningRate", model.own_learning_rate())
         .set("encoder", encoder)

@@ -251,7 +251,7 @@ export interface ExplainOptions extends WatchOptions {
 export interface IntegratedOptions extends ExplainOptions {
   /** The row at which the ways to all rows begin. Default: zeros. */
   baseline?: Numbers;
-  /** Points of each way. Default: 50. */
+  /** Points of each way, at most 10,000. Default: 50. */
   points?: number;
   /** `gauss_legendre`, the default, for smooth nets; `midpoint` for such with corners, as ReLU has; `trapezoid`. */
   quadrature?: 'gauss_legendre' | 'midpoint' | 'trapezoid';
@@ -261,6 +261,7 @@ export interface IntegratedOptions extends ExplainOptions {
 export interface Integrated {
   /** As many numbers as the rows. */
   attributions: Float32Array;
-  /** For each row, the sum of its attributions less what the output differs by from the baseline's: how far the points missed. */
+  /** For each row, the sum of its attributions less what the output differs by from the baseline's: how far the points missed. While the
+   * model trains, more than 256 points (rows × points) are asked of several states of its weights, and the gaps hold what changed between them. */
   gaps: Float64Array;
 }

@@ -71,6 +71,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("predictor", "threads, and waits for the device by polling it, which a page does by itself"),
     ("send", "a browser's page has one thread"),
     ("shaders", "naga reads the shaders' texts; no device"),
+    ("source_passes", NATIVE_CALLS),
     ("sources", "reads and writes files"),
     ("sources_lanes", "has lanes, and files"),
     ("texels", "a page has no integers of 64 bits, without which products read no texels"),
