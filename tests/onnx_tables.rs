@@ -70,7 +70,7 @@ fn refusing(numbers: bool) -> (ModelFile, Table) {
     let names = ["mass", "colour", "day", "y"];
     let table = Table::new(names, (0..12).map(row)).unwrap();
     let options = EncoderOptions {
-        missing: MissingValues::Refuse.into(),
+        missing: MissingValues::Refuse,
         unknown: UnknownCategories::Refuse,
         clamp: numbers,
         ..EncoderOptions::default()

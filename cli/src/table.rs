@@ -17,8 +17,8 @@ pub fn is_stdin(path: &Path) -> bool {
 
 /// A table that is read, from text or an array.
 pub enum Reader {
-    Text(TableReader<'static>),
-    Array(ArrayReader),
+    Text(Box<TableReader<'static>>),
+    Array(Box<ArrayReader>),
 }
 
 impl Reader {
@@ -89,11 +89,11 @@ fn open_any(path: &Path, args: &TableArgs) -> Outcome<Reader> {
     };
     if is_stdin(path) {
         let reader = TableReader::named(io::stdin(), "standard input", &options)?;
-        return Ok(Reader::Text(reader));
+        return Ok(Reader::Text(Box::new(reader)));
     }
     Ok(match array::file(path)? {
-        Some(file) => Reader::Array(ArrayReader::new(file)),
-        None => Reader::Text(TableReader::open(path, &options)?),
+        Some(file) => Reader::Array(Box::new(ArrayReader::new(file))),
+        None => Reader::Text(Box::new(TableReader::open(path, &options)?)),
     })
 }
 

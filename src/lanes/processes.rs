@@ -241,6 +241,9 @@ fn of_moment(moment: &Moment) -> String {
 fn checksum(state: &TrainingState) -> String {
     let lists = state.values.iter().chain(state.states.iter().flatten());
     let sum = lists.fold(Checksum::new(), |sum, numbers| sum.numbers(numbers));
-    let sum = state.missed.iter().fold(sum, |sum, missed| sum.bytes(&missed.to_le_bytes()));
+    let sum = state
+        .missed
+        .iter()
+        .fold(sum, |sum, missed| sum.words(&[*missed as u32, (*missed >> 32) as u32]));
     format!("{:016x}", sum.value())
 }

@@ -249,8 +249,7 @@ fn shared(peers: &mut Peers, own: Option<Result<Measured>>) -> Result<Result<Mea
         Some((_, said)) => said,
         None => &[],
     };
-    let numbers: Vec<f64> =
-        said.chunks_exact(8).map(|number| bytemuck::pod_read_unaligned(number)).collect();
+    let numbers: Vec<f64> = said.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
     let Some((&[seconds, low, high, overlap, bytes], busy)) = numbers.split_first_chunk() else {
         return Err(Error::bug("the first process said less of a trial than it must"));
     };
