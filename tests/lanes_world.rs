@@ -112,6 +112,25 @@ fn pipelines_and_replicas_of_them_come_to_the_same_bits() {
     }
 }
 
+/// Replicas of a stage of several layers send the sums of its last layer while the others are computed; what the stage
+/// before waits for, the gradient of the stage's input, is there only after all of them.
+#[test]
+fn the_stage_before_gets_its_gradient_when_it_is_there() {
+    let net = Sequential::new(4).dense(8).tanh().dense(8).tanh().dense(8).tanh().dense(1).seed(3);
+    let train = |schedule: Schedule, count: usize| {
+        let task = (net.clone(), adam(), &data());
+        let mut parallel = start(task, options(schedule, 4), &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, 3).unwrap();
+        (bits(&losses), state_bits(parallel.state()))
+    };
+    let alone = train(Schedule::Serial, 1);
+    for stages in [vec![1, 3], vec![1, 2, 1]] {
+        let count = 2 * stages.len();
+        let schedule = Schedule::Replicated { stages: stages.clone(), replicas: 2 };
+        assert!(train(schedule, count) == alone, "other bits in stages of {stages:?} layers");
+    }
+}
+
 /// Whatever the number of replicas, a lane sends twice the gradients at most: the bound of a ring. And what is
 /// sent is what the list of messages says that needs no device.
 #[test]

@@ -58,6 +58,8 @@ pub(super) struct Slot {
     pub(super) scalars: Vec<Tensor>,
     /// Where each bucket's gradients are complete, among the plan's dispatches.
     pub(super) ready: Vec<usize>,
+    /// Where the gradient of the stage's input is.
+    pub(super) dx_ready: usize,
 }
 
 /// A micro-batch, with the executor that is its own while it is in flight.
@@ -197,7 +199,8 @@ impl Lane {
             let options = ExecutorOptions { parameters, inputs };
             let executor = Executor::with_options(&self.gpu, plan, options).await?;
             let ready = ready(&executor, self.role.buckets);
-            slots.push(Slot { executor, x, y, dy, dx, scalars, ready });
+            let dx_ready = dx.map_or(0, |dx| written(&executor, dx));
+            slots.push(Slot { executor, x, y, dy, dx, scalars, ready, dx_ready });
         }
         Ok(Size { micro_batch, batch, slots })
     }
@@ -344,6 +347,14 @@ fn bucket_parameters(layout: &ArenaLayout, count: usize, bucket: usize) -> Range
     let end = begin(bucket);
     let start = if bucket + 1 == count { 0 } else { begin(bucket + 1) };
     start..end.max(start)
+}
+
+/// The number of dispatches after which `tensor`, an output, is complete.
+fn written(executor: &Executor, tensor: Tensor) -> usize {
+    let plan = executor.plan();
+    let place = plan.place(tensor);
+    let writes = |d: &crate::plan::Dispatch| d.writes.iter().any(|&t| plan.place(t) == place);
+    plan.dispatches().iter().rposition(writes).map_or(plan.dispatches().len(), |last| last + 1)
 }
 
 /// For each bucket, the number of dispatches after which its gradients are complete.
