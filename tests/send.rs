@@ -10,7 +10,8 @@ use wgrad::data::{Dataset, Source};
 use wgrad::decompose::{Pca, PrincipalComponents};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters, Snapshot, Step};
 use wgrad::explain::{
-    Explainer, Quadrature, Score, Window, partial_dependence, permutation_importance,
+    Explainer, Quadrature, Score, Window, partial_dependence, partial_dependence_source,
+    permutation_importance,
 };
 use wgrad::gpu::{AdapterChoice, DeviceClock, Timestamps, adapters};
 use wgrad::graph::{Graph, Tensor};
@@ -103,6 +104,7 @@ fn all(
     is_send(explainer.occlusion(&[], &[], window, 0.0));
     is_send(permutation_importance(model, data, Score::Loss, &[]));
     is_send(partial_dependence(model, &[], 0, &[]));
+    is_send(partial_dependence_source(model, source, 0, &[]));
     // train
     is_send(net.clone().compile(gpu, compile.clone()));
     is_send(model.weights());

@@ -497,7 +497,7 @@ fn a_killed_training_is_gone_on_with() {
     }
     // While another command is at work there, and not after it.
     fs::create_dir(&left).unwrap();
-    let lock = fs::File::create(left.join("lock")).unwrap();
+    let lock = fs::File::create(left.join(".wgrad-lock")).unwrap();
     lock.try_lock().unwrap();
     let second = [&anew[..4], &["--output", "killed.wgrad"]].concat();
     let said = fails(&folder, 1, &second);

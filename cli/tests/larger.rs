@@ -82,7 +82,7 @@ fn arrays_and_tables_on_disk_are_trained_on() {
     let labels: Vec<u8> = rows.iter().map(|row| row[2] as u8).collect();
     write_idx(fs::File::create(folder.join("y.idx")).unwrap(), &[150], &labels).unwrap();
     fs::write(folder.join("rows.csv"), csv(&rows)).unwrap();
-    let epochs = ["--epochs", "30", "--hidden", "8", "--json", "figures.json"];
+    let epochs = ["--epochs", "30", "--rate", "0.05", "--hidden", "8", "--json", "figures.json"];
     let arrays = ["train", "x.npy", "--target-table", "y.idx", "--output", "arrays.wgrad"];
     let disk = ["train", "rows.csv", "--on-disk", ".", "--output", "disk.wgrad"];
     for (args, model, table, labels) in [

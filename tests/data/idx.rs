@@ -164,7 +164,7 @@ fn failing_readers_and_writers_are_quoted() {
         let result = read_idx(TWO_BY_THREE[..length].chain(Broken));
         assert_says(result, &["cannot be read", "the cable was pulled"]);
     }
-    assert_says(write_idx(Broken, &[1], &[1]), &["cannot write", "the disk is full"]);
+    assert_says(write_idx(Broken, &[1], &[1]), &["cannot be written", "the disk is full"]);
 }
 
 /// Hands out one byte at a time, as a slow connection may.
