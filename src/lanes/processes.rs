@@ -1,5 +1,6 @@
 //! A training over the processes of a [`World`](super::World): what they compare, and what they tell each other.
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use super::peers::{Fingerprint, Peers};
@@ -230,11 +231,23 @@ fn of_word(word: u64) -> Signal {
     }
 }
 
-/// Of what a moment says beside parameters and optimizer states: the history, and what callbacks remember.
+/// Of what a moment says beside parameters and optimizer states: the history, and what callbacks remember, which may be
+/// whole sets of weights. So its text is added up as it is written, and never held.
 fn of_moment(moment: &Moment) -> String {
-    let text = format!("{:?} {:?}", moment.learning_rate, moment.fit);
-    let words: Vec<u32> = text.bytes().map(u32::from).collect();
-    format!("{:016x}", Checksum::new().words(&words).value())
+    let mut sum = OfText(Checksum::new());
+    // Nothing is written that could fail.
+    let _ = write!(sum, "{:?} {:?}", moment.learning_rate, moment.fit);
+    format!("{:016x}", sum.0.value())
+}
+
+/// The checksum of a text.
+struct OfText(Checksum);
+
+impl Write for OfText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 = text.bytes().fold(self.0, |sum, byte| sum.count(byte.into()));
+        Ok(())
+    }
 }
 
 /// Of all its numbers.
