@@ -48,9 +48,16 @@ impl Parallel {
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =
             outcomes.into_iter().zip(first..).filter_map(|(o, n)| Some((n, o.error?))).collect();
-        errors.sort_by_key(
-            |(own, (_, error))| matches!(error, Error::LaneStopped { lane, .. } if lane != own),
-        );
+        // Of lanes that waited in vain, those that waited longest waited for the cause: the others gave up with them.
+        errors.sort_by(|(a, (_, one)), (b, (_, other))| {
+            let rank = |own: &usize, error: &Error| match error {
+                Error::LaneTimeout { seconds, .. } => (false, -seconds),
+                Error::LaneStopped { lane, .. } => (lane != own, f64::NEG_INFINITY),
+                _ => (false, f64::NEG_INFINITY),
+            };
+            let ((stopped, waited), (other_stopped, other_waited)) = (rank(a, one), rank(b, other));
+            stopped.cmp(&other_stopped).then(waited.total_cmp(&other_waited))
+        });
         match errors.into_iter().next() {
             Some((number, (step, error))) => {
                 // Each outcome is a lane's, and each lane has a device.
