@@ -104,6 +104,7 @@ struct Shared {
     wanted: Wanted,
     /// Whether it is a share of the rows alone.
     is_share: bool,
+    #[cfg(not(target_arch = "wasm32"))]
     tally: Arc<Tally>,
     /// Those that somebody has.
     had: Vec<(Key, Weak<Window>)>,
@@ -120,7 +121,15 @@ impl Windows {
         let (tally, is_share) = (Arc::new(Tally::default()), share.is_some());
         let reader = Reader::new(Reads::new(source.clone(), wanted, share, tally.clone()));
         let (source, had) = (source.clone(), Vec::new());
-        let shared = Shared { source, wanted, is_share, tally, had, reader };
+        let shared = Shared {
+            source,
+            wanted,
+            is_share,
+            #[cfg(not(target_arch = "wasm32"))]
+            tally,
+            had,
+            reader,
+        };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
