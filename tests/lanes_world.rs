@@ -129,6 +129,15 @@ fn the_stage_before_gets_its_gradient_when_it_is_there() {
         let schedule = Schedule::Replicated { stages: stages.clone(), replicas: 2 };
         assert!(train(schedule, count) == alone, "other bits in stages of {stages:?} layers");
     }
+    // Those whose lanes are of first stages alone hear of the losses with that gradient.
+    let schedule = Schedule::Replicated { stages: vec![1, 3], replicas: 2 };
+    let all = world(&options(schedule, 4), &[1, 1, 1, 1], |options, gpus| {
+        let mut parallel = start((net.clone(), adam(), &data()), options, &gpus)?;
+        Ok(bits(&run_to(&mut parallel, 3)?))
+    });
+    for (rank, losses) in all.into_iter().enumerate() {
+        assert!(losses.unwrap() == alone.0, "other losses on rank {rank}");
+    }
 }
 
 /// Whatever the number of replicas, a lane sends twice the gradients at most: the bound of a ring. And what is

@@ -275,15 +275,16 @@ impl Builder<'_> {
             let end = end.ok_or_else(|| Error::bug("no such bucket"))?;
             self.push(Command::Backward { at, dispatches: from..end });
             self.pending += 1;
-            if part == 0 && slot.dy.is_none() {
-                self.push(Command::CopyScalars(at));
-            }
-            // With the first part that has it: gradients of later layers may be complete before.
-            let is_first = part == 0 || from < slot.dx_ready;
-            if slot.dx.is_some() && is_first && slot.dx_ready <= end {
-                self.send(vec![number.wrapping_sub(1)], [Transfer::Gradients(at)]);
-            }
             from = end;
+            // The first part has the gradient of the input, and nothing was added to the scalars yet.
+            if part == 0 {
+                if slot.dy.is_none() {
+                    self.push(Command::CopyScalars(at));
+                }
+                if slot.dx.is_some() {
+                    self.send(vec![number.wrapping_sub(1)], [Transfer::Gradients(at)]);
+                }
+            }
             // The stage before need not wait for this.
             for &block in &push.adds {
                 self.add(self.own_block + block, these.clone(), Some(m));

@@ -58,8 +58,6 @@ pub(super) struct Slot {
     pub(super) scalars: Vec<Tensor>,
     /// Where each bucket's gradients are complete, among the plan's dispatches.
     pub(super) ready: Vec<usize>,
-    /// Where the gradient of the stage's input is.
-    pub(super) dx_ready: usize,
 }
 
 /// A micro-batch, with the executor that is its own while it is in flight.
@@ -198,9 +196,8 @@ impl Lane {
             let parameters = Some(self.parameters.clone());
             let options = ExecutorOptions { parameters, inputs };
             let executor = Executor::with_options(&self.gpu, plan, options).await?;
-            let ready = ready(&executor, self.role.buckets);
-            let dx_ready = dx.map_or(0, |dx| written(&executor, dx));
-            slots.push(Slot { executor, x, y, dy, dx, scalars, ready, dx_ready });
+            let ready = ready(&executor, self.role.buckets, dx);
+            slots.push(Slot { executor, x, y, dy, dx, scalars, ready });
         }
         Ok(Size { micro_batch, batch, slots })
     }
@@ -357,8 +354,9 @@ fn written(executor: &Executor, tensor: Tensor) -> usize {
     plan.dispatches().iter().rposition(writes).map_or(plan.dispatches().len(), |last| last + 1)
 }
 
-/// For each bucket, the number of dispatches after which its gradients are complete.
-fn ready(executor: &Executor, buckets: usize) -> Vec<usize> {
+/// For each bucket, the number of dispatches after which its gradients are complete, and the gradient `dx` of the stage's
+/// input: that goes first, since the stage before waits for it, with scalars to which nothing was added yet.
+fn ready(executor: &Executor, buckets: usize, dx: Option<Tensor>) -> Vec<usize> {
     let plan = executor.plan();
     let total = plan.dispatches().len();
     let mut ready: Vec<usize> = (0..buckets.max(1))
@@ -374,7 +372,7 @@ fn ready(executor: &Executor, buckets: usize) -> Vec<usize> {
         })
         .collect();
     // Buckets are sent one after another, and the last one waits for everything.
-    let mut most = executor.passes().0.end;
+    let mut most = executor.passes().0.end.max(dx.map_or(0, |dx| written(executor, dx)));
     for end in &mut ready {
         most = most.max(*end);
         *end = most;
