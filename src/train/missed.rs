@@ -1,7 +1,6 @@
 //! Steps in which parameters were not trained, since their layers were frozen: what Adam's corrections are without.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::state::TrainingState;
 use crate::nn::Sequential;
 
 /// Those of a model, as they stood when it last was another that was trained.
@@ -12,9 +11,9 @@ pub(crate) struct MissedSteps {
 }
 
 impl MissedSteps {
-    /// Those of a state.
-    pub(crate) fn of(state: &TrainingState) -> Self {
-        Self { of: state.missed.clone(), step: state.step }
+    /// Those of a state at `step`.
+    pub(crate) fn new(of: Vec<u64>, step: u64) -> Self {
+        Self { of, step }
     }
 
     /// Those at `step`, if `model` was trained since.

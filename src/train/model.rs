@@ -191,7 +191,7 @@ impl Model {
     pub(crate) fn go_to(&mut self, state: &TrainingState, progress: Progress) -> Result<()> {
         state.write_to(&self.parameters, 0..state.values.len())?;
         (self.steps, self.progress) = (state.step, progress);
-        self.missed = MissedSteps::of(state);
+        self.missed = MissedSteps::new(state.missed.clone(), state.step);
         Ok(())
     }
 

@@ -5,7 +5,6 @@
 use wgrad::graph::{Graph, Layout, Tensor};
 use wgrad::plan::{Plan, Target};
 
-use crate::workload::numbers;
 use crate::{Outcome, words};
 
 /// As all passes over rows are planned: the bits are the same on any device, busy or not.
@@ -15,8 +14,7 @@ fn planned(graph: &Graph, outputs: &[Tensor], target: &Target) -> Outcome<Plan> 
 }
 
 /// The nearest centre of each row, and the sums of the rows of each: rows × columns × centres.
-pub fn k_means(sizes: &str, target: &Target) -> Outcome<Plan> {
-    let [rows, columns, centers] = numbers(sizes, 'x')?;
+pub fn k_means([rows, columns, centers]: [usize; 3], target: &Target) -> Outcome<Plan> {
     let mut graph = Graph::new();
     let x = graph.input("rows", [rows, columns]).map_err(words)?;
     let c = graph.input("centers", [columns, centers]).map_err(words)?;
@@ -30,10 +28,9 @@ pub fn k_means(sizes: &str, target: &Target) -> Outcome<Plan> {
 }
 
 /// Products of every two columns over runs of 1,024 rows, in panels: rows × columns.
-pub fn pca(sizes: &str, target: &Target) -> Outcome<Plan> {
+pub fn pca([rows, columns]: [usize; 2], target: &Target) -> Outcome<Plan> {
     const RUN: usize = 1024;
     const PANEL: usize = 192;
-    let [rows, columns] = numbers(sizes, 'x')?;
     let mut graph = Graph::new();
     let mut panels = Vec::new();
     for start in (0..columns).step_by(PANEL) {

@@ -158,8 +158,8 @@ impl Found {
                 vec![self.net(&net, &kernels, 0)?]
             }
             ["product", layout, sizes] => self.plan(&product(layout, sizes, &target)?)?,
-            ["k-means", sizes] => self.plan(&tasks::k_means(sizes, &target)?)?,
-            ["pca", sizes] => self.plan(&tasks::pca(sizes, &target)?)?,
+            ["k-means", sizes] => self.plan(&tasks::k_means(numbers(sizes, 'x')?, &target)?)?,
+            ["pca", sizes] => self.plan(&tasks::pca(numbers(sizes, 'x')?, &target)?)?,
             ["all"] => self.all()?,
             _ => {
                 return Err(format!(
@@ -186,7 +186,7 @@ impl Found {
     }
 }
 
-pub fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
+fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
     let numbers: Option<Vec<usize>> = text.split(by).map(|n| n.parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
     numbers.ok_or_else(|| format!("'{text}' should be {N} numbers with '{by}' in between"))

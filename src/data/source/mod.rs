@@ -13,6 +13,7 @@ mod pass;
 mod read;
 mod rows;
 mod share;
+mod standardize;
 mod whole;
 mod windows;
 
