@@ -342,6 +342,24 @@ fn processes_that_differ_are_told_in_which_thing() {
     refused(|options, _| options.micro_batches = 0, "micro-batches is 0");
 }
 
+/// Kernels that split sums in another way would give other bits on one of two adapters alike.
+#[test]
+fn plans_of_adapters_alike_are_compared() {
+    let data: Vec<f32> = (0..4096).map(|i| (i % 13) as f32 / 13.0).collect();
+    let data = Arc::new(Dataset::regression(data.clone(), 1, data, 1).unwrap());
+    let options = ParallelOptions::new(4096, 1, Schedule::data_parallel());
+    let all = world(&options, &[1, 1], |options, mut gpus| {
+        if !options.world.as_ref().unwrap().is_first() {
+            gpus = gpus.into_iter().map(|gpu| gpu.busy(64).filled_by(1)).collect();
+        }
+        start((Sequential::new(1).dense(1), adam(), &data), options, &gpus).map(drop)
+    });
+    for outcome in all {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("plan of stage 0 on rank 1") && error.contains("busy"), "{error}");
+    }
+}
+
 /// What was set in one process alone shows before a step is taken.
 #[test]
 fn a_training_that_stands_elsewhere_is_refused() {
@@ -382,10 +400,11 @@ fn what_is_for_one_process_is_refused() {
     assert!(error[0].as_ref().unwrap_err().to_string().contains("number of lanes is 2"));
 }
 
-/// All have the first one's figures, and the exchange trains afterwards.
+/// All have the first one's figures, and the exchange serves for more advice and for a training.
 #[test]
 fn advice_covers_the_world() {
     let all = world(&options(Schedule::data_parallel(), 3), &[1, 1], |options, gpus| {
+        advise(&Sequential::new(4).dense(1), &adam(), &data(), &options, &gpus, 1)?;
         let advice = advise(&net(), &adam(), &data(), &options, &gpus, 1)?;
         let mut parallel = start((net(), adam(), &data()), options, &gpus)?;
         parallel.run(0..2)?;

@@ -12,6 +12,9 @@ use crate::interrupt::INTERRUPTED;
 pub struct Failure {
     message: Option<String>,
     code: u8,
+    /// What of wgrad's went wrong, if that was it.
+    #[cfg(feature = "mpi")]
+    error: Option<Box<wgrad::Error>>,
 }
 
 /// What the command's own functions return.
@@ -20,17 +23,26 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// Data, model or device are not what they must be.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), code: 1 }
+        Self::of(Some(message.into()), 1)
+    }
+
+    fn of(message: Option<String>, code: u8) -> Self {
+        Self {
+            message,
+            code,
+            #[cfg(feature = "mpi")]
+            error: None,
+        }
     }
 
     /// Options do not go together.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), code: 2 }
+        Self::of(Some(message.into()), 2)
     }
 
     /// Ended by Ctrl-C; what was kept has been said. The code is that of a process which the signal ends.
     pub fn interrupted() -> Self {
-        Self { message: None, code: INTERRUPTED }
+        Self::of(None, INTERRUPTED)
     }
 
     /// Of a training with these targets, which are no columns to leave out.
@@ -48,6 +60,23 @@ impl Failure {
         self.message.as_deref().unwrap_or_default()
     }
 
+    /// The same for a process of a job, which is at its end: with an exit code that says whether to start it again helps.
+    #[cfg(feature = "mpi")]
+    pub fn in_job(mut self) -> Self {
+        self.code = match (&self.error, self.code) {
+            (Some(error), _) => wgrad_mpi::exit_code(error),
+            (None, 1) => 2,
+            (None, code) => code,
+        };
+        self
+    }
+
+    /// The same for a process of a job, of which this command knows none.
+    #[cfg(not(feature = "mpi"))]
+    pub fn in_job(self) -> Self {
+        self
+    }
+
     /// Says why, and gives the exit code.
     pub fn end(self) -> ExitCode {
         if let Some(message) = self.message {
@@ -59,9 +88,13 @@ impl Failure {
 
 impl From<wgrad::Error> for Failure {
     fn from(error: wgrad::Error) -> Self {
+        let message = error.to_string();
         match error {
             wgrad::Error::Data(error) => error.into(),
-            other => Self::new(other.to_string()),
+            #[cfg(feature = "mpi")]
+            other => Self { error: Some(Box::new(other)), ..Self::new(message) },
+            #[cfg(not(feature = "mpi"))]
+            _ => Self::new(message),
         }
     }
 }
@@ -95,7 +128,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // Who reads the output has seen enough: nothing to complain of.
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self { message: None, code: 0 },
+            io::ErrorKind::BrokenPipe => Self::of(None, 0),
             _ => Self::new(format!("cannot write the output: {error}")),
         }
     }

@@ -108,23 +108,44 @@ pub fn launch(args: &TrainArgs) -> Outcome<bool> {
         return Ok(false);
     }
     let own: Vec<_> = std::env::args_os().skip(1).collect();
-    let words = |attempt: usize| {
-        let mut words = own.clone();
-        if attempt > 0 && args.resume.is_none() {
-            words.push("--resume".into());
-        }
-        words
+    let words = |attempt: usize| match attempt > 0 && args.resume.is_none() {
+        true => with_resume(own.clone()),
+        false => own.clone(),
     };
     let say = |attempt: usize, status| {
         eprintln!("attempt {} ended early ({status}); going on where it was", attempt + 1);
     };
     match wgrad_mpi::run_with_restarts(&args.launch, args.restarts, words, say)? {
         true => Ok(true),
-        false => Err(Failure::new("the last attempt ended early as well")),
+        false => Err(Failure::new("the job ended early, and was not started again")),
     }
+}
+
+/// With `--resume`, before the end of options: behind `--` it would be a table, and what is behind it its folder.
+#[cfg(feature = "mpi")]
+fn with_resume(mut words: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.insert(end, "--resume".into());
+    words
 }
 
 #[cfg(not(feature = "mpi"))]
 pub fn launch(_args: &TrainArgs) -> Outcome<bool> {
     Ok(false)
+}
+
+#[cfg(all(test, feature = "mpi"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_behind_the_options_stays_one() {
+        let resumed = |words: &str| {
+            let words = words.split(' ').map(Into::into).collect();
+            let words = with_resume(words).into_iter().map(|word| word.into_string().unwrap());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(resumed("train a.csv --mpi"), "train a.csv --mpi --resume");
+        assert_eq!(resumed("train --mpi -- a.csv"), "train --mpi --resume -- a.csv");
+    }
 }

@@ -30,10 +30,13 @@ pub fn run(args: &TrainArgs) -> Outcome {
     }
     let job = Job::join(args)?;
     let done = run_in(args, job.as_ref());
-    if let Some(job) = job {
-        job.end(done.is_ok());
+    match job {
+        Some(job) => {
+            job.end(done.is_ok());
+            done.map_err(Failure::in_job)
+        }
+        None => done,
     }
-    done
 }
 
 /// In a job all processes do the same, and the first alone says and writes something.

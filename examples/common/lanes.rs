@@ -238,17 +238,7 @@ pub fn record(parallel: &mut Parallel, steps: usize) -> Outcome<Timeline> {
 
 /// Writes a timeline as a trace and as pictures.
 pub fn write(timeline: &Timeline, file: &Path) -> Outcome {
-    let files = [
-        ("json", timeline.to_chrome_trace().into_bytes()),
-        ("svg", timeline.to_svg()?.into_bytes()),
-        ("png", timeline.to_png()?),
-    ];
-    for (extension, content) in files {
-        // Not `with_extension`, which would take a dot in the name for one.
-        let path = PathBuf::from(format!("{}.{extension}", file.display()));
-        std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-    }
+    timeline.write_files(file)?.iter().for_each(|path| println!("wrote {}", path.display()));
     Ok(())
 }
 

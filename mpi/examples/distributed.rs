@@ -25,7 +25,7 @@ use wgrad::data::{ArrayFile, NpyWriter, OwnedData, Source, Targets};
 use wgrad::lanes::{Parallel, ParallelOptions, Schedule, advise};
 use wgrad::prelude::*;
 use wgrad::train::{Checkpoint, Every};
-use wgrad_mpi::{Mpi, adapter_of, is_in_job, run_with_restarts};
+use wgrad_mpi::{Mpi, adapter_of, exit_code, is_in_job, run_with_restarts};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Layout {
@@ -106,6 +106,10 @@ struct Args {
     /// Measure all schedules before training, so many steps each, and say which is the fastest
     #[arg(long, value_name = "STEPS", conflicts_with = "files")]
     advise: Option<usize>,
+    /// Write what ran when in some more steps, on all lanes of all ranks, as FILE.json (for ui.perfetto.dev), FILE.svg and
+    /// FILE.png
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
     /// Copy the parameters to the host after each step, so that none is lost with a device
     #[arg(long)]
     keep_state: bool,
@@ -131,9 +135,11 @@ fn main() -> ExitCode {
     // The others say what they know before the launcher ends them with this one.
     match outcome {
         Ok(()) => drop(mpi.end()),
-        Err(_) => {
+        Err(error) => {
             drop(mpi);
-            return ExitCode::FAILURE;
+            // What is no error of wgrad's is one of what was given.
+            let code = error.downcast_ref::<wgrad::Error>().map_or(2, exit_code);
+            return ExitCode::from(code);
         }
     }
     ExitCode::SUCCESS
@@ -163,6 +169,7 @@ fn launch(args: &Args) -> ExitCode {
 fn in_files(
     made: impl FnOnce() -> wgrad::Result<Dataset>,
     folder: &Path,
+    [rows, features, outputs]: [usize; 3],
     window: Option<usize>,
     mpi: &Mpi,
 ) -> Result<Source, Box<dyn Error>> {
@@ -191,6 +198,18 @@ fn in_files(
             return Err(format!("{}: rank 0 has not written it in ten minutes", y.display()).into());
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+    // Files of an earlier run stay; they are made of what is looked at here.
+    for (path, width) in [(&x, features), (&y, outputs)] {
+        let (file, wanted) = (ArrayFile::npy(path)?, [rows, width]);
+        if file.dims() != wanted {
+            let (path, found) = (path.display(), file.dims());
+            return Err(format!(
+                "--files: {path} has {found:?} numbers, which an earlier run wrote, and not {wanted:?}; give --rows \
+                 and --net as there, remove the folder, or name another"
+            )
+            .into());
+        }
     }
     let source = Source::npy(&x)?.with_targets(ArrayFile::npy(&y)?)?;
     Ok(source.window_rows(window.unwrap_or(usize::MAX))?)
@@ -241,7 +260,9 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let rows = size(args.rows, 8192, 200);
     let made = || data(rows, *features, *outputs);
     let data: OwnedData = match &args.files {
-        Some(folder) => in_files(made, folder, args.window, mpi)?.into(),
+        Some(folder) => {
+            in_files(made, folder, [rows, *features, *outputs], args.window, mpi)?.into()
+        }
         None => made()?.into(),
     };
 
@@ -276,6 +297,9 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let mut parallel = Parallel::new_blocking(model, how, data, options, &gpus)?;
     if mpi.is_first() {
         println!("{ranks} ranks, {lanes} lanes, {} ({})", gpus[0].describe(), mpi.library());
+        if let Some(which) = parallel.unequal_adapters() {
+            println!("adapters differ, so results are not the bits of one process: {which}");
+        }
     }
 
     let mut fit = FitOptions::new(size(args.epochs, 5, 2)).shuffle(7);
@@ -292,14 +316,30 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
         values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
     let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (read, bytes, end) =
+        (parallel.rows_read(), parallel.bytes_exchanged(), parallel.state().step);
+    let mpi_sent = (mpi.bytes_sent(), mpi.messages_sent());
+    // What was trained is not touched by it: its figures are taken above.
+    let mut figures_of_timeline = serde_json::Value::Null;
+    if let Some(file) = &args.timeline {
+        parallel.record(true);
+        parallel.run(0..parallel.batches().min(4))?;
+        let timeline = parallel.timeline().ok_or("nothing was recorded")?;
+        if mpi.is_first() {
+            timeline.write_files(file)?;
+            figures_of_timeline = serde_json::json!({
+                "busy": (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect::<Vec<_>>(),
+                "exchange_hidden": timeline.exchange_hidden(),
+            });
+        }
+    }
     if !mpi.is_first() {
         return Ok(());
     }
     let loss = history.last().map_or(f64::NAN, |log| log.loss);
-    let steps = state.step - step;
-    println!("loss {loss:.6} after {} steps, {:.1} steps/s", state.step, steps as f64 / seconds);
+    let steps = end - step;
+    println!("loss {loss:.6} after {end} steps, {:.1} steps/s", steps as f64 / seconds);
     println!("parameters and optimizer state: {hash}");
-    let read = parallel.rows_read();
     if let Some(read) = read {
         let mb = read.most_bytes as f64 / 1e6;
         println!("rank 0 read {} rows, and held {mb:.2} MB of them at once at most", read.rows);
@@ -316,11 +356,12 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
             "loss": loss,
             "steps": steps,
             "parameters_sha256": hash,
-            "bytes_exchanged": parallel.bytes_exchanged(),
-            "bytes_between_ranks": mpi.bytes_sent(),
-            "messages_between_ranks": mpi.messages_sent(),
+            "bytes_exchanged": bytes,
+            "bytes_between_ranks": mpi_sent.0,
+            "messages_between_ranks": mpi_sent.1,
             "rows_read": read.map(|read| read.rows),
             "rows_most_bytes": read.map(|read| read.most_bytes),
+            "timeline": figures_of_timeline,
             "fit_s": seconds,
             "wall_s": begun.elapsed().as_secs_f64(),
         });

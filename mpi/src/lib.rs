@@ -50,7 +50,7 @@ pub use adapter::adapter_of;
 pub use exchange::MpiExchange;
 use exchange::{Post, Shared};
 use raw::Place;
-pub use restart::{is_in_job, run_with_restarts};
+pub use restart::{exit_code, is_in_job, may_pass, run_with_restarts};
 use wgrad::lanes::World;
 use wgrad::{Error, Result};
 

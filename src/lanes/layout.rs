@@ -7,8 +7,10 @@ use std::ops::Range;
 use super::lane::{Lane, Role};
 use super::room::Room;
 use super::schedule::{self, Schedule};
+use super::stage::Rows;
 use super::{ParallelOptions, name, named};
-use crate::data::{OwnedData, Share, Wanted, Windows};
+use crate::checksum::Checksum;
+use crate::data::{AsData, OwnedData, Share, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
 use crate::plan::{Plan, Target};
@@ -115,6 +117,21 @@ impl Layout {
             needed_rows(batch, options.micro_batches, &weights, &roles)
         });
         Ok(Self { weights, roles, updates, room, share })
+    }
+
+    /// Of each lane its stage, and a number of the kernels that it runs, as [`Plan::fingerprint`] has it: those of the
+    /// first size of micro-batches, and of the update. Where rows lie on a device is no part of it.
+    pub(super) fn plans(&self, task: &Task, data: &OwnedData) -> Result<Vec<(usize, u64)>> {
+        let form = task.form(data.as_data(), true)?;
+        let (micro_batch, batch) = self.room.sizes.first().copied().unwrap_or_default();
+        let rows = Rows { micro_batch, batch, resident: batch };
+        let of_lane = |(role, (update, _)): (&Role, &(Plan, Tensor))| {
+            let graph = task.stage_graph(&role.stage, form, rows, &role.target)?;
+            let numbers = [graph.plan.fingerprint(), update.fingerprint()];
+            let words = numbers.map(|number| [number as u32, (number >> 32) as u32]);
+            Ok((role.stage_number, Checksum::new().words(words.as_flattened()).value()))
+        };
+        self.roles.iter().zip(&self.updates).map(of_lane).collect()
     }
 
     /// The lanes, on the devices that they were laid over, with the parameters and optimizer states of

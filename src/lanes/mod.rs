@@ -152,6 +152,9 @@ impl Parallel {
         }
         let others = peers.as_ref().map_or(&[][..], |peers| &peers.targets);
         let layout = Layout::new(&task, rows, &options, lanes, others, (0, &[]))?;
+        if let Some(peers) = peers {
+            processes::compare(peers, lanes, layout.plans(&task, &data)?)?;
+        }
         let gpus: Vec<Gpu> = lanes.iter().map(Gpu::as_lane).collect();
         let state = TrainingState::initial(&task)?;
         let order = Order::of(data.as_data(), EpochOrder::AS_THEY_LIE);
@@ -388,6 +391,12 @@ impl Parallel {
     /// [`Gpu::counters`] of a device is the sum over all that use it.
     pub fn counters(&self) -> Vec<Counters> {
         self.gpus.iter().map(Gpu::counters).collect()
+    }
+
+    /// Which processes of a [`World`] have adapters of another kind than the first one's lane, in words; `None` where
+    /// all are alike. Between kinds results agree up to rounding, and are not the bits of one process.
+    pub fn unequal_adapters(&self) -> Option<&str> {
+        self.peers.as_ref()?.unequal.as_deref()
     }
 
     /// The schedule.

@@ -29,6 +29,18 @@ pub(super) struct Peers {
     /// The lanes of all processes.
     pub(super) names: Vec<String>,
     pub(super) targets: Vec<Target>,
+    /// Which adapters are of another kind than the first lane's, if some are.
+    pub(super) unequal: Option<String>,
+}
+
+/// What a lane computes with, as all processes compare it.
+#[derive(Clone, Debug)]
+pub(super) struct LaneKind {
+    /// The adapter, its driver and its class.
+    pub(super) adapter: String,
+    pub(super) stage: usize,
+    /// A number of the kernels of that stage.
+    pub(super) plan: u64,
 }
 
 /// What all processes must have alike, by name.
@@ -66,8 +78,8 @@ impl Fingerprint {
 
 impl Peers {
     pub(super) fn new(world: World, exchange: Arc<dyn Exchange>, patience: Duration) -> Self {
-        let (names, targets) = Default::default();
-        Self { world, exchange, patience, round: 0, left: None, names, targets }
+        let (names, targets, unequal) = Default::default();
+        Self { world, exchange, patience, round: 0, left: None, names, targets, unequal }
     }
 
     /// The next round, which is a run of lanes.
@@ -229,6 +241,57 @@ impl Peers {
         Ok(())
     }
 
+    /// Compares what all lanes compute with. Adapters may be of several kinds; what lanes on adapters alike run for one
+    /// stage may not differ.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the first lane with other kernels; those of waits.
+    pub(super) fn compare(&mut self, lanes: &[LaneKind]) -> Result<()> {
+        let line = |LaneKind { adapter, stage, plan }: &LaneKind| {
+            format!("{}\u{1}{stage}\u{1}{plan:016x}\u{2}", adapter.replace(['\u{1}', '\u{2}'], " "))
+        };
+        let own: String = lanes.iter().map(line).collect();
+        let world = self.world.clone();
+        let rank_of = |lane: usize| world.rank_of(lane).unwrap_or_default();
+        let answer = self.ask(0, own.as_bytes(), |all| {
+            let all = String::from_utf8_lossy(&all.concat()).into_owned();
+            let lanes: Vec<Vec<&str>> =
+                all.split_terminator('\u{2}').map(|line| line.split('\u{1}').collect()).collect();
+            let mut others = Vec::new();
+            for (lane, kind) in lanes.iter().enumerate() {
+                let ([adapter, stage, plan], Some([first, ..])) =
+                    (kind.as_slice(), lanes.first().map(Vec::as_slice))
+                else {
+                    continue;
+                };
+                let alike = |other: &&Vec<&str>| other.get(..2) == kind.get(..2);
+                let alike = lanes.iter().enumerate().find(|(_, other)| alike(other));
+                if let Some((other, theirs)) = alike.filter(|(_, theirs)| theirs != &kind) {
+                    let rule = format!(
+                        "{}, as on rank {} with the same adapter: give all processes as many processors (`--bind-to \
+                         none`), or set `Gpu::busy` and `Gpu::filled_by` alike",
+                        theirs.get(2).unwrap_or(&""),
+                        rank_of(other)
+                    );
+                    let name = format!("plan of stage {stage} on rank {}", rank_of(lane));
+                    return Err([name, plan.to_string(), rule]);
+                }
+                if adapter != first {
+                    others.push(format!("rank {} has {adapter}", rank_of(lane)));
+                }
+            }
+            others.dedup();
+            let first = lanes.first().and_then(|kind| kind.first()).unwrap_or(&"");
+            Ok(match others.is_empty() {
+                true => Vec::new(),
+                false => format!("rank 0 has {first}, {}", others.join(", ")).into_bytes(),
+            })
+        })?;
+        let said = String::from_utf8_lossy(&answer).into_owned();
+        self.unequal = (!said.is_empty()).then_some(said);
+        Ok(())
+    }
+
     /// What the first process says to all: there `own` is what it says, elsewhere it is left out.
     pub(super) fn hear(
         &mut self,
@@ -353,5 +416,34 @@ mod tests {
         }
         let error = first.agree(&Fingerprint::default()).unwrap_err().to_string();
         assert!(error.contains("rank 1 left: its disk is full"), "{error}");
+    }
+
+    /// Adapters may differ, and all hear of it; plans of one stage on adapters alike may not.
+    #[test]
+    fn adapters_and_plans_are_compared() {
+        let compared = |kinds: [(&str, usize, u64); 3]| {
+            let exchange = Arc::new(LocalExchange::default());
+            let outcomes = std::thread::scope(|scope| {
+                let process = |(rank, (adapter, stage, plan)): (usize, (&str, usize, u64))| {
+                    let world = World::new(rank, [1, 1, 1]).unwrap();
+                    let mut peers = Peers::new(world, exchange.clone(), Duration::from_secs(60));
+                    let kind = LaneKind { adapter: adapter.into(), stage, plan };
+                    scope.spawn(move || {
+                        let compared = peers.compare(&[kind]).map_err(|error| error.to_string());
+                        compared.map(|()| peers.unequal.clone())
+                    })
+                };
+                let threads: Vec<_> = kinds.into_iter().enumerate().map(process).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert!(outcomes.iter().all(|outcome| outcome == &outcomes[0]), "{outcomes:?}");
+            outcomes[0].clone()
+        };
+        assert_eq!(compared([("a", 0, 1), ("a", 1, 2), ("a", 0, 1)]), Ok(None));
+        let said = compared([("a", 0, 1), ("a", 0, 1), ("b", 0, 2)]).unwrap();
+        assert_eq!(said.as_deref(), Some("rank 0 has a, rank 2 has b"));
+        let refused = compared([("a", 0, 1), ("b", 0, 2), ("b", 0, 3)]).unwrap_err();
+        let expected = ["plan of stage 0 on rank 2 is 0000000000000003", "as on rank 1"];
+        assert!(expected.iter().all(|said| refused.contains(said)), "{refused}");
     }
 }

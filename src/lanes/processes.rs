@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::peers::{Fingerprint, Peers};
+use super::peers::{Fingerprint, LaneKind, Peers};
 use super::{Parallel, ParallelOptions, World, name};
 use crate::checksum::Checksum;
 use crate::gpu::Gpu;
@@ -42,6 +42,16 @@ pub(super) fn meet(
         .map(|(number, gpu)| (name_in(&peers.world, number, gpu), gpu.target()))
         .collect();
     peers.introduce(&own)
+}
+
+/// Compares adapters, and the plans of lanes in their order, each with its stage.
+pub(super) fn compare(peers: &mut Peers, lanes: &[Gpu], plans: Vec<(usize, u64)>) -> Result<()> {
+    let kind = |(gpu, (stage, plan)): (&Gpu, (usize, u64))| {
+        let adapter = format!("{} of class {:?}", gpu.describe(), gpu.target().class);
+        LaneKind { adapter, stage, plan }
+    };
+    let kinds: Vec<LaneKind> = lanes.iter().zip(plans).map(kind).collect();
+    peers.compare(&kinds)
 }
 
 fn name_in(world: &World, lane: usize, gpu: &Gpu) -> String {

@@ -102,7 +102,8 @@ impl Advice {
 ///
 /// In a [`World`](super::World) all processes call it, and all get what the first one measured: of schedules over
 /// all lanes, and of one lane alone, for which the others wait. From that it says what twice and four times
-/// the lanes would take ([`Advice::more`]). The exchange of the options can be used for a training afterwards.
+/// the lanes would take ([`Advice::more`]). The exchange of the options can be used for more advice and for a training
+/// afterwards.
 ///
 /// # Errors
 /// If even the serial schedule cannot run, on the first lane or, where adapters differ, on one of the

@@ -1,13 +1,14 @@
 //! Advice over the lanes of several processes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::course::{Course, Training, fit, time};
 use super::{Advice, Measured, MoreLanes, ROUNDS, Trial};
 use crate::data::Dataset;
 use crate::gpu::Gpu;
-use crate::lanes::exchange::{Exchange, Message, Payload, RunId};
+use crate::lanes::exchange::{Content, Exchange, Message, Payload, RunId};
 use crate::lanes::forecast::{StepCosts, forecast};
 use crate::lanes::peers::Peers;
 use crate::lanes::{Parallel, ParallelOptions, Schedule, World};
@@ -29,6 +30,12 @@ const ALONE: u32 = 20;
 
 /// Rounds of which the time of a short message is found.
 const PINGS: usize = 9;
+
+/// Trainings that a call has at most: of each schedule, and the talk about them.
+const TRAININGS: u64 = 16;
+
+/// The run in which the first process says which numbers the trainings of a call have. Its training is none of theirs.
+const CALLS: u64 = u64::MAX << RunId::OF_TRAINING;
 
 /// An exchange for one of several trainings at the same time over one exchange: its runs are its own.
 #[derive(Debug)]
@@ -82,17 +89,46 @@ pub(super) fn advise(
     gpus: &[Gpu],
     steps: usize,
 ) -> Result<Advice> {
-    let mut trainings = 0;
+    let patience = options.patience.saturating_mul(ALONE);
+    let mut numbers = numbers(options, world, patience)?;
     let mut another = || {
-        trainings += 1;
-        Arc::new(Numbered { inner: options.exchange.clone(), number: trainings })
+        let number = numbers.next();
+        let number = number.ok_or_else(|| Error::bug("more trainings than a call may have"))?;
+        Ok(Arc::new(Numbered { inner: options.exchange.clone(), number }))
     };
-    let mut peers = Peers::new(world.clone(), another(), options.patience.saturating_mul(ALONE));
+    let mut peers = Peers::new(world.clone(), another()?, patience);
     let advised = advise_all(task, options, (world, gpus), steps, &mut peers, &mut another);
     if let Err(error) = &advised {
         peers.leave(&error.to_string());
     }
     advised
+}
+
+/// The numbers of a call's trainings, alike in all processes. No call on the same exchange had them before: what is left
+/// of a training is that it is over, which the next one of its number would take for its own end.
+fn numbers(
+    options: &ParallelOptions,
+    world: &World,
+    patience: Duration,
+) -> Result<std::ops::Range<u64>> {
+    // The first process counts for all. The training after all advice has the number 0.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let (first, exchange) = (0, &options.exchange);
+    let name =
+        |to| Message { run: RunId::of(CALLS), from: first, to, step: 0, content: Content::Word };
+    let begin = if world.is_first() {
+        let begin = NEXT.fetch_add(TRAININGS, Ordering::Relaxed);
+        let said: Payload = begin.to_le_bytes().into();
+        exchange.multicast(name(first), &world.others(), &said)?;
+        begin
+    } else {
+        let message = name(world.first());
+        let said = exchange.receive(message, patience).map_err(|error| world.located(error))?;
+        let said = said.ok_or_else(|| world.located(message.timeout(patience.as_secs_f64())))?;
+        message.check(&said, 8)?;
+        <[u8; 8]>::try_from(&*said).map_or(0, u64::from_le_bytes)
+    };
+    Ok(begin..begin.saturating_add(TRAININGS))
 }
 
 fn advise_all(
@@ -101,12 +137,12 @@ fn advise_all(
     (world, gpus): (&World, &[Gpu]),
     steps: usize,
     peers: &mut Peers,
-    another: &mut dyn FnMut() -> Arc<Numbered>,
+    another: &mut dyn FnMut() -> Result<Arc<Numbered>>,
 ) -> Result<Advice> {
     let (model, compile, data) = task;
     let (lanes, batch) = (world.lanes(), options.batch.min(data.rows()));
     let mut start = |schedule: &Schedule, micro_batches: usize| -> Result<Course> {
-        let (schedule, exchange) = (schedule.clone(), another());
+        let (schedule, exchange) = (schedule.clone(), another()?);
         let options = ParallelOptions { schedule, micro_batches, exchange, ..options.clone() };
         begin(task, options, gpus)
     };

@@ -2,13 +2,14 @@
 //! right.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Activity, Span, Timeline};
-use crate::Result;
 use crate::picture::{Area, Drawn, FONT, Picture, to_png, to_svg};
+use crate::{Error, Result};
 
 /// Pixels.
 const WIDTH: u32 = 1600;
@@ -45,6 +46,28 @@ impl Timeline {
     /// [`Error::Drawing`](crate::Error::Drawing); none is known to happen.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         to_png(self)
+    }
+
+    /// Writes FILE.json, a trace for Perfetto, and the pictures FILE.svg and FILE.png; the three paths.
+    ///
+    /// # Errors
+    /// As for [`Timeline::to_svg`]; [`Error::File`] if one cannot be written.
+    pub fn write_files(&self, file: &Path) -> Result<Vec<PathBuf>> {
+        let files = [
+            ("json", self.to_chrome_trace().into_bytes()),
+            ("svg", self.to_svg()?.into_bytes()),
+            ("png", self.to_png()?),
+        ];
+        let written = files.into_iter().map(|(extension, content)| {
+            // Not `with_extension`, which would take a dot in the name for one.
+            let path = PathBuf::from(format!("{}.{extension}", file.display()));
+            std::fs::write(&path, content).map_err(|source| {
+                let path = path.display().to_string();
+                Error::File { path, source }
+            })?;
+            Ok(path)
+        });
+        written.collect()
     }
 }
 
