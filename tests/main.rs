@@ -51,6 +51,7 @@ mod lanes_options;
 mod lanes_random;
 mod lanes_shards;
 mod lanes_threads;
+mod lanes_wire;
 mod lanes_world;
 mod lanes_world_faults;
 mod launch_limits;

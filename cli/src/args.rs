@@ -224,6 +224,10 @@ pub struct TrainArgs {
     /// With --launch: start the job so often again where it ends early
     #[arg(long, value_name = "N", default_value_t = 0, requires = "launch")]
     pub restarts: usize,
+    /// With --mpi: write what ran when in some more steps, on all lanes of all processes, as FILE.json (for
+    /// ui.perfetto.dev), FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE", requires = "mpi")]
+    pub timeline: Option<PathBuf>,
     #[command(flatten)]
     pub run: RunArgs,
 }

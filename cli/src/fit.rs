@@ -148,7 +148,7 @@ fn fit(
                 Some(weights) => config.class_weights(weights.to_vec()),
                 None => config,
             };
-            job.fit(model, (net, config), (choice, data), options)
+            job.fit(model, (net, config), (choice, data), options, watch.voice)
         }
         None => Ok(model.fit_blocking(data, options)?),
     }

@@ -1,5 +1,6 @@
 //! The processes of an MPI job, which train one model together. The command of `mpi/command` is compiled with them.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wgrad::data::Dataset;
@@ -12,6 +13,11 @@ use wgrad::{AdapterChoice, Gpu};
 use crate::args::TrainArgs;
 use crate::choose::Choice;
 use crate::failure::Outcome;
+use crate::progress::Voice;
+
+/// Steps of a timeline.
+#[cfg(feature = "mpi")]
+const RECORDED: usize = 4;
 
 /// This process's place in a job.
 pub struct Job {
@@ -22,6 +28,7 @@ pub struct Job {
     /// Leaves the job; told whether all went well, with all others.
     end: Box<dyn FnOnce(bool)>,
     micro_batches: Option<usize>,
+    timeline: Option<PathBuf>,
 }
 
 impl Job {
@@ -46,6 +53,15 @@ impl Job {
         Ok(Gpu::with_adapter_blocking(&named.map_or_else(own, AdapterChoice::named))?)
     }
 
+    /// A line about processes with adapters of another kind, once there is a training.
+    fn doubt_adapters(&self, parallel: &Parallel, voice: Voice) {
+        if let Some(which) = parallel.unequal_adapters() {
+            voice.say(format!(
+                "note: adapters differ, so the model is not to the bits that of one process: {which}"
+            ));
+        }
+    }
+
     /// Trains `model`, made of `net` and `config`, as `Model::fit` does, with all other processes.
     pub fn fit(
         &self,
@@ -53,6 +69,7 @@ impl Job {
         (net, config): (Sequential, TrainingConfig),
         (choice, data): (&Choice, &Dataset),
         options: FitOptions<'_>,
+        voice: Voice,
     ) -> Outcome<History> {
         let parts = self.micro_batches.unwrap_or(self.world.lanes().min(choice.batch));
         let parallel = ParallelOptions {
@@ -63,10 +80,31 @@ impl Job {
         let gpu = model.gpu().clone();
         let lanes = std::slice::from_ref(&gpu);
         let mut parallel = Parallel::new_blocking(net, config, data.clone(), parallel, lanes)?;
+        self.doubt_adapters(&parallel, voice);
         parallel.set_state_blocking(model.state_blocking()?.0)?;
         let history = parallel.fit_blocking(options)?;
         *model = parallel.model_blocking(&gpu)?;
+        if let Some(file) = &self.timeline {
+            // The model does not have these steps; the timeline of a command's last training stays.
+            self.record(&mut parallel, file)?;
+        }
         Ok(history)
+    }
+
+    #[cfg(feature = "mpi")]
+    fn record(&self, parallel: &mut Parallel, file: &Path) -> Outcome {
+        parallel.record(true);
+        parallel.run(0..parallel.batches().min(RECORDED))?;
+        if let Some(timeline) = parallel.timeline().filter(|_| self.is_first()) {
+            timeline.write_files(file)?;
+        }
+        Ok(())
+    }
+
+    /// There is no job without MPI.
+    #[cfg(not(feature = "mpi"))]
+    fn record(&self, _parallel: &mut Parallel, _file: &Path) -> Outcome {
+        Ok(())
     }
 
     /// Leaves the job.
@@ -89,6 +127,7 @@ fn start(args: &TrainArgs) -> Outcome<Job> {
             }
         }),
         micro_batches: args.micro_batches,
+        timeline: args.timeline.clone(),
     })
 }
 

@@ -45,7 +45,8 @@ fn run_in(args: &TrainArgs, job: Option<&Job>) -> Outcome {
     let voice = Voice::new(args.run.quiet || !is_first);
     // Options first: a table may take long to read.
     Choice::new(args, 1, false)?;
-    args.output.iter().chain(&args.json).try_for_each(|path| needs_folder(path))?;
+    let files = args.output.iter().chain(&args.json).chain(&args.timeline);
+    files.into_iter().try_for_each(|path| needs_folder(path))?;
     let resumed = match (args.model(), args.against_model()) {
         (Some(path), _) if !path.exists() => {
             return Err(Failure::new(format!(

@@ -8,6 +8,7 @@ use super::exchange::Content;
 use super::lane::{Lane, MicroBatch, Role};
 use super::schedule::{Instruction, program};
 use super::tree::{self, Block, Tree};
+use super::wire::Wire;
 use super::work::Job;
 use crate::{Error, Result};
 
@@ -399,17 +400,20 @@ impl Builder<'_> {
     /// Sums the lane's parts of all replicas' sums, sends them to the others, and takes theirs. So whatever the
     /// number of replicas, a lane sends and receives twice the gradients at most, if each share is one block.
     fn total_parts(&mut self) -> Result<()> {
-        let Role { grid, stage_number, number, .. } = self.lane.role;
-        let parts = self.lane.sum.buckets();
+        let Role { grid, stage_number, number, wire, .. } = self.lane.role;
+        let (parts, is_rounded) = (self.lane.sum.buckets(), wire != Wire::F32);
         let owner = |part: usize| grid.lane(part % grid.replicas.max(1), stage_number);
         for part in (0..parts).filter(|&part| owner(part) == number) {
             if self.lane.sum.bucket_bytes(part)? > 0 {
                 self.receive_sums(part..part + 1)?;
                 self.merge(part..part + 1);
-                self.send(self.others(), [Transfer::Totals { bucket: part }]);
+                let mut to = self.others();
+                // What others have is rounded, and all are to have the same.
+                to.extend(is_rounded.then_some(number));
+                self.send(to, [Transfer::Totals { bucket: part }]);
             }
         }
-        for part in (0..parts).filter(|&part| owner(part) != number) {
+        for part in (0..parts).filter(|&part| is_rounded || owner(part) != number) {
             if self.lane.sum.bucket_bytes(part)? > 0 {
                 self.receive(owner(part), Transfer::Totals { bucket: part });
             }

@@ -207,6 +207,13 @@ impl GradientSum {
         Ok(pieces.iter().map(|piece| piece.bytes).sum())
     }
 
+    /// Of these, bytes of losses and metrics, which come last.
+    pub(crate) fn scalar_bytes(&self, bucket: usize) -> Result<u64> {
+        let scalars = self.parameters.layout().chunks.len();
+        let pieces = some(self.buckets.get(bucket), "bucket", bucket)?;
+        Ok(pieces.iter().filter(|piece| piece.chunk == scalars).map(|piece| piece.bytes).sum())
+    }
+
     /// Bytes of all buffers but the arena of gradients.
     pub(crate) fn bytes(&self) -> u64 {
         let blocks = self.blocks.iter().flat_map(|block| &block.buffers);

@@ -1,11 +1,13 @@
 //! A lane: a device with its queue and what one stage or replica needs on it.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gradient_sum::{Blocks, GradientSum, Piece};
 use super::room::Room;
 use super::schedule::Grid;
 use super::stage::{Rows, Stage, StageGraph};
+use super::wire::{Coding, Residuals, Wire};
 use crate::data::{AsData, Form, OwnedData, Windows};
 use crate::exec::{Executor, ExecutorOptions, Parameters, STATUS_BYTES};
 use crate::gpu::{Buffer, Gpu};
@@ -34,6 +36,8 @@ pub(super) struct Role {
     /// Whether each replica sums a part of every bucket for all, as between processes; else each sums
     /// everything for itself.
     pub(super) has_owners: bool,
+    /// As what sums cross lanes that have owners.
+    pub(super) wire: Wire,
     pub(super) buckets: usize,
     /// Whether its reports are the ones that hold parameters and optimizer states.
     pub(super) keeps_state: bool,
@@ -99,6 +103,8 @@ pub(super) struct Lane {
     pub(super) merge_stack: usize,
     /// Staging buffers that are free, by size.
     pub(super) staging: Vec<Buffer>,
+    /// What rounding took away from the sums that were sent.
+    pub(super) residuals: Arc<Mutex<Residuals>>,
 }
 
 impl Lane {
@@ -155,6 +161,7 @@ impl Lane {
             received,
             merge_stack: received + room.blocks,
             staging: Vec::new(),
+            residuals: Arc::default(),
         };
         for &(micro_batch, batch) in &room.sizes {
             let size = lane.size(task, form, micro_batch, batch).await?;
@@ -237,6 +244,23 @@ impl Lane {
             Some(position) => Ok(self.staging.swap_remove(position)),
             None => self.gpu.buffer_for("staging", bytes, Usage::COPY_DST | Usage::MAP_READ).await,
         }
+    }
+
+    /// What was rounded away so far is not added to what comes.
+    pub(super) fn forget_residuals(&self) {
+        *self.residuals.lock().unwrap_or_else(PoisonError::into_inner) = Residuals::default();
+    }
+
+    /// How a message with sums of `blocks` blocks is coded, if it is.
+    pub(super) fn coding(&self, bucket: usize, blocks: usize) -> Result<Option<Coding>> {
+        Ok(match self.role.wire {
+            Wire::F32 => None,
+            Wire::F16 => {
+                let (bytes, exact) =
+                    (self.sum.bucket_bytes(bucket)?, self.sum.scalar_bytes(bucket)?);
+                Some(Coding { blocks, bytes, exact })
+            }
+        })
     }
 
     /// The arenas whose contents make up a training state: values, then states.
@@ -326,19 +350,25 @@ pub(super) fn parts(buckets: &[Vec<Piece>], count: usize, alignment: u64) -> Vec
 fn bucket_parameters(layout: &ArenaLayout, count: usize, bucket: usize) -> Range<usize> {
     let total: u64 = layout.entries.iter().map(|entry| entry.shape.bytes() as u64).sum();
     let count = count.max(1) as u64;
-    // The first parameter that lies behind the given share of the bytes, counted from the end.
+    let layer = |number: usize| {
+        let name = layout.entries.get(number).map_or("", |entry| entry.name.as_str());
+        name.rsplit_once('.').map_or(name, |(layer, _)| layer)
+    };
+    // The first parameter that lies behind the given share of the bytes, counted from the end. One dispatch computes the
+    // gradients of a layer's weights and of its biases: to send the biases earlier would be to wait for all. Unless
+    // nothing would be left.
     let begin = |bucket: u64| {
         let wanted = total - total * bucket / count;
         let mut before = 0;
-        layout
-            .entries
-            .iter()
-            .position(|entry| {
-                let begins_behind = before >= wanted;
-                before += entry.shape.bytes() as u64;
-                begins_behind
-            })
-            .unwrap_or(layout.entries.len())
+        let behind = layout.entries.iter().position(|entry| {
+            let begins_behind = before >= wanted;
+            before += entry.shape.bytes() as u64;
+            begins_behind
+        });
+        let all = layout.entries.len();
+        let behind = behind.unwrap_or(all);
+        let of_layer = |&number: &usize| number == 0 || layer(number) != layer(number - 1);
+        (behind..all).find(of_layer).unwrap_or(behind)
     };
     let bucket = bucket as u64;
     let end = begin(bucket);
@@ -386,6 +416,24 @@ fn ready(executor: &Executor, buckets: usize, dx: Option<Tensor>) -> Vec<usize> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A layer's weights and biases stay together, where there is another layer to be sent first.
+    #[test]
+    fn buckets_are_cut_between_layers() {
+        let layout = |widths: &[usize]| {
+            let mut graph = crate::graph::Graph::new();
+            for (number, pair) in widths.windows(2).enumerate() {
+                graph.parameter(&format!("dense_{number}.weight"), [pair[0], pair[1]]).unwrap();
+                graph.parameter(&format!("dense_{number}.bias"), [pair[1]]).unwrap();
+            }
+            ArenaLayout::new(&graph, &Target::default()).unwrap()
+        };
+        let net = layout(&[784, 512, 512, 10]);
+        assert_eq!([0, 1].map(|bucket| bucket_parameters(&net, 2, bucket)), [2..6, 0..2]);
+        assert_eq!(bucket_parameters(&net, 1, 0), 0..6);
+        let one = layout(&[9, 9]);
+        assert_eq!([0, 1].map(|bucket| bucket_parameters(&one, 2, bucket)), [1..2, 0..1]);
+    }
 
     /// Parts are the bucket in another cut, each from where a binding may begin.
     #[test]

@@ -103,6 +103,7 @@ impl Layout {
                 replica,
                 stage_number,
                 has_owners: replicas > 1 && options.world.is_some(),
+                wire: options.wire,
                 buckets: if replicas > 1 { options.buckets.clamp(1, most) } else { 1 },
                 // The first of this process that has the stage.
                 keeps_state: !(first..number).any(|other| grid.place(other).1 == stage_number),

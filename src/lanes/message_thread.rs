@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::exchange::{Content, Exchange, LONGEST_WAIT, Message, Payload};
 use super::record::HostRecorder;
 use super::timeline::Activity;
+use super::wire::{Coding, Residuals};
 use crate::gpu::{Arrival, Buffer, Gpu};
 use crate::{Error, Result};
 
@@ -28,6 +29,8 @@ pub(super) struct Outgoing {
     pub(super) staging: Buffer,
     pub(super) bytes: u64,
     pub(super) arrival: Arrival,
+    /// How it is coded, if it is.
+    pub(super) coding: Option<Coding>,
 }
 
 /// A step's report that the device still has to copy.
@@ -70,6 +73,7 @@ struct Channel {
     gpu: Gpu,
     exchange: Arc<dyn Exchange>,
     lane: usize,
+    residuals: Arc<Mutex<Residuals>>,
     queues: Mutex<Queues>,
     changed: Condvar,
 }
@@ -104,7 +108,7 @@ impl MessageThread {
     pub(super) fn start(
         gpu: Gpu,
         exchange: Arc<dyn Exchange>,
-        lane: usize,
+        (lane, residuals): (usize, Arc<Mutex<Residuals>>),
         host_recorder: HostRecorder,
     ) -> Result<Self> {
         let queues = Queues {
@@ -123,7 +127,7 @@ impl MessageThread {
             delivered: Delivered { free: Vec::new(), bytes_sent: 0, host_recorder },
         };
         let (queues, changed) = (Mutex::new(queues), Condvar::new());
-        let shared = Arc::new(Channel { gpu, exchange, lane, queues, changed });
+        let shared = Arc::new(Channel { gpu, exchange, lane, residuals, queues, changed });
         let its = shared.clone();
         let thread = std::thread::Builder::new().name(format!("wgrad messages {lane}"));
         match thread.spawn(move || its.work()) {
@@ -392,11 +396,17 @@ impl Channel {
     }
 
     fn send(&self, outgoing: Outgoing) -> Result<()> {
-        let Outgoing { message, to, staging, bytes, arrival } = outgoing;
+        let Outgoing { message, to, staging, bytes, arrival, coding } = outgoing;
         pollster::block_on(arrival)?;
         let begun = Instant::now();
-        let payload: Payload = self.gpu.mapped(&staging, bytes)?.into();
-        let receivers = to.len() as u64;
+        let mut payload = self.gpu.mapped(&staging, bytes)?;
+        if let Some(coding) = coding {
+            let mut residuals = self.residuals.lock().unwrap_or_else(PoisonError::into_inner);
+            payload = residuals.encode(message.content, &payload, coding);
+        }
+        let payload: Payload = payload.into();
+        let bytes = payload.len() as u64;
+        let receivers = to.iter().filter(|&&to| to != self.lane).count() as u64;
         match to.as_slice() {
             &[to] => self.exchange.send(Message { to, ..message }, payload)?,
             to => self.exchange.multicast(message, to, &payload)?,

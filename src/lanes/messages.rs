@@ -9,6 +9,7 @@ use super::lane::{Lane, MicroBatch, Slot};
 use super::message_thread::{Outgoing, Read};
 use super::run::{ArenaSnapshot, Runner};
 use super::timeline::Activity;
+use super::wire::Coding;
 use super::work::Job;
 use super::work::StepReport;
 use crate::exec::{Halt, STATUS_BYTES};
@@ -40,8 +41,18 @@ impl Runner<'_> {
             _ => from,
         };
         let message = Message { run, from, to: first, step, content };
-        self.message_thread.post(Outgoing { message, to, staging, bytes, arrival });
+        let coding = self.coding(transfer)?;
+        self.message_thread.post(Outgoing { message, to, staging, bytes, arrival, coding });
         Ok(())
+    }
+
+    /// How a message is coded, if it is.
+    fn coding(&self, transfer: &Transfer) -> Result<Option<Coding>> {
+        match transfer {
+            Transfer::Sums { bucket, blocks } => self.lane.coding(*bucket, blocks.len()),
+            Transfer::Totals { bucket } => self.lane.coding(*bucket, 1),
+            _ => Ok(None),
+        }
     }
 
     /// The buffer that was staged first.
@@ -117,8 +128,13 @@ impl Runner<'_> {
                 ("sums of all in", None, self.lane.sum.bucket_bytes(*bucket)?)
             }
         };
-        let payload = self.wait(job, from, transfer.content(), bytes)?;
+        let coding = self.coding(transfer)?;
+        let bytes = coding.map_or(bytes, |coding| coding.coded_bytes());
+        let mut payload = self.wait(job, from, transfer.content(), bytes)?;
         let begun = Instant::now();
+        if let Some(coding) = coding {
+            payload = coding.decode(&payload).into();
+        }
         let gpu = &self.lane.gpu;
         match transfer {
             Transfer::Activations(at) => {

@@ -31,6 +31,7 @@ mod stage;
 pub mod timeline;
 mod traffic;
 pub mod tree;
+mod wire;
 mod work;
 mod world;
 
@@ -40,6 +41,7 @@ pub use forecast::{Forecast, StepCosts, forecast};
 pub use options::{LaneMemory, ParallelOptions, RowsRead};
 pub use schedule::Schedule;
 pub use traffic::{StepMessage, step_messages};
+pub use wire::Wire;
 pub use world::World;
 
 use std::ops::Range;
@@ -370,6 +372,7 @@ impl Parallel {
                 return Err(named(number, name(number, &lane.gpu), state.step, error));
             }
         }
+        self.lanes.iter().for_each(Lane::forget_residuals);
         self.agreed = false;
         // The update is planned for what parameters missed.
         self.stale |= self.missed_of_trained(&state) != self.planned;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, LocalExchange};
 use super::schedule::{Grid, Schedule};
+use super::wire::Wire;
 use super::world::World;
 use crate::train::Residency;
 use crate::{Error, Result};
@@ -41,6 +42,8 @@ pub struct ParallelOptions {
     pub exchange: Arc<dyn Exchange>,
     /// Which of the lanes of several processes are this one's; `None` where it has all of them.
     pub world: Option<World>,
+    /// As what sums of gradients cross the processes of a world.
+    pub wire: Wire,
 }
 
 impl ParallelOptions {
@@ -56,6 +59,7 @@ impl ParallelOptions {
             patience: Duration::from_secs(60),
             exchange: Arc::new(LocalExchange::default()),
             world: None,
+            wire: Wire::F32,
         }
     }
 
@@ -81,6 +85,10 @@ impl ParallelOptions {
                 return Err(Error::argument("number of devices", devices, &rule));
             }
         };
+        if self.wire != Wire::F32 && self.world.is_none() {
+            let rule = "F32 within a process, where lanes share memory; F16 is for the processes of a `World`";
+            return Err(Error::argument("wire", format!("{:?}", self.wire), rule));
+        }
         for (name, value) in [("batch size", self.batch), ("micro-batches", self.micro_batches)] {
             if value == 0 {
                 return Err(Error::argument(name, value, "at least 1"));

@@ -23,7 +23,7 @@ pub(super) fn meet(
     (rows, course): (usize, Course),
     lanes: &[Gpu],
 ) -> Result<()> {
-    let ParallelOptions { batch, micro_batches, schedule, buckets, world, .. } = options;
+    let ParallelOptions { batch, micro_batches, schedule, buckets, world, wire, .. } = options;
     let lanes_of = world.as_ref().map(|world| world.lanes_of().to_vec());
     let fingerprint = Fingerprint::default()
         .with("version of wgrad", env!("CARGO_PKG_VERSION"))
@@ -35,6 +35,7 @@ pub(super) fn meet(
         .with("data", format!("{course:?}"))
         .with("schedule", format!("{schedule:?}"))
         .with("number of buckets", buckets)
+        .with("wire", format!("{wire:?}"))
         .with("lanes of each process", format!("{lanes_of:?}"));
     peers.agree(&fingerprint)?;
     let own: Vec<(String, Target)> = (peers.world.own())

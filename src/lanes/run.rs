@@ -172,7 +172,8 @@ fn run(lane: &mut Lane, settings: &LaneSettings, recorder: &mut Recorder) -> Out
     let _alarm = Alarm(settings, number);
     let (gpu, exchange) = (lane.gpu.clone(), settings.exchange.clone());
     let host_recorder = recorder.host_recorder.another();
-    let message_thread = match MessageThread::start(gpu, exchange, number, host_recorder) {
+    let own = (number, lane.residuals.clone());
+    let message_thread = match MessageThread::start(gpu, exchange, own, host_recorder) {
         Ok(message_thread) => message_thread,
         Err(error) => {
             settings.exchange.stop(settings.run, number, &error.to_string());

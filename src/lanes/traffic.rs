@@ -6,6 +6,7 @@ use super::lane::{buckets, parts};
 use super::layout::batch_rows;
 use super::schedule::{self, Schedule};
 use super::tree;
+use super::wire::{Coding, Wire};
 use crate::nn::Sequential;
 use crate::plan::Target;
 use crate::train::TrainingConfig;
@@ -70,8 +71,19 @@ pub fn step_messages(
             true => parts(&all, grid.replicas, u64::from(target.alignment)),
             false => all,
         };
-        let bytes = all.iter().map(|pieces| pieces.iter().map(|piece| piece.bytes).sum());
-        Ok(bytes.collect::<Vec<u64>>())
+        let scalars = plan.arena().chunks.len();
+        let coding = all.iter().map(|pieces| {
+            let bytes = |exact: bool| {
+                let pieces = pieces.iter().filter(|piece| !exact || piece.chunk == scalars);
+                pieces.map(|piece| piece.bytes).sum()
+            };
+            Coding { blocks: 1, bytes: bytes(false), exact: bytes(true) }
+        });
+        let on_wire = |coding: Coding| match options.wire {
+            Wire::F16 if coding.bytes > 0 => coding.coded_bytes(),
+            _ => coding.bytes,
+        };
+        Ok(coding.map(on_wire).collect::<Vec<u64>>())
     });
     let of_stages = of_stages.collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();

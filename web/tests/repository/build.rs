@@ -51,6 +51,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_random", "lanes have threads"),
     ("lanes_shards", "lanes have threads"),
     ("lanes_threads", "lanes have threads, and a page no processes"),
+    ("lanes_wire", "lanes have threads"),
     ("lanes_world", "lanes have threads"),
     ("lanes_world_faults", "lanes have threads"),
     ("launch_limits", NOOP),
