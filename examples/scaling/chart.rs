@@ -47,11 +47,11 @@ impl Measured {
         Ok(self.figures[name].as_f64().ok_or_else(missing)?)
     }
 
-    /// The median of rounds.
+    /// Of the fastest round: what else the machine did is in none of them less.
     fn seconds(&self, name: &str) -> Outcome<f64> {
         let missing = || format!("{} ranks: no {name}", self.ranks);
         let all = self.figures[name].as_array().ok_or_else(missing)?;
-        Ok(all.get(all.len() / 2).and_then(Value::as_f64).ok_or_else(missing)?)
+        Ok(all.first().and_then(Value::as_f64).ok_or_else(missing)?)
     }
 }
 
@@ -72,9 +72,26 @@ fn own_work(one: &Measured) -> Outcome<(f64, f64)> {
     Ok(((part - per_row * few).max(0.0), per_row))
 }
 
+/// The same costs where `ranks` processes share the machine that `file` is of: a lane's own work is what they measured,
+/// all at the same time; what messages cost a processor is more where processes share cores.
+fn shared(costs: &StepCosts, file: &Measured, cores: usize) -> Outcome<StepCosts> {
+    let (batch, _) = file.net.batches();
+    let alone = costs.fixed + costs.per_row * batch.div_ceil(file.ranks) as f64;
+    let slower = file.seconds("own_s")? / alone.max(1e-9);
+    let times = (file.ranks as f64 / cores as f64).max(1.0);
+    Ok(StepCosts {
+        fixed: slower * costs.fixed,
+        per_row: slower * costs.per_row,
+        per_message: times * costs.per_message,
+        per_byte: times * costs.per_byte,
+        gap: times * costs.gap,
+        ..*costs
+    })
+}
+
 /// The costs of a net's steps: its own work from one process; a message's from two, whose steps say what copies cost
 /// beside what the network takes.
-fn costs(one: &Measured, two: &Measured) -> Outcome<StepCosts> {
+fn costs(one: &Measured, two: &Measured, cores: usize) -> Outcome<StepCosts> {
     let (fixed, per_row) = own_work(one)?;
     let ping = two.number("ping_s")?;
     let bandwidth = f64::from(1 << 20) / (two.number("mebibyte_s")? - ping).max(1e-9);
@@ -88,13 +105,14 @@ fn costs(one: &Measured, two: &Measured) -> Outcome<StepCosts> {
         bandwidth,
     };
     let measured = two.seconds("step_s")?;
+    let both = shared(&base, two, cores)?;
     let (batch, _) = one.net.batches();
     // What a message costs at both ends, by halving: for nets of many parameters most of it may be bytes, but as many
     // messages are sent by each of them.
     let (mut low, mut high) = (0.0, 0.1);
     for _ in 0..50 {
         let per_message = 0.5 * (low + high);
-        match of(one.net, batch, 2, &StepCosts { per_message, ..base })?.seconds < measured {
+        match of(one.net, batch, 2, &StepCosts { per_message, ..both })?.seconds < measured {
             true => low = per_message,
             false => high = per_message,
         }
@@ -105,31 +123,18 @@ fn costs(one: &Measured, two: &Measured) -> Outcome<StepCosts> {
     Ok(StepCosts { per_message: 0.5 * low, per_byte: 0.5 * low / bytes, ..base })
 }
 
-/// All costs but the network's, where processes share cores.
-fn shared(costs: &StepCosts, ranks: usize, cores: usize) -> StepCosts {
-    let times = (ranks as f64 / cores as f64).max(1.0);
-    StepCosts {
-        fixed: times * costs.fixed,
-        per_row: times * costs.per_row,
-        per_message: times * costs.per_message,
-        per_byte: times * costs.per_byte,
-        gap: times * costs.gap,
-        ..*costs
-    }
-}
-
 pub fn forecast_all(files: &[PathBuf], cores: usize, svg: Option<&Path>) -> Outcome {
     let files = files.iter().map(|path| Measured::read(path)).collect::<Outcome<Vec<_>>>()?;
     let mut curves = Vec::new();
     for net in [Net::W2, Net::W3, Net::Small] {
         let find = |ranks| files.iter().find(|file| file.net == net && file.ranks == ranks);
         let (Some(one), Some(two)) = (find(1), find(2)) else { continue };
-        let costs = costs(one, two)?;
+        let costs = costs(one, two, cores)?;
         println!("{net:?}: {costs:?}");
         let (batch, _) = net.batches();
         for file in files.iter().filter(|file| file.net == net && file.ranks > 1) {
             let ranks = file.ranks;
-            let model = of(net, batch, ranks, &shared(&costs, ranks, cores))?;
+            let model = of(net, batch, ranks, &shared(&costs, file, cores)?)?;
             let measured = file.seconds("step_s")?;
             println!(
                 "{ranks} processes: measured {:.3} ms/step, model {:.3} ms ({:+.0} %); exchange hidden {:.0} % by the \

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use sha2::{Digest, Sha256};
 use wgrad::data::{ArrayFile, NpyWriter, OwnedData, Source, Targets};
-use wgrad::lanes::{Parallel, ParallelOptions, Schedule, advise};
+use wgrad::lanes::timeline::Timeline;
+use wgrad::lanes::{Parallel, ParallelOptions, Schedule, Wire, advise};
 use wgrad::prelude::*;
 use wgrad::train::{Checkpoint, Every};
 use wgrad_mpi::{Mpi, adapter_of, exit_code, is_in_job, run_with_restarts};
@@ -107,9 +108,12 @@ struct Args {
     #[arg(long, value_name = "STEPS", conflicts_with = "files")]
     advise: Option<usize>,
     /// Write what ran when in some more steps, on all lanes of all ranks, as FILE.json (for ui.perfetto.dev), FILE.svg and
-    /// FILE.png
+    /// FILE.png; for programs that were built with --features timeline
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Send sums of gradients in 16 bits: half of the bytes, and other bits than those of one process
+    #[arg(long)]
+    f16: bool,
     /// Copy the parameters to the host after each step, so that none is lost with a device
     #[arg(long)]
     keep_state: bool,
@@ -232,8 +236,22 @@ fn data(rows: usize, features: usize, outputs: usize) -> wgrad::Result<Dataset> 
     Ok(Dataset::regression(x, features, y, outputs)?)
 }
 
+#[cfg(feature = "timeline")]
+fn draw(timeline: &Timeline, file: &Path) -> Result<(), Box<dyn Error>> {
+    timeline.write_files(file)?.iter().for_each(|path| println!("wrote {}", path.display()));
+    Ok(())
+}
+
+#[cfg(not(feature = "timeline"))]
+fn draw(_timeline: &Timeline, _file: &Path) -> Result<(), Box<dyn Error>> {
+    Ok(())
+}
+
 fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
+    if args.timeline.is_some() && !cfg!(feature = "timeline") {
+        return Err("--timeline: build the example with --features timeline".into());
+    }
     let size = |given: Option<usize>, usual, quick| {
         given.unwrap_or(if args.quick { quick } else { usual })
     };
@@ -288,6 +306,7 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
     options.patience = Duration::try_from_secs_f64(args.patience)
         .map_err(|error| format!("--patience {}: {error}", args.patience))?;
     options.keep_state = args.keep_state;
+    options.wire = if args.f16 { Wire::F16 } else { Wire::F32 };
     if let (Some(steps), OwnedData::Dataset(data)) = (args.advise, &data) {
         let advice = advise(&model, &how, data, &options, &gpus, steps)?;
         if mpi.is_first() {
@@ -326,7 +345,7 @@ fn run(args: &Args, mpi: &Mpi) -> Result<(), Box<dyn Error>> {
         parallel.run(0..parallel.batches().min(4))?;
         let timeline = parallel.timeline().ok_or("nothing was recorded")?;
         if mpi.is_first() {
-            timeline.write_files(file)?;
+            draw(timeline, file)?;
             figures_of_timeline = serde_json::json!({
                 "busy": (0..timeline.lanes.len()).map(|lane| timeline.busy(lane)).collect::<Vec<_>>(),
                 "exchange_hidden": timeline.exchange_hidden(),
