@@ -1,7 +1,7 @@
 //! The exchange of one training: a table of what has come, and the way to the thread that owns MPI.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     inboxes: Mutex<HashMap<u32, Arc<Inbox>>>,
     /// Why nothing comes any more from these processes.
     gone: Mutex<HashMap<usize, String>>,
+    /// How many wait for something to come.
+    waiting: AtomicUsize,
     pub(crate) bytes_sent: AtomicU64,
     pub(crate) bytes_received: AtomicU64,
     pub(crate) messages_sent: AtomicU64,
@@ -70,12 +72,33 @@ impl Shared {
         lock(&self.inboxes).entry(channel).or_default().clone()
     }
 
+    /// Whether something that comes is waited for.
+    pub(crate) fn is_waited_on(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn lose(&self, rank: usize, reason: &str) {
         lock(&self.gone).entry(rank).or_insert_with(|| reason.into());
     }
 
     fn gone(&self, rank: usize) -> Option<String> {
         lock(&self.gone).get(&rank).cloned()
+    }
+}
+
+/// Someone who waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -135,6 +158,7 @@ impl Exchange for MpiExchange {
 
     fn receive(&self, message: Message, within: Duration) -> Result<Option<Payload>> {
         let since = Instant::now();
+        let _waits = Waits::begin(&self.shared.waiting);
         loop {
             let left = within.saturating_sub(since.elapsed());
             if let Some(payload) = self.inbox.table.receive(message, left.min(LOOK))? {

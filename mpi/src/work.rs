@@ -15,9 +15,10 @@ const MOST: usize = 1 << 30;
 /// Looks without news before the thread sleeps between them, and before it sleeps longer.
 const BUSY: u32 = 20;
 const LAZY: u32 = 4000;
-/// How long it sleeps, while something may come at any moment, and where nothing has for a while.
+/// How long it sleeps while a lane waits for what may come at any moment; and where none does, or nothing has come for a
+/// while: each look takes time from a device that computes on the same core.
 const NAP: Duration = Duration::from_micros(30);
-const SLEEP: Duration = Duration::from_micros(400);
+const SLEEP: Duration = Duration::from_micros(300);
 
 /// Works until `over`, and then until all others are at their end or the time of `parting` has passed; whether they were.
 pub(crate) fn work(
@@ -35,8 +36,8 @@ pub(crate) fn work(
     loop {
         let nap = match idle {
             ..BUSY => Duration::ZERO,
-            BUSY..LAZY => NAP,
-            LAZY.. => SLEEP,
+            BUSY..LAZY if shared.is_waited_on() => NAP,
+            _ => SLEEP,
         };
         let mut news = false;
         let mut next = posts.recv_timeout(nap);
