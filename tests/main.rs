@@ -46,6 +46,7 @@ mod lanes_drivers;
 mod lanes_faults;
 mod lanes_fit;
 mod lanes_given_up;
+mod lanes_limits;
 mod lanes_measured;
 mod lanes_options;
 mod lanes_random;

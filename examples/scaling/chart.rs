@@ -72,69 +72,65 @@ fn own_work(one: &Measured) -> Outcome<(f64, f64)> {
     Ok(((part - per_row * few).max(0.0), per_row))
 }
 
-/// The same costs where `ranks` processes share the machine that `file` is of: a lane's own work is what they measured,
-/// all at the same time; what messages cost a processor is more where processes share cores.
-fn shared(costs: &StepCosts, file: &Measured, cores: usize) -> Outcome<StepCosts> {
+/// The same costs where the processes of `file` share a machine: a lane's own work is what they measured, all at the
+/// same time, whatever cores they share.
+fn shared(costs: &StepCosts, file: &Measured) -> Outcome<StepCosts> {
     let (batch, _) = file.net.batches();
     let alone = costs.fixed + costs.per_row * batch.div_ceil(file.ranks) as f64;
     let slower = file.seconds("own_s")? / alone.max(1e-9);
-    let times = (file.ranks as f64 / cores as f64).max(1.0);
-    Ok(StepCosts {
-        fixed: slower * costs.fixed,
-        per_row: slower * costs.per_row,
-        per_message: times * costs.per_message,
-        per_byte: times * costs.per_byte,
-        gap: times * costs.gap,
-        ..*costs
-    })
+    Ok(StepCosts { fixed: slower * costs.fixed, per_row: slower * costs.per_row, ..*costs })
 }
 
-/// The costs of a net's steps: its own work from one process; a message's from two, whose steps say what copies cost
-/// beside what the network takes.
-fn costs(one: &Measured, two: &Measured, cores: usize) -> Outcome<StepCosts> {
+/// The value of a cost with which the model of two processes is what was measured, by halving.
+fn fitted(two: &Measured, most: f64, with: impl Fn(f64) -> StepCosts) -> Outcome<f64> {
+    let ((batch, _), measured) = (two.net.batches(), two.seconds("step_s")?);
+    let (mut low, mut high) = (0.0, most);
+    for _ in 0..50 {
+        let middle = 0.5 * (low + high);
+        let costs = shared(&with(middle), two)?;
+        match of(two.net, batch, 2, &costs)?.seconds < measured {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// What one process and two say of a net's steps: its own work, and the network between them; messages and bytes cost
+/// nothing beside yet.
+fn base(one: &Measured, two: &Measured) -> Outcome<StepCosts> {
     let (fixed, per_row) = own_work(one)?;
     let ping = two.number("ping_s")?;
     let bandwidth = f64::from(1 << 20) / (two.number("mebibyte_s")? - ping).max(1e-9);
-    let base = StepCosts {
-        fixed,
-        per_row,
-        per_message: 0.0,
-        per_byte: 0.0,
-        gap: 0.5 * ping,
-        latency: 0.5 * ping,
-        bandwidth,
-    };
-    let measured = two.seconds("step_s")?;
-    let both = shared(&base, two, cores)?;
-    let (batch, _) = one.net.batches();
-    // What a message costs at both ends, by halving: for nets of many parameters most of it may be bytes, but as many
-    // messages are sent by each of them.
-    let (mut low, mut high) = (0.0, 0.1);
-    for _ in 0..50 {
-        let per_message = 0.5 * (low + high);
-        match of(one.net, batch, 2, &StepCosts { per_message, ..both })?.seconds < measured {
-            true => low = per_message,
-            false => high = per_message,
-        }
-    }
-    // Half of it by the byte: parts become smaller with more processes, and more.
-    let forecast = of(one.net, batch, 2, &base)?;
-    let bytes = forecast.bytes as f64 / forecast.messages.max(1) as f64;
-    Ok(StepCosts { per_message: 0.5 * low, per_byte: 0.5 * low / bytes, ..base })
+    let (gap, latency) = (0.5 * ping, 0.5 * ping);
+    Ok(StepCosts { fixed, per_row, per_message: 0.0, per_byte: 0.0, gap, latency, bandwidth })
 }
 
-pub fn forecast_all(files: &[PathBuf], cores: usize, svg: Option<&Path>) -> Outcome {
+pub fn forecast_all(files: &[PathBuf], svg: Option<&Path>) -> Outcome {
     let files = files.iter().map(|path| Measured::read(path)).collect::<Outcome<Vec<_>>>()?;
+    let find =
+        |net, ranks| files.iter().find(|file: &&Measured| file.net == net && file.ranks == ranks);
+    // Of a small net nearly all of the exchange is messages: it says what one costs, and the others what a byte does.
+    let per_message = match (find(Net::Small, 1), find(Net::Small, 2)) {
+        (Some(one), Some(two)) => {
+            let base = base(one, two)?;
+            fitted(two, 0.1, |per_message| StepCosts { per_message, ..base })?
+        }
+        _ => {
+            return Err("the files of --net small with one process and with two are missing".into());
+        }
+    };
     let mut curves = Vec::new();
     for net in [Net::W2, Net::W3, Net::Small] {
-        let find = |ranks| files.iter().find(|file| file.net == net && file.ranks == ranks);
-        let (Some(one), Some(two)) = (find(1), find(2)) else { continue };
-        let costs = costs(one, two, cores)?;
+        let (Some(one), Some(two)) = (find(net, 1), find(net, 2)) else { continue };
+        let base = StepCosts { per_message, ..base(one, two)? };
+        let per_byte = fitted(two, 1e-6, |per_byte| StepCosts { per_byte, ..base })?;
+        let costs = StepCosts { per_byte, ..base };
         println!("{net:?}: {costs:?}");
         let (batch, _) = net.batches();
         for file in files.iter().filter(|file| file.net == net && file.ranks > 1) {
             let ranks = file.ranks;
-            let model = of(net, batch, ranks, &shared(&costs, file, cores)?)?;
+            let model = of(net, batch, ranks, &shared(&costs, file)?)?;
             let measured = file.seconds("step_s")?;
             println!(
                 "{ranks} processes: measured {:.3} ms/step, model {:.3} ms ({:+.0} %); exchange hidden {:.0} % by the \

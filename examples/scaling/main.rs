@@ -22,17 +22,14 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 #[derive(Parser)]
 struct Args {
     files: Vec<PathBuf>,
-    /// Cores that the measured processes shared
-    #[arg(long, default_value_t = 2)]
-    cores: usize,
     /// Draw what the model says of three classes of networks
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Args { files, cores, svg } = Args::parse();
-    match chart::forecast_all(&files, cores, svg.as_deref()) {
+    let Args { files, svg } = Args::parse();
+    match chart::forecast_all(&files, svg.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

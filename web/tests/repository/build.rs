@@ -46,6 +46,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_faults", "lanes have threads"),
     ("lanes_fit", "lanes have threads"),
     ("lanes_given_up", "lanes have threads"),
+    ("lanes_limits", "lanes have threads"),
     ("lanes_measured", "lanes have threads"),
     ("lanes_options", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
