@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
 use serde_json::Value;
-use wgrad::lanes::{Forecast, ParallelOptions, Schedule, StepCosts, forecast};
+use wgrad::lanes::{Forecast, ParallelOptions, Schedule, StepCosts, Wire, forecast};
 use wgrad::plan::Target;
 
 use clap::ValueEnum;
@@ -56,8 +56,16 @@ impl Measured {
 }
 
 fn of(net: Net, batch: usize, ranks: usize, costs: &StepCosts) -> Outcome<Forecast> {
-    let options = ParallelOptions::new(batch, ranks, Schedule::data_parallel());
-    Ok(forecast(&net.model(), &net.config(), &options, ranks, &Target::default(), costs)?)
+    of_options(net, &ParallelOptions::new(batch, ranks, Schedule::data_parallel()), ranks, costs)
+}
+
+fn of_options(
+    net: Net,
+    options: &ParallelOptions,
+    ranks: usize,
+    costs: &StepCosts,
+) -> Outcome<Forecast> {
+    Ok(forecast(&net.model(), &net.config(), options, ranks, &Target::default(), costs)?)
 }
 
 /// A lane's own work: the line through the seconds of all rows and of a quarter of them, which may not fall.
@@ -120,12 +128,13 @@ pub fn forecast_all(files: &[PathBuf], svg: Option<&Path>) -> Outcome {
             return Err("the files of --net small with one process and with two are missing".into());
         }
     };
-    let mut curves = Vec::new();
+    let (mut curves, mut all_costs) = (Vec::new(), Vec::new());
     for net in [Net::W2, Net::W3, Net::Small] {
         let (Some(one), Some(two)) = (find(net, 1), find(net, 2)) else { continue };
         let base = StepCosts { per_message, ..base(one, two)? };
         let per_byte = fitted(two, 1e-6, |per_byte| StepCosts { per_byte, ..base })?;
         let costs = StepCosts { per_byte, ..base };
+        all_costs.push((net, costs));
         println!("{net:?}: {costs:?}");
         let (batch, _) = net.batches();
         for file in files.iter().filter(|file| file.net == net && file.ranks > 1) {
@@ -166,7 +175,39 @@ pub fn forecast_all(files: &[PathBuf], svg: Option<&Path>) -> Outcome {
             curves.push((net, name, weak, strong));
         }
     }
+    for (net, costs) in all_costs {
+        changes(net, &costs)?;
+    }
     svg.map_or(Ok(()), |path| draw(&curves, path))
+}
+
+/// What helps where scaling breaks: a batch for each of 64 processes, with one thing changed at a time.
+fn changes(net: Net, costs: &StepCosts) -> Outcome {
+    const RANKS: usize = 64;
+    let [_, (_, latency, gap, bandwidth), _] = NETWORKS;
+    let costs = StepCosts { latency, gap, bandwidth, ..*costs };
+    let batch = net.batches().0;
+    let alone = of(net, batch, 1, &costs)?.seconds;
+    let share = |change: &dyn Fn(&mut ParallelOptions, &mut StepCosts)| -> Outcome<f64> {
+        let mut costs = costs;
+        let mut options = ParallelOptions::new(batch * RANKS, RANKS, Schedule::data_parallel());
+        change(&mut options, &mut costs);
+        Ok(100.0 * alone / of_options(net, &options, RANKS, &costs)?.seconds)
+    };
+    let usual = share(&|_, _| {})?;
+    let (one_bucket, rounded, cheap) = (
+        share(&|options, _| options.buckets = 1)?,
+        share(&|options, _| options.wire = Wire::F16)?,
+        share(&|_, costs| costs.per_message /= 10.0)?,
+    );
+    // Seven of eight steps exchange nothing.
+    let local = 100.0 / (7.0 / 8.0 + 1.0 / 8.0 * 100.0 / usual);
+    println!(
+        "model, {net:?}, {RANKS} processes with a batch each, 100 Gb/s: {usual:.0} %; in one bucket {one_bucket:.0} %, in \
+         16 bits {rounded:.0} %, with a tenth of the time for a message {cheap:.0} %, exchanging every eighth step \
+         {local:.0} %"
+    );
+    Ok(())
 }
 
 type Points = Vec<(usize, f64)>;
@@ -180,6 +221,11 @@ fn print(net: Net, network: &str, kind: &str, points: &Points) {
 
 /// A row of two charts for each net: weak and strong scaling.
 fn draw(curves: &[Curve], path: &Path) -> Outcome {
+    // Text is measured before it is written; viewers take what they have by that name.
+    let font = dejavu::sans::regular();
+    if plotters::style::register_font("sans-serif", FontStyle::Normal, font).is_err() {
+        return Err("the font cannot be read".into());
+    }
     let nets: Vec<Net> =
         [Net::W2, Net::W3].into_iter().filter(|net| curves.iter().any(|c| c.0 == *net)).collect();
     let (width, height) = (900, 320 * nets.len().max(1) as u32);

@@ -18,7 +18,7 @@ use clap::Parser;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Computes steps of more processes, from files of what was measured with one, with two and with others
+/// Computes steps of more processes, from files of what was measured with one, two and more
 #[derive(Parser)]
 struct Args {
     files: Vec<PathBuf>,
