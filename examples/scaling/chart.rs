@@ -264,7 +264,7 @@ fn draw(curves: &[Curve], path: &Path) -> Outcome {
             chart
                 .configure_series_labels()
                 .background_style(WHITE.mix(0.8))
-                .position(SeriesLabelPosition::LowerLeft)
+                .position(SeriesLabelPosition::UpperRight)
                 .draw()?;
         }
     }
