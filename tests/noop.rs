@@ -13,10 +13,10 @@ use wgrad::{Counters, Error};
 fn the_device_has_the_limits_that_every_device_has() {
     let target = noop().target();
     // wgpu calls its noop adapter a software one, and those work on the processors there are.
-    let Target { busy, filled_by, texels_pay, .. } = target;
+    let Target { busy, filled_by, texels_from, .. } = target;
     assert!(busy >= 1);
     let class = AdapterClass::Software;
-    assert_eq!(target, Target { class, busy, filled_by, texels_pay, ..Target::default() });
+    assert_eq!(target, Target { class, busy, filled_by, texels_from, ..Target::default() });
     assert_eq!(target.max_tensor_bytes(), 128 << 20);
 }
 

@@ -32,7 +32,7 @@ fn operands_lie_in_buffers_that_can_be_copied() {
     let (x, w) = (graph.input("x", [256, 64]).unwrap(), graph.input("w", [64, 512]).unwrap());
     let y = graph.matmul(x, w).unwrap();
     let of_usage = |usage| {
-        let target = Target { texels_pay: true, ..gpu.target() };
+        let target = Target { texels_from: Some(1 << 20), ..gpu.target() };
         let plan = Plan::new(&graph, &[y], &target).unwrap();
         assert!(plan.to_string().contains("texels"), "{plan}");
         let (label, size, mapped_at_creation) = (None, 256 * 64 * 4, false);

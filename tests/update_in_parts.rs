@@ -135,7 +135,7 @@ fn the_bits_are_those_of_joined_gradients() {
 
 /// In chunks, which an update each moves.
 #[test]
-fn parameters_in_chunks() {
+fn parameters_in_chunks_are_updated_by_parts() {
     let net = net(1100, &[160; 9], &[], None, 0.0);
     let target = Target { max_binding_bytes: 720_000, ..large_gpu() };
     let [own, kept] = both(&net, &target);

@@ -156,7 +156,10 @@ impl Gpu {
             width,
             words: device.features().contains(wgpu::Features::SHADER_INT64),
             texels: texels::fits(&device.limits()),
-            texels_pay: class == AdapterClass::Software && texels::pay(),
+            texels_from: match class {
+                AdapterClass::Software => texels::pay_from(&info.driver_info),
+                AdapterClass::Gpu => None,
+            },
             busy: match class {
                 AdapterClass::Software => processors(),
                 AdapterClass::Gpu => Target::default().busy,

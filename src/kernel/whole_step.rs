@@ -103,6 +103,14 @@ impl Net {
         (0..self.layers.len()).map(of_layer).sum()
     }
 
+    /// Numbers that an invocation holds at once: its parameters, their gradients, the optimizer's state, and of so many
+    /// rows what a layer that spreads over invocations reads.
+    pub fn numbers_in_registers(&self) -> usize {
+        let hidden = self.layers.len().saturating_sub(1);
+        let widest = self.widths().take(hidden).map(|(inputs, _)| inputs).max().unwrap_or(0);
+        self.variables() * (2 + self.rule.states()) + self.samples * widest
+    }
+
     /// Multiply-adds of a step over `rows` rows, of all invocations together.
     pub fn multiply_adds(&self, rows: usize) -> u64 {
         let products = |(l, (inputs, layer)): (usize, (usize, &Dense))| {

@@ -17,11 +17,11 @@
 //! step of a new process has to wait for its compilation, and with more than three bands of 8 columns
 //! it leaves the processor's instruction cache. 2²⁰ and 2²¹ multiply-adds are counted with 16 more for
 //! each sum, for what it takes to store it. Where shaders have integers of 64 bits, memory is read in them.
-//! From 2²⁰ multiply-adds on, on
-//! processors without AVX-512, A and B are copied into textures and read from there, which takes a fraction of that.
-//! `docs/rejected.md` and `docs/performance.md` have the figures. The rule for GPUs goes by what a GPU's compiler makes of the kernels and by a
-//! model of what that takes (`bench/kernels`); it was never timed on one. An invocation of tiles of 128×64 and of 64×32
-//! does the same work, so both fill a GPU alike; the large ones load half as much, the small ones spread over more cores.
+//! From 2²⁰ multiply-adds on, on processors without AVX-512, and with it from 2²⁶ on, on Mesa 22, A and B are copied into
+//! textures and read from there, which takes a fraction of that. `docs/rejected.md` and `docs/performance.md` have the
+//! figures. The rule for GPUs goes by what a GPU's compiler makes of the kernels and by a model of what that takes
+//! (`bench/kernels`); it was never timed on one. An invocation of tiles of 128×64 and of 64×32 does the same work, so both
+//! fill a GPU alike; the large ones load half as much, the small ones spread over more cores.
 //! In quarters, an invocation does an eighth of it.
 //!
 //! Sums are split where a product has too few tiles to fill a device, and where so many terms one after another
@@ -133,9 +133,11 @@ fn tiling(target: &Target, [m, n, k]: [usize; 3]) -> (Tiling, &'static str) {
     let multiply_adds = m.saturating_mul(n).saturating_mul(k.saturating_add(STORE));
     match target.class {
         AdapterClass::Software => {
-            let Target { subgroup, words, texels, texels_pay, .. } = *target;
+            let Target { subgroup, words, texels, texels_from, .. } = *target;
             let memory = match words {
-                true if texels && texels_pay && multiply_adds >= MEDIUM => Memory::Texels,
+                true if texels && texels_from.is_some_and(|from| multiply_adds >= from) => {
+                    Memory::Texels
+                }
                 true => Memory::Words,
                 false => Memory::Numbers,
             };
@@ -301,20 +303,22 @@ mod tests {
 
     #[test]
     fn words_and_texels_are_for_software_adapters_that_have_them() {
-        let memory = |class, texels_pay, sizes| {
-            let target = Target { class, words: true, texels_pay, ..Target::default() };
+        let memory = |class, texels_from, sizes| {
+            let target = Target { class, words: true, texels_from, ..Target::default() };
             match product(&target, sizes).tiling {
                 Tiling::Registers { memory, .. } => Some(memory),
                 Tiling::Shared { .. } | Tiling::Quarters => None,
             }
         };
         let (small, large) = ([32, 64, 8], [256, 512, 64]);
-        for pay in [false, true] {
-            assert_eq!(memory(AdapterClass::Software, pay, small), Some(Memory::Words));
-            assert_eq!(memory(AdapterClass::Gpu, pay, large), None);
+        for from in [None, Some(1 << 20)] {
+            assert_eq!(memory(AdapterClass::Software, from, small), Some(Memory::Words));
+            assert_eq!(memory(AdapterClass::Gpu, from, large), None);
         }
-        assert_eq!(memory(AdapterClass::Software, true, large), Some(Memory::Texels));
-        assert_eq!(memory(AdapterClass::Software, false, large), Some(Memory::Words));
+        assert_eq!(memory(AdapterClass::Software, Some(1 << 20), large), Some(Memory::Texels));
+        for from in [None, Some(1 << 26)] {
+            assert_eq!(memory(AdapterClass::Software, from, large), Some(Memory::Words));
+        }
     }
 
     #[test]

@@ -48,9 +48,10 @@ pub struct Target {
     /// Whether the device has textures that hold an operand of a product ([`MOST_TEXELS`](crate::kernel::MOST_TEXELS)),
     /// two for a shader.
     pub texels: bool,
-    /// Whether they pay: where the device is the processor, and that has no AVX-512. A software driver reads a buffer
-    /// in a loop over the invocations of a subgroup, and without AVX-512 each number waits for the stack.
-    pub texels_pay: bool,
+    /// Multiply-adds of a product from which they pay, if they do: where the device is the processor. A software driver
+    /// reads a buffer in a loop over the invocations of a subgroup, in which without AVX-512 each number waits for the
+    /// stack; with it, only the loop of an old driver is slow.
+    pub texels_from: Option<usize>,
     /// Workgroups that keep the device busy: long sums are split until there are as many, and as many
     /// share the rows of a batch in a whole-step kernel. On a software adapter, the processors of its host,
     /// where they are known.
@@ -79,7 +80,7 @@ impl Default for Target {
             width: None,
             words: false,
             texels: true,
-            texels_pay: false,
+            texels_from: None,
             busy: 128,
             filled_by: FILLED_BY_DISCRETE,
             tiling: None,

@@ -6,10 +6,12 @@
 //! | --- | --- | --- | --- |
 //! | software | fits registers | cheapest so: [`cost_of_whole_step`], [`cost_of_general`] | whole-step |
 //! | | any stack of dense layers | fits a dispatch, cheapest so | whole-step, in memory |
-//! | GPU | fits registers | 2¹⁸ multiply-adds or fewer for each team | whole-step |
+//! | GPU | fits a GPU's registers | cheaper so: [`gpu_cost_of_whole_step`], [`gpu_cost_of_general`] | whole-step |
 //! | any | any other | | general |
 //!
-//! On a GPU, up to eight teams of a workgroup have rows of their own, so that a step takes an eighth of the turns.
+//! On a GPU, up to eight teams of a workgroup have rows of their own, so that a step takes an eighth of the turns. The
+//! kernel in memory is for software adapters: on a GPU every turn of its loops waits for memory, which by the model of
+//! `bench/kernel-stats` takes some forty times as long as the general kernels' dispatches.
 //!
 //! On two cores, all nets that fit registers stay there; others are one core's up to a million
 //! multiply-adds a step, then both cores' up to some twenty million. Both costs were fitted on two
@@ -39,10 +41,11 @@ const MOST_VARIABLES_AND_STATES: usize = 960;
 const VARIABLES_OF_PAIRS: usize = 128;
 /// Rows of a batch, at most: gradients are sums over them, one after another.
 const MOST_ROWS: usize = LONGEST_SUM;
-/// Multiply-adds of a step for each team, at most, on GPUs: beyond that the one workgroup of the whole-step kernel
-/// takes longer than the dispatches of the general ones, which have the whole GPU. An estimate: some 20 µs of one
-/// subgroup of 32 at a quarter of what it can issue, where ten dispatches take 50.
-const GPU_STEP: u64 = 1 << 18;
+/// Numbers of an invocation that a GPU's registers hold, 256 at most, besides what the code needs. Beyond, AMD's compiler
+/// puts some into memory.
+const GPU_REGISTERS: usize = 192;
+/// What a GPU takes to start a dispatch, some 5 µs, in the 20 ns of [`gpu_cost_of_whole_step`].
+const GPU_START: usize = 250;
 /// Teams of a workgroup, at most: those of 256 invocations in subgroups of 32.
 const MOST_TEAMS: usize = 8;
 
@@ -131,16 +134,18 @@ pub(super) fn whole_step_net(
 }
 
 /// The net with two rows at a time, if that pays, or else one.
-fn in_pairs(net: Net) -> Net {
+fn in_pairs(net: Net, class: AdapterClass) -> Net {
     // Without subgroup operations each exchange costs more in the code than the turns it saves, but
     // for the one of a net with one hidden layer.
     let alone = net.variables() > VARIABLES_OF_PAIRS || !net.subgroups && net.layers.len() > 2;
-    Net { samples: if alone { 1 } else { 2 }, ..net }
+    let net = Net { samples: if alone { 1 } else { 2 }, ..net };
+    let fits = class == AdapterClass::Software || net.numbers_in_registers() <= GPU_REGISTERS;
+    Net { samples: if fits { net.samples } else { 1 }, ..net }
 }
 
 /// The net with its numbers in registers, if they fit.
 fn in_registers(net: Net, batch: usize, target: &Target) -> std::result::Result<Net, String> {
-    let mut net = in_pairs(net);
+    let mut net = in_pairs(net, target.class);
     let (invocations, variables) = (net.invocations, net.variables());
     let with_states = variables * (1 + net.rule.states());
     if variables > MOST_VARIABLES || with_states > MOST_VARIABLES_AND_STATES {
@@ -168,7 +173,7 @@ fn teams(net: &Net, batch: usize, target: &Target) -> usize {
     if cfg!(target_arch = "wasm32") {
         return 1;
     }
-    let plain = in_pairs(Net { subgroups: false, ..net.clone() });
+    let plain = in_pairs(Net { subgroups: false, ..net.clone() }, target.class);
     let fits = |&teams: &usize| {
         let net = Net { teams, ..plain.clone() };
         target.launch.check("its kernel", &net.needs()).is_ok()
@@ -252,7 +257,14 @@ fn likely_faster(net: Net, batch: usize, target: &Target) -> std::result::Result
     let registers = in_registers(net.clone(), batch, target);
     if target.class == AdapterClass::Gpu {
         return match registers {
-            Ok(net) if work > GPU_STEP * net.teams as u64 => shared_out(" over the GPU"),
+            Ok(net) if net.numbers_in_registers() > GPU_REGISTERS => Err(format!(
+                "each of {} invocations would hold some {} numbers, at most {GPU_REGISTERS} stay in a GPU's registers",
+                net.invocations,
+                net.numbers_in_registers()
+            )),
+            Ok(net) if gpu_cost_of_whole_step(&net, batch) > gpu_cost_of_general(&net) => {
+                shared_out(" over the GPU")
+            }
             other => other,
         };
     }
@@ -284,6 +296,19 @@ fn cost_of_whole_step(work: u64, net: &Net) -> u64 {
 /// update, and for forward, error and weight gradient of each layer.
 fn cost_of_general(work: u64, net: &Net, cores: usize) -> u64 {
     work / cores.max(1) as u64 / 5 * 4 + (3 * net.layers.len() as u64 + 2) * START
+}
+
+/// What a step of `batch` rows costs a GPU in a kernel that holds its numbers in registers, in 20 ns: by the model of
+/// `bench/kernel-stats`, which says 0.5 to 4 µs a turn for nets of two to five layers on six GPUs.
+fn gpu_cost_of_whole_step(net: &Net, batch: usize) -> usize {
+    let turn = 10 + 25 * net.layers.len() + net.variables().saturating_mul(net.samples);
+    net.turns_of_step(batch).saturating_mul(turn)
+}
+
+/// The same with the general kernels: a dispatch each for gathering, the loss, the update, and for forward, error and
+/// weight gradient of each layer but the first, which needs no error.
+fn gpu_cost_of_general(net: &Net) -> usize {
+    (3 * net.layers.len() + 2) * GPU_START
 }
 
 fn said_of(net: &Net) -> String {
@@ -407,6 +432,22 @@ mod tests {
         assert!(alone.starts_with("whole-step") && !alone.contains("workgroups"), "{alone}");
         assert!(auto(64, 1000, &software(1)).starts_with("general"));
         assert!(auto(64, 32, &Target::default()).starts_with("general: each of 8 invocations"));
+    }
+
+    #[test]
+    fn a_gpu_takes_steps_that_fit_its_registers_and_cost_less_than_dispatches() {
+        let auto = |h, batch| said(Kernels::Auto, h, batch, &Target::default()).unwrap();
+        let small = auto(8, 208);
+        assert!(small.starts_with("whole-step: 44 parameters in each of 8 invocations"), "{small}");
+        assert!(small.ends_with("2 rows at a time, 8 teams, which share the rows"), "{small}");
+        // 16 turns of 3.46 µs take longer than 11 dispatches of 5 µs, 15 do not.
+        assert!(auto(8, 209).ends_with("is better shared out over the GPU"));
+        let wide = auto(16, 32);
+        let held = "general: each of 8 invocations would hold some 238 numbers, at most 192 stay in a GPU's registers";
+        assert_eq!(wide, held);
+        // Asked for, it is taken.
+        let asked = said(Kernels::WholeStep, 16, 32, &Target::default()).unwrap();
+        assert!(asked.contains(", 1 row at a time"), "{asked}");
     }
 
     /// A net in registers has one core of however many there are.

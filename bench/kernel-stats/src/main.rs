@@ -34,7 +34,7 @@ pub fn words(error: impl std::fmt::Display) -> String {
 #[derive(Parser)]
 struct Args {
     /// W1, W2, W2-adam, W3, W3-adam, A·B, A·Bᵀ, Aᵀ·B, all, or such as net:784-512-512-10:256:ce:adam,
-    /// whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784 [default: all of
+    /// whole-step:10-64-1:32:mse:sgd, in-memory:64-128-64-10:32:ce:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784 [default: all of
     /// these names but `all`]
     workloads: Vec<String>,
     /// Families of AMD's GPUs, as RADV names them: polaris10, vega10, navi10, navi21, navi31 (Mesa 25) or gfx1100
@@ -166,15 +166,16 @@ fn run(args: &Args) -> Outcome<ExitCode> {
             measured: None,
         };
         let modelled =
-            first.as_ref().filter(|_| workload.dispatches.iter().any(|d| d.product.is_some()));
+            first.as_ref().filter(|_| workload.dispatches.iter().any(|d| d.product.is_some() || d.turns.is_some()));
         if let Some(answer) = modelled {
             let known =
                 answer.compiled.iter().zip(&cycles).map(|(c, &cycles)| report::known(c, cycles));
             let known: Vec<_> = known.collect();
             let estimates = of_devices.iter().zip(&model::DEVICES).map(|(planned, device)| {
-                let products = planned.dispatches.iter().filter(|d| d.product.is_some());
+                let of_products =
+                    planned.dispatches.iter().filter(|d| d.product.is_some() || d.turns.is_some());
                 let waves =
-                    products.map(|d| model::waves_per_simd(device, d)).fold(f64::MAX, f64::min);
+                    of_products.map(|d| model::waves_per_simd(device, d)).fold(f64::MAX, f64::min);
                 (planned.dispatches.len(), waves, model::estimate(device, planned, &known))
             });
             let estimates: Vec<_> = estimates.collect();

@@ -8,9 +8,11 @@
 //! - a loop that loads ahead waits for what of the latency is longer than its turn, another one whenever it waits for what
 //!   it has loaded; both only as long as no other subgroup can go on, of which as many are resident as registers allow;
 //! - the tensors that a dispatch reads and writes cross memory once, and no faster than 16 bytes of each of its
-//!   invocations in the time in which memory answers.
+//!   invocations in the time in which memory answers;
+//! - each turn of a whole-step kernel's loops takes as long as one of its hottest loop, whose subgroups share the SIMDs
+//!   of one processor; a workgroup alone takes so many steps in a dispatch that starting it counts for nothing.
 //!
-//! Caches, clocks that fall, turns of other loops and the ends of kernels are left out.
+//! Caches, clocks that fall, turns of the general kernels' other loops and the ends of kernels are left out.
 
 use crate::assembly::Mix;
 use crate::banks::{Cycles, TOGETHER};
@@ -87,6 +89,11 @@ pub fn estimate(device: &Device, workload: &Workload, known: &[Known]) -> Estima
     let mut sum = Estimate::default();
     for dispatch in &workload.dispatches {
         let memory = memory(device, dispatch);
+        if let Some(step) = whole_step(device, dispatch, &known[dispatch.kernel]) {
+            sum.launches += if dispatch.workgroups == 1 { 0.0 } else { LAUNCH };
+            sum.others += step;
+            continue;
+        }
         sum.launches += LAUNCH;
         match product(device, dispatch, &known[dispatch.kernel]) {
             Some(product) => sum.products += product.max(memory),
@@ -108,19 +115,37 @@ pub fn waves_per_simd(device: &Device, dispatch: &Dispatch) -> f64 {
     dispatch.invocations as f64 / 64.0 / device.simds
 }
 
+/// Vector instructions that one subgroup issues in a turn, in cycles.
+fn issued(device: &Device, mix: &Mix) -> f64 {
+    let of_multiply_add = if device.dual { 1.0 } else { 2.0 };
+    2.0 * (mix.vector - mix.multiply_adds) as f64 + of_multiply_add * mix.multiply_adds as f64
+}
+
+/// Cycles in which workgroup memory answers a subgroup's turn, without conflicts where nothing is known of them.
+fn answered(device: &Device, mix: &Mix, known: &Known) -> f64 {
+    let times = (64 / TOGETHER[0] >> device.together) as u32;
+    let cycles = known.cycles[device.together]
+        .unwrap_or(Cycles { reads: times * mix.reads as u32, writes: times * mix.writes as u32 });
+    f64::from(cycles.reads + cycles.writes)
+}
+
+/// Microseconds of a step in a whole-step kernel.
+fn whole_step(device: &Device, dispatch: &Dispatch, known: &Known) -> Option<f64> {
+    let mix = known.hottest?;
+    let turns = dispatch.turns? as f64;
+    let subgroups = (dispatch.invocations as f64 / dispatch.workgroups as f64 / 64.0).ceil();
+    let (issued, answered) = (issued(device, &mix), answered(device, &mix, known));
+    let alone = issued + answered + device.latency * mix.rounds_of_loads as f64;
+    let turn = alone.max((subgroups / device.sharing).ceil() * issued).max(subgroups * answered);
+    Some(turns * turn / (1e3 * device.gigahertz))
+}
+
 /// Microseconds of a product's loops.
 fn product(device: &Device, dispatch: &Dispatch, known: &Known) -> Option<f64> {
     let [sums, terms] = dispatch.product?.map(f64::from);
     let mix = known.hottest?;
     let turns = (sums * terms / mix.multiply_adds as f64).ceil();
-    // Without conflicts, of which nothing is known.
-    let times = (64 / TOGETHER[0] >> device.together) as u32;
-    let cycles = known.cycles[device.together]
-        .unwrap_or(Cycles { reads: times * mix.reads as u32, writes: times * mix.writes as u32 });
-    let answered = f64::from(cycles.reads + cycles.writes);
-    let of_multiply_add = if device.dual { 1.0 } else { 2.0 };
-    let issued =
-        2.0 * (mix.vector - mix.multiply_adds) as f64 + of_multiply_add * mix.multiply_adds as f64;
+    let (issued, answered) = (issued(device, &mix), answered(device, &mix, known));
     let waited = match mix.loads_ahead {
         true => (device.latency - issued).max(0.0),
         false => device.latency * mix.rounds_of_loads as f64,
@@ -152,6 +177,7 @@ fn a_device_without_work_waits_and_a_full_one_issues() {
             kernel: 0,
             name: "matmul".into(),
             product: Some([32, 1024]),
+            turns: None,
             workgroups: 1,
             invocations,
             bytes: 0,

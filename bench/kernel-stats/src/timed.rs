@@ -35,6 +35,7 @@ pub fn step(gpu: &Gpu, name: &str) -> Outcome<Option<f64>> {
     let (kernels, [widths, batch, loss, rest @ ..]) = (match fields.as_slice() {
         ["net", fields @ ..] => (Kernels::General, fields),
         ["whole-step", fields @ ..] => (Kernels::WholeStep, fields),
+        ["in-memory", fields @ ..] => (Kernels::WholeStepInMemory, fields),
         _ => return Ok(None),
     }) else {
         return Ok(None);

@@ -38,6 +38,8 @@ pub struct Dispatch {
     pub name: String,
     /// Sums that an invocation of a product adds up, and the terms of each.
     pub product: Option<[u32; 2]>,
+    /// Turns of a whole-step kernel's loops in a step.
+    pub turns: Option<usize>,
     pub workgroups: u64,
     /// Of all workgroups together.
     pub invocations: u64,
@@ -103,6 +105,7 @@ impl Found {
             kernel: self.kernel(&kernel, &bindings(&launch.parts))?,
             name: launch.name.clone(),
             product: product_of(launch)?,
+            turns: None,
             workgroups: launch.workgroups as u64,
             invocations: launch.invocations().map_err(words)?,
             bytes,
@@ -114,7 +117,7 @@ impl Found {
         of_plan.map(|dispatch| self.launch(&dispatch.launch, plan.bytes(dispatch))).collect()
     }
 
-    fn net(&mut self, net: &Net, name: &str, bytes: u64) -> Outcome<Dispatch> {
+    fn net(&mut self, net: &Net, name: &str, rows: usize) -> Outcome<Dispatch> {
         let texts = net.texts().map_err(words)?;
         let kernel = Kernel {
             name: name.into(),
@@ -126,9 +129,10 @@ impl Found {
             kernel: self.kernel(&kernel, &net.bindings())?,
             name: name.into(),
             product: None,
+            turns: Some(net.turns_of_step(rows)),
             workgroups: net.workgroups as u64,
             invocations: net.needs().invocations as u64 * net.workgroups as u64,
-            bytes,
+            bytes: 0,
         })
     }
 
@@ -147,15 +151,18 @@ impl Found {
                 let trainer = model.trainer(data, batch, Residency::Resident);
                 self.plan(pollster::block_on(trainer).map_err(words)?.plan())?
             }
-            ["whole-step", widths, batch, loss, rest @ ..] => {
-                let (model, _, batch) =
-                    model(widths, batch, loss, rest, Kernels::Auto, target.filled_by)?;
+            [kind @ ("whole-step" | "in-memory"), widths, batch, loss, rest @ ..] => {
+                let kernels = match *kind {
+                    "in-memory" => Kernels::WholeStepInMemory,
+                    _ => Kernels::WholeStep,
+                };
+                let (model, _, batch) = model(widths, batch, loss, rest, kernels, target.filled_by)?;
                 let net = model.whole_step_kernel(batch).map_err(words)?.ok_or_else(|| {
                     let why = model.kernels(batch).unwrap_or_default();
                     format!("{name} does not train in one dispatch: {why}")
                 })?;
                 let kernels = model.kernels(batch).map_err(words)?;
-                vec![self.net(&net, &kernels, 0)?]
+                vec![self.net(&net, &kernels, batch)?]
             }
             ["product", layout, sizes] => self.plan(&product(layout, sizes, &target)?)?,
             ["k-means", sizes] => self.plan(&tasks::k_means(numbers(sizes, 'x')?, &target)?)?,
@@ -164,7 +171,7 @@ impl Found {
             _ => {
                 return Err(format!(
                     "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam, \
-                     whole-step:10-64-1:32:mse:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784",
+                     whole-step:10-64-1:32:mse:sgd, in-memory:64-128-64-10:32:ce:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784",
                     USUAL.map(|(short, _)| short).join(", ")
                 ));
             }
@@ -180,7 +187,7 @@ impl Found {
         }
         for net in listed::whole_step_nets() {
             let name = format!("whole-step {:?}, {} invocations", net.held, net.invocations);
-            all.push(self.net(&net, &name, 0)?);
+            all.push(self.net(&net, &name, 1)?);
         }
         Ok(all)
     }

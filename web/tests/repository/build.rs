@@ -15,6 +15,8 @@ const MILLIONS: &str =
 
 const MANY: &str = "many cases of what other tests run here; it runs natively";
 
+const LONG: &str = "a minute; it runs natively, its kernels in others here";
+
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
@@ -117,6 +119,8 @@ const SKIPPED: &[(&str, &str)] = &[
         "teams_take_fewer_turns",
         "a page may not ask which of several subgroups an invocation is in, so there is one team",
     ),
+    ("parameters_in_chunks_are_updated_by_parts", LONG),
+    ("nan_goes_wherever_it_is_looked_at", MANY),
     ("more_tiles_than_one_dimension_holds", MILLIONS),
     ("more_lines_than_one_dimension_holds", MILLIONS),
     ("no_call_panics", NOOP),
