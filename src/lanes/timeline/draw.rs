@@ -35,7 +35,7 @@ impl Timeline {
     /// [`Timeline::steps`].
     ///
     /// # Errors
-    /// [`Error::Drawing`](crate::Error::Drawing); none is known to happen.
+    /// [`Error::Drawing`]; none is known to happen.
     pub fn to_svg(&self) -> Result<String> {
         to_svg(self)
     }
@@ -43,7 +43,7 @@ impl Timeline {
     /// The picture as a PNG file's bytes.
     ///
     /// # Errors
-    /// [`Error::Drawing`](crate::Error::Drawing); none is known to happen.
+    /// [`Error::Drawing`]; none is known to happen.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         to_png(self)
     }
