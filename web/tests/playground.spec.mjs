@@ -50,9 +50,10 @@ async function responsive(what, options, work) {
 function longestTask(events) {
   const page = events.find(({ name, args }) => name === 'ParseHTML' && args.beginData?.url?.startsWith(server.url));
   const tasks = events.filter(({ name, pid, tid, ph }) => ph === 'X' && pid === page.pid && tid === page.tid && name.endsWith('RunTask'));
-  const timed = tasks.filter(({ dur, tdur }) => dur > 0 && tdur >= 0);
-  assert.ok(timed.length > 1000 && timed.length > 0.9 * tasks.length, `${timed.length} of ${tasks.length} tasks have a duration`);
-  const most = (key) => timed.reduce((longest, task) => Math.max(longest, task[key] / 1000), 0);
+  // A task of a microsecond or two has no time on a core in the trace: it is 0.
+  const timed = tasks.filter(({ dur, tdur }) => dur < 100 || tdur >= 0);
+  assert.ok(timed.length > 1000 && timed.length > 0.99 * tasks.length, `${timed.length} of ${tasks.length} tasks have a duration`);
+  const most = (key) => timed.reduce((longest, task) => Math.max(longest, (task[key] ?? 0) / 1000), 0);
   return { count: timed.length, clock: most('dur'), core: most('tdur') };
 }
 
