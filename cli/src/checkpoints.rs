@@ -67,7 +67,8 @@ impl Checkpoints {
     /// If another command is at work here; those of the disk.
     pub fn enter(&mut self) -> Outcome<Option<String>> {
         let path = self.folder.join(LOCK);
-        let here = |error| Failure::new(format!("{}: cannot be used: {error}", path.display()));
+        let here =
+            |error| Failure::that_may_pass(format!("{}: cannot be used: {error}", path.display()));
         let mut note = None;
         for _ in 0..TRIES {
             fs::create_dir_all(&self.folder).map_err(here)?;
@@ -82,7 +83,7 @@ impl Checkpoints {
                 Ok(()) if !is_at(&file, &path).map_err(here)? => {}
                 Ok(()) => self.lock = Some(file),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Failure::new(format!(
+                    return Err(Failure::that_may_pass(format!(
                         "{}: another command is training this model; wait for its end{}",
                         self.folder.display(),
                         self.instead

@@ -15,6 +15,9 @@ pub struct Failure {
     /// What of wgrad's went wrong, if that was it.
     #[cfg(feature = "mpi")]
     error: Option<Box<wgrad::Error>>,
+    /// Whether the same command may go well a little later.
+    #[cfg(feature = "mpi")]
+    passes: bool,
 }
 
 /// What the command's own functions return.
@@ -26,12 +29,23 @@ impl Failure {
         Self::of(Some(message.into()), 1)
     }
 
+    /// Another command is in the way, or a file system: the same command may go well a little later.
+    pub fn that_may_pass(message: impl Into<String>) -> Self {
+        Self {
+            #[cfg(feature = "mpi")]
+            passes: true,
+            ..Self::new(message)
+        }
+    }
+
     fn of(message: Option<String>, code: u8) -> Self {
         Self {
             message,
             code,
             #[cfg(feature = "mpi")]
             error: None,
+            #[cfg(feature = "mpi")]
+            passes: false,
         }
     }
 
@@ -65,7 +79,7 @@ impl Failure {
     pub fn in_job(mut self) -> Self {
         self.code = match (&self.error, self.code) {
             (Some(error), _) => wgrad_mpi::exit_code(error),
-            (None, 1) => 2,
+            (None, 1) if !self.passes => 2,
             (None, code) => code,
         };
         self

@@ -85,8 +85,11 @@ impl Job {
         let history = parallel.fit_blocking(options)?;
         *model = parallel.model_blocking(&gpu)?;
         if let Some(file) = &self.timeline {
-            // The model does not have these steps; the timeline of a command's last training stays.
-            self.record(&mut parallel, file)?;
+            // The model does not have these steps, and is not lost with them; the timeline of a command's last training
+            // stays.
+            if let Err(failure) = self.record(&mut parallel, file) {
+                voice.say(format!("note: no timeline: {}", failure.message()));
+            }
         }
         Ok(history)
     }

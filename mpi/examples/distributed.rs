@@ -141,8 +141,8 @@ fn main() -> ExitCode {
         Ok(()) => drop(mpi.end()),
         Err(error) => {
             drop(mpi);
-            // What is no error of wgrad's is one of what was given.
-            let code = error.downcast_ref::<wgrad::Error>().map_or(2, exit_code);
+            // What is no error of wgrad's is one of a file system, or of a wait for another process.
+            let code = error.downcast_ref::<wgrad::Error>().map_or(1, exit_code);
             return ExitCode::from(code);
         }
     }

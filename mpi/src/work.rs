@@ -36,7 +36,8 @@ pub(crate) fn work(
     loop {
         let nap = match idle {
             ..BUSY => Duration::ZERO,
-            BUSY..LAZY if shared.is_waited_on() => NAP,
+            // What is under way goes on at looks alone.
+            BUSY..LAZY if shared.is_waited_on() || comm.sending() > 0 => NAP,
             _ => SLEEP,
         };
         let mut news = false;

@@ -8,7 +8,8 @@ use half::f16;
 
 use super::exchange::Content;
 
-/// The largest number of a message becomes one of this size at most: sums of two stay far below the largest of 16 bits.
+/// The largest number of a message becomes one of this size at most, so that rounding stays far below the largest of 16
+/// bits.
 const LARGEST: f32 = 16_384.0;
 
 /// As what sums of gradients cross processes.
@@ -54,7 +55,11 @@ impl Coding {
             let scale: f32 = bytemuck::pod_read_unaligned(scale);
             let (rounded, exact) = rest.split_at(rest.len() - self.exact as usize);
             for number in rounded.chunks_exact(2).take(self.rounded()) {
-                let number = f16::from_bits(bytemuck::pod_read_unaligned(number)).to_f32() / scale;
+                let coded = f16::from_bits(bytemuck::pod_read_unaligned(number)).to_f32();
+                let number = coded / scale;
+                // The largest numbers of all may have been rounded up to the next power of two.
+                let is_rounded_away = coded.is_finite() && number.is_infinite();
+                let number = if is_rounded_away { f32::MAX.copysign(number) } else { number };
                 all.extend(number.to_le_bytes());
             }
             all.extend_from_slice(exact);
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_message_arrives_but_for_its_last_bits() {
         let block = |size: f32| [0.3 * size, -size, 0.0, size / 700.0, size / 3.0, 16_777_217.0];
-        for size in [1e-30_f32, 1e-6, 1.0, 3e4, 1e30] {
+        for size in [1e-30_f32, 1e-6, 1.0, 3e4, 1e30, f32::MAX] {
             let sent: Vec<f32> = [block(size), block(0.5 * size)].concat();
             let coded = Residuals::default().encode(Content::Sums(1), &bytes(&sent), CODING);
             assert_eq!(coded.len() as u64, CODING.coded_bytes());
