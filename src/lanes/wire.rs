@@ -21,7 +21,7 @@ pub enum Wire {
     /// In 16 bits, half of the bytes: each block of each message is scaled by a power of two, and what rounding takes
     /// away is added to the next step's. Losses and metrics cross as they are. The same processes come to the same bits
     /// in each run; another number of processes, or one, does not, nor does a training that goes on from a checkpoint:
-    /// what is still to be added is no part of a state.
+    /// what is still to be added is no part of a state. It is dropped where a state is set, and after an error.
     F16,
 }
 

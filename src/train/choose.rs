@@ -11,7 +11,7 @@
 //!
 //! On a GPU, up to eight teams of a workgroup have rows of their own, so that a step takes an eighth of the turns. The
 //! kernel in memory is for software adapters: on a GPU every turn of its loops waits for memory, which by the model of
-//! `bench/kernel-stats` takes some forty times as long as the general kernels' dispatches.
+//! `bench/kernel-stats` takes up to forty times as long as the general kernels' dispatches.
 //!
 //! On two cores, all nets that fit registers stay there; others are one core's up to a million
 //! multiply-adds a step, then both cores' up to some twenty million. Both costs were fitted on two

@@ -6,9 +6,9 @@ use crate::data::moments::Moments;
 use crate::data::standardize::Standardizer;
 
 impl Standardizer {
-    /// As [`fit`](Standardizer::fit), of the features of a source, in one pass over it; in memory are a few MiB of its rows. The bits are
-    /// those of the same rows in memory, whatever the blocks of the source. Of a source that is standardized already,
-    /// these are the means and deviations of what it gives.
+    /// As [`fit`](Standardizer::fit), of the features of a source, in one pass over it; in memory are a few MiB of its
+    /// rows. The bits are those of the same rows in memory, whatever the blocks of the source. Of a source that is
+    /// standardized already, these are the means and deviations of what it gives.
     ///
     /// To hold rows out, [split](Source::split_last) the source before, and fit the part that is trained on.
     ///
