@@ -20,7 +20,7 @@ use crate::gpu::{AdapterChoice, DeviceClock, Gpu, Timestamps, adapters};
 use crate::graph::{Graph, Loss, Tensor};
 use crate::lanes::{Parallel, ParallelOptions, Schedule};
 use crate::nn::Sequential;
-use crate::plan::{ArenaLayout, Plan};
+use crate::plan::{ArenaLayout, Plan, Precision};
 #[cfg(feature = "files")]
 use crate::train::ModelFile;
 use crate::train::{
@@ -217,6 +217,9 @@ pub fn partial_dependence_source_blocking(
 impl Parameters {
     blocking! {
         new_blocking: new(gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>) -> Result<Self>;
+        with_precision_blocking: with_precision(
+            gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>, precision: Precision
+        ) -> Result<Self>;
         read_blocking: read(&self, number: usize) -> Result<Vec<f32>>;
         read_gradient_blocking: read_gradient(&self, number: usize) -> Result<Vec<f32>>;
         read_all_blocking: read_all(&self) -> Result<Vec<Vec<f32>>>;

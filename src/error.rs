@@ -116,7 +116,8 @@ pub enum Error {
     /// Training met a loss or a parameter that is NaN or infinite.
     #[error(
         "{} at step {step}{}; {}. \
-         Use a lower learning rate, clip the gradients, or check the data's scale",
+         Use a lower learning rate, clip the gradients, check the data's scale, or with mixed precision use a smaller \
+         loss scale",
         match loss {
             Some(loss) if loss.is_finite() => format!("a gradient overflowed (loss {loss})"),
             Some(loss) => format!("the loss was {loss}"),

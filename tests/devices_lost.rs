@@ -18,7 +18,7 @@ use wgrad::graph::{Graph, Loss, Tensor, UpdateRule};
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::{Optimizer, Sequential};
-use wgrad::plan::{Plan, PlanOptions};
+use wgrad::plan::{Plan, PlanOptions, Precision};
 use wgrad::train::{FitOptions, Kernels, Model, Residency, Trainer, TrainingConfig};
 use wgrad::{Error, Gpu, Result};
 
@@ -200,6 +200,10 @@ const CALLS: &[(&str, Call)] = &[
         s.executor().results_blocking().map(drop)
     }),
     ("Parameters::new", |s| Parameters::new_blocking(&s.gpu, s.plan.arena(), Some(2)).map(drop)),
+    ("Parameters::with_precision", |s| {
+        let (layout, mixed) = (s.plan.arena(), Precision::mixed());
+        Parameters::with_precision_blocking(&s.gpu, layout, Some(2), mixed).map(drop)
+    }),
     ("Parameters::write", |s| s.parameters.write(0, &[1.0; 4])),
     ("Parameters::read", |s| s.parameters.read_blocking(0).map(drop)),
     ("Parameters::read_gradient", |s| s.parameters.read_gradient_blocking(0).map(drop)),

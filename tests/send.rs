@@ -18,7 +18,7 @@ use wgrad::graph::{Graph, Tensor};
 use wgrad::lanes::Schedule;
 use wgrad::lanes::{Parallel, ParallelOptions};
 use wgrad::nn::Sequential;
-use wgrad::plan::{ArenaLayout, Plan};
+use wgrad::plan::{ArenaLayout, Plan, Precision};
 use wgrad::train::{
     Callback, EarlyStopping, FitOptions, Model, Predictor, Trainer, TrainingConfig, TrainingState,
 };
@@ -67,6 +67,7 @@ fn all(
     is_send(executor.read(tensor));
     is_send(executor.read_indices(tensor));
     is_send(Parameters::new(gpu, layout, None));
+    is_send(Parameters::with_precision(gpu, layout, None, Precision::mixed()));
     is_send(parameters.read(0));
     is_send(parameters.read_gradient(0));
     is_send(parameters.read_all());

@@ -75,6 +75,8 @@ fn valid(launch: &Launch) -> Module {
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SUBGROUP, subgroups);
     capabilities.set(Capabilities::SHADER_INT64, words);
+    // Of every device of WebGPU.
+    capabilities.insert(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)

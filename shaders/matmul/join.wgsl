@@ -1,7 +1,7 @@
-// Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
+// Parts: shared/f16, shared/log1p, shared/prelude, activation:*, pieces:*, without:*, elementwise/functions,
 // matmul/activation_1, matmul/activation_4, matmul/epilogue_activation, matmul/epilogue_bias,
-// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/join_columns,
-// matmul/piece_1, matmul/piece_4, matmul/saved.
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/join_columns, matmul/out_f16,
+// matmul/out_f32, matmul/piece_1, matmul/piece_4, matmul/saved, matmul/saved_f16.
 //
 // Adds up the parts of a product whose sum over k was split: C = epilogue(Σ parts). Parts are added
 // in their order. One invocation per piece of C, and one per column sum behind them.
@@ -30,5 +30,5 @@ fn main(
     for (var part = 0u; part < dims.parts; part += 1u) {
         sum += products[part * count + i];
     }
-    out[i] = finish(sum, bias_piece(i % (dims.n / WIDTH)), saved_piece(i));
+    put_piece(i, finish(sum, bias_piece(i % (dims.n / WIDTH)), saved_piece(i)));
 }

@@ -4,8 +4,6 @@ alias Piece = f32;
 alias Bits = i32;
 const WIDTH: u32 = 1u;
 
-@group(0) @binding(3) var<storage, read_write> out: array<Piece>;
-
 // What the epilogue reads beside columns column .. column + 4.
 fn aside(column: u32) -> vec4<f32> {
     let last = dims.n - 1u;
@@ -21,8 +19,8 @@ fn aside(column: u32) -> vec4<f32> {
 fn store(part: u32, row: u32, column: u32, v: vec4<f32>, bias: vec4<f32>) {
     if row >= dims.m { return; }
     let at = (part * dims.m + row) * dims.n + column;
-    if column < dims.n { out[at] = finish(v.x, bias.x, saved_piece(at)); }
-    if column + 1u < dims.n { out[at + 1u] = finish(v.y, bias.y, saved_piece(at + 1u)); }
-    if column + 2u < dims.n { out[at + 2u] = finish(v.z, bias.z, saved_piece(at + 2u)); }
-    if column + 3u < dims.n { out[at + 3u] = finish(v.w, bias.w, saved_piece(at + 3u)); }
+    if column < dims.n { put_piece(at, finish(v.x, bias.x, saved_piece(at))); }
+    if column + 1u < dims.n { put_piece(at + 1u, finish(v.y, bias.y, saved_piece(at + 1u))); }
+    if column + 2u < dims.n { put_piece(at + 2u, finish(v.z, bias.z, saved_piece(at + 2u))); }
+    if column + 3u < dims.n { put_piece(at + 3u, finish(v.w, bias.w, saved_piece(at + 3u))); }
 }

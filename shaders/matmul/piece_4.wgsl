@@ -4,8 +4,6 @@ alias Piece = vec4<f32>;
 alias Bits = vec4<i32>;
 const WIDTH: u32 = 4u;
 
-@group(0) @binding(3) var<storage, read_write> out: array<Piece>;
-
 // What the epilogue reads beside columns column .. column + 4.
 fn aside(column: u32) -> vec4<f32> {
     return bias_piece(min(column, dims.n - 4u) / 4u);
@@ -15,6 +13,6 @@ fn aside(column: u32) -> vec4<f32> {
 fn store(part: u32, row: u32, column: u32, v: vec4<f32>, bias: vec4<f32>) {
     if row < dims.m && column < dims.n {
         let at = ((part * dims.m + row) * dims.n + column) / 4u;
-        out[at] = finish(v, bias, saved_piece(at));
+        put_piece(at, finish(v, bias, saved_piece(at)));
     }
 }

@@ -1,9 +1,10 @@
-// Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
-// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_quarters, matmul/dims,
-// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
-// matmul/epilogue_mask, matmul/epilogue_plain, matmul/one, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// Parts: shared/f16, shared/log1p, shared/prelude, activation:*, pieces:*, without:*, elementwise/functions,
+// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_quarters, matmul/dims, matmul/each,
+// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
+// matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1, matmul/piece_4,
+// matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector, matmul/pieces_of_b_f16,
 // matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/quarter_a_across, matmul/quarter_a_along,
-// matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved.
+// matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved, matmul/saved_f16.
 //
 // A matrix product through workgroup memory with few rows and columns and long sums, for GPUs: a workgroup
 // computes a tile of 32 × 32 of C. Each quarter of it, 8 × 8 invocations with blocks of 4 × 4, adds up a quarter of

@@ -1,11 +1,12 @@
-// Parts: shared/log1p, shared/prelude, shared/texels, shared/words, without:*, elementwise/functions, activation:*, pieces:*,
-// matmul/a_scalar, matmul/a_texels, matmul/a_vector, matmul/a_words, matmul/activation_1, matmul/activation_4, matmul/b_pair,
-// matmul/b_scalar, matmul/b_texels, matmul/b_vector, matmul/b_words, matmul/b_words_8, matmul/block, matmul/blocks_across,
-// matmul/blocks_along, matmul/columns, matmul/dims, matmul/each, matmul/epilogue_activation,
-// matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn,
-// matmul/nt, matmul/one, matmul/piece_1, matmul/piece_4, matmul/piece_pair, matmul/piece_words, matmul/rows_alone, matmul/rows_halves,
-// matmul/rows_subgroup_4, matmul/rows_subgroup_8, matmul/saved, matmul/saved_words, matmul/tn, matmul/top,
-// matmul/width_4, matmul/width_8.
+// Parts: shared/f16, shared/log1p, shared/prelude, shared/texels, shared/words, activation:*, pieces:*, without:*,
+// elementwise/functions, matmul/a_f16, matmul/a_scalar, matmul/a_texels, matmul/a_vector, matmul/a_words,
+// matmul/activation_1, matmul/activation_4, matmul/b_f16, matmul/b_pair, matmul/b_scalar, matmul/b_texels,
+// matmul/b_vector, matmul/b_words, matmul/b_words_8, matmul/block, matmul/blocks_across, matmul/blocks_along,
+// matmul/columns, matmul/dims, matmul/each, matmul/epilogue_activation, matmul/epilogue_bias,
+// matmul/epilogue_bias_activation, matmul/epilogue_mask, matmul/epilogue_plain, matmul/nn, matmul/nt, matmul/one,
+// matmul/out_f16, matmul/out_f32, matmul/piece_1, matmul/piece_4, matmul/piece_pair, matmul/piece_words,
+// matmul/rows_alone, matmul/rows_halves, matmul/rows_subgroup_4, matmul/rows_subgroup_8, matmul/saved,
+// matmul/saved_f16, matmul/saved_words, matmul/tn, matmul/top, matmul/width_4, matmul/width_8.
 //
 // A matrix product from registers: every invocation adds up STRIPS bands of 8 rows × COLUMNS columns
 // of C in named variables, so that a value of B is used 8·STRIPS times, one of A COLUMNS times or,

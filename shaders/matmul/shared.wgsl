@@ -1,9 +1,10 @@
-// Parts: shared/log1p, shared/prelude, without:*, elementwise/functions, activation:*, pieces:*,
-// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_shared, matmul/dims,
-// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/one, matmul/piece_1, matmul/piece_4, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
-// matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/saved, matmul/slab_a_across, matmul/slab_a_along,
-// matmul/slab_b_across, matmul/slab_b_along, matmul/tile_128x64, matmul/tile_64x32.
+// Parts: shared/f16, shared/log1p, shared/prelude, activation:*, pieces:*, without:*, elementwise/functions,
+// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_shared, matmul/dims, matmul/each,
+// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
+// matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1, matmul/piece_4,
+// matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector, matmul/pieces_of_b_f16,
+// matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/saved, matmul/saved_f16, matmul/slab_a_across,
+// matmul/slab_a_along, matmul/slab_b_across, matmul/slab_b_along, matmul/tile_128x64, matmul/tile_64x32.
 //
 // A matrix product through workgroup memory, for GPUs: a workgroup of DOWN × ACROSS invocations computes a
 // tile of 8·DOWN rows × 4·ACROSS columns of C. It walks along k in slabs of 16 terms; of each slab, all

@@ -1,4 +1,4 @@
-// Parts: shared/prelude, words:*.
+// Parts: shared/f16, shared/prelude, shared/words, drawn:*, words:*.
 //
 // out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
 // pieces; width is counted in pieces too. A piece, `X`, is a word or four. Copies
@@ -15,7 +15,6 @@ struct Dims {
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> x: array<X>;
-@group(0) @binding(4) var<storage, read_write> out: array<X>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -30,6 +29,6 @@ fn main(
         if (place < dims.n && order[place] < dims.rows) {
             piece = x[order[place] * dims.width + i % dims.width];
         }
-        out[i] = piece;
+        put_out(i, piece);
     }
 }

@@ -1,4 +1,4 @@
-// Parts: shared/prelude, words:*.
+// Parts: shared/f16, shared/prelude, shared/words, drawn:*, words:*.
 //
 // rows/batch.wgsl for inputs and targets in one dispatch: x_out[r, c] = x[order[batch_start + r], c] and
 // t_out[r, c] = t[order[batch_start + r], c]. x is rows×x_width, t is rows×t_width, order is n;
@@ -20,8 +20,6 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> x: array<X>;
 @group(0) @binding(4) var<storage, read> t: array<T>;
-@group(0) @binding(5) var<storage, read_write> x_out: array<X>;
-@group(0) @binding(6) var<storage, read_write> t_out: array<T>;
 
 // The row of x and t that is row number `row` of the batch; one that neither has if the order ends
 // before.
@@ -46,7 +44,7 @@ fn main(
         if (row < dims.x_rows) {
             piece = x[row * dims.x_width + i % dims.x_width];
         }
-        x_out[i] = piece;
+        put_x_out(i, piece);
         return;
     }
     let j = i - dims.x_count;
@@ -56,6 +54,6 @@ fn main(
         if (row < dims.t_rows) {
             piece = t[row * dims.t_width + j % dims.t_width];
         }
-        t_out[j] = piece;
+        put_t_out(j, piece);
     }
 }

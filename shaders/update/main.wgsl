@@ -1,6 +1,6 @@
-// Parts: shared/prelude, update/clip, update/gradients, update/gradients_in_parts, update/guard, update/l1,
-// update/loss, update/loss_in_parts, update/no_clip, update/no_penalty, update/report, update/rule_*, rule:*,
-// rule_of_parts:*.
+// Parts: shared/f16, shared/prelude, update/clip, update/gradients, update/gradients_in_parts, update/guard,
+// update/copy_f16, update/l1, update/loss, update/loss_in_parts, update/no_clip, update/no_copy, update/no_penalty,
+// update/report, update/rule_*, rule:*, rule_of_parts:*.
 //
 // Moves the parameters by a rule, whose formula is in update/rule_*.wgsl: values and gradients, and the states
 // that the part made for the rule has, are pieces of four elements of an arena, of which those from first on
@@ -30,5 +30,7 @@ fn main(
     if (!all(after.sound)) {
         report(2u);
     }
-    values[i] = select(w, after.w, after.sound);
+    let kept = select(w, after.w, after.sound);
+    values[i] = kept;
+    keep_copy(i, kept);
 }

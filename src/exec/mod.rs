@@ -11,6 +11,7 @@ mod serial;
 mod snapshot;
 mod status;
 mod step;
+mod values;
 mod whole_step;
 
 pub(crate) use capture::{Capture, Staging};
@@ -123,7 +124,7 @@ impl Executor {
         let states = plan.rule().map(crate::graph::UpdateRule::states);
         let parameters = match options.parameters {
             Some(parameters) => parameters,
-            None => Parameters::new(gpu, plan.arena(), states).await?,
+            None => Parameters::with_precision(gpu, plan.arena(), states, plan.precision()).await?,
         };
         if parameters.layout() != plan.arena() {
             let (have, needed) = (parameters.layout().names(), plan.arena().names());
@@ -134,6 +135,7 @@ impl Executor {
             return Err(Error::shape("executor", detail));
         }
         gpu.expect_same("the shared parameters", parameters.gpu())?;
+        parameters.check_precision(plan.precision(), plan.moves_parameters())?;
         if states.is_some_and(|needed| parameters.states().is_none_or(|have| have < needed)) {
             let (have, needed) = (parameters.states().unwrap_or(0), states.unwrap_or(0));
             let detail = format!(
@@ -309,7 +311,7 @@ impl Executor {
         };
         if info.dtype != dtype {
             let call = match info.dtype {
-                DType::F32 => "write",
+                DType::F32 | DType::F16 => "write",
                 DType::U32 => "write_indices",
             };
             let detail =
@@ -363,7 +365,7 @@ impl Executor {
             return Ok(());
         }
         let call = match info.dtype {
-            DType::F32 => "read",
+            DType::F32 | DType::F16 => "read",
             DType::U32 => "read_indices",
         };
         let detail = format!("'{}' holds {:?}, not {dtype:?}; use `{call}`", info.name, info.dtype);
@@ -410,7 +412,7 @@ impl Executor {
             Place::Input(number) => self.inputs.get(number),
             Place::Parameter(number) => return parameter(Arena::Values, number),
             Place::Gradient(number) => return parameter(Arena::Gradients, number),
-            Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
+            Place::Copy(_) | Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         };
         let offset = self.plan.offset(tensor);
         buffer.map(|buffer| (&**buffer, offset)).ok_or_else(|| self.not_kept(tensor))
@@ -420,6 +422,6 @@ impl Executor {
 fn describe(plan: &Plan, tensor: Tensor) -> (String, u64) {
     plan.info(tensor).map_or_else(
         || (format!("#{}", tensor.index()), 0),
-        |info| (info.name.clone(), info.shape.bytes() as u64),
+        |info| (info.name.clone(), info.bytes()),
     )
 }

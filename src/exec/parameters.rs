@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::serial::Serials;
 use super::status::{Halt, STATUS_BYTES};
+use super::values::Values;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernel::Arena;
-use crate::plan::{ArenaEntry, ArenaLayout};
+use crate::plan::{ArenaEntry, ArenaLayout, Precision};
 use crate::{Error, Result};
 
 /// Parameter values with their gradients and the optimizer's state. Cloning is cheap and yields
@@ -20,7 +21,7 @@ pub struct Parameters {
 struct Arenas {
     gpu: Gpu,
     layout: ArenaLayout,
-    values: Vec<Buffer>,
+    values: Values,
     gradients: Vec<Buffer>,
     states: Vec<Vec<Buffer>>,
     status: Buffer,
@@ -34,6 +35,20 @@ impl Parameters {
     /// # Errors
     /// [`Error::OutOfMemory`] and the other errors of the device.
     pub async fn new(gpu: &Gpu, layout: &ArenaLayout, states: Option<usize>) -> Result<Self> {
+        Self::with_precision(gpu, layout, states, Precision::F32).await
+    }
+
+    /// The same with copies in 16 bits for plans of mixed `precision`; plans of another train other parameters.
+    ///
+    /// # Errors
+    /// As for [`Parameters::new`].
+    pub async fn with_precision(
+        gpu: &Gpu,
+        layout: &ArenaLayout,
+        states: Option<usize>,
+        precision: Precision,
+    ) -> Result<Self> {
+        let with_copies = precision != Precision::F32;
         let arena = async |label: &str| -> Result<Vec<Buffer>> {
             let mut buffers = Vec::new();
             for &bytes in &layout.chunks {
@@ -47,7 +62,7 @@ impl Parameters {
         }
         Ok(Self {
             shared: Arc::new(Arenas {
-                values: arena("parameters").await?,
+                values: Values::new(gpu, "parameters", layout, with_copies).await?,
                 gradients: if states.is_some() { arena("gradients").await? } else { Vec::new() },
                 states: state_buffers,
                 status: gpu.buffer("status", STATUS_BYTES).await?,
@@ -82,8 +97,7 @@ impl Parameters {
     pub fn write(&self, number: usize, values: &[f32]) -> Result<()> {
         self.check(number, values)?;
         let entry = self.entry(number)?;
-        let buffer = self.buffer(Arena::Values, entry.chunk)?;
-        self.shared.gpu.write(buffer, entry.offset, bytemuck::cast_slice(values))
+        self.shared.values.write(&self.shared.gpu, entry, values)
     }
 
     /// Writes all of them, in their order.
@@ -165,9 +179,10 @@ impl Parameters {
     pub fn buffer(&self, arena: Arena, chunk: usize) -> Result<&wgpu::Buffer> {
         let shared = &self.shared;
         let buffers = match arena {
-            Arena::Values => Some(&shared.values),
-            Arena::Gradients => Some(&shared.gradients),
-            Arena::State(number) => shared.states.get(number),
+            Arena::Values => Some(shared.values.numbers()),
+            Arena::Copies => Some(shared.values.copies()),
+            Arena::Gradients => Some(&*shared.gradients),
+            Arena::State(number) => shared.states.get(number).map(|state| &**state),
         };
         buffers.and_then(|buffers| buffers.get(chunk)).map(|buffer| &**buffer).ok_or_else(|| {
             Error::argument(
@@ -215,8 +230,38 @@ impl Parameters {
     pub(crate) fn bytes(&self) -> u64 {
         let shared = &self.shared;
         let states = shared.states.iter().flatten();
-        let arenas = shared.values.iter().chain(&shared.gradients).chain(states);
+        let values = shared.values.numbers().iter().chain(shared.values.copies());
+        let arenas = values.chain(&shared.gradients).chain(states);
         arenas.chain([&shared.status]).map(|buffer| buffer.size()).sum()
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.shared.values
+    }
+
+    /// Whether they have copies in 16 bits.
+    pub(crate) fn has_copies(&self) -> bool {
+        !self.shared.values.copies().is_empty()
+    }
+
+    /// That a plan's kernels may use these parameters: which keep copies in 16 bits, or do not, as they do.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] otherwise.
+    pub(super) fn check_precision(&self, plan: Precision, moves: bool) -> Result<()> {
+        let (mixed, empty) = (plan != Precision::F32, self.layout().chunks.is_empty());
+        let detail = match (mixed, self.has_copies()) {
+            (true, false) if !empty => {
+                "the plan is of mixed precision, and the shared parameters have no copies in 16 bits; make them by \
+                 `Parameters::with_precision`"
+            }
+            (false, true) if moves => {
+                "the shared parameters have copies in 16 bits, which a plan of 32 bits would leave as they are; give the \
+                 plan the same `PlanOptions::precision`"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::shape("executor", detail))
     }
 
     /// Where steps that use these parameters draw their serial numbers.

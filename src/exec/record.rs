@@ -10,7 +10,7 @@ use super::{
 use crate::gpu::{Buffer, Gpu, Pipeline, Texels};
 use crate::graph::Tensor;
 use crate::kernel::reflect::{self, Access};
-use crate::kernel::{Operand, grid};
+use crate::kernel::{Arena, Operand, grid};
 use crate::plan::{Dispatch, Place};
 use crate::{Error, Result};
 
@@ -82,7 +82,7 @@ impl Executor {
     }
 
     fn bytes_of(&self, tensor: Tensor) -> u64 {
-        self.plan.info(tensor).map_or(0, |info| info.shape.bytes() as u64)
+        self.plan.info(tensor).map_or(0, |info| info.bytes())
     }
 
     async fn bind_dispatch(
@@ -169,6 +169,12 @@ impl Executor {
             && let Some(buffer) = constants.get(number)
         {
             return Ok(range(buffer, 0, bytes));
+        }
+        if let Place::Copy(number) = self.plan.place(tensor) {
+            let entry = self.parameters.entry(number)?;
+            let (at, beyond) = entry.copy_at(self.plan.target().alignment);
+            let buffer = self.parameters.buffer(Arena::Copies, entry.chunk)?;
+            return Ok(range(buffer, at, beyond + bytes));
         }
         let (buffer, offset) = self.location(tensor)?;
         Ok(range(buffer, offset, bytes))

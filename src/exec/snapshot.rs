@@ -1,8 +1,8 @@
 //! Copies of all parameter values that stay on the device.
 
 use super::Parameters;
-use crate::gpu::{Buffer, Gpu};
-use crate::kernel::Arena;
+use super::values::Values;
+use crate::gpu::Gpu;
 use crate::plan::ArenaLayout;
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub struct Snapshot {
     gpu: Gpu,
     layout: ArenaLayout,
-    values: Vec<Buffer>,
+    values: Values,
 }
 
 impl Snapshot {
@@ -20,8 +20,8 @@ impl Snapshot {
     pub(crate) async fn read(&self) -> Result<Vec<Vec<f32>>> {
         let mut all = Vec::new();
         for entry in &self.layout.entries {
-            let chunk =
-                self.values.get(entry.chunk).ok_or_else(|| Error::bug("a chunk is missing"))?;
+            let chunk = self.values.numbers().get(entry.chunk);
+            let chunk = chunk.ok_or_else(|| Error::bug("a chunk is missing"))?;
             let bytes = self.gpu.read(chunk, entry.offset, entry.shape.bytes() as u64).await?;
             all.push(bytemuck::pod_collect_to_vec(&bytes));
         }
@@ -34,14 +34,12 @@ impl Snapshot {
     /// [`Error::Argument`] if they are of other lengths; the errors of the device.
     pub(crate) fn write(&self, all: &[Vec<f32>]) -> Result<()> {
         for (entry, values) in self.layout.entries.iter().zip(all) {
-            let chunk =
-                self.values.get(entry.chunk).ok_or_else(|| Error::bug("a chunk is missing"))?;
             if values.len() != entry.shape.elements() {
                 let name = format!("number of remembered values of '{}'", entry.name);
                 let rule = entry.shape.elements().to_string();
                 return Err(Error::argument(&name, values.len(), &rule));
             }
-            self.gpu.write(chunk, entry.offset, bytemuck::cast_slice(values))?;
+            self.values.write(&self.gpu, entry, values)?;
         }
         Ok(())
     }
@@ -53,11 +51,9 @@ impl Parameters {
     /// # Errors
     /// The errors of the device.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let mut values = Vec::new();
-        for &bytes in &self.layout().chunks {
-            values.push(self.gpu().buffer("remembered parameters", bytes).await?);
-        }
-        let snapshot = Snapshot { gpu: self.gpu().clone(), layout: self.layout().clone(), values };
+        let (gpu, layout) = (self.gpu(), self.layout());
+        let values = Values::new(gpu, "remembered parameters", layout, self.has_copies()).await?;
+        let snapshot = Snapshot { gpu: gpu.clone(), layout: layout.clone(), values };
         self.save_to(&snapshot).await?;
         Ok(snapshot)
     }
@@ -83,7 +79,7 @@ impl Parameters {
     async fn copy<'a>(
         &'a self,
         snapshot: &'a Snapshot,
-        direction: impl Fn(&'a wgpu::Buffer, &'a wgpu::Buffer) -> (&'a wgpu::Buffer, &'a wgpu::Buffer),
+        direction: impl Fn(&'a Values, &'a Values) -> (&'a Values, &'a Values),
     ) -> Result<()> {
         let gpu = self.gpu();
         if *self.layout() != snapshot.layout {
@@ -93,11 +89,15 @@ impl Parameters {
             return Err(Error::shape("snapshot", detail));
         }
         gpu.expect_same("the snapshot", &snapshot.gpu)?;
+        if self.has_copies() == snapshot.values.copies().is_empty()
+            && !snapshot.layout.chunks.is_empty()
+        {
+            let detail = "it is of parameters of another precision; take a snapshot of these";
+            return Err(Error::shape("snapshot", detail));
+        }
         gpu.submit(|encoder| {
-            for (chunk, saved) in snapshot.values.iter().enumerate() {
-                let (from, to) = direction(self.buffer(Arena::Values, chunk)?, saved);
-                encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
-            }
+            let (from, to) = direction(self.values(), &snapshot.values);
+            from.copy_to(encoder, to);
             Ok(())
         })
         .await

@@ -14,6 +14,7 @@ use crate::gpu::{Buffer, Gpu, Pipeline};
 use crate::graph::rule::MOST_FIGURES;
 use crate::kernel::whole_step::{Held, MOST_STEPS, Memory, Net};
 use crate::kernel::{Arena, word};
+use crate::plan::Precision;
 use crate::{Error, Result};
 
 /// The figures of rule, clipping and loss; the head of `struct Run`.
@@ -83,6 +84,7 @@ impl WholeStep {
         parameters: &Parameters,
         data: Bindings<'_>,
     ) -> Result<Self> {
+        parameters.check_precision(Precision::F32, true)?;
         let pipeline = gpu.whole_step_pipeline(&net).await?;
         use wgpu::BufferUsages as Usage;
         let run_bytes = size_of::<Figures>() + MOST_STEPS * size_of::<Record>();

@@ -371,7 +371,8 @@ impl Graph {
                 info.name,
                 info.dtype,
                 match dtype {
-                    DType::F32 => "an `input`, a parameter or what is computed from them",
+                    DType::F32 | DType::F16 =>
+                        "an `input`, a parameter or what is computed from them",
                     DType::U32 => "an `index_input`",
                 }
             ),

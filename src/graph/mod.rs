@@ -98,6 +98,13 @@ pub struct TensorInfo {
     pub role: Role,
 }
 
+impl TensorInfo {
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.shape.elements().saturating_mul(self.dtype.bytes()) as u64
+    }
+}
+
 /// One operation with its operands.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -2,16 +2,29 @@
 
 use std::fmt;
 
-/// The element type of a tensor. Every element is four bytes wide.
+/// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit IEEE floating point: data, parameters, gradients.
     F32,
+    /// 16-bit IEEE floating point: how a plan may store what lies between its matrix products
+    /// ([`Precision`](crate::plan::Precision)). No tensor of a graph has it.
+    F16,
     /// 32-bit unsigned integers: row indices and class labels.
     U32,
 }
 
-/// Bytes of one element, of either [`DType`].
+impl DType {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            DType::F16 => 2,
+            DType::F32 | DType::U32 => ELEMENT_BYTES,
+        }
+    }
+}
+
+/// Bytes of one element of any tensor of a graph.
 pub const ELEMENT_BYTES: usize = 4;
 
 /// The extents of a tensor, outermost first; row-major, contiguous.
@@ -42,7 +55,7 @@ impl Shape {
         self.0.iter().fold(1, |n, &extent| n.saturating_mul(extent))
     }
 
-    /// Size in bytes.
+    /// Size in bytes of a graph's tensor.
     pub fn bytes(&self) -> usize {
         self.elements().saturating_mul(ELEMENT_BYTES)
     }

@@ -1,10 +1,12 @@
 //! Matrix products in the three layouts that training needs, with their epilogues: the parts of
 //! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
+mod half;
 mod sizes;
 mod tiling;
 mod top;
 
+pub(super) use half::{by_fours, in_half};
 pub use sizes::{matrices, multiply_adds, sizes};
 pub use tiling::{Memory, Tiling};
 pub use top::{arg_max, keeps_top};
@@ -101,7 +103,7 @@ pub fn matmul_in_parts(
     let [m, n, _] = sizes(shapes, product.layout, product.a, product.b);
     let mut join = Launch {
         name: "join parts".into(),
-        parts: vec![PRELUDE, Pieces::without_words(n).part()],
+        parts: vec![PRELUDE, Pieces::without_words(n).part(), OUT],
         constants: vec![],
         dims: [m, n, parts].map(word).to_vec(),
         operands: vec![
@@ -237,6 +239,8 @@ impl Pieces {
     }
 }
 
+/// Writes C piece by piece.
+const OUT: &Part = part!("matmul/out_f32");
 const A_TEXELS: &Part = part!("matmul/a_texels");
 const B_TEXELS: &Part = part!("matmul/b_texels");
 
@@ -259,6 +263,9 @@ fn access(
 ) -> Vec<&'static Part> {
     let along_k = layout == Layout::NT;
     let mut parts: Vec<&'static Part> = vec![pieces.part()];
+    if matches!(pieces, Pieces::Ones | Pieces::Fours) {
+        parts.push(OUT);
+    }
     if tiling.is_shared() {
         parts.push(match a.columns.is_multiple_of(4) {
             true => part!("matmul/pieces_of_a_vector"),

@@ -11,6 +11,7 @@ mod activation;
 pub mod arrays;
 pub mod elementwise;
 mod formula;
+pub mod half;
 pub mod loss;
 pub mod matmul;
 pub mod needs;
@@ -71,6 +72,8 @@ pub enum Arena {
     Values,
     /// Gradients.
     Gradients,
+    /// Copies of the values in 16 bits, which lie as they do: at half the offsets.
+    Copies,
     /// The optimizer's state of this number, counted from 0, in the order of
     /// [`UpdateRule::state_names`](crate::graph::UpdateRule::state_names).
     State(usize),

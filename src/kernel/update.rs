@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::elementwise::workgroups;
+use super::half::F16;
 use super::loss::{self, Destination};
 use super::softmax::INVOCATIONS;
 use super::{Arena, Launch, Operand, PRELUDE, Part, Shapes, Turns, part, reflect, rule, word};
@@ -106,7 +107,8 @@ impl LossOf {
 }
 
 /// Moves the values of `run` by `rule`, unless the `loss` is not finite. With `clip`, the factors of
-/// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0.
+/// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0. With `copies`,
+/// the copy of the values in 16 bits follows.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Tensor>,
@@ -114,6 +116,7 @@ pub fn update(
     run: &Run,
     loss: LossOf,
     in_parts: Option<InParts<'_>>,
+    copies: bool,
 ) -> Launch {
     let (chunk, [first, end]) = (run.chunk, run.pieces());
     let (loss_operand, place, loss_parts) = match loss {
@@ -171,14 +174,21 @@ pub fn update(
             part!("update/clip")
         }
     };
-    Launch {
+    let copying = if copies {
+        operands.push(("copies", Operand::Arena(Arena::Copies, chunk)));
+        part!("update/copy_f16")
+    } else {
+        part!("update/no_copy")
+    };
+    let mut launch = Launch {
         name: format!(
-            "update {}{}{}{}{}",
+            "update {}{}{}{}{}{}",
             row.name,
             if loss_parts > 0 { " + sum_partials" } else { "" },
             if in_parts.is_some() { " + join parts" } else { "" },
             if clip.is_some() { " + clip" } else { "" },
-            if factor.is_some() { " + l1" } else { "" }
+            if factor.is_some() { " + l1" } else { "" },
+            if copies { " + copies" } else { "" }
         ),
         parts: vec![
             PRELUDE,
@@ -190,6 +200,7 @@ pub fn update(
             around,
             gradients,
             row.formula,
+            copying,
             part!("update/main"),
         ],
         constants: switch.into_iter().chain(factor).collect(),
@@ -198,7 +209,11 @@ pub fn update(
         workgroups: workgroups(end - first),
         turns,
         multiply_adds: 0,
+    };
+    if copies {
+        launch.parts.insert(1, F16);
     }
+    launch
 }
 
 /// The `count` elements from `offset` on in `chunk` of the parameters = `x`.

@@ -84,7 +84,7 @@ impl Size {
 impl Slot {
     /// Bytes of one of its tensors.
     pub(super) fn bytes(&self, tensor: Tensor) -> u64 {
-        self.executor.plan().info(tensor).map_or(0, |info| info.shape.bytes() as u64)
+        self.executor.plan().info(tensor).map_or(0, |info| info.bytes())
     }
 }
 
@@ -121,7 +121,8 @@ impl Lane {
     ) -> Result<Self> {
         let states = task.compile.optimizer.rule().states();
         let form = task.form(data.as_data(), true)?;
-        let parameters = Parameters::new(gpu, update_plan.arena(), Some(states)).await?;
+        let (arena, precision) = (update_plan.arena(), update_plan.precision());
+        let parameters = Parameters::with_precision(gpu, arena, Some(states), precision).await?;
         state.write_to(&parameters, role.stage.parameters.clone())?;
         let feed = match role.stage.first || role.stage.last {
             true => {

@@ -13,7 +13,7 @@ use crate::checksum::Checksum;
 use crate::data::{AsData, OwnedData, Share, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
-use crate::plan::{Plan, Target};
+use crate::plan::{Plan, Precision, Target};
 use crate::train::TrainingState;
 use crate::train::feed::Order;
 use crate::train::task::Task;
@@ -63,6 +63,11 @@ impl Layout {
         if sizes.len() > 1 && task.compile.optimizer.clip().is_some() {
             let detail = "clipping by global norm needs all gradients on one lane; \
                           use data-parallel, or leave the clipping out";
+            return Err(Error::shape("pipeline", detail));
+        }
+        if sizes.len() > 1 && task.compile.precision != Precision::F32 {
+            let detail = "what crosses from stage to stage is in 32 bits, so that mixed precision would come to \
+                          other bits than on one device; use data-parallel, or `Precision::F32`";
             return Err(Error::shape("pipeline", detail));
         }
         let stages = task.stages(&sizes)?;

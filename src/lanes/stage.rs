@@ -205,8 +205,12 @@ impl Task {
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
         self.compile.optimizer.update(&mut graph, loss, &pairs, &[])?;
         let outputs = y.iter().chain(&dx).chain(&scalars).copied().collect();
-        let options =
-            PlanOptions { outputs, portion: PlanScope::Gradients, ..PlanOptions::default() };
+        let options = PlanOptions {
+            outputs,
+            portion: PlanScope::Gradients,
+            precision: self.compile.precision,
+            ..PlanOptions::default()
+        };
         let plan = Plan::with_options(&graph, &options, target)?;
         Ok(StageGraph { plan, features, targets, order, weights, x, y, dy, dx, scalars })
     }
@@ -232,7 +236,11 @@ impl Task {
         let Range { start, end } = stage.parameters;
         let missed = self.missed_of_trained(missed, start, end.saturating_sub(start));
         self.compile.optimizer.update(&mut graph, loss, &pairs, &missed)?;
-        let options = PlanOptions { portion: PlanScope::Update, ..PlanOptions::default() };
+        let options = PlanOptions {
+            portion: PlanScope::Update,
+            precision: self.compile.precision,
+            ..PlanOptions::default()
+        };
         Ok((Plan::with_options(&graph, &options, target)?, loss))
     }
 }

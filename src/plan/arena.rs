@@ -21,6 +21,16 @@ pub struct ArenaEntry {
     pub offset: u64,
 }
 
+impl ArenaEntry {
+    /// Where its copy in 16 bits is bound, at a multiple of the device's `alignment`, and how far behind that it begins;
+    /// in bytes.
+    pub(crate) fn copy_at(&self, alignment: u32) -> (u64, u64) {
+        let begin = self.offset / 2;
+        let beyond = begin % u64::from(alignment.max(1));
+        (begin - beyond, beyond)
+    }
+}
+
 /// The places of all parameters. Values, gradients and optimizer states share it, and so do all
 /// plans of one model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -143,6 +143,7 @@ impl Plan {
             Place::Input(number) => Some(SharedBuffer::Input(number)),
             Place::Parameter(number) => Some(SharedBuffer::Arena(Arena::Values, chunk(number)?)),
             Place::Gradient(number) => Some(SharedBuffer::Arena(Arena::Gradients, chunk(number)?)),
+            Place::Copy(number) => Some(SharedBuffer::Arena(Arena::Copies, chunk(number)?)),
             Place::Constant(_) | Place::Result(_) | Place::Nowhere => None,
         }
     }

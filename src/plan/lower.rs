@@ -23,6 +23,7 @@ use crate::kernel::{
     Launch, Operand, Shapes, Turns, arrays, elementwise, loss, reduce, rows, softmax,
 };
 
+mod half;
 mod products;
 mod sums;
 
@@ -62,6 +63,8 @@ pub(super) struct Lowered {
     pub(super) work: Vec<Work>,
     /// For each trained parameter, the tensor that is its gradient.
     pub(super) gradients: Vec<(usize, Tensor)>,
+    /// For each parameter of which a dispatch reads the copy in 16 bits, the tensor that is the copy.
+    pub(super) copies: Vec<(usize, Tensor)>,
     pub(super) arena: ArenaLayout,
     /// The different choices for matrix products.
     pub(super) choices: Vec<TilingChoice>,
@@ -175,6 +178,7 @@ impl<'a> Lowering<'a> {
                 within: Within::default(),
                 work: Vec::new(),
                 gradients: Vec::new(),
+                copies: Vec::new(),
                 arena,
                 choices: Vec::new(),
             },

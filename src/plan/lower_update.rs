@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::lower::Lowering;
-use super::{ArenaLayout, PlanScope};
+use super::{ArenaLayout, PlanScope, Precision, launch_limits};
 use crate::Error;
 use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
 use crate::kernel::update::{InParts, Joined, LossOf, Run};
-use crate::kernel::{elementwise, update};
+use crate::kernel::{elementwise, loss, update};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Error> {
     for &(parameter, gradient) in &pass.gradients {
@@ -30,21 +30,43 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let (runs, missed): (Vec<Run>, Vec<u64>) =
         runs(&lowering.lowered.arena, &trained).into_iter().unzip();
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
-    let loss = match lowering.loss_in_parts {
-        Some((partials, count)) => {
-            LossOf::Parts { partials, count, to: lowering.destination(pass.loss) }
-        }
-        None => LossOf::Whole(lowering.destination(pass.loss)),
-    };
+    let copies = lowering.options.precision != Precision::F32;
+    let loss = loss_of(lowering, pass, clip, copies, &runs);
     let parts = all_parts(lowering);
     for (run, missed) in runs.iter().zip(missed) {
         let joined = joined(lowering, run);
         let in_parts = parts.filter(|_| !joined.is_empty());
         let in_parts = in_parts.map(|parts| InParts { parts, joined: &joined });
-        let launch = update::update(pass.rule, clip, pass.l1, run, loss, in_parts);
+        let launch = update::update(pass.rule, clip, pass.l1, run, loss, in_parts, copies);
         lowering.push_update(launch, missed);
     }
     Ok(())
+}
+
+/// Where the update finds the loss. It adds the parts of one up if it can bind them beside all else that it may have.
+fn loss_of(
+    lowering: &mut Lowering<'_>,
+    pass: &Update,
+    clip: Option<Tensor>,
+    copies: bool,
+    runs: &[Run],
+) -> LossOf {
+    let to = lowering.destination(pass.loss);
+    let Some((partials, count)) = lowering.loss_in_parts.take() else { return LossOf::Whole(to) };
+    let in_parts = LossOf::Parts { partials, count, to };
+    let fits = runs.iter().all(|run| {
+        // The tensor of the parts is none of the limits' business.
+        let joined = joined(lowering, run);
+        let parts = InParts { parts: partials, joined: &joined };
+        let parts = (!joined.is_empty()).then_some(parts);
+        let launch = update::update(pass.rule, clip, pass.l1, run, in_parts, parts, copies);
+        launch_limits::check(&launch, lowering.target).is_ok()
+    });
+    if fits {
+        return in_parts;
+    }
+    lowering.push(loss::sum_partials(partials, count, to), Pass::Forward);
+    LossOf::Whole(to)
 }
 
 /// One tensor for the parts of all gradients that the update joins, if there are such.
@@ -141,10 +163,18 @@ fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor, all: &[(Tensor, T
 /// A dispatch for each assignment. They come last, as all that moves parameters does.
 ///
 /// # Errors
-/// [`Error::Shape`] in a plan of a part of a step.
+/// [`Error::Shape`] in a plan of a part of a step, or of mixed precision.
 pub(super) fn assign(lowering: &mut Lowering<'_>) -> Result<(), Error> {
     for &(parameter, value) in lowering.graph.assignments() {
         let info = lowering.graph.known(parameter);
+        if lowering.options.precision != Precision::F32 {
+            let detail = format!(
+                "'{}' is assigned to, which leaves copies of parameters in 16 bits as they are; plan it with \
+                 `Precision::F32`",
+                info.name
+            );
+            return Err(Error::shape("assign", detail));
+        }
         if lowering.options.portion != PlanScope::Step {
             let detail = format!(
                 "'{}' is assigned to at the end of a whole step; plan that, `PlanScope::Step`",

@@ -31,6 +31,7 @@ mod lower;
 mod lower_update;
 mod memory;
 mod place;
+mod precision;
 mod table;
 mod target;
 mod within;
@@ -43,6 +44,7 @@ pub use choose::TilingChoice;
 pub use launch_limits::LaunchLimits;
 pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
+pub use precision::Precision;
 pub use target::{AdapterClass, Target};
 pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
 use within::Within;
@@ -79,6 +81,8 @@ pub struct PlanOptions {
     pub reuse_memory: bool,
     /// The part of a training step to hold.
     pub portion: PlanScope,
+    /// In how many bits numbers lie between kernels.
+    pub precision: Precision,
 }
 
 impl Default for PlanOptions {
@@ -89,6 +93,7 @@ impl Default for PlanOptions {
             fuse: true,
             reuse_memory: true,
             portion: PlanScope::Step,
+            precision: Precision::F32,
         }
     }
 }
@@ -106,6 +111,8 @@ pub enum Place {
     Parameter(usize),
     /// The gradient of the parameter of this number, in the arena of gradients.
     Gradient(usize),
+    /// The copy in 16 bits of the parameter of this number, in the arena of such copies.
+    Copy(usize),
     /// A column of the results table.
     Result(usize),
     /// Nowhere: the plan does not need it.
@@ -167,6 +174,7 @@ pub struct Plan {
     memory: MemoryPlan,
     arena: ArenaLayout,
     rule: Option<UpdateRule>,
+    precision: Precision,
     columns: usize,
     /// The column of the loss that must be finite for an update to happen.
     loss_column: Option<usize>,
@@ -219,6 +227,7 @@ impl Plan {
             }
         }
         check_portion(graph, options)?;
+        options.precision.check()?;
         let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words, target.texels);
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
             let words = if target.words { "" } else { ", without integers of 64 bits" };
@@ -239,9 +248,13 @@ impl Plan {
             lower_update::lower(&mut lowering, update)?;
         }
         lower_update::assign(&mut lowering)?;
-        let lowered = lowering.lowered;
+        if let Some(loss_scale) = options.precision.loss_scale() {
+            lowering.store_half(loss_scale);
+        }
+        let mut lowered = lowering.lowered;
+        let work = std::mem::take(&mut lowered.work);
         let mut dispatches =
-            level::order(lowered.work, &lowered.roots, &lowered.within, &lowered.gradients)?;
+            level::order(work, &lowered.roots, &lowered.within, &lowered.gradients)?;
         if options.portion == PlanScope::Gradients {
             level::split_passes(&mut dispatches);
         }
@@ -249,15 +262,7 @@ impl Plan {
             launch_limits::check(&dispatch.launch, target)?;
             limits::check(&dispatch.launch, &lowered.tensors, target.most_turns)?;
         }
-        let placed = place::place(
-            &dispatches,
-            options,
-            &lowered.tensors,
-            &lowered.roots,
-            &lowered.within,
-            &lowered.gradients,
-            target,
-        )?;
+        let placed = place::place(&dispatches, options, &lowered, target)?;
         Ok(Self {
             target: target.clone(),
             tensors: lowered.tensors,
@@ -274,6 +279,7 @@ impl Plan {
                 .update_pass()
                 .filter(|_| options.portion != PlanScope::Gradients)
                 .map(|update| update.rule),
+            precision: options.precision,
             columns: options.results.len(),
             loss_column: graph
                 .update_pass()
@@ -337,7 +343,7 @@ impl Plan {
     pub fn keeps(&self, tensor: Tensor) -> bool {
         match self.place(tensor) {
             Place::Slot(_) => self.outputs.contains(&tensor),
-            Place::Nowhere | Place::Result(_) => false,
+            Place::Nowhere | Place::Result(_) | Place::Copy(_) => false,
             Place::Input(_) | Place::Constant(_) | Place::Parameter(_) | Place::Gradient(_) => true,
         }
     }
@@ -358,18 +364,20 @@ impl Plan {
     }
 
     /// Bytes of the tensors that `dispatch` reads and writes; of the update, of all that it moves: values,
-    /// gradients and one state.
+    /// gradients and one state, and copies of the values in 16 bits if there are such.
     pub fn bytes(&self, dispatch: &Dispatch) -> u64 {
         let of = |tensors: &[Tensor]| -> u64 {
-            tensors.iter().filter_map(|&t| self.info(t)).map(|i| i.shape.bytes() as u64).sum()
+            tensors.iter().filter_map(|&t| self.info(t)).map(TensorInfo::bytes).sum()
         };
-        let arenas = if dispatch.moves_arenas() { 3 * Run::bytes_of(&dispatch.launch) } else { 0 };
-        of(&dispatch.reads) + of(&dispatch.writes) + arenas
+        let run = if dispatch.moves_arenas() { Run::bytes_of(&dispatch.launch) } else { 0 };
+        let copies = if self.precision == Precision::F32 { 0 } else { run / 2 };
+        of(&dispatch.reads) + of(&dispatch.writes) + 3 * run + copies
     }
 
-    /// The same of all updates together.
-    pub(crate) fn bytes_of_updates(&self) -> u64 {
-        self.dispatches.iter().filter(|d| d.moves_arenas()).map(|d| self.bytes(d)).sum()
+    /// Bytes of the values that all updates together move.
+    pub(crate) fn bytes_moved(&self) -> u64 {
+        let updates = self.dispatches.iter().filter(|d| d.moves_arenas());
+        updates.map(|d| Run::bytes_of(&d.launch)).sum()
     }
 
     /// Buffers for intermediate tensors.
@@ -385,6 +393,11 @@ impl Plan {
     /// The update rule, if the plan trains.
     pub fn rule(&self) -> Option<UpdateRule> {
         self.rule
+    }
+
+    /// In how many bits numbers lie between its kernels.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The different numbers of steps that parameters missed; 0 is the first.

@@ -1,10 +1,10 @@
 //! Gives every tensor that a dispatch touches its place.
 
+use super::lower::Lowered;
 use super::memory::{self, Life};
-use super::within::Within;
 use super::{Dispatch, MemoryPlan, Place, PlanOptions, Target, check_size};
 use crate::Error;
-use crate::graph::{Role, Tensor, TensorInfo};
+use crate::graph::{Role, Tensor};
 
 pub(super) struct Placed {
     pub(super) places: Vec<Place>,
@@ -13,17 +13,14 @@ pub(super) struct Placed {
     pub(super) memory: MemoryPlan,
 }
 
-/// `roots` maps a reshaped tensor to the one whose memory it shares; `within` knows scratch that lies in other scratch;
-/// `gradients` lists, for each trained parameter, the tensor that is its gradient.
+/// The places of what `lowered` has.
 pub(super) fn place(
     dispatches: &[Dispatch],
     options: &PlanOptions,
-    tensors: &[TensorInfo],
-    roots: &[Tensor],
-    within: &Within,
-    gradients: &[(usize, Tensor)],
+    lowered: &Lowered,
     target: &Target,
 ) -> Result<Placed, Error> {
+    let Lowered { tensors, roots, within, gradients, copies, .. } = lowered;
     let mut placed = Placed {
         places: vec![Place::Nowhere; tensors.len()],
         inputs: Vec::new(),
@@ -36,6 +33,9 @@ pub(super) fn place(
     };
     for &(parameter, gradient) in gradients {
         set(&mut placed.places, gradient.index(), Place::Gradient(parameter));
+    }
+    for &(parameter, copy) in copies {
+        set(&mut placed.places, copy.index(), Place::Copy(parameter));
     }
     for (column, &result) in options.results.iter().enumerate() {
         // A result that no dispatch writes as a tensor is written to the table directly.
@@ -66,7 +66,7 @@ pub(super) fn place(
         if place != Place::Nowhere {
             continue;
         }
-        let bytes = info.shape.bytes() as u64;
+        let bytes = info.bytes();
         check_size(&info.name, bytes, target)?;
         match (info.role, known.and_then(|life| lives.get_mut(life))) {
             (Role::Input, _) => {

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use super::{AdapterClass, Dispatch, Place, Plan};
-use crate::graph::Tensor;
+use crate::graph::{DType, Tensor};
 
 impl Plan {
     fn operands(&self, tensors: &[Tensor]) -> String {
-        let shapes =
-            tensors.iter().filter_map(|&t| self.info(t)).map(|info| info.shape.to_string());
+        let shapes = tensors.iter().filter_map(|&t| self.info(t)).map(|info| match info.dtype {
+            DType::F16 => format!("{} f16", info.shape),
+            DType::F32 | DType::U32 => info.shape.to_string(),
+        });
         shapes.collect::<Vec<_>>().join(", ")
     }
 
@@ -28,6 +30,7 @@ impl Plan {
             Place::Constant(number) => format!("constant {number}"),
             Place::Parameter(number) => format!("parameter {number}"),
             Place::Gradient(number) => format!("gradient {number}"),
+            Place::Copy(number) => format!("copy {number}"),
             Place::Result(column) => format!("result {column}"),
             Place::Nowhere => "-".into(),
         });
@@ -43,7 +46,7 @@ impl fmt::Display for Plan {
         let header =
             ["level", "pass", "kernel", "reads", "writes", "to", "groups", "fill", "bytes"];
         // Where some parameters stay, an update moves a part of them.
-        let whole = self.bytes_of_updates() == 3 * self.arena().bytes();
+        let whole = self.bytes_moved() == self.arena().bytes();
         let all = |what: &str| format!("{} {what}", if whole { "all" } else { "trained" });
         let rows: Vec<[String; 9]> = self
             .dispatches()
@@ -111,6 +114,13 @@ impl fmt::Display for Plan {
         }
         if self.target().class == AdapterClass::Gpu {
             writeln!(f, "for a GPU that {} invocations fill", self.target().filled_by)?;
+        }
+        if let Some(loss_scale) = self.precision().loss_scale() {
+            writeln!(
+                f,
+                "f16: stored in 16 bits, gradients of activations times {loss_scale}; copies of parameters: {} bytes",
+                self.arena().bytes() / 2
+            )?;
         }
         match &self.trains_with {
             Some(kernels) => writeln!(f, "kernels: {kernels}"),

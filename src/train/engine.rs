@@ -12,7 +12,7 @@ use crate::exec::{
     Bindings, Executor, ExecutorOptions, MAX_STEPS, Numbers, Step, WholeStep, submit_all,
 };
 use crate::kernel::whole_step::{MOST_STEPS, Net};
-use crate::plan::{AdapterClass, MOST_TURNS, Plan};
+use crate::plan::{AdapterClass, MOST_TURNS, Plan, Precision};
 use crate::{Error, Result};
 
 /// Multiply-adds per submission, at most, unless a single step has more: what a device does in a
@@ -48,7 +48,9 @@ pub(super) fn plan<D: AsData>(
 ) -> Result<(TrainingGraph, Plan)> {
     let rows = Rows { resident: feed.resident_rows, batch };
     let graph = TrainingGraph::new(&model.task, trains, feed.form, rows, &model.missed_steps())?;
-    let plan = graph.plan(&model.gpu().target())?;
+    // What is evaluated is so with the weights as they are.
+    let precision = if trains { model.task.compile.precision } else { Precision::F32 };
+    let plan = graph.plan(&model.gpu().target(), precision)?;
     Ok((graph, plan))
 }
 

@@ -5,7 +5,7 @@ use crate::data::{Data, Form, TargetForm, Targets};
 use crate::exec::Step;
 use crate::graph::{Graph, Loss, Tensor};
 use crate::nn::Sequential;
-use crate::plan::{Plan, PlanOptions, Target};
+use crate::plan::{Plan, PlanOptions, Precision, Target};
 use crate::{Error, Result};
 
 /// A graph that draws a batch from resident rows, runs the model on it and computes the loss and
@@ -78,8 +78,9 @@ impl TrainingGraph {
     }
 
     /// The plan whose results table has the loss and the metrics' sums.
-    pub(crate) fn plan(&self, target: &Target) -> Result<Plan> {
-        let options = PlanOptions { results: self.results.clone(), ..PlanOptions::default() };
+    pub(crate) fn plan(&self, target: &Target, precision: Precision) -> Result<Plan> {
+        let results = self.results.clone();
+        let options = PlanOptions { results, precision, ..PlanOptions::default() };
         Plan::with_options(&self.graph, &options, target)
     }
 }

@@ -34,6 +34,8 @@ pub(crate) mod task;
 mod trainer;
 
 pub use crate::data::epoch_order;
+#[doc(inline)]
+pub use crate::plan::Precision;
 pub use callback::{
     BatchLog, Callback, EarlyStopping, KeepBest, MaybeSend, Signal, TrainLog, Wait,
 };

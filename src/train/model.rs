@@ -60,7 +60,8 @@ impl Model {
         let (graph, ..) = predictor::graph(&task.architecture, 1)?;
         let layout = ArenaLayout::new(&graph, &gpu.target())?;
         let states = task.compile.optimizer.rule().states();
-        let parameters = Parameters::new(gpu, &layout, Some(states)).await?;
+        let precision = task.compile.precision;
+        let parameters = Parameters::with_precision(gpu, &layout, Some(states), precision).await?;
         let (architecture, loss) = (&task.architecture, task.compile.loss);
         let predictor = Predictor::new(gpu, architecture, loss, &parameters, &graph);
         let model = Model {

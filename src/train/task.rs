@@ -10,6 +10,7 @@ use crate::exec::corrects;
 use crate::graph::{Graph, Loss, Tensor, Unary};
 use crate::nn::layers::{Activation, Softmax};
 use crate::nn::{Metric, Optimizer, OwnMetric, RowFunction, Sequential, SharedFunction};
+use crate::plan::Precision;
 use crate::{Error, Result};
 
 /// What a model is trained for and how: the arguments of Keras's `compile`.
@@ -19,6 +20,7 @@ pub struct TrainingConfig {
     pub(crate) optimizer: Optimizer,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) kernels: Kernels,
+    pub(crate) precision: Precision,
     pub(crate) class_weights: Option<Vec<f32>>,
     /// What is minimised in place of `loss`, which then says what targets and outputs are.
     pub(crate) own_loss: Option<SharedFunction>,
@@ -34,6 +36,7 @@ impl TrainingConfig {
             optimizer,
             metrics: Vec::new(),
             kernels: Kernels::Auto,
+            precision: Precision::F32,
             class_weights: None,
             own_loss: None,
             own_metrics: Vec::new(),
@@ -84,6 +87,14 @@ impl TrainingConfig {
         self.kernels = kernels;
         self
     }
+
+    /// Trains with numbers stored in so many bits between kernels; [`Precision::F32`] unless set.
+    /// [`Precision::mixed`] takes half of the memory and its traffic for what products read and write, and trains with
+    /// the general kernels. The weights, which are saved, evaluated and predicted with, are those in 32 bits.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
 }
 
 /// An architecture with what it is trained for: what a [`Model`](super::Model) and lanes share. The
@@ -104,6 +115,7 @@ impl Task {
         architecture.check()?;
         compile.optimizer.check()?;
         compile.loss.check()?;
+        compile.precision.check()?;
         check_output(&architecture, compile.loss)?;
         for metric in &compile.metrics {
             match metric {

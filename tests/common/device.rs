@@ -6,7 +6,7 @@ use std::sync::Once;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Layout, Tensor, UpdateRule};
 use wgrad::kernel::matmul::{Memory, Tiling};
-use wgrad::plan::{AdapterClass, Place, Plan, PlanOptions, Target};
+use wgrad::plan::{AdapterClass, Place, Plan, PlanOptions, Precision, Target};
 use wgrad::{Error, Gpu};
 
 use super::cases::LAYOUTS;
@@ -122,6 +122,8 @@ pub struct Run {
     pub max_workgroups: Option<u32>,
     /// Turns that loops may take, at most, instead of what drivers grant.
     pub most_turns: Option<u64>,
+    /// In how many bits numbers lie between kernels.
+    pub precision: Precision,
 }
 
 impl Default for Run {
@@ -135,6 +137,7 @@ impl Default for Run {
             words: None,
             max_workgroups: None,
             most_turns: None,
+            precision: Precision::F32,
         }
     }
 }
@@ -154,6 +157,7 @@ impl Run {
             outputs: outputs.to_vec(),
             fuse: self.fuse,
             reuse_memory: self.reuse_memory,
+            precision: self.precision,
             ..PlanOptions::default()
         };
         let of_gpu = gpu().target();
@@ -228,7 +232,7 @@ pub fn write_all_raw(executor: &Executor, values: &Values) {
 
 fn read(graph: &Graph, executor: &Executor, tensor: Tensor) -> Vec<f32> {
     match graph.info(tensor).unwrap().dtype {
-        DType::F32 => executor.read_blocking(tensor).expect("an output"),
+        DType::F32 | DType::F16 => executor.read_blocking(tensor).expect("an output"),
         DType::U32 => {
             let indices = pollster::block_on(executor.read_indices(tensor)).expect("an output");
             indices.into_iter().map(|index| index as f32).collect()
@@ -307,14 +311,18 @@ pub fn check(name: &str, graph: &Graph, outputs: &[Tensor], values: &Values) {
 pub fn check_run(run: &Run, name: &str, graph: &Graph, outputs: &[Tensor], values: &Values) {
     let actual = run.run(graph, outputs, values);
     check_narrow(run, &actual, name, graph, outputs, values);
-    let all = twin::evaluate(graph, values, 0);
+    let all = twin::evaluate_stored(graph, values, &Step::forward(0), &run.plan(graph, outputs));
     for (&output, actual) in outputs.iter().zip(&actual) {
         let name = format!(
             "{name}, '{}' ({})",
             graph.info(output).unwrap().name,
             graph.shape(output).unwrap()
         );
-        compare(&name, actual, &twin::value_of(graph, &all, output));
+        let expected = twin::value_of(graph, &all, output);
+        match run.precision {
+            Precision::F32 => compare(&name, actual, &expected),
+            _ => compare_within(MIXED, &name, actual, &expected),
+        }
     }
 }
 
@@ -356,13 +364,22 @@ fn check_narrow(
     }
 }
 
+/// How large the error bounds of numbers may be against them, with numbers in 32 bits, and where some are stored in 16:
+/// of those that lie between two, the bounds have both.
+const F32: f64 = 1e-3;
+const MIXED: f64 = 5e-2;
+
 /// Fails unless each element of `actual` is within the error bound of `expected`, and the bounds
 /// are small against the values, so that a wrong sign or factor cannot hide in them.
 pub fn compare(name: &str, actual: &[f32], expected: &Value) {
+    compare_within(F32, name, actual, expected);
+}
+
+fn compare_within(limit: f64, name: &str, actual: &[f32], expected: &Value) {
     let expected = numbers(expected);
     let (size, bound) = (rms(&expected, |x| x.value), rms(&expected, |x| x.error));
     assert!(
-        bound <= 1e-3 * size + 1e-30,
+        bound <= limit * size + 1e-30,
         "{name}: error bounds of {bound:.3e} against values of {size:.3e} test nothing"
     );
     within_bounds(name, actual, &expected);

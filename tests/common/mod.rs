@@ -12,6 +12,7 @@ pub mod threefry;
 pub mod training;
 pub mod twin;
 pub mod twin_arrays;
+pub mod twin_half;
 pub mod twin_losses;
 pub mod twin_update;
 

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 
 use wgrad::exec::Step;
 use wgrad::graph::{Count, Graph, Layout, Loss, Node, Op, Reduction, Role, Tensor, Unary, View};
+use wgrad::plan::Plan;
 
 use super::num::Num;
 use super::threefry::{factor, is_kept, word};
 use super::twin_arrays::{apply, beside, concat, extreme, segment_sum, select, slice, transpose};
+use super::twin_half::InHalf;
 use super::twin_losses::{
     by_rows, cross_entropy, hit, largest, loss_grad, mean_loss, metric, sound,
 };
@@ -62,6 +64,15 @@ pub fn evaluate(graph: &Graph, values: &Values, batch_start: usize) -> Values {
 
 /// [`evaluate`], in a step that is not the first.
 pub fn evaluate_step(graph: &Graph, values: &Values, step: &Step) -> Values {
+    evaluate_rounded(graph, values, step, &InHalf::default())
+}
+
+/// [`evaluate_step`], with what `plan` stores in 16 bits rounded so.
+pub fn evaluate_stored(graph: &Graph, values: &Values, step: &Step, plan: &Plan) -> Values {
+    evaluate_rounded(graph, values, step, &InHalf::of(graph, plan))
+}
+
+fn evaluate_rounded(graph: &Graph, values: &Values, step: &Step, half: &InHalf) -> Values {
     let mut all = values.clone();
     for node in graph.nodes() {
         for &input in &node.inputs {
@@ -70,7 +81,11 @@ pub fn evaluate_step(graph: &Graph, values: &Values, step: &Step) -> Values {
             }
         }
         if !all.contains_key(&node.output) {
-            let value = evaluate_node(graph, node, &all, step);
+            let value = match half.operands(graph, node, &all) {
+                None => evaluate_node(graph, node, &all, step),
+                Some(rounded) => evaluate_node(graph, node, &rounded, step),
+            };
+            let value = half.rounded(node.output, value);
             assert_eq!(
                 value.len(),
                 graph.shape(node.output).unwrap().elements(),

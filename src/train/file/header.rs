@@ -11,6 +11,7 @@ use crate::data::Encoder;
 use crate::graph::{Loss, Shape};
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Loaders, Metric, Optimizer, Setting, Settings, SharedFunction, StackSettings};
+use crate::plan::Precision;
 use crate::train::fit::state::FitState;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::train::fit::state::Moment;
@@ -36,6 +37,8 @@ pub(super) struct Header {
     optimizer: Optimizer,
     metrics: Vec<Metric>,
     kernels: Kernels,
+    #[serde(default, skip_serializing_if = "is_default")]
+    precision: Precision,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class_weights: Option<Vec<f32>>,
     /// Loss and metrics of the program's own.
@@ -97,6 +100,7 @@ impl Header {
             optimizer: compile.optimizer.clone(),
             metrics: compile.metrics.clone(),
             kernels: compile.kernels,
+            precision: compile.precision,
             class_weights: compile.class_weights.clone(),
             own_loss: compile.own_loss.as_ref().map(function_to_json).transpose()?,
             own_metrics: compile.own_metrics.iter().map(function_to_json).collect::<Result<_>>()?,
@@ -156,6 +160,7 @@ impl Header {
             own_loss: self.own_loss.as_ref().map(function).transpose()?,
             own_metrics: self.own_metrics.iter().map(function).collect::<Result<_>>()?,
             metrics: self.metrics.clone(),
+            precision: self.precision,
             ..config
         };
         let mut task = Task::new(architecture, config)?;
@@ -194,6 +199,7 @@ impl Header {
         same("optimizer", format!("{:?}", self.optimizer), format!("{:?}", own.optimizer))?;
         same("metrics", format!("{:?}", self.metrics), format!("{:?}", own.metrics))?;
         same("kernels", format!("{:?}", self.kernels), format!("{:?}", own.kernels))?;
+        same("precision", format!("{:?}", self.precision), format!("{:?}", own.precision))?;
         let functions = |of: &Self| format!("{:?} {:?}", of.own_loss, of.own_metrics);
         same("loss and metrics of the program's own", functions(&self), functions(&own))?;
         let weights = |of: &Self| format!("{:?}", of.class_weights);
@@ -251,6 +257,10 @@ impl Header {
         let (progress, learning_rate) = (self.progress, self.learning_rate);
         Ok(ModelFile { task, state, progress, learning_rate, fit: fit.map(Box::new) })
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The loss of every step of a call of `fit`.

@@ -1,6 +1,7 @@
 //! Launches of all shaders in `shaders/`.
 
 use wgrad::graph::{Binary, Count, Graph, Layout, Reduction, Tensor, Unary, UpdateRule};
+use wgrad::kernel::half::{self, Stored};
 use wgrad::kernel::loss::{Compared, Destination};
 use wgrad::kernel::matmul::{Epilogue, Memory, Product, Tiling};
 use wgrad::kernel::{
@@ -82,8 +83,27 @@ pub fn all_launches() -> Vec<Launch> {
     launches.extend(loss_launches(&mut tensors));
     launches.extend(update_launches(&mut tensors));
     launches.extend(matmul_launches(&mut tensors));
+    let in_half: Vec<Launch> = launches.iter().filter_map(in_half).collect();
+    launches.extend(in_half);
     launches.extend([gradient_sum(), chain()]);
     launches
+}
+
+/// The launch with all that it can have in 16 bits stored so, if it is one of those that stand for others.
+fn in_half(launch: &Launch) -> Option<Launch> {
+    let stands = ["gelu", "leaky_relu"].iter().all(|name| !launch.name.contains(name));
+    let bindings: Vec<&str> = launch.operands.iter().map(|(name, _)| *name).collect();
+    let can: Vec<&str> =
+        bindings.into_iter().filter(|name| half::can_store(launch, name)).collect();
+    if can.is_empty() || !stands {
+        return None;
+    }
+    let mut launch = launch.clone();
+    launch.name.push_str(", f16");
+    for binding in can {
+        half::store(&mut launch, binding, Stored { scale: 1024.0, first: 0 });
+    }
+    Some(launch)
 }
 
 fn elementwise_launches(tensors: &mut Tensors) -> Vec<Launch> {
@@ -226,7 +246,11 @@ fn update_launches(tensors: &mut Tensors) -> Vec<Launch> {
             (None, 0.5, loss, None),
             (None, 0.0, loss_in_parts, in_parts),
         ]
-        .map(|(clip, l1, loss, in_parts)| update::update(rule, clip, l1, &run, loss, in_parts))
+        .map(|(clip, l1, loss, in_parts)| {
+            update::update(rule, clip, l1, &run, loss, in_parts, false)
+        })
+        .into_iter()
+        .chain([update::update(rule, None, 0.0, &run, loss, in_parts, true)])
     };
     let mut launches: Vec<Launch> = UpdateRule::ALL.iter().flat_map(of_rule).collect();
     let value = tensors.f32([2, 3]);

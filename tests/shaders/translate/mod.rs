@@ -46,6 +46,7 @@ impl Checked {
         let mut capabilities = Capabilities::empty();
         capabilities.set(Capabilities::SUBGROUP, text.contains("subgroup"));
         capabilities.set(Capabilities::SHADER_INT64, text.contains("u64"));
+        capabilities.insert(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
         let info = Validator::new(ValidationFlags::all(), capabilities)
             .validate(&module)
             .map_err(|error| error.emit_to_string(text))?;

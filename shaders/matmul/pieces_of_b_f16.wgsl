@@ -1,0 +1,16 @@
+// For slabs: B is read four neighbours along a row at a time, stored in 16 bits; the length of its rows is a multiple
+// of four. What lies outside of B is whatever WebGPU makes of it, and never used.
+@group(0) @binding(2) var<storage, read> b: array<vec2<u32>>;
+const B_AT_ONCE: u32 = 4u;
+// Where B begins, in pieces of four, and what its numbers are multiplied by.
+override B_FIRST: u32;
+override B_FACTOR: f32;
+
+fn piece_of_b(at: u32) -> vec4<f32> {
+    return from_f16(b[B_FIRST + b_start() / 4u + at]) * B_FACTOR;
+}
+
+// The piece from term k on, with zeros past the last term.
+fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
+    return select(vec4<f32>(), piece, k < dims.k);
+}

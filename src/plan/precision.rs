@@ -1,0 +1,76 @@
+//! In how many bits a plan stores the numbers between its kernels.
+
+use crate::{Error, Result};
+
+/// In how many bits numbers lie in memory between kernels. All arithmetic, all sums, the parameters and their gradients,
+/// the optimizer's state, losses and metrics are in 32 bits with each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(
+    feature = "files",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+#[non_exhaustive]
+pub enum Precision {
+    /// In 32.
+    #[default]
+    F32,
+    /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16, up to 65,504, with 11 digits of a binary
+    /// number) what matrix products read and write: batches, activations and their gradients, and a copy of the
+    /// parameters that the update makes from those in 32 bits. What other kernels read or write stays in 32, as do
+    /// tensors whose rows are no multiple of four numbers.
+    Mixed {
+        /// What gradients of activations are multiplied by while they are stored, so that small ones do not become 0:
+        /// a power of two. Where one becomes infinite, training stops with
+        /// [`Error::NotFinite`](crate::Error::NotFinite), as for any gradient that is too large: take a smaller one
+        /// then.
+        loss_scale: f32,
+    },
+}
+
+impl Precision {
+    /// The loss scale of [`Precision::mixed`].
+    pub const LOSS_SCALE: f32 = 1024.0;
+
+    /// [`Precision::Mixed`] with [a loss scale](Precision::LOSS_SCALE) that suits most nets.
+    pub fn mixed() -> Self {
+        Precision::Mixed { loss_scale: Self::LOSS_SCALE }
+    }
+
+    /// The loss scale, if numbers are stored in 16 bits.
+    pub(crate) fn loss_scale(self) -> Option<f32> {
+        match self {
+            Precision::F32 => None,
+            Precision::Mixed { loss_scale } => Some(loss_scale),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if the loss scale is no power of two from 1 to 2²⁴.
+    pub(crate) fn check(self) -> Result<()> {
+        let Precision::Mixed { loss_scale } = self else { return Ok(()) };
+        let is_power_of_two = loss_scale.to_bits().trailing_zeros() >= 23;
+        if (1.0..=16_777_216.0).contains(&loss_scale) && is_power_of_two {
+            return Ok(());
+        }
+        let rule = "a power of two from 1 to 16777216, such as 1024";
+        Err(Error::argument("loss scale of mixed precision", loss_scale, rule))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Precision;
+
+    #[test]
+    fn loss_scales_are_powers_of_two() {
+        for loss_scale in [1.0, 2.0, 1024.0, 16_777_216.0] {
+            Precision::Mixed { loss_scale }.check().unwrap();
+        }
+        let wrong = [0.0, -2.0, 0.5, 3.0, 1000.0, 33_554_432.0, f32::NAN, f32::INFINITY];
+        for loss_scale in wrong {
+            let error = Precision::Mixed { loss_scale }.check().unwrap_err().to_string();
+            assert!(error.contains(&format!("{loss_scale}; it must be a power of two")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Training in mixed precision: near what 32 bits come to, the same bits in each run, with weights that keep what 16 bits
+//! would lose, and errors that say what to do.
+
+use std::sync::Arc;
+
+use half::f16;
+
+use crate::common::training::{weight_bits, weights};
+use crate::common::{gpu, lanes};
+use crate::support::bits;
+use crate::support::parallel::{run_to, start, state_bits};
+use wgrad::Error;
+use wgrad::data::{Dataset, Targets};
+use wgrad::exec::{Executor, ExecutorOptions, Parameters};
+use wgrad::graph::{Graph, UpdateRule};
+use wgrad::lanes::{ParallelOptions, Schedule};
+use wgrad::nn::{Loss, Optimizer, Sequential};
+use wgrad::plan::{ArenaLayout, Plan, PlanOptions, PlanScope};
+use wgrad::train::{FitOptions, Kernels, Model, Precision, TrainingConfig};
+
+fn net() -> Sequential {
+    Sequential::new(12).dense(64).relu().dense(32).tanh().dense(4).seed(5)
+}
+
+/// Rows of 12 features and four numbers to learn of each.
+fn data(rows: usize) -> Dataset {
+    let features: Vec<f32> =
+        (0..rows * 12).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
+    let of_row = |row: &[f32]| {
+        let sum: f32 = row.iter().sum();
+        [sum.tanh(), row[0] * row[1], row[2] - row[3], (2.0 * row[4]).sin()]
+    };
+    let targets = features.chunks(12).flat_map(of_row).collect();
+    Dataset::regression(features, 12, targets, 4).unwrap()
+}
+
+fn config(optimizer: Optimizer, precision: Precision) -> TrainingConfig {
+    TrainingConfig::new(Loss::MeanSquaredError, optimizer).precision(precision)
+}
+
+fn model(optimizer: Optimizer, precision: Precision) -> Model {
+    net().compile_blocking(&gpu(), config(optimizer, precision)).unwrap()
+}
+
+fn fit(epochs: usize) -> FitOptions<'static> {
+    FitOptions::new(epochs).batch_size(32).in_order()
+}
+
+/// Losses stay near those of 32 bits, and no step's are the same; twice, the bits are the same.
+#[test]
+fn losses_are_near_those_of_32_bits() {
+    let data = data(200);
+    for optimizer in [
+        Optimizer::sgd(0.05),
+        Optimizer::momentum(0.02, 0.9),
+        Optimizer::adam(0.01),
+        Optimizer::adamw(0.01, 0.01).clip_norm(0.5),
+        Optimizer::rmsprop(0.003),
+    ] {
+        let of = |precision| {
+            let mut model = model(optimizer.clone(), precision);
+            let losses = model.fit_blocking(&data, fit(20)).unwrap().batch_losses;
+            (losses, weight_bits(&model))
+        };
+        let (full, half) = (of(Precision::F32), of(Precision::mixed()));
+        let last = half.0.len() - 1;
+        assert!(half.0[last] < half.0[0] / 2.0, "{optimizer:?}: {:?}", half.0);
+        for (step, (full, half)) in full.0.iter().zip(&half.0).enumerate() {
+            let off = (full - half).abs();
+            assert!(off < 0.01 * full + 0.001, "{optimizer:?}: step {step}: {half}, not {full}");
+        }
+        assert_ne!(full.1, half.1, "{optimizer:?}");
+        assert!(half == of(Precision::mixed()), "{optimizer:?}: another run, other bits");
+    }
+}
+
+/// What steps add up to a weight in 32 bits would be lost in 16: each is far below half of what lies between two
+/// neighbours there.
+#[test]
+fn weights_keep_what_16_bits_would_lose() {
+    let data = data(128);
+    let run = |precision, epochs| {
+        let mut model = model(Optimizer::sgd(1e-5), precision);
+        let before = weights(&model);
+        model.fit_blocking(&data, fit(epochs)).unwrap();
+        let after = weights(&model);
+        before.into_iter().zip(after).collect::<Vec<(f32, f32)>>()
+    };
+    let (full, half) = (run(Precision::F32, 25), run(Precision::mixed(), 25));
+    let lost = |&(before, after): &(f32, f32)| {
+        // Of a step, of which there were a hundred.
+        let moved = f32::abs(after - before) / 100.0;
+        let next = f16::from_bits(f16::from_f32(before.abs()).to_bits() + 1).to_f32();
+        moved > 0.0 && moved < (next - before.abs()) / 4.0
+    };
+    let tested = half.iter().filter(|pair| pair.0 != 0.0 && lost(pair)).count();
+    assert!(tested > half.len() / 2, "{tested} of {}", half.len());
+    let moved = |pairs: &[(f32, f32)]| -> Vec<f64> {
+        pairs.iter().map(|(before, after)| f64::from(after - before)).collect()
+    };
+    let (full, half) = (moved(&full), moved(&half));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let length = dot(&full, &full).sqrt();
+    let apart: Vec<f64> = full.iter().zip(&half).map(|(a, b)| a - b).collect();
+    assert!(dot(&apart, &apart).sqrt() < 0.01 * length, "they moved otherwise");
+}
+
+/// The data with targets that make gradients so many times as large.
+fn scaled(data: Dataset, factor: f32) -> Dataset {
+    let (features, inputs, targets) = data.into_parts();
+    let Targets::Values { data: mut values, width } = targets else { panic!("values") };
+    values.iter_mut().for_each(|value| *value *= factor);
+    Dataset::regression(features, inputs, values, width).unwrap()
+}
+
+/// A gradient beyond 65,504 becomes infinite: the step is told, the weights that it would have reached stay, and a smaller
+/// loss scale helps.
+#[test]
+fn overflow_is_told_and_a_smaller_loss_scale_helps() {
+    let data = scaled(data(64), 3e4);
+    let mut model = model(Optimizer::sgd(1e-9), Precision::Mixed { loss_scale: 32_768.0 });
+    let before = weight_bits(&model);
+    let error = model.fit_blocking(&data, fit(1)).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { step: 0, .. }), "{error}");
+    assert!(error.to_string().contains("loss scale"), "{error}");
+    assert_eq!(before[..12 * 64], weight_bits(&model)[..12 * 64]);
+    let mut model = self::model(Optimizer::sgd(1e-9), Precision::Mixed { loss_scale: 1.0 });
+    model.fit_blocking(&data, fit(1)).unwrap();
+    assert_ne!(before[..12 * 64], weight_bits(&model)[..12 * 64]);
+}
+
+/// Gradients below 2⁻²⁵ become 0, unless the loss scale lifts them.
+#[test]
+fn the_loss_scale_keeps_small_gradients() {
+    // How many weights of the first layer a step moves in which rows count next to nothing.
+    let data = data(32).with_weights(vec![1e-8; 32]).unwrap();
+    let moved = |precision| {
+        let mut model = model(Optimizer::sgd(1000.0), precision);
+        let before = weights(&model);
+        model.fit_blocking(&data, fit(1)).unwrap();
+        let pairs = before.into_iter().zip(weights(&model)).take(12 * 64);
+        pairs.filter(|(before, after)| before != after).count()
+    };
+    let full = moved(Precision::F32);
+    assert_eq!(moved(Precision::Mixed { loss_scale: 1.0 }), 0);
+    let lifted = moved(Precision::Mixed { loss_scale: 16_777_216.0 });
+    assert!(full > 500 && lifted * 10 > full * 9, "{lifted} of {full} weights moved");
+}
+
+/// Whole-step kernels keep all in 32 bits: the general ones train, and asked for the others there is an error.
+#[test]
+fn the_general_kernels_train() {
+    let model = model(Optimizer::sgd(0.1), Precision::mixed());
+    let kernels = model.kernels(32).unwrap();
+    assert_eq!(kernels, "general: numbers are stored in 16 bits between kernels");
+    for kernels in [Kernels::WholeStep, Kernels::WholeStepInMemory] {
+        let config = config(Optimizer::sgd(0.1), Precision::mixed()).kernels(kernels);
+        let error = net().compile_blocking(&gpu(), config).unwrap_err().to_string();
+        assert!(error.contains("stored in 16 bits"), "{error}");
+    }
+    let wrong = config(Optimizer::sgd(0.1), Precision::Mixed { loss_scale: 1000.0 });
+    let error = net().compile_blocking(&gpu(), wrong).unwrap_err().to_string();
+    assert!(
+        error.contains("loss scale of mixed precision is 1000; it must be a power of two"),
+        "{error}"
+    );
+}
+
+/// Weights that are put back or set train on as if a model had begun with them: their copies come along.
+#[test]
+fn copies_follow_the_weights() {
+    let data = data(96);
+    let losses = |model: &mut Model| bits(&model.fit_blocking(&data, fit(2)).unwrap().batch_losses);
+    let mut first = model(Optimizer::sgd(0.1), Precision::mixed());
+    let begun = first.weights_blocking().unwrap();
+    let snapshot = first.parameters().snapshot_blocking().unwrap();
+    let expected = losses(&mut first);
+    assert_ne!(losses(&mut first), expected);
+    first.parameters().restore_blocking(&snapshot).unwrap();
+    assert_eq!(losses(&mut first), expected);
+    for (number, (_, values)) in begun.iter().enumerate() {
+        first.parameters().write(number, values).unwrap();
+    }
+    assert_eq!(losses(&mut first), expected);
+    // One of a model in 32 bits has no copies.
+    let other = model(Optimizer::sgd(0.1), Precision::F32);
+    let error = other.parameters().restore_blocking(&snapshot).unwrap_err().to_string();
+    assert!(error.contains("another precision"), "{error}");
+}
+
+/// The batches of a trainer and of `fit` with a rest, and lanes, come to the same bits.
+#[test]
+fn lanes_come_to_the_same_bits() {
+    let (data, compile) = (Arc::new(data(103)), config(Optimizer::adam(0.01), Precision::mixed()));
+    let of = |schedule, count, micro_batches| {
+        let options = ParallelOptions::new(25, micro_batches, schedule);
+        let mut parallel = start((net(), compile.clone(), &data), options, &lanes(count)).unwrap();
+        let losses = run_to(&mut parallel, 15).unwrap();
+        (bits(&losses), state_bits(parallel.state()))
+    };
+    let serial = of(Schedule::Serial, 1, 5);
+    assert!(serial == of(Schedule::data_parallel(), 2, 5));
+    assert!(serial == of(Schedule::Overlapped, 1, 5));
+    let mut model = model(Optimizer::adam(0.01), Precision::mixed());
+    let history = model.fit_blocking(&data, FitOptions::new(3).batch_size(25).in_order()).unwrap();
+    let one = of(Schedule::Serial, 1, 1);
+    assert_eq!(bits(&history.batch_losses), one.0);
+    let options = ParallelOptions::new(25, 5, Schedule::pipeline());
+    let error = start((net(), compile.clone(), &data), options, &lanes(2)).unwrap_err().to_string();
+    assert!(error.contains("use data-parallel, or `Precision::F32`"), "{error}");
+}
+
+/// Plans and parameters that do not suit each other.
+#[test]
+fn plans_of_another_precision_are_refused() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [4, 8]).unwrap();
+    let w = graph.parameter("w", [8, 4]).unwrap();
+    let y = graph.matmul(x, w).unwrap();
+    let targets = graph.input("t", [4, 4]).unwrap();
+    let loss = graph.loss(Loss::MeanSquaredError, y, targets).unwrap();
+    let gradients = graph.gradients(loss, &[w]).unwrap();
+    let rule = UpdateRule::Sgd { weight_decay: 0.0 };
+    graph.update(rule, None, loss, &[(w, gradients[0])]).unwrap();
+    let target = gpu().target();
+    let plan = |portion, precision| {
+        let options = PlanOptions { portion, precision, ..PlanOptions::default() };
+        Plan::with_options(&graph, &options, &target).unwrap()
+    };
+    let layout = ArenaLayout::new(&graph, &target).unwrap();
+    let parameters = |precision| {
+        Parameters::with_precision_blocking(&gpu(), &layout, Some(0), precision).unwrap()
+    };
+    let executor = |portion, of_plan, of_parameters| {
+        let options = ExecutorOptions {
+            parameters: Some(parameters(of_parameters)),
+            ..ExecutorOptions::default()
+        };
+        let made = Executor::with_options_blocking(&gpu(), plan(portion, of_plan), options);
+        made.map(drop).map_err(|error| error.to_string())
+    };
+    let (full, half) = (Precision::F32, Precision::mixed());
+    for portion in [PlanScope::Step, PlanScope::Gradients, PlanScope::Update] {
+        executor(portion, half, half).unwrap();
+        let error = executor(portion, half, full).unwrap_err();
+        assert!(error.contains("make them by `Parameters::with_precision`"), "{error}");
+    }
+    let error = executor(PlanScope::Update, full, half).unwrap_err();
+    assert!(error.contains("`PlanOptions::precision`"), "{error}");
+    // It moves nothing.
+    executor(PlanScope::Gradients, full, half).unwrap();
+    let mut graph = Graph::new();
+    let w = graph.parameter("w", [8, 4]).unwrap();
+    let doubled = graph.scale(w, 2.0).unwrap();
+    graph.assign(w, doubled).unwrap();
+    let options = PlanOptions { precision: half, ..PlanOptions::default() };
+    let error = Plan::with_options(&graph, &options, &target).unwrap_err().to_string();
+    assert!(error.contains("'w' is assigned to"), "{error}");
+}
