@@ -34,7 +34,7 @@ fn through_half(width: usize, x: &[f32]) -> Vec<f32> {
     }
     write_raw(&executor, all, &values);
     executor.write_indices(order, &(0..rows as u32).collect::<Vec<_>>()).unwrap();
-    let one = |i: usize| if i % (width + 1) == 0 { 1.0 } else { 0.0 };
+    let one = |i: usize| if i.is_multiple_of(width + 1) { 1.0 } else { 0.0 };
     executor.write(identity, &(0..width * width).map(one).collect::<Vec<_>>()).unwrap();
     executor.run_blocking(&[Step::forward(0)]).unwrap();
     let y = executor.read_blocking(y).unwrap();

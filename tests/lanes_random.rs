@@ -13,7 +13,7 @@ use wgrad::data::Dataset;
 use wgrad::lanes::ParallelOptions;
 use wgrad::lanes::Schedule;
 use wgrad::nn::{Loss, Metric, Optimizer, Sequential};
-use wgrad::train::TrainingConfig;
+use wgrad::train::{Precision, TrainingConfig};
 use wgrad::{Gpu, Result};
 
 const NETS: u64 = 40;
@@ -32,7 +32,8 @@ struct Case {
     compile: TrainingConfig,
     data: Arc<Dataset>,
     trained: usize,
-    clips: bool,
+    /// Whether one lane must have all of it.
+    whole: bool,
     batch: usize,
     micro_batches: usize,
 }
@@ -95,13 +96,18 @@ fn case(random: &mut Random) -> Case {
         optimizer = optimizer.clip_norm(0.5);
     }
     let mut compile = TrainingConfig::new(loss, optimizer);
+    let mixed = random.below(4) == 0;
+    if mixed {
+        compile = compile.precision(Precision::mixed());
+    }
     if random.below(2) == 0 {
         compile = compile.metric(if classes { Metric::Accuracy } else { Metric::RSquared });
     }
     let batch = 1 + random.below(rows + 3);
     let micro_batches = 1 + random.below(batch.min(rows).min(9));
     let model = model.seed(random.next());
-    Case { model, compile, data: Arc::new(data.unwrap()), trained, clips, batch, micro_batches }
+    let data = Arc::new(data.unwrap());
+    Case { model, compile, data, trained, whole: clips || mixed, batch, micro_batches }
 }
 
 /// Every schedule on every number of lanes that the case allows, cut at random or by default.
@@ -114,8 +120,8 @@ fn schedules(random: &mut Random, case: &Case) -> Vec<(Schedule, usize)> {
         let shares = if by_default { Vec::new() } else { shares };
         all.push((Schedule::DataParallel { shares }, lanes));
     }
-    // Clipping needs all gradients on one lane.
-    for lanes in 1..=if case.clips { 1 } else { case.trained.min(4) } {
+    // Clipping needs all gradients on one lane, and what crosses between stages is in 32 bits.
+    for lanes in 1..=if case.whole { 1 } else { case.trained.min(4) } {
         let mut stages = vec![1; lanes];
         for _ in lanes..case.trained {
             stages[random.below(lanes)] += 1;
@@ -162,7 +168,7 @@ fn over_worlds(seed: u64) {
     let mut shares: Vec<usize> = (0..lanes).map(|_| random.below(4)).collect();
     shares[random.below(lanes)] += 1;
     schedules.push(Schedule::DataParallel { shares });
-    let stages = |stages: usize| !case.clips && stages <= case.trained;
+    let stages = |stages: usize| !case.whole && stages <= case.trained;
     schedules.extend(stages(lanes).then(Schedule::pipeline));
     let replicas = 2;
     let of_two = lanes.is_multiple_of(replicas) && stages(lanes / replicas);

@@ -15,7 +15,9 @@ use wgrad::nn::{
     Builder, Init, Layer, LearningRateSchedule, Loaders, Loss, Metric, Optimizer, Sequential,
     Settings,
 };
-use wgrad::train::{FitOptions, Kernels, Model, ModelFile, TrainingConfig, TrainingState};
+use wgrad::train::{
+    FitOptions, Kernels, Model, ModelFile, Precision, TrainingConfig, TrainingState,
+};
 use wgrad::{Error, Result};
 
 /// Reads a model, and checks that it took no more memory than it may.
@@ -88,11 +90,14 @@ fn configs() -> impl Strategy<Value = TrainingConfig> {
             loss => loss,
         });
     let kernels = prop::sample::select(Kernels::ALL.to_vec());
-    (loss, rule, number(), schedule, prop::option::of(number()), kernels, any::<bool>()).prop_map(
-        |(loss, rule, rate, schedule, norm, kernels, metric)| {
+    let scaled = (0..=24).prop_map(|power| Precision::Mixed { loss_scale: 2f32.powi(power) });
+    let how = (kernels, prop_oneof![Just(Precision::F32), scaled]);
+    (loss, rule, number(), schedule, prop::option::of(number()), how, any::<bool>()).prop_map(
+        |(loss, rule, rate, schedule, norm, (kernels, precision), metric)| {
             let optimizer = Optimizer::new(rule, rate).schedule(schedule);
             let optimizer = norm.map_or(optimizer.clone(), |norm| optimizer.clip_norm(norm));
-            let config = TrainingConfig::new(loss, optimizer).kernels(kernels);
+            let config = TrainingConfig::new(loss, optimizer);
+            let config = config.kernels(kernels).precision(precision);
             let fits = match loss.name() {
                 name if name.contains("entropy") => Metric::Accuracy,
                 _ => Metric::RSquared,

@@ -11,8 +11,8 @@ use wgrad::graph::{Shape, Unary, UpdateRule};
 use wgrad::nn::layers::{Activation, Dense, Dropout, Flatten, LayerNorm, Residual, Softmax};
 use wgrad::nn::{Init, Layer, LearningRateSchedule, Loss, Metric, Optimizer, Sequential};
 use wgrad::train::{
-    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Residency,
-    Signal, TrainingConfig, epoch_order,
+    BatchLog, Callback, EarlyStopping, EpochLog, FitOptions, KeepBest, Kernels, Model, Precision,
+    Residency, Signal, TrainingConfig, epoch_order,
 };
 use wgrad::{Error, Gpu, Result};
 
@@ -146,8 +146,11 @@ fn compile() -> impl Strategy<Value = TrainingConfig> {
         1 => Just(Kernels::WholeStep),
         1 => Just(Kernels::WholeStepInMemory),
     ];
-    (loss, optimizer(), metric, kernels).prop_map(|(loss, optimizer, metric, kernels)| {
-        let compile = TrainingConfig::new(loss, optimizer).kernels(kernels);
+    let scale = prop_oneof![4 => Just(1024.0), 1 => rate()];
+    let mixed = scale.prop_map(|loss_scale| Precision::Mixed { loss_scale });
+    let how = (kernels, prop_oneof![4 => Just(Precision::F32), 1 => mixed]);
+    (loss, optimizer(), metric, how).prop_map(|(loss, optimizer, metric, (kernels, precision))| {
+        let compile = TrainingConfig::new(loss, optimizer).kernels(kernels).precision(precision);
         metric.map_or(compile.clone(), |metric| compile.metric(metric))
     })
 }

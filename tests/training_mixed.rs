@@ -257,3 +257,22 @@ fn plans_of_another_precision_are_refused() {
     let error = Plan::with_options(&graph, &options, &target).unwrap_err().to_string();
     assert!(error.contains("'w' is assigned to"), "{error}");
 }
+
+/// A model from a file trains on in mixed precision, to the same bits.
+#[cfg(feature = "files")]
+#[test]
+fn files_keep_the_precision() {
+    let data = data(100);
+    let mut whole = model(Optimizer::adam(0.01), Precision::Mixed { loss_scale: 512.0 });
+    whole.fit_blocking(&data, fit(2)).unwrap();
+    let bytes = whole.to_bytes_blocking().unwrap();
+    whole.fit_blocking(&data, fit(2)).unwrap();
+    let mut loaded = Model::from_bytes_blocking(&gpu(), &bytes).unwrap();
+    assert!(loaded.kernels(32).unwrap().contains("16 bits"));
+    loaded.fit_blocking(&data, fit(2)).unwrap();
+    assert_eq!(weight_bits(&whole), weight_bits(&loaded));
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains(r#"precision\":{\"mixed\":{\"loss_scale\":512.0}}"#), "{text}");
+    let full = model(Optimizer::adam(0.01), Precision::F32).to_bytes_blocking().unwrap();
+    assert!(!String::from_utf8_lossy(&full).contains("precision"));
+}

@@ -103,11 +103,22 @@ pub fn evaluate(
     outputs: &[Tensor],
 ) -> Vec<Vec<f32>> {
     let options = PlanOptions { outputs: outputs.to_vec(), fuse, ..PlanOptions::default() };
-    let plan = Plan::with_options(graph, &options, &gpu.target()).expect("a plan");
+    evaluate_with(gpu, graph, &options, feed)
+}
+
+/// One step of `graph` by a plan with these options; returns their outputs.
+pub fn evaluate_with(
+    gpu: &Gpu,
+    graph: &Graph,
+    options: &PlanOptions,
+    feed: &Feed,
+) -> Vec<Vec<f32>> {
+    let plan = Plan::with_options(graph, options, &gpu.target()).expect("a plan");
     let mut executor = Executor::new_blocking(gpu, plan).expect("an executor");
     feed.write(&executor);
     executor.run_blocking(&[Step::forward(0)]).expect("a step");
-    outputs.iter().map(|&tensor| executor.read_blocking(tensor).expect("an output")).collect()
+    let outputs = options.outputs.iter();
+    outputs.map(|&tensor| executor.read_blocking(tensor).expect("an output")).collect()
 }
 
 /// Fails unless every element of `found` is within `relative·|expected| + absolute`.

@@ -10,7 +10,7 @@ use wgrad::kernel::reflect::{Access, Binding, bindings, source};
 use wgrad::kernel::whole_step::Net;
 use wgrad::nn::{Loss, Optimizer, Sequential};
 use wgrad::plan::{Launch, Part, Plan, Target};
-use wgrad::train::{Kernels, Model, Residency, TrainingConfig};
+use wgrad::train::{Kernels, Model, Precision, Residency, TrainingConfig};
 
 use crate::listed::{self, Kernel};
 use crate::translate::{Checked, Vulkan};
@@ -18,12 +18,14 @@ use crate::vulkan::Shader;
 use crate::{Outcome, tasks, words};
 
 /// What a workload is called when nothing is named, and its short names.
-pub const USUAL: [(&str, &str); 8] = [
+pub const USUAL: [(&str, &str); 10] = [
     ("W1", "whole-step:10-64-1:32:mse:sgd"),
     ("W2", "net:784-512-512-10:256:ce:sgd"),
     ("W2-adam", "net:784-512-512-10:256:ce:adam"),
+    ("W2-f16", "net:784-512-512-10:256:ce:sgd:f16"),
     ("W3", "net:32-64-64-64-64-16:4096:mse:sgd"),
     ("W3-adam", "net:32-64-64-64-64-16:4096:mse:adam"),
+    ("W3-f16", "net:32-64-64-64-64-16:4096:mse:sgd:f16"),
     ("A·B", "product:nn:1024x1024x1024"),
     ("A·Bᵀ", "product:nt:1024x1024x1024"),
     ("Aᵀ·B", "product:tn:1024x1024x1024"),
@@ -170,7 +172,7 @@ impl Found {
             ["all"] => self.all()?,
             _ => {
                 return Err(format!(
-                    "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam, \
+                    "no workload is named '{name}'; there are {}, all, and such as net:784-512-512-10:256:ce:adam:f16, \
                      whole-step:10-64-1:32:mse:sgd, in-memory:64-128-64-10:32:ce:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784",
                     USUAL.map(|(short, _)| short).join(", ")
                 ));
@@ -274,6 +276,10 @@ pub fn model_on(
             net = net.relu();
         }
     }
+    let (precision, rest) = match rest {
+        [rest @ .., "f16"] => (Precision::mixed(), rest),
+        rest => (Precision::F32, rest),
+    };
     let optimizer = match rest {
         [] | ["sgd"] => Optimizer::sgd(0.01),
         ["adam"] => Optimizer::adam(0.01),
@@ -291,7 +297,7 @@ pub fn model_on(
         }
         other => return Err(format!("'{other}' is neither ce nor mse")),
     };
-    let config = TrainingConfig::new(loss, optimizer).kernels(kernels);
+    let config = TrainingConfig::new(loss, optimizer).kernels(kernels).precision(precision);
     let model = net.compile_blocking(gpu, config).map_err(words)?;
     Ok((model, Arc::new(data.map_err(words)?), batch))
 }
