@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use half::f16;
 use wgrad::graph::{DType, Graph, Node, Op, Role, Tensor};
 use wgrad::plan::{Place, Plan};
 
@@ -75,8 +74,17 @@ impl InHalf {
     }
 }
 
+/// The nearest number of 16 bits, of two equally near ones the even one: 11 digits, the last worth 2⁻²⁴ or more.
+fn nearest(x: f64) -> f64 {
+    if !x.is_finite() || x.abs() >= 65_520.0 {
+        return x * f64::INFINITY;
+    }
+    let last = 2f64.powi(x.abs().log2().floor().max(-14.0) as i32 - 10);
+    (x / last).round_ties_even() * last
+}
+
 fn in_half(value: Value, scale: f64) -> Value {
-    let round = |x: f64| f16::from_f64(x * scale).to_f64() / scale;
+    let round = |x: f64| nearest(x * scale) / scale;
     let rounded = value.floats().iter().map(|&Num { value, error }| {
         let stored = round(value);
         // Rounding keeps the order of numbers.
@@ -86,4 +94,17 @@ fn in_half(value: Value, scale: f64) -> Value {
         Num { value: stored, error: off.max(flushed) }
     });
     Value::F(rounded.collect())
+}
+
+#[test]
+fn numbers_of_32_bits_are_rounded_as_a_library_does() {
+    for number in 0..u16::MAX {
+        let [low, high] = [number, number + 1].map(|bits| half::f16::from_bits(bits).to_f64());
+        if low.is_finite() && high.is_finite() {
+            let middle = ((low + high) / 2.0) as f32;
+            for x in [low as f32, middle, middle.next_down(), middle.next_up()] {
+                assert_eq!(nearest(x.into()), half::f16::from_f32(x).to_f64(), "{x:e}");
+            }
+        }
+    }
 }
