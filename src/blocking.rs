@@ -223,6 +223,7 @@ impl Parameters {
         read_blocking: read(&self, number: usize) -> Result<Vec<f32>>;
         read_gradient_blocking: read_gradient(&self, number: usize) -> Result<Vec<f32>>;
         read_all_blocking: read_all(&self) -> Result<Vec<Vec<f32>>>;
+        refresh_copies_blocking: refresh_copies(&self) -> Result<()>;
         snapshot_blocking: snapshot(&self) -> Result<Snapshot>;
         save_to_blocking: save_to(&self, snapshot: &Snapshot) -> Result<()>;
         restore_blocking: restore(&self, snapshot: &Snapshot) -> Result<()>;

@@ -115,9 +115,7 @@ pub enum Error {
     },
     /// Training met a loss or a parameter that is NaN or infinite.
     #[error(
-        "{} at step {step}{}; {}. \
-         Use a lower learning rate, clip the gradients, check the data's scale, or with mixed precision use a smaller \
-         loss scale",
+        "{} at step {step}{}; {}. {}",
         match loss {
             Some(loss) if loss.is_finite() => format!("a gradient overflowed (loss {loss})"),
             Some(loss) => format!("the loss was {loss}"),
@@ -127,6 +125,14 @@ pub enum Error {
         match loss {
             Some(loss) if !loss.is_finite() => "the weights of the last good step are kept",
             _ => "parameters whose gradients did keep their values, and no later step moved any",
+        },
+        match (mixed, loss) {
+            (false, _) => "Use a lower learning rate, clip the gradients, or check the data's scale",
+            (true, Some(loss)) if loss.is_finite() =>
+                "Use a smaller loss scale, a lower learning rate, or check the data's scale",
+            (true, _) =>
+                "Numbers of 16 bits end at 65504: use a lower learning rate, standardize the data, or train with \
+                 `Precision::F32`",
         },
     )]
     NotFinite {
@@ -138,6 +144,8 @@ pub enum Error {
         /// the step is of an earlier submission, whose results have it, or a plan of one's own does not
         /// have its loss among its results.
         loss: Option<f32>,
+        /// Whether numbers between kernels were in 16 bits ([`Precision::Mixed`](crate::plan::Precision)).
+        mixed: bool,
     },
     /// A row with NaN was asked where its largest or smallest element is.
     #[error(

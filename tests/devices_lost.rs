@@ -208,6 +208,7 @@ const CALLS: &[(&str, Call)] = &[
     ("Parameters::read", |s| s.parameters.read_blocking(0).map(drop)),
     ("Parameters::read_gradient", |s| s.parameters.read_gradient_blocking(0).map(drop)),
     ("Parameters::read_all", |s| s.parameters.read_all_blocking().map(drop)),
+    ("Parameters::refresh_copies", |s| s.parameters.refresh_copies_blocking()),
     ("Parameters::reset", |s| s.parameters.reset()),
     ("Parameters::clear_status", |s| s.parameters.clear_status()),
     ("Parameters::snapshot", |s| s.parameters.snapshot_blocking().map(drop)),

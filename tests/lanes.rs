@@ -394,7 +394,7 @@ fn a_loss_that_is_not_finite_stops_every_lane() {
         let options = ParallelOptions::new(16, 4, schedule.clone());
         let mut parallel = start((net(), explodes(), &data), options, &lanes(count)).unwrap();
         let error = parallel.fit_blocking(FitOptions::new(3).in_order()).unwrap_err();
-        let Error::NotFinite { step, epoch, loss: Some(loss) } = error else {
+        let Error::NotFinite { step, epoch, loss: Some(loss), .. } = error else {
             panic!("{schedule:?}: {error}")
         };
         assert_eq!((epoch, loss.is_finite()), (1, false), "{schedule:?}");

@@ -49,6 +49,7 @@ mod lanes_fit;
 mod lanes_given_up;
 mod lanes_limits;
 mod lanes_measured;
+mod lanes_mixed;
 mod lanes_options;
 mod lanes_random;
 mod lanes_shards;

@@ -71,6 +71,7 @@ fn all(
     is_send(parameters.read(0));
     is_send(parameters.read_gradient(0));
     is_send(parameters.read_all());
+    is_send(parameters.refresh_copies());
     is_send(parameters.snapshot());
     is_send(parameters.save_to(snapshot));
     is_send(parameters.restore(snapshot));

@@ -37,7 +37,7 @@ fn what_is_not_finite_is_found_however_far_training_is() {
                 model.fit_blocking(&good, fit()).unwrap();
                 assert_eq!(model.steps(), done.saturating_add(3), "{kernels:?}");
                 let error = model.fit_blocking(&bad, fit()).expect_err("a square of 1e60");
-                let Error::NotFinite { step, epoch: 1, loss: Some(loss) } = error else {
+                let Error::NotFinite { step, epoch: 1, loss: Some(loss), .. } = error else {
                     panic!("{error:?}")
                 };
                 assert_eq!((step, loss), (done.saturating_add(4), f32::INFINITY), "{kernels:?}");

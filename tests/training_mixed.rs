@@ -1,29 +1,25 @@
 //! Training in mixed precision: near what 32 bits come to, the same bits in each run, with weights that keep what 16 bits
 //! would lose, and errors that say what to do.
 
-use std::sync::Arc;
-
 use half::f16;
 
+use crate::common::gpu;
 use crate::common::training::{weight_bits, weights};
-use crate::common::{gpu, lanes};
 use crate::support::bits;
-use crate::support::parallel::{run_to, start, state_bits};
 use wgrad::Error;
-use wgrad::data::{Dataset, Targets};
+use wgrad::data::{Dataset, Source, Targets};
 use wgrad::exec::{Executor, ExecutorOptions, Parameters};
 use wgrad::graph::{Graph, UpdateRule};
-use wgrad::lanes::{ParallelOptions, Schedule};
 use wgrad::nn::{Loss, Optimizer, Sequential};
-use wgrad::plan::{ArenaLayout, Plan, PlanOptions, PlanScope};
+use wgrad::plan::{Arena, ArenaLayout, Plan, PlanOptions, PlanScope};
 use wgrad::train::{FitOptions, Kernels, Model, Precision, TrainingConfig};
 
-fn net() -> Sequential {
+pub fn net() -> Sequential {
     Sequential::new(12).dense(64).relu().dense(32).tanh().dense(4).seed(5)
 }
 
 /// Rows of 12 features and four numbers to learn of each.
-fn data(rows: usize) -> Dataset {
+pub fn data(rows: usize) -> Dataset {
     let features: Vec<f32> =
         (0..rows * 12).map(|i| ((i * 7919) % 1013) as f32 / 506.5 - 1.0).collect();
     let of_row = |row: &[f32]| {
@@ -34,11 +30,11 @@ fn data(rows: usize) -> Dataset {
     Dataset::regression(features, 12, targets, 4).unwrap()
 }
 
-fn config(optimizer: Optimizer, precision: Precision) -> TrainingConfig {
+pub fn config(optimizer: Optimizer, precision: Precision) -> TrainingConfig {
     TrainingConfig::new(Loss::MeanSquaredError, optimizer).precision(precision)
 }
 
-fn model(optimizer: Optimizer, precision: Precision) -> Model {
+pub fn model(optimizer: Optimizer, precision: Precision) -> Model {
     net().compile_blocking(&gpu(), config(optimizer, precision)).unwrap()
 }
 
@@ -113,6 +109,41 @@ fn scaled(data: Dataset, factor: f32) -> Dataset {
     Dataset::regression(features, inputs, values, width).unwrap()
 }
 
+/// What is beyond 16 bits in the data is told before it is trained on, and in rows of a source when they are read.
+#[test]
+fn features_beyond_16_bits_are_told() {
+    let (mut features, width, targets) = data(40).into_parts();
+    features[5 * 12 + 7] = -65_520.0;
+    let Targets::Values { data: targets, width: outputs } = targets else { panic!("values") };
+    let data = Dataset::regression(features, width, targets, outputs).unwrap();
+    let mut mixed = model(Optimizer::sgd(1e-9), Precision::mixed());
+    let error = mixed.fit_blocking(&data, fit(1)).unwrap_err().to_string();
+    assert!(error.contains("feature 7 of row 5 is -65520"), "{error}");
+    assert!(error.contains("standardize the data, or train with `Precision::F32`"), "{error}");
+    let source = Source::dataset(data.clone()).unwrap();
+    let error = mixed.fit_blocking(&source, fit(1)).unwrap_err().to_string();
+    assert!(error.contains("feature 7 of row 5 is -65520"), "{error}");
+    // It is evaluated in 32 bits.
+    mixed.evaluate_blocking(&data).unwrap();
+    model(Optimizer::sgd(1e-9), Precision::F32).fit_blocking(&data, fit(1)).unwrap();
+}
+
+/// Evaluation and prediction are those of the weights in 32 bits, to the bit.
+#[test]
+fn weights_are_used_as_they_are() {
+    let data = data(64);
+    let mut mixed = model(Optimizer::sgd(0.1), Precision::mixed());
+    mixed.fit_blocking(&data, fit(2)).unwrap();
+    let full = model(Optimizer::sgd(0.1), Precision::F32);
+    for (number, (_, values)) in mixed.weights_blocking().unwrap().iter().enumerate() {
+        full.parameters().write(number, values).unwrap();
+    }
+    let loss = |model: &Model| model.evaluate_blocking(&data).unwrap().loss.to_bits();
+    assert_eq!(loss(&mixed), loss(&full));
+    let predicted = |model: &Model| bits(&model.predict_blocking(data.features()).unwrap());
+    assert_eq!(predicted(&mixed), predicted(&full));
+}
+
 /// A gradient beyond 65,504 becomes infinite: the step is told, the weights that it would have reached stay, and a smaller
 /// loss scale helps.
 #[test]
@@ -122,9 +153,13 @@ fn overflow_is_told_and_a_smaller_loss_scale_helps() {
     let before = weight_bits(&model);
     let error = model.fit_blocking(&data, fit(1)).unwrap_err();
     assert!(matches!(error, Error::NotFinite { step: 0, .. }), "{error}");
-    assert!(error.to_string().contains("loss scale"), "{error}");
+    assert!(error.to_string().contains("Use a smaller loss scale"), "{error}");
     assert_eq!(before[..12 * 64], weight_bits(&model)[..12 * 64]);
-    let mut model = self::model(Optimizer::sgd(1e-9), Precision::Mixed { loss_scale: 1.0 });
+    for wrong in [0.0, 3.0, f32::NAN] {
+        model.set_loss_scale(wrong).unwrap_err();
+    }
+    model.set_loss_scale(1.0).unwrap();
+    assert_eq!(model.precision(), Precision::Mixed { loss_scale: 1.0 });
     model.fit_blocking(&data, fit(1)).unwrap();
     assert_ne!(before[..12 * 64], weight_bits(&model)[..12 * 64]);
 }
@@ -182,32 +217,27 @@ fn copies_follow_the_weights() {
         first.parameters().write(number, values).unwrap();
     }
     assert_eq!(losses(&mut first), expected);
+    // What a program writes to the buffers itself it must tell.
+    let (values, gpu) = (vec![0.25_f32; 12 * 64], gpu());
+    let buffer = first.parameters().buffer(Arena::Values, 0).unwrap();
+    gpu.queue().write_buffer(
+        buffer,
+        0,
+        &bits(&values).iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>(),
+    );
+    first.parameters().refresh_copies_blocking().unwrap();
+    let written = losses(&mut first);
+    let mut other = model(Optimizer::sgd(0.1), Precision::mixed());
+    for (number, (_, values)) in begun.iter().enumerate() {
+        other.parameters().write(number, values).unwrap();
+    }
+    other.fit_blocking(&data, fit(2)).unwrap();
+    other.parameters().write(0, &values).unwrap();
+    assert_eq!(losses(&mut other), written);
     // One of a model in 32 bits has no copies.
     let other = model(Optimizer::sgd(0.1), Precision::F32);
     let error = other.parameters().restore_blocking(&snapshot).unwrap_err().to_string();
     assert!(error.contains("another precision"), "{error}");
-}
-
-/// The batches of a trainer and of `fit` with a rest, and lanes, come to the same bits.
-#[test]
-fn lanes_come_to_the_same_bits() {
-    let (data, compile) = (Arc::new(data(103)), config(Optimizer::adam(0.01), Precision::mixed()));
-    let of = |schedule, count, micro_batches| {
-        let options = ParallelOptions::new(25, micro_batches, schedule);
-        let mut parallel = start((net(), compile.clone(), &data), options, &lanes(count)).unwrap();
-        let losses = run_to(&mut parallel, 15).unwrap();
-        (bits(&losses), state_bits(parallel.state()))
-    };
-    let serial = of(Schedule::Serial, 1, 5);
-    assert!(serial == of(Schedule::data_parallel(), 2, 5));
-    assert!(serial == of(Schedule::Overlapped, 1, 5));
-    let mut model = model(Optimizer::adam(0.01), Precision::mixed());
-    let history = model.fit_blocking(&data, FitOptions::new(3).batch_size(25).in_order()).unwrap();
-    let one = of(Schedule::Serial, 1, 1);
-    assert_eq!(bits(&history.batch_losses), one.0);
-    let options = ParallelOptions::new(25, 5, Schedule::pipeline());
-    let error = start((net(), compile.clone(), &data), options, &lanes(2)).unwrap_err().to_string();
-    assert!(error.contains("use data-parallel, or `Precision::F32`"), "{error}");
 }
 
 /// Plans and parameters that do not suit each other.
@@ -273,6 +303,28 @@ fn files_keep_the_precision() {
     assert_eq!(weight_bits(&whole), weight_bits(&loaded));
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains(r#"precision\":{\"mixed\":{\"loss_scale\":512.0}}"#), "{text}");
+    assert!(model(Optimizer::adam(0.01), Precision::F32).set_loss_scale(2.0).is_err());
     let full = model(Optimizer::adam(0.01), Precision::F32).to_bytes_blocking().unwrap();
     assert!(!String::from_utf8_lossy(&full).contains("precision"));
+}
+
+/// A training is resumed with another loss scale, but not in 32 bits.
+#[cfg(feature = "files")]
+#[test]
+fn a_training_is_resumed_with_another_loss_scale() {
+    use wgrad::train::{Checkpoint, Every};
+    let folder = std::env::temp_dir().join(format!("wgrad-mixed-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let data = data(64);
+    let mut first = model(Optimizer::sgd(0.1), Precision::mixed());
+    let checkpoint = Checkpoint::every(Every::Steps(1)).in_folder(&folder);
+    first.fit_blocking(&data, fit(2).checkpoint(checkpoint)).unwrap();
+    let mut other = model(Optimizer::sgd(0.1), Precision::Mixed { loss_scale: 256.0 });
+    let history = other.fit_blocking(&data, fit(3).resume(&folder)).unwrap();
+    assert_eq!(history.batch_losses.len(), 6);
+    assert_eq!(other.precision(), Precision::Mixed { loss_scale: 256.0 });
+    let mut full = model(Optimizer::sgd(0.1), Precision::F32);
+    let error = full.fit_blocking(&data, fit(3).resume(&folder)).unwrap_err().to_string();
+    assert!(error.contains("precision of the training that is resumed is mixed"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }

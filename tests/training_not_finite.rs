@@ -24,7 +24,9 @@ fn a_loss_that_is_not_finite_stops_training() {
         let mut diverging = model();
         let fit = || FitOptions::new(50).batch_size(32).in_order();
         let error = diverging.fit_blocking(&data, fit()).expect_err("it diverges");
-        let Error::NotFinite { step, epoch, loss: Some(loss) } = error else { panic!("{error:?}") };
+        let Error::NotFinite { step, epoch, loss: Some(loss), .. } = error else {
+            panic!("{error:?}")
+        };
         assert!(!loss.is_finite(), "{loss}");
         assert!(step > 1, "some steps were good");
         assert_eq!(epoch as u64, step / 4 + 1, "step {step} of 4 a epoch");
@@ -32,7 +34,7 @@ fn a_loss_that_is_not_finite_stops_training() {
         let kept = weights(&diverging);
         assert!(kept.iter().all(|w| w.is_finite()));
         assert_eq!(bits(&kept), weights_after(model(), &data, 32, step), "after {step} steps");
-        let text = Error::NotFinite { step, epoch, loss: Some(loss) }.to_string();
+        let text = Error::NotFinite { step, epoch, loss: Some(loss), mixed: false }.to_string();
         for part in [step.to_string(), epoch.to_string(), "learning rate".into()] {
             assert!(text.contains(&part), "{text}");
         }
@@ -65,7 +67,7 @@ fn nothing_trains_after_a_bad_step() {
                 let mut model = article(kernels, optimizer.clone());
                 let fit = FitOptions::new(3).batch_size(32).in_order();
                 let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
-                let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss) } = error else {
+                let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss), .. } = error else {
                     panic!("{error:?}")
                 };
                 assert_eq!(loss, f32::INFINITY);
@@ -116,7 +118,7 @@ fn a_parameter_that_is_not_finite_stops_training() {
             let start = weight_bits(&model);
             let fit = FitOptions::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("parameters beyond 1e39");
-            let Error::NotFinite { step, epoch, loss: Some(loss) } = error else {
+            let Error::NotFinite { step, epoch, loss: Some(loss), .. } = error else {
                 panic!("{error:?}")
             };
             let kept = weights(&model);
@@ -175,7 +177,7 @@ fn runs_of_an_executor_say_which_step_was_not_finite() {
         let (mut executor, w) = descent(shows_loss);
         // Step 70 makes a parameter of 1e25, whose square is no f32.
         let error = executor.run_blocking(&steps).expect_err("step 71");
-        let Error::NotFinite { step: 71, epoch: 0, loss } = error else { panic!("{error:?}") };
+        let Error::NotFinite { step: 71, epoch: 0, loss, .. } = error else { panic!("{error:?}") };
         assert_eq!(loss, shows_loss.then_some(f32::INFINITY));
         let kept = executor.read_blocking(w).unwrap();
         let (mut good, same) = descent(shows_loss);
@@ -196,7 +198,7 @@ fn runs_of_an_executor_say_which_step_was_not_finite() {
     let (mut executor, _) = descent(true);
     let step = Step::training(SGD, 0, 0, 3e38);
     let error = executor.run_blocking(&[step]).expect_err("a step of more than 3e38");
-    let Error::NotFinite { step: 0, epoch: 0, loss: Some(loss) } = error else {
+    let Error::NotFinite { step: 0, epoch: 0, loss: Some(loss), .. } = error else {
         panic!("{error:?}")
     };
     close("the loss of step 0", &[loss], &[7.5], 1e-6, 0.0);

@@ -439,7 +439,7 @@ fn nothing_moves_from_the_first_bad_step_on() {
             let mut model = article(&gpu, optimizer.clone(), kernels);
             let fit = FitOptions::new(3).batch_size(32).in_order();
             let error = model.fit_blocking(&data, fit).expect_err("a square of 1e60");
-            let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss) } = error else {
+            let Error::NotFinite { step: 2, epoch: 1, loss: Some(loss), .. } = error else {
                 panic!("{error:?}")
             };
             assert_eq!(loss, f32::INFINITY);
@@ -467,7 +467,9 @@ fn overflowing_parameters_stop_training_alike() {
         let start = weights(&model);
         let fit = FitOptions::new(3).batch_size(32).in_order();
         let error = model.fit_blocking(&data, fit).expect_err("parameters beyond 1e39");
-        let Error::NotFinite { step, epoch, loss: Some(loss) } = error else { panic!("{error:?}") };
+        let Error::NotFinite { step, loss: Some(loss), epoch, .. } = error else {
+            panic!("{error:?}")
+        };
         assert!(loss.is_finite());
         let stayed: Vec<bool> =
             weights(&model).iter().zip(&start).map(|(w, s)| w == s && *s != 0.0).collect();

@@ -139,7 +139,7 @@ mod tests {
             source: kind.into(),
         };
         let wrong = || Error::argument("batch size", 24, "25, as on rank 0");
-        let nan = || Error::NotFinite { step: 3, epoch: 1, loss: None };
+        let nan = || Error::NotFinite { step: 3, epoch: 1, loss: None, mixed: false };
         assert_eq!([lost(), lane(lost())].map(|error| exit_code(&error)), [1, 1]);
         assert_eq!([wrong(), lane(wrong()), nan()].map(|error| exit_code(&error)), [2, 2, 2]);
         assert!(may_pass(&file(std::io::ErrorKind::TimedOut)));

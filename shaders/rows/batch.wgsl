@@ -1,4 +1,4 @@
-// Parts: shared/f16, shared/prelude, shared/words, drawn:*, words:*.
+// Parts: shared/f16, shared/prelude, shared/words, words:*, rows/half_of_4, rows/half_of_8, rows/out, rows/out_f16.
 //
 // out[r, c] = x[order[batch_start + r], c]. x is rows×width, order is n, out is …×width, count
 // pieces; width is counted in pieces too. A piece, `X`, is a word or four. Copies

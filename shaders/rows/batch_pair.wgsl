@@ -1,4 +1,5 @@
-// Parts: shared/f16, shared/prelude, shared/words, drawn:*, words:*.
+// Parts: shared/f16, shared/prelude, shared/words, words:*, rows/half_of_4, rows/half_of_8, rows/t_out, rows/x_out,
+// rows/x_out_f16.
 //
 // rows/batch.wgsl for inputs and targets in one dispatch: x_out[r, c] = x[order[batch_start + r], c] and
 // t_out[r, c] = t[order[batch_start + r], c]. x is rows×x_width, t is rows×t_width, order is n;

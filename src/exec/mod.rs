@@ -387,7 +387,8 @@ impl Executor {
     /// shaders of the app, without a copy to the host.
     ///
     /// In a browser the buffer is destroyed with the executor (or, for parameters, with the last
-    /// executor or model that holds them), even if the app has a clone of it.
+    /// executor or model that holds them), even if the app has a clone of it. Who writes to a parameter with mixed precision
+    /// calls [`Parameters::refresh_copies`] then.
     ///
     /// # Errors
     /// If the tensor is of another graph, or the plan does not keep it in a buffer.

@@ -38,7 +38,8 @@ impl Parameters {
         Self::with_precision(gpu, layout, states, Precision::F32).await
     }
 
-    /// The same with copies in 16 bits for plans of mixed `precision`; plans of another train other parameters.
+    /// The same for plans of this `precision`: with [`Precision::Mixed`] there are copies of the values in 16 bits, half as
+    /// much memory again. A plan that trains them must be of the same precision.
     ///
     /// # Errors
     /// As for [`Parameters::new`].
@@ -48,7 +49,7 @@ impl Parameters {
         states: Option<usize>,
         precision: Precision,
     ) -> Result<Self> {
-        let with_copies = precision != Precision::F32;
+        let with_copies = precision.is_mixed();
         let arena = async |label: &str| -> Result<Vec<Buffer>> {
             let mut buffers = Vec::new();
             for &bytes in &layout.chunks {
@@ -159,6 +160,21 @@ impl Parameters {
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
+    /// Makes the copies in 16 bits of [mixed precision](Precision::Mixed) anew, by way of the host: after a program has
+    /// written to a buffer of [`Parameters::buffer`] or [`Executor::buffer_of`](super::Executor::buffer_of) itself. All
+    /// other calls keep them up to date.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub async fn refresh_copies(&self) -> Result<()> {
+        let all = self.read_all().await?;
+        let numbered = all.iter().enumerate().filter(|_| self.has_copies());
+        for (number, values) in numbered {
+            self.shared.values.write(&self.shared.gpu, self.entry(number)?, values)?;
+        }
+        Ok(())
+    }
+
     /// Reads all parameters, in their order.
     ///
     /// # Errors
@@ -171,7 +187,8 @@ impl Parameters {
         Ok(all)
     }
 
-    /// The buffer of a chunk, for kernels and for apps that draw from it.
+    /// The buffer of a chunk, for kernels and for apps that draw from it. Who writes to values with mixed precision calls
+    /// [`Parameters::refresh_copies`] then.
     ///
     /// # Errors
     /// [`Error::Argument`] if the arena has no such chunk: without room for training there are no
@@ -244,16 +261,17 @@ impl Parameters {
         !self.shared.values.copies().is_empty()
     }
 
-    /// That a plan's kernels may use these parameters: which keep copies in 16 bits, or do not, as they do.
+    /// That kernels of this precision may use these parameters: with copies in 16 bits if they read or, where they move
+    /// the values, write such.
     ///
     /// # Errors
     /// [`Error::Shape`] otherwise.
     pub(super) fn check_precision(&self, plan: Precision, moves: bool) -> Result<()> {
-        let (mixed, empty) = (plan != Precision::F32, self.layout().chunks.is_empty());
+        let (mixed, empty) = (plan.is_mixed(), self.layout().chunks.is_empty());
         let detail = match (mixed, self.has_copies()) {
             (true, false) if !empty => {
                 "the plan is of mixed precision, and the shared parameters have no copies in 16 bits; make them by \
-                 `Parameters::with_precision`"
+                 `Parameters::with_precision`, or a model's by `TrainingConfig::precision`"
             }
             (false, true) if moves => {
                 "the shared parameters have copies in 16 bits, which a plan of 32 bits would leave as they are; give the \

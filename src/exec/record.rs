@@ -416,7 +416,8 @@ impl Executor {
             Some((Halt { number: step, .. }, row)) if self.plan.moves_parameters() => {
                 let row = row.and_then(|row| rows.get(row));
                 let loss = row.and_then(|row| row.get(self.plan.loss_column()?));
-                Err(Error::NotFinite { step, epoch: 0, loss: loss.copied() })
+                let (loss, mixed) = (loss.copied(), self.plan.precision().is_mixed());
+                Err(Error::NotFinite { step, epoch: 0, loss, mixed })
             }
             _ => Ok(rows),
         }

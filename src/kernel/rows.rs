@@ -82,7 +82,7 @@ pub fn batch(shapes: Shapes<'_>, x: Tensor, order: Tensor, out: Tensor, long: bo
     let count = shapes.elements(out) / piece;
     Launch {
         name: "batch".into(),
-        parts: vec![PRELUDE, words("X", piece), OUT.part(piece, false), part!("rows/batch")],
+        parts: vec![PRELUDE, words("X", piece), OUT, part!("rows/batch")],
         constants: vec![],
         dims: vec![count, width / piece, rows, shapes.elements(order)],
         operands: vec![
@@ -118,56 +118,29 @@ fn words(of: &str, count: u32) -> &'static Part {
     })
 }
 
-/// Where drawn rows go.
-struct Drawn {
-    /// The binding, and its number.
-    name: &'static str,
-    number: u32,
-    /// The type of its pieces.
-    of: &'static str,
-}
+const OUT: &Part = part!("rows/out");
+const X_OUT: &Part = part!("rows/x_out");
 
-const OUT: Drawn = Drawn { name: "out", number: 4, of: "X" };
-const X_OUT: Drawn = Drawn { name: "x_out", number: 5, of: "X" };
-const T_OUT: Drawn = Drawn { name: "t_out", number: 6, of: "T" };
-
-impl Drawn {
-    fn name_of(&self, words: u32, f16: bool) -> String {
-        format!("drawn:{}_{}_{words}", if f16 { "f16" } else { "words" }, self.name)
+/// What takes the place of `part`, which is one of `parts`, if that is what writes drawn rows of four numbers or eight to
+/// `binding`; of a pair those of `x`.
+pub(super) fn in_half(
+    parts: &[&'static Part],
+    binding: &str,
+    part: &'static Part,
+) -> Option<Vec<&'static Part>> {
+    let out: &Part = match binding {
+        "out" if part == OUT => part!("rows/out_f16"),
+        "x_out" if part == X_OUT => part!("rows/x_out_f16"),
+        _ => return None,
+    };
+    let pieces_of = |count| parts.contains(&words("X", count));
+    if pieces_of(4) {
+        Some(vec![part!("rows/half_of_4"), out])
+    } else if pieces_of(8) {
+        Some(vec![part!("shared/words"), part!("rows/half_of_8"), out])
+    } else {
+        None
     }
-
-    /// Writes a piece of so many words: as it is, or four or eight numbers in 16 bits.
-    fn part(&self, words: u32, f16: bool) -> &'static Part {
-        let Drawn { name, number, of } = self;
-        let factor = format!("{}_FACTOR", name.to_uppercase());
-        let (ty, piece, constant) = match (f16, words) {
-            (false, _) => (*of, "piece".into(), String::new()),
-            (true, 8) => {
-                let half = |words: &str| format!("to_f16(from_words(piece.{words}) * {factor})");
-                let both = format!("vec4({}, {})", half("xy"), half("zw"));
-                ("vec4<u32>", both, format!("override {factor}: f32;\n"))
-            }
-            (true, _) => {
-                let four = format!("to_f16(bitcast<vec4<f32>>(piece) * {factor})");
-                ("vec2<u32>", four, format!("override {factor}: f32;\n"))
-            }
-        };
-        made(&self.name_of(words, f16), || {
-            format!(
-                "@group(0) @binding({number}) var<storage, read_write> {name}: array<{ty}>;\n{constant}\n\
-                 fn put_{name}(i: u32, piece: {of}) {{\n    {name}[i] = {piece};\n}}\n"
-            )
-        })
-    }
-}
-
-/// What takes the place of `part`, if that is what writes `binding`, pieces of four numbers or eight.
-pub(super) fn in_half(binding: &str, part: &'static Part) -> Option<Vec<&'static Part>> {
-    let drawn = [OUT, X_OUT, T_OUT].into_iter().find(|drawn| drawn.name == binding)?;
-    let words = [4, 8].into_iter().find(|&words| part.name == drawn.name_of(words, false))?;
-    let f16 = drawn.part(words, true);
-    // Not every shader with pieces of eight words unpacks them.
-    Some(if words == 8 { vec![part!("shared/words"), f16] } else { vec![f16] })
 }
 
 /// [`batch`] of `x` into `x_out` and of `t` into `t_out`, by the same `order`, in one dispatch.
@@ -192,8 +165,8 @@ pub fn batch_pair(
             PRELUDE,
             words("X", x_piece),
             words("T", t_piece),
-            X_OUT.part(x_piece, false),
-            T_OUT.part(t_piece, false),
+            X_OUT,
+            part!("rows/t_out"),
             part!("rows/batch_pair"),
         ],
         constants: vec![],

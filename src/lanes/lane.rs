@@ -128,7 +128,8 @@ impl Lane {
             true => {
                 let (batch, residency, loss) = (room.batch, room.residency, task.compile.loss);
                 let weights = task.weighting(data.as_data(), true);
-                let how = Bringing { batch, residency, orders: 1, loss, weights, windows };
+                let mixed = task.compile.precision.is_mixed();
+                let how = Bringing { batch, residency, orders: 1, loss, mixed, weights, windows };
                 Some(Feed::new(gpu, data, how).await?)
             }
             false => None,

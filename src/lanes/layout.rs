@@ -13,7 +13,7 @@ use crate::checksum::Checksum;
 use crate::data::{AsData, OwnedData, Share, Wanted, Windows};
 use crate::gpu::Gpu;
 use crate::graph::Tensor;
-use crate::plan::{Plan, Precision, Target};
+use crate::plan::{Plan, Target};
 use crate::train::TrainingState;
 use crate::train::feed::Order;
 use crate::train::task::Task;
@@ -65,7 +65,7 @@ impl Layout {
                           use data-parallel, or leave the clipping out";
             return Err(Error::shape("pipeline", detail));
         }
-        if sizes.len() > 1 && task.compile.precision != Precision::F32 {
+        if sizes.len() > 1 && task.compile.precision.is_mixed() {
             let detail = "what crosses from stage to stage is in 32 bits, so that mixed precision would come to \
                           other bits than on one device; use data-parallel, or `Precision::F32`";
             return Err(Error::shape("pipeline", detail));

@@ -43,7 +43,8 @@ impl Parallel {
         self.lanes = lanes.into_iter().flatten().collect();
         if let Some((step, loss)) = halted {
             self.state.go_to(step, &self.task.architecture);
-            return Err(Error::NotFinite { step, epoch: 0, loss });
+            let mixed = self.task.compile.precision.is_mixed();
+            return Err(Error::NotFinite { step, epoch: 0, loss, mixed });
         }
         // The lane that failed first made others stop: its error is the one to tell.
         let mut errors: Vec<_> =

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::lower::Lowering;
-use super::{ArenaLayout, PlanScope, Precision, launch_limits};
+use super::{ArenaLayout, PlanScope, launch_limits};
 use crate::Error;
 use crate::graph::{ELEMENT_BYTES, Pass, Role, Tensor, Update};
 use crate::kernel::update::{InParts, Joined, LossOf, Run};
@@ -30,7 +30,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     let (runs, missed): (Vec<Run>, Vec<u64>) =
         runs(&lowering.lowered.arena, &trained).into_iter().unzip();
     let clip = pass.clip_norm.map(|longest| clip_factors(lowering, &runs, longest));
-    let copies = lowering.options.precision != Precision::F32;
+    let copies = lowering.options.precision.is_mixed();
     let loss = loss_of(lowering, pass, clip, copies, &runs);
     let parts = all_parts(lowering);
     for (run, missed) in runs.iter().zip(missed) {
@@ -43,7 +43,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     Ok(())
 }
 
-/// Where the update finds the loss. It adds the parts of one up if it can bind them beside all else that it may have.
+/// Where the update finds the loss. It adds the parts of one up, unless it writes copies and cannot bind all of that at once.
 fn loss_of(
     lowering: &mut Lowering<'_>,
     pass: &Update,
@@ -54,14 +54,15 @@ fn loss_of(
     let to = lowering.destination(pass.loss);
     let Some((partials, count)) = lowering.loss_in_parts.take() else { return LossOf::Whole(to) };
     let in_parts = LossOf::Parts { partials, count, to };
-    let fits = runs.iter().all(|run| {
-        // The tensor of the parts is none of the limits' business.
-        let joined = joined(lowering, run);
-        let parts = InParts { parts: partials, joined: &joined };
-        let parts = (!joined.is_empty()).then_some(parts);
-        let launch = update::update(pass.rule, clip, pass.l1, run, in_parts, parts, copies);
-        launch_limits::check(&launch, lowering.target).is_ok()
-    });
+    let fits = !copies
+        || runs.iter().all(|run| {
+            // Which tensor has the parts of gradients does not matter here.
+            let joined = joined(lowering, run);
+            let parts = InParts { parts: partials, joined: &joined };
+            let parts = (!joined.is_empty()).then_some(parts);
+            let launch = update::update(pass.rule, clip, pass.l1, run, in_parts, parts, copies);
+            launch_limits::check(&launch, lowering.target).is_ok()
+        });
     if fits {
         return in_parts;
     }
@@ -167,7 +168,7 @@ fn own_gradient(lowering: &mut Lowering<'_>, gradient: Tensor, all: &[(Tensor, T
 pub(super) fn assign(lowering: &mut Lowering<'_>) -> Result<(), Error> {
     for &(parameter, value) in lowering.graph.assignments() {
         let info = lowering.graph.known(parameter);
-        if lowering.options.precision != Precision::F32 {
+        if lowering.options.precision.is_mixed() {
             let detail = format!(
                 "'{}' is assigned to, which leaves copies of parameters in 16 bits as they are; plan it with \
                  `Precision::F32`",

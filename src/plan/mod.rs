@@ -249,7 +249,7 @@ impl Plan {
         }
         lower_update::assign(&mut lowering)?;
         if let Some(loss_scale) = options.precision.loss_scale() {
-            lowering.store_half(loss_scale);
+            lowering.store_half(loss_scale)?;
         }
         let mut lowered = lowering.lowered;
         let work = std::mem::take(&mut lowered.work);
@@ -370,7 +370,7 @@ impl Plan {
             tensors.iter().filter_map(|&t| self.info(t)).map(TensorInfo::bytes).sum()
         };
         let run = if dispatch.moves_arenas() { Run::bytes_of(&dispatch.launch) } else { 0 };
-        let copies = if self.precision == Precision::F32 { 0 } else { run / 2 };
+        let copies = if self.precision.is_mixed() { run / 2 } else { 0 };
         of(&dispatch.reads) + of(&dispatch.writes) + 3 * run + copies
     }
 

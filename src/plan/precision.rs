@@ -18,7 +18,7 @@ pub enum Precision {
     /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16, up to 65,504, with 11 digits of a binary
     /// number) what matrix products read and write: batches, activations and their gradients, and a copy of the
     /// parameters that the update makes from those in 32 bits. What other kernels read or write stays in 32, as do
-    /// tensors whose rows are no multiple of four numbers.
+    /// tensors whose rows are no multiple of four numbers. Not in a page.
     Mixed {
         /// What gradients of activations are multiplied by while they are stored, so that small ones do not become 0:
         /// a power of two. Where one becomes infinite, training stops with
@@ -40,15 +40,25 @@ impl Precision {
     /// The loss scale, if numbers are stored in 16 bits.
     pub(crate) fn loss_scale(self) -> Option<f32> {
         match self {
+            // Known when it is compiled, so that a page does not download what it cannot ask for.
+            _ if cfg!(target_arch = "wasm32") => None,
             Precision::F32 => None,
             Precision::Mixed { loss_scale } => Some(loss_scale),
         }
     }
 
+    /// Whether numbers are stored in 16 bits.
+    pub(crate) fn is_mixed(self) -> bool {
+        self.loss_scale().is_some()
+    }
+
     /// # Errors
-    /// [`Error::Argument`] if the loss scale is no power of two from 1 to 2²⁴.
+    /// [`Error::Argument`] if the loss scale is no power of two from 1 to 2²⁴, or this is a page.
     pub(crate) fn check(self) -> Result<()> {
         let Precision::Mixed { loss_scale } = self else { return Ok(()) };
+        if cfg!(target_arch = "wasm32") {
+            return Err(Error::argument("precision", "mixed", "32 bits in a page"));
+        }
         let is_power_of_two = loss_scale.to_bits().trailing_zeros() >= 23;
         if (1.0..=16_777_216.0).contains(&loss_scale) && is_power_of_two {
             return Ok(());

@@ -27,7 +27,7 @@ use crate::kernel::LONGEST_SUM;
 use crate::kernel::whole_step::{self, Held, Net, WORKGROUP_WORDS};
 use crate::nn::layers::{Activation, Dense, Flatten};
 use crate::nn::{Metric, Optimizer};
-use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Precision, Target};
+use crate::plan::{AdapterClass, ArenaLayout, MOST_TURNS, Target};
 use crate::{Error, Result};
 
 /// Parameters per invocation, at most. Each is a variable of the kernel's code with its gradient, and stands
@@ -73,7 +73,7 @@ pub(super) fn whole_step_net(
     if compile.own_loss.is_some() {
         return Err("the loss is the program's own".into());
     }
-    if compile.precision != Precision::F32 {
+    if compile.precision.is_mixed() {
         return Err("numbers are stored in 16 bits between kernels".into());
     }
     if let Some(own) = metrics.iter().find(|metric| matches!(metric, Metric::Own(_))) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::graphs::check_probabilities;
+use super::graphs::{check_half, check_probabilities};
 use super::task::{Weighting, by_class};
 use crate::data::{
     AsData, Data, EpochOrder, Form, Pass, Targets, Wanted, Window, Windows, epoch_order,
@@ -125,6 +125,9 @@ struct Drawing {
     pass: Arc<Pass>,
     current: Option<Current>,
     loss: Loss,
+    /// Features of a row, and whether they are stored in 16 bits.
+    width: usize,
+    mixed: bool,
     /// Of the classes, if rows have weights.
     class_weights: Option<Vec<f32>>,
     /// When windows were read that nobody has been told of.
@@ -153,6 +156,10 @@ impl Drawing {
         let window = self.windows.get(&self.pass, number)?;
         if let Some(Targets::Values { data, width }) = &window.rows.targets {
             check_probabilities(self.loss, data, *width, |row| window.rows.number(row))?;
+        }
+        if self.mixed {
+            let rows = &window.rows;
+            check_half(&rows.features, self.width, |row| rows.number(row))?;
         }
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -194,6 +201,8 @@ pub(crate) struct Bringing {
     pub(crate) orders: usize,
     /// What the targets are for.
     pub(crate) loss: Loss,
+    /// Whether features are to be stored in 16 bits.
+    pub(crate) mixed: bool,
     pub(crate) weights: Weighting,
     /// The windows of a source.
     pub(crate) windows: Option<Windows>,
@@ -201,7 +210,7 @@ pub(crate) struct Bringing {
 
 impl<D: AsData> Feed<D> {
     pub(crate) async fn new(gpu: &Gpu, data: D, how: Bringing) -> Result<Self> {
-        let Bringing { batch, residency, orders, loss, weights, windows } = how;
+        let Bringing { batch, residency, orders, loss, mixed, weights, windows } = how;
         let all = data.as_data();
         let (weights, class_weights) = match weights {
             Weighting::Once => (None, None),
@@ -209,6 +218,9 @@ impl<D: AsData> Feed<D> {
             Weighting::Classes(of_classes) => (None, Some(of_classes)),
         };
         let weighted = weights.is_some() || class_weights.is_some();
+        if let (true, Data::Dataset(all)) = (mixed, all) {
+            check_half(all.features(), all.width(), |row| row)?;
+        }
         let (form, rows) = (Form { weighted, ..all.form()? }, all.rows()?);
         let widths = [form.width, form.targets.width(), usize::from(weighted)];
         let row_bytes = widths[0].max(widths[1]) as u64 * 4;
@@ -257,6 +269,8 @@ impl<D: AsData> Feed<D> {
                 pass: Arc::new(Pass::new(source, rows, EpochOrder::AS_THEY_LIE)?),
                 current: None,
                 loss,
+                width: form.width,
+                mixed,
                 class_weights,
                 #[cfg(not(target_arch = "wasm32"))]
                 readings: Vec::new(),

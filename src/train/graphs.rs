@@ -188,6 +188,25 @@ pub(crate) fn check_probabilities(
     Ok(())
 }
 
+/// # Errors
+/// [`Error::Argument`] naming the first feature that is infinite in 16 bits, as which mixed precision stores them.
+/// `number` says which row is which.
+pub(crate) fn check_half(
+    features: &[f32],
+    width: usize,
+    number: impl Fn(usize) -> usize,
+) -> Result<()> {
+    const END: f32 = 65_520.0;
+    if cfg!(target_arch = "wasm32") {
+        return Ok(()); // a page trains in 32 bits
+    }
+    let Some(at) = features.iter().position(|x| x.abs() >= END) else { return Ok(()) };
+    let (row, column) = (number(at / width.max(1)), at % width.max(1));
+    let rule = "less than 65520 with mixed precision, whose numbers of 16 bits end there; standardize the data, or \
+                train with `Precision::F32`";
+    Err(Error::argument(&format!("feature {column} of row {row}"), features[at], rule))
+}
+
 /// The record of a step that only computes.
 pub(crate) fn forward_step(batch_start: usize) -> Step {
     Step::forward(crate::kernel::word(batch_start))

@@ -15,7 +15,7 @@ use crate::graph::Loss;
 use crate::kernel::whole_step::Net;
 use crate::nn::optimizer::check_learning_rate;
 use crate::nn::{Metric, Optimizer, RowFunction, Sequential};
-use crate::plan::ArenaLayout;
+use crate::plan::{ArenaLayout, Precision};
 
 /// A model on a device, ready to train, evaluate and predict.
 #[derive(Debug)]
@@ -209,6 +209,29 @@ impl Model {
     /// The kernels that were asked for.
     pub fn wanted_kernels(&self) -> Kernels {
         self.task.compile.kernels
+    }
+
+    /// In how many bits numbers lie between the kernels that train it.
+    pub fn precision(&self) -> Precision {
+        self.task.compile.precision
+    }
+
+    /// Trains on with another loss scale, after gradients became infinite or 0 with the one before. Make
+    /// [trainers](Model::trainer) anew.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) if it is no power of two from 1 to 2²⁴, or the model trains in 32
+    /// bits.
+    pub fn set_loss_scale(&mut self, loss_scale: f32) -> Result<()> {
+        let precision = Precision::Mixed { loss_scale };
+        precision.check()?;
+        if !self.task.compile.precision.is_mixed() {
+            let rule =
+                "set for a model with mixed precision; ask for it by `TrainingConfig::precision`";
+            return Err(crate::Error::argument("loss scale", loss_scale, rule));
+        }
+        self.task.compile.precision = precision;
+        Ok(())
     }
 
     /// Freezes the layer of this name from the next training on: see [`Sequential::freeze`]. Make

@@ -149,7 +149,8 @@ impl<D: AsData> Trainer<D> {
         };
         let loss = model.loss();
         let weights = model.task.weighting(all, trains);
-        let how = Bringing { batch, residency, orders, loss, weights, windows };
+        let mixed = trains && model.task.compile.precision.is_mixed();
+        let how = Bringing { batch, residency, orders, loss, mixed, weights, windows };
         let feed = Feed::new(&gpu, data, how).await?;
         let (graph, plan) = engine::plan(model, &feed, batch, trains)?;
         let engine = match net {
@@ -378,7 +379,8 @@ impl<D: AsData> Trainer<D> {
             }
             Some(Halt { number: step, .. }) if self.trains => {
                 let loss = halted_row.and_then(|row| steps.get(row)).map(|step| step.loss);
-                Err(Error::NotFinite { step, epoch: 0, loss })
+                let mixed = self.plan.precision().is_mixed();
+                Err(Error::NotFinite { step, epoch: 0, loss, mixed })
             }
             _ => Ok(Some(steps)),
         }

@@ -124,6 +124,8 @@ pub struct Run {
     pub most_turns: Option<u64>,
     /// In how many bits numbers lie between kernels.
     pub precision: Precision,
+    /// Bytes of a binding, at most, instead of what the device allows.
+    pub max_binding_bytes: Option<u64>,
 }
 
 impl Default for Run {
@@ -138,6 +140,7 @@ impl Default for Run {
             max_workgroups: None,
             most_turns: None,
             precision: Precision::F32,
+            max_binding_bytes: None,
         }
     }
 }
@@ -169,8 +172,17 @@ impl Run {
         let tiling = self.tiling.or(of_gpu.tiling.filter(|_| self.words.is_none()));
         let words = self.words.unwrap_or(of_gpu.words);
         let most_turns = self.most_turns.unwrap_or(of_gpu.most_turns);
-        let target =
-            Target { tiling, max_workgroups, busy, filled_by, words, most_turns, ..of_gpu };
+        let max_binding_bytes = self.max_binding_bytes.unwrap_or(of_gpu.max_binding_bytes);
+        let target = Target {
+            tiling,
+            max_workgroups,
+            busy,
+            filled_by,
+            words,
+            most_turns,
+            max_binding_bytes,
+            ..of_gpu
+        };
         Plan::with_options(graph, &options, &target)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Lowering;
+use crate::Error;
 use crate::graph::{DType, Pass, Role, Shape, Tensor};
 use crate::kernel::half::{self, Stored};
 use crate::kernel::reflect::{self, Access};
@@ -20,7 +21,10 @@ struct Use {
 impl Lowering<'_> {
     /// Stores in 16 bits what every dispatch that reads or writes it can take so, and copies of parameters for those
     /// dispatches that can.
-    pub(in crate::plan) fn store_half(&mut self, loss_scale: f32) {
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if one of them cannot.
+    pub(in crate::plan) fn store_half(&mut self, loss_scale: f32) -> Result<(), Error> {
         let mut parameters: Vec<(usize, Vec<Use>)> = Vec::new();
         for (root, uses) in self.uses() {
             let Some(info) = self.lowered.tensors.get(root).cloned() else { continue };
@@ -33,7 +37,7 @@ impl Lowering<'_> {
                     let scale = if backward { loss_scale } else { 1.0 };
                     for of in uses {
                         let launch = &mut self.lowered.work[of.work].launch;
-                        half::store(launch, of.binding, Stored { scale, first: 0 });
+                        half::store(launch, of.binding, Stored { scale, first: 0 })?;
                     }
                     let views = self.lowered.tensors.iter_mut().zip(&self.lowered.roots);
                     for (info, _) in views.filter(|(_, of)| of.index() == root) {
@@ -45,8 +49,9 @@ impl Lowering<'_> {
             }
         }
         for (number, uses) in parameters {
-            self.read_copy(number, &uses);
+            self.read_copy(number, &uses)?;
         }
+        Ok(())
     }
 
     /// Which dispatches have each tensor bound, by that whose memory it shares.
@@ -85,22 +90,23 @@ impl Lowering<'_> {
         !wanted && is_read && is_written && uses.iter().all(|of| self.can(of))
     }
 
-    /// Has the dispatches that can read the copy of a parameter in 16 bits.
-    fn read_copy(&mut self, number: usize, uses: &[Use]) {
-        let Some(entry) = self.lowered.arena.entries.get(number).cloned() else { return };
+    /// Gives the copy of a parameter in 16 bits to the dispatches that can read it.
+    fn read_copy(&mut self, number: usize, uses: &[Use]) -> Result<(), Error> {
+        let Some(entry) = self.lowered.arena.entries.get(number).cloned() else { return Ok(()) };
         let (_, beyond) = entry.copy_at(self.target.alignment);
         let first = word(beyond as usize / (4 * DType::F16.bytes()));
         let stored = Stored { scale: 1.0, first };
         let mut copy = None;
         for of in uses.iter().filter(|of| !of.is_written) {
-            if !self.can(of) {
+            if !half::can_store_within(&self.lowered.work[of.work].launch, of.binding) {
                 continue;
             }
             let copy = *copy.get_or_insert_with(|| self.copy_of(number, &entry.name, &entry.shape));
             let launch = &mut self.lowered.work[of.work].launch;
-            half::store(launch, of.binding, stored);
+            half::store(launch, of.binding, stored)?;
             bind(launch, of.binding, copy);
         }
+        Ok(())
     }
 
     /// A tensor for the copy of a parameter.

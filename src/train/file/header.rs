@@ -199,7 +199,9 @@ impl Header {
         same("optimizer", format!("{:?}", self.optimizer), format!("{:?}", own.optimizer))?;
         same("metrics", format!("{:?}", self.metrics), format!("{:?}", own.metrics))?;
         same("kernels", format!("{:?}", self.kernels), format!("{:?}", own.kernels))?;
-        same("precision", format!("{:?}", self.precision), format!("{:?}", own.precision))?;
+        // What overflowed goes on with a smaller loss scale.
+        let bits = |of: &Self| if of.precision.is_mixed() { "mixed" } else { "32 bits" };
+        same("precision", bits(&self).into(), bits(&own).into())?;
         let functions = |of: &Self| format!("{:?} {:?}", of.own_loss, of.own_metrics);
         same("loss and metrics of the program's own", functions(&self), functions(&own))?;
         let weights = |of: &Self| format!("{:?}", of.class_weights);

@@ -360,12 +360,12 @@ impl<'c, T: Trainee> Run<'c, T> {
     /// Adds the epoch to an error.
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
-            Error::NotFinite { step, loss, .. } => {
+            Error::NotFinite { step, loss, mixed, .. } => {
                 let Call { steps, progress, .. } = self.start.call;
                 let before = progress.batches.saturating_add(step.saturating_sub(steps));
                 let epochs = before / (self.trainee.batches().max(1) as u64);
                 let epoch = usize::try_from(epochs).unwrap_or(usize::MAX).saturating_add(1);
-                Error::NotFinite { step, epoch, loss }
+                Error::NotFinite { step, epoch, loss, mixed }
             }
             error => error,
         }

@@ -101,7 +101,7 @@ fn in_half(launch: &Launch) -> Option<Launch> {
     let mut launch = launch.clone();
     launch.name.push_str(", f16");
     for binding in can {
-        half::store(&mut launch, binding, Stored { scale: 1024.0, first: 0 });
+        half::store(&mut launch, binding, Stored { scale: 1024.0, first: 0 }).unwrap();
     }
     Some(launch)
 }
@@ -174,6 +174,8 @@ fn rows_launches(tensors: &mut Tensors) -> Vec<Launch> {
         rows::batch(shapes, wide, order, wide_out, true),
         rows::batch_pair(shapes, x, x_out, t, t_out, order, false),
         rows::batch_pair(shapes, t, t_out, wide, wide_out, order, false),
+        rows::batch_pair(shapes, wide, wide_out, t, t_out, order, false),
+        rows::batch_pair(shapes, wide, wide_out, t, t_out, order, true),
         rows::batch_pair(shapes, t, t_out, wide, wide_out, order, true),
     ]
 }

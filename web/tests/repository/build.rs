@@ -20,6 +20,8 @@ const LONG: &str = "a minute; it runs natively, its kernels in others here";
 const LANES_TOO: &str =
     "trains over lanes too, which have threads; the kernels that it is made of are tested here";
 
+const MIXED: &str = "a page trains in 32 bits";
+
 const NATIVE_CALLS: &str = "what it calls waits, which it does natively only; the kernels that it is made of are tested here";
 
 /// Files under `tests/` that do not run here, and why; all others do.
@@ -43,6 +45,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("handles", NOOP),
     ("identities", NOOP),
     ("kernels_turns", "naga reads the shaders' texts"),
+    ("kernels_f16", MIXED),
     ("lanes", "lanes have threads"),
     ("lanes_drivers", "lanes have threads, and a browser has one driver"),
     ("lanes_faults", "lanes have threads"),
@@ -50,6 +53,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("lanes_given_up", "lanes have threads"),
     ("lanes_limits", "lanes have threads"),
     ("lanes_measured", "lanes have threads"),
+    ("lanes_mixed", "lanes have threads"),
     ("lanes_options", "lanes have threads"),
     ("lanes_random", "lanes have threads"),
     ("lanes_shards", "lanes have threads"),
@@ -87,6 +91,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("plot", "pictures; no device"),
     ("training_frozen", LANES_TOO),
     ("training_l1", LANES_TOO),
+    ("training_mixed", MIXED),
     ("training_own", LANES_TOO),
     ("training_weights", LANES_TOO),
     ("training_logged", "writes files"),
