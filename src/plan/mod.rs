@@ -81,7 +81,8 @@ pub struct PlanOptions {
     pub reuse_memory: bool,
     /// The part of a training step to hold.
     pub portion: PlanScope,
-    /// In how many bits numbers lie between kernels.
+    /// In how many bits numbers lie between kernels. A graph with assignments is refused with [`Precision::Mixed`]; inputs
+    /// of 65,520 or more become infinite where products read drawn rows of them in 16 bits.
     pub precision: Precision,
 }
 

@@ -15,10 +15,12 @@ pub enum Precision {
     /// In 32.
     #[default]
     F32,
-    /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16, up to 65,504, with 11 digits of a binary
-    /// number) what matrix products read and write: batches, activations and their gradients, and a copy of the
-    /// parameters that the update makes from those in 32 bits. What other kernels read or write stays in 32, as do
-    /// tensors whose rows are no multiple of four numbers. Not in a page.
+    /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16: up to 65,504, with 11 significant bits; below
+    /// 2⁻¹⁴ with fewer, and a driver may read those as 0) what matrix products read and write, if nothing else does:
+    /// batches of features, activations and their gradients, and a copy of each weight, which the update makes of the
+    /// weight in 32 bits. In 32 bits stay tensors that any other kernel reads or writes (those beside dropout, layer
+    /// normalization, residual blocks, and of functions such as GELU, whose slope needs more than its output), tensors whose rows
+    /// are no multiple of four numbers, and what the host asks for. Not in a page.
     Mixed {
         /// What gradients of activations are multiplied by while they are stored, so that small ones do not become 0:
         /// a power of two. Where one becomes infinite, training stops with

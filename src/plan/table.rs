@@ -116,10 +116,11 @@ impl fmt::Display for Plan {
             writeln!(f, "for a GPU that {} invocations fill", self.target().filled_by)?;
         }
         if let Some(loss_scale) = self.precision().loss_scale() {
+            let copies = self.arena().bytes() / 2;
             writeln!(
                 f,
-                "f16: stored in 16 bits, gradients of activations times {loss_scale}; copies of parameters: {} bytes",
-                self.arena().bytes() / 2
+                "f16: stored in 16 bits, gradients of activations times {loss_scale}; beside the parameters their copies: \
+                 {copies} bytes"
             )?;
         }
         match &self.trains_with {

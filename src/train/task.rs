@@ -89,8 +89,13 @@ impl TrainingConfig {
     }
 
     /// Trains with numbers stored in so many bits between kernels; [`Precision::F32`] unless set.
-    /// [`Precision::mixed`] takes half of the memory and its traffic for what products read and write, and trains with
-    /// the general kernels. The weights, which are saved, evaluated and predicted with, are those in 32 bits.
+    /// [`Precision::mixed`] halves the memory and its traffic for what products read and write, but adds a copy of the
+    /// weights, half as large as they are. It trains with the general kernels, over lanes too, but not over the stages of a
+    /// pipeline. What is saved, evaluated and predicted with are the weights in 32 bits.
+    ///
+    /// # Errors
+    /// To train on a feature of 65,520 or more in size is [`Error::Argument`]: standardize the data. Gradients that
+    /// become infinite are [`Error::NotFinite`]: see [`Model::set_loss_scale`](super::Model::set_loss_scale).
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
