@@ -61,7 +61,7 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let group = flat_workgroup(workgroup, workgroups);
+    let group = own_workgroup(flat_workgroup(workgroup, workgroups));
     let part = group / (dims.across * dims.down);
     let place = place_of(group % (dims.across * dims.down));
     // The tile's corner in C, and this invocation's block in the tile.

@@ -11,7 +11,7 @@ const TERMS_OF_A: u32 = SLAB / PIECES_OF_A;
 fn load_for_a_slab(tile_row: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
     let pitch = dims.m / A_AT_ONCE;
     let row = tile_row + invocation % (2u * DOWN) * 4u;
-    return piece_of_a((invocation / (2u * DOWN)) * pitch + row / A_AT_ONCE + (k + t * TERMS_OF_A) * pitch);
+    return own_piece_of_a((invocation / (2u * DOWN)) * pitch + row / A_AT_ONCE + (k + t * TERMS_OF_A) * pitch);
 }
 
 fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {

@@ -11,7 +11,7 @@ const TERMS_OF_B: u32 = SLAB / PIECES_OF_B;
 fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
     let pitch = dims.n / B_AT_ONCE;
     let column = tile_column + invocation % ACROSS * 4u;
-    return piece_of_b((invocation / ACROSS) * pitch + column / B_AT_ONCE + (k + t * TERMS_OF_B) * pitch);
+    return own_piece_of_b((invocation / ACROSS) * pitch + column / B_AT_ONCE + (k + t * TERMS_OF_B) * pitch);
 }
 
 fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {

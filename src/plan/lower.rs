@@ -24,6 +24,7 @@ use crate::kernel::{
 };
 
 mod half;
+mod pairs;
 mod products;
 mod sums;
 

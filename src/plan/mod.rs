@@ -248,6 +248,7 @@ impl Plan {
             lower_update::lower(&mut lowering, update)?;
         }
         lower_update::assign(&mut lowering)?;
+        lowering.pair_products();
         if let Some(loss_scale) = options.precision.loss_scale() {
             lowering.store_half(loss_scale);
         }

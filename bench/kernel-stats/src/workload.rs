@@ -158,7 +158,8 @@ impl Found {
                     "in-memory" => Kernels::WholeStepInMemory,
                     _ => Kernels::WholeStep,
                 };
-                let (model, _, batch) = model(widths, batch, loss, rest, kernels, target.filled_by)?;
+                let (model, _, batch) =
+                    model(widths, batch, loss, rest, kernels, target.filled_by)?;
                 let net = model.whole_step_kernel(batch).map_err(words)?.ok_or_else(|| {
                     let why = model.kernels(batch).unwrap_or_default();
                     format!("{name} does not train in one dispatch: {why}")
@@ -203,7 +204,7 @@ fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
 
 /// Sums that an invocation of a product adds up, and the terms of each; nothing of other launches.
 fn product_of(launch: &Launch) -> Outcome<Option<[u32; 2]>> {
-    if !launch.name.starts_with("matmul") {
+    if !launch.name.trim_start_matches("2 × ").starts_with("matmul") {
         return Ok(None);
     }
     // As `matmul/dims.wgsl` has them.

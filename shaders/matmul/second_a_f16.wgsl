@@ -1,0 +1,8 @@
+// The A of the second of two products, stored in 16 bits, as in matmul_pieces_of_a_f16.
+@group(0) @binding(6) var<storage, read> second_a: array<vec2<u32>>;
+override SECOND_A_FIRST: u32;
+override SECOND_A_FACTOR: f32;
+
+fn piece_of_second_a(at: u32) -> vec4<f32> {
+    return from_f16(second_a[SECOND_A_FIRST + at]) * SECOND_A_FACTOR;
+}
