@@ -3,9 +3,13 @@
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 const B_AT_ONCE: u32 = 1u;
 
-fn piece_of_b(at: u32) -> vec4<f32> {
+fn bits_of_b(at: u32) -> vec4<u32> {
     let first = b_start() + at;
-    return vec4(b[first], b[first + 1u], b[first + 2u], b[first + 3u]);
+    return bitcast<vec4<u32>>(vec4(b[first], b[first + 1u], b[first + 2u], b[first + 3u]));
+}
+
+fn numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bits);
 }
 
 // The piece from term k on, with zeros past the last term.

@@ -3,6 +3,10 @@
 override SECOND_A_FIRST: u32;
 override SECOND_A_FACTOR: f32;
 
-fn piece_of_second_a(at: u32) -> vec4<f32> {
-    return from_f16(second_a[SECOND_A_FIRST + at]) * SECOND_A_FACTOR;
+fn bits_of_second_a(at: u32) -> vec4<u32> {
+    return vec4(second_a[SECOND_A_FIRST + at], 0u, 0u);
+}
+
+fn numbers_of_second_a(bits: vec4<u32>) -> vec4<f32> {
+    return from_f16(bits.xy) * SECOND_A_FACTOR;
 }

@@ -1,6 +1,8 @@
 // A dispatch of two products of the same sizes, each of operands of its own: every other workgroup is of the second.
+// Of what they read, only the bits lie in branches, which all invocations of a workgroup take: what makes numbers of
+// them would wait there for memory, and not a turn later.
 
-// Whether this workgroup is.
+// Whether this workgroup is of the second.
 var<private> is_second: bool;
 
 // Its number among those of its product.
@@ -9,16 +11,24 @@ fn own_workgroup(group: u32) -> u32 {
     return group / 2u;
 }
 
-fn own_piece_of_a(at: u32) -> vec4<f32> {
+fn own_bits_of_a(at: u32) -> vec4<u32> {
     if is_second {
-        return piece_of_second_a(at);
+        return bits_of_second_a(at);
     }
-    return piece_of_a(at);
+    return bits_of_a(at);
 }
 
-fn own_piece_of_b(at: u32) -> vec4<f32> {
+fn own_numbers_of_a(bits: vec4<u32>) -> vec4<f32> {
+    return select(numbers_of_a(bits), numbers_of_second_a(bits), is_second);
+}
+
+fn own_bits_of_b(at: u32) -> vec4<u32> {
     if is_second {
-        return piece_of_second_b(at);
+        return bits_of_second_b(at);
     }
-    return piece_of_b(at);
+    return bits_of_b(at);
+}
+
+fn own_numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
+    return select(numbers_of_b(bits), numbers_of_second_b(bits), is_second);
 }

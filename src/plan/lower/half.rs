@@ -10,11 +10,11 @@ use crate::kernel::{Launch, Operand, word};
 
 /// What a dispatch has bound.
 #[derive(Clone, Copy)]
-struct Use {
+pub(super) struct Use {
     /// The dispatch.
-    work: usize,
+    pub(super) work: usize,
     binding: &'static str,
-    is_written: bool,
+    pub(super) is_written: bool,
 }
 
 impl Lowering<'_> {
@@ -50,7 +50,7 @@ impl Lowering<'_> {
     }
 
     /// Which dispatches have each tensor bound, by that whose memory it shares.
-    fn uses(&self) -> BTreeMap<usize, Vec<Use>> {
+    pub(super) fn uses(&self) -> BTreeMap<usize, Vec<Use>> {
         let mut all: BTreeMap<usize, Vec<Use>> = BTreeMap::new();
         for (work, of) in self.lowered.work.iter().enumerate() {
             let bindings = reflect::bindings(&of.launch.parts);

@@ -3,24 +3,26 @@
 use super::{Lowering, Work};
 use crate::graph::Pass;
 use crate::kernel::matmul;
-use crate::kernel::reflect::{self, Access};
-use crate::kernel::{Launch, Operand};
 use crate::plan::{AdapterClass, launch_limits};
+
+/// Multiply-adds of a product, for each invocation that fills the device, up to which two run together. The loop of two
+/// takes about a hundredth longer, since it asks each time which of them it loads for; of two products of this size that
+/// is 3 µs on most GPUs, and a dispatch takes 5 to start.
+const MOST: u64 = 1 << 15;
 
 impl Lowering<'_> {
     /// Has every two weight gradients of the same sizes computed by one dispatch, in the place of the later one: on GPUs,
-    /// which one product of few numbers leaves idle for the most part, and where a dispatch takes time to start.
+    /// where a dispatch takes time to start and a small product leaves most of the device idle.
     pub(in crate::plan) fn pair_products(&mut self) {
         if !self.options.fuse || self.target.class != AdapterClass::Gpu {
             return;
         }
-        let work = std::mem::take(&mut self.lowered.work);
-        let may: Vec<bool> = (0..work.len()).map(|number| self.may_wait(&work, number)).collect();
+        let may = self.may_wait();
         let mut waiting: Vec<(usize, Work)> = Vec::new();
-        let mut paired: Vec<(usize, Work)> = Vec::new();
-        for (number, (work, may)) in work.into_iter().zip(may).enumerate() {
-            if !may {
-                paired.push((number, work));
+        let mut done: Vec<(usize, Work)> = Vec::new();
+        for (number, work) in std::mem::take(&mut self.lowered.work).into_iter().enumerate() {
+            if !may.contains(&number) {
+                done.push((number, work));
                 continue;
             }
             let found = waiting.iter().enumerate().find_map(|(at, (_, earlier))| {
@@ -30,57 +32,55 @@ impl Lowering<'_> {
             match found {
                 Some((at, launch)) => {
                     waiting.remove(at);
-                    paired.push((number, Work { launch, ..work }));
+                    done.push((number, Work { launch, ..work }));
                 }
                 None => waiting.push((number, work)),
             }
         }
-        paired.extend(waiting);
-        paired.sort_by_cached_key(|(number, _)| *number);
-        self.lowered.work = paired.into_iter().map(|(_, work)| work).collect();
+        done.extend(waiting);
+        done.sort_by_cached_key(|(number, _)| *number);
+        self.lowered.work = done.into_iter().map(|(_, work)| work).collect();
     }
 
-    /// Whether a dispatch is a weight gradient that may come later than it could, since what reads it ends in the update
-    /// or with the host. So no two of them depend on each other, whichever run together.
-    fn may_wait(&self, all: &[Work], number: usize) -> bool {
-        let of = |number: usize| all.get(number);
-        let Some(work) = of(number) else { return false };
-        if work.pass != Pass::Backward || !matmul::is_weight_gradient(&work.launch) {
-            return false;
-        }
-        let mut seen = vec![number];
-        let mut at = 0;
-        while let Some(work) = seen.get(at).and_then(|&number| of(number)) {
-            at += 1;
-            for (other, reader) in all.iter().enumerate() {
-                if seen.contains(&other) || !self.reads_from(reader, work) {
-                    continue;
-                }
-                if reader.pass == Pass::Forward || reader.launch.multiply_adds > 0 {
-                    return false;
-                }
-                seen.push(other);
+    /// The weight gradients that may come later than they could: what reads one leads to the update or the host, and to
+    /// no other product. So no two of them wait for each other, whichever run together.
+    fn may_wait(&self) -> Vec<usize> {
+        let work = &self.lowered.work;
+        // Which dispatches read what each writes.
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); work.len()];
+        for uses in self.uses().values() {
+            let of = |written: bool| {
+                uses.iter().filter(move |of| of.is_written == written).map(|of| of.work)
+            };
+            for writer in of(true) {
+                readers[writer].extend(of(false));
             }
         }
-        true
-    }
-
-    /// Whether `reader` reads what `writer` writes.
-    fn reads_from(&self, reader: &Work, writer: &Work) -> bool {
-        let written = self.tensors_of(&writer.launch, true);
-        self.tensors_of(&reader.launch, false).iter().any(|tensor| written.contains(tensor))
-    }
-
-    /// The tensors that a launch writes, or reads.
-    fn tensors_of(&self, launch: &Launch, written: bool) -> Vec<usize> {
-        let bindings = reflect::bindings(&launch.parts);
-        let tensors = launch.operands.iter().filter_map(|&(name, operand)| {
-            let Operand::Tensor(tensor) = operand else { return None };
-            let is_written = bindings
-                .iter()
-                .any(|binding| binding.name == name && binding.access == Access::ReadWrite);
-            (is_written == written).then_some(self.root(tensor).index())
-        });
-        tensors.collect()
+        let most = MOST.saturating_mul(self.target.filled_by as u64);
+        let may = |&number: &usize| {
+            let Work { launch, pass, .. } = &work[number];
+            if *pass != Pass::Backward
+                || launch.multiply_adds > most
+                || !matmul::is_weight_gradient(launch)
+            {
+                return false;
+            }
+            let mut reached = readers[number].clone();
+            let mut at = 0;
+            while let Some(&reader) = reached.get(at) {
+                at += 1;
+                if work[reader].pass == Pass::Forward || work[reader].launch.multiply_adds > 0 {
+                    return false;
+                }
+                let more: Vec<usize> = readers[reader]
+                    .iter()
+                    .copied()
+                    .filter(|next| !reached.contains(next))
+                    .collect();
+                reached.extend(more);
+            }
+            true
+        };
+        (0..work.len()).filter(may).collect()
     }
 }
