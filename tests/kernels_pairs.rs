@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::common::gpu;
 use crate::common::random::Random;
 use crate::support::bits;
-use wgrad::exec::{Executor, Step};
+use wgrad::exec::{Executor, ExecutorOptions, Parameters, Step};
 use wgrad::graph::{DType, Graph, Loss, Tensor, Unary, UpdateRule};
 use wgrad::kernel::grid;
-use wgrad::plan::{LaunchLimits, Plan, PlanOptions, PlanScope, Precision, Target, Tiling};
+use wgrad::plan::{LaunchLimits, Place, Plan, PlanOptions, PlanScope, Precision, Target, Tiling};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.01 };
 const ADAM: UpdateRule = UpdateRule::Adam {
@@ -104,7 +104,12 @@ fn pairs(plan: &Plan) -> usize {
 fn started(net: &Net, plan: Plan) -> Executor {
     let of_inputs: Vec<usize> =
         net.inputs.iter().map(|&t| plan.info(t).unwrap().shape.elements()).collect();
-    let executor = Executor::new_blocking(&gpu(), plan).unwrap();
+    // A plan of gradients alone would have no room for them.
+    let states = if net.rule == SGD { 0 } else { 2 };
+    let made = Parameters::with_precision_blocking;
+    let parameters = Some(made(&gpu(), plan.arena(), Some(states), plan.precision()).unwrap());
+    let options = ExecutorOptions { parameters, ..ExecutorOptions::default() };
+    let executor = Executor::with_options_blocking(&gpu(), plan, options).unwrap();
     let mut random = Random::new(7);
     for (&input, elements) in net.inputs.iter().zip(of_inputs) {
         executor.write(input, &random.many(elements, Random::off_zero)).unwrap();
@@ -244,6 +249,47 @@ fn pairs_read_16_bits() {
         let tiled = Target { tiling: Some(Tiling::Shared { side: 8 }), ..target };
         agrees("mixed, 64×32", &net, mixed, &tiled, WITH_SUMS);
     }
+}
+
+/// Operands that are copies of parameters, which begin where those do.
+#[test]
+fn pairs_read_copies_of_parameters() {
+    let (n, rows) = (20, 40);
+    let mut graph = Graph::new();
+    // Copies lie at half the offsets, and after this one v's at such as no binding may have.
+    let mut parameters = vec![graph.parameter("first", [1]).unwrap()];
+    let (mut inputs, mut sum, mut sizes) = (Vec::new(), None, vec![1]);
+    for branch in 0..4 {
+        let x = graph.input(&format!("x{branch}"), [rows, n]).unwrap();
+        let v = graph.parameter(&format!("v{branch}"), [n, n]).unwrap();
+        let w = graph.parameter(&format!("w{branch}"), [n, n + branch / 2]).unwrap();
+        sizes.extend([n * n, n * (n + branch / 2)]);
+        let vw = graph.matmul(v, w).unwrap();
+        let y = graph.matmul(x, vw).unwrap();
+        let y = graph.unary(Unary::Tanh, y).unwrap();
+        let total = graph.sum(y, 0).unwrap();
+        let total = graph.sum(total, 0).unwrap();
+        sum = Some(match sum {
+            None => total,
+            Some(sum) => graph.add(sum, total).unwrap(),
+        });
+        inputs.push(x);
+        parameters.extend([v, w]);
+    }
+    let loss = sum.unwrap();
+    let trained = &parameters[1..];
+    let gradients = graph.gradients(loss, trained).unwrap();
+    let all: Vec<_> = trained.iter().copied().zip(gradients.clone()).collect();
+    graph.update(SGD, None, loss, &all).unwrap();
+    // Of each two branches, the gradients by w, vᵀ times that by v·w.
+    let net = Net { graph, inputs, loss, rule: SGD, gradients, sizes, pairs: 2 };
+    let precision = Precision::mixed();
+    let own = plan(&net, &PlanOptions { precision, ..PlanOptions::default() }, &filled_by(1 << 15));
+    let of_pairs = own.dispatches().iter().filter(|d| d.launch.name.starts_with("2 ×"));
+    let copies = of_pairs
+        .map(|d| d.reads.iter().filter(|&&t| matches!(own.place(t), Place::Copy(_))).count());
+    assert_eq!(copies.collect::<Vec<_>>(), [2, 2], "{own}");
+    agrees("copies", &net, precision, &filled_by(1 << 15), WITHOUT_SUMS);
 }
 
 #[test]
