@@ -15,6 +15,6 @@ fn numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
 }
 
 // The piece from term k on, with zeros past the last term.
-fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
-    return select(vec4<f32>(), piece, k < dims.k);
+fn terms_of_b(bits: vec4<u32>, k: u32) -> vec4<u32> {
+    return select(vec4<u32>(), bits, k < dims.k);
 }

@@ -13,6 +13,6 @@ fn numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
 }
 
 // The piece from term k on, with zeros past the last term.
-fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
-    return select(vec4<f32>(), piece, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(dims.k));
+fn terms_of_b(bits: vec4<u32>, k: u32) -> vec4<u32> {
+    return select(vec4<u32>(), bits, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(dims.k));
 }

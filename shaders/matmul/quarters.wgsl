@@ -52,10 +52,10 @@ fn loaded(corner: vec2<u32>, first: u32, turn: u32, lane: u32) -> Loaded {
 // The same as numbers, with zeros past the last term; k is the slab's first.
 fn whole(c: Loaded, k: u32, lane: u32) -> Copied {
     return Copied(
-        whole_piece_of_a(own_numbers_of_a(c.a0), k, 0u, lane),
-        whole_piece_of_a(own_numbers_of_a(c.a1), k, 1u, lane),
-        whole_piece_of_b(own_numbers_of_b(c.b0), k, 0u, lane),
-        whole_piece_of_b(own_numbers_of_b(c.b1), k, 1u, lane),
+        own_numbers_of_a(whole_piece_of_a(c.a0, k, 0u, lane)),
+        own_numbers_of_a(whole_piece_of_a(c.a1, k, 1u, lane)),
+        own_numbers_of_b(whole_piece_of_b(c.b0, k, 0u, lane)),
+        own_numbers_of_b(whole_piece_of_b(c.b1, k, 1u, lane)),
     );
 }
 

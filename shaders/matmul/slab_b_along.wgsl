@@ -20,8 +20,8 @@ fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<u3
     return own_bits_of_b(row * (dims.k / B_AT_ONCE) + invocation % 4u * (4u / B_AT_ONCE) + k / B_AT_ONCE);
 }
 
-fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {
-    return terms_of_b(piece, k + invocation % 4u * 4u);
+fn whole_piece_of_b(bits: vec4<u32>, k: u32, t: u32, invocation: u32) -> vec4<u32> {
+    return terms_of_b(bits, k + invocation % 4u * 4u);
 }
 
 fn put_b(t: u32, invocation: u32, piece: vec4<f32>) {

@@ -30,9 +30,9 @@ fn loaded(corner: vec2<u32>, k: u32, invocation: u32) -> Loaded {
 // The same as numbers, with zeros past the last term.
 fn whole(c: Loaded, k: u32, invocation: u32) -> Copied {
     return Copied(
-        whole_piece_of_a(own_numbers_of_a(c.a0), k, 0u, invocation),
-        whole_piece_of_a(own_numbers_of_a(c.a1), k, 1u, invocation),
-        whole_piece_of_b(own_numbers_of_b(c.b0), k, 0u, invocation),
+        own_numbers_of_a(whole_piece_of_a(c.a0, k, 0u, invocation)),
+        own_numbers_of_a(whole_piece_of_a(c.a1, k, 1u, invocation)),
+        own_numbers_of_b(whole_piece_of_b(c.b0, k, 0u, invocation)),
     );
 }
 

@@ -165,9 +165,8 @@ fn run(args: &Args) -> Outcome<ExitCode> {
             modelled: Vec::new(),
             measured: None,
         };
-        let modelled = first.as_ref().filter(|_| {
-            workload.dispatches.iter().any(|d| d.product.is_some() || d.turns.is_some())
-        });
+        let modelled =
+            first.as_ref().filter(|_| workload.dispatches.iter().any(|d| d.product.is_some() || d.turns.is_some()));
         if let Some(answer) = modelled {
             let known =
                 answer.compiled.iter().zip(&cycles).map(|(c, &cycles)| report::known(c, cycles));

@@ -158,8 +158,7 @@ impl Found {
                     "in-memory" => Kernels::WholeStepInMemory,
                     _ => Kernels::WholeStep,
                 };
-                let (model, _, batch) =
-                    model(widths, batch, loss, rest, kernels, target.filled_by)?;
+                let (model, _, batch) = model(widths, batch, loss, rest, kernels, target.filled_by)?;
                 let net = model.whole_step_kernel(batch).map_err(words)?.ok_or_else(|| {
                     let why = model.kernels(batch).unwrap_or_default();
                     format!("{name} does not train in one dispatch: {why}")

@@ -20,7 +20,7 @@ pub(super) struct Use {
 impl Lowering<'_> {
     /// Stores in 16 bits what every dispatch that reads or writes it can take so, and copies of parameters for those
     /// dispatches that can.
-    pub(in crate::plan) fn store_half(&mut self, loss_scale: f32) {
+    pub(super) fn store_half(&mut self, loss_scale: f32) {
         let mut parameters: Vec<(usize, Vec<Use>)> = Vec::new();
         for (root, uses) in self.uses() {
             let Some(info) = self.lowered.tensors.get(root).cloned() else { continue };

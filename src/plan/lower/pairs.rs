@@ -13,7 +13,7 @@ const MOST: u64 = 1 << 15;
 impl Lowering<'_> {
     /// Has every two weight gradients of the same sizes computed by one dispatch, in the place of the later one: on GPUs,
     /// where a dispatch takes time to start and a small product leaves most of the device idle.
-    pub(in crate::plan) fn pair_products(&mut self) {
+    pub(super) fn pair_products(&mut self) {
         if !self.options.fuse || self.target.class != AdapterClass::Gpu {
             return;
         }
