@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::common::gpu;
 use crate::common::random::Random;
 use crate::support::bits;
-use wgrad::exec::{Executor, ExecutorOptions, Parameters, Step};
+use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Loss, Tensor, Unary, UpdateRule};
 use wgrad::kernel::grid;
 use wgrad::plan::{LaunchLimits, Place, Plan, PlanOptions, PlanScope, Precision, Target, Tiling};
@@ -104,12 +104,7 @@ fn pairs(plan: &Plan) -> usize {
 fn started(net: &Net, plan: Plan) -> Executor {
     let of_inputs: Vec<usize> =
         net.inputs.iter().map(|&t| plan.info(t).unwrap().shape.elements()).collect();
-    // A plan of gradients alone would have no room for them.
-    let states = if net.rule == SGD { 0 } else { 2 };
-    let made = Parameters::with_precision_blocking;
-    let parameters = Some(made(&gpu(), plan.arena(), Some(states), plan.precision()).unwrap());
-    let options = ExecutorOptions { parameters, ..ExecutorOptions::default() };
-    let executor = Executor::with_options_blocking(&gpu(), plan, options).unwrap();
+    let executor = Executor::new_blocking(&gpu(), plan).unwrap();
     let mut random = Random::new(7);
     for (&input, elements) in net.inputs.iter().zip(of_inputs) {
         executor.write(input, &random.many(elements, Random::off_zero)).unwrap();
@@ -316,31 +311,19 @@ fn random_nets_come_to_the_bits_of_two_dispatches() {
     }
 }
 
-/// Gradients alone, for lanes to exchange.
-#[test]
-fn a_plan_of_gradients_pairs() {
-    let net = net(SGD, 300, 20, &dense([20, 20, 20]));
-    let options = PlanOptions { portion: PlanScope::Gradients, ..PlanOptions::default() };
-    let target = filled_by(1 << 15);
-    let own = plan(&net, &options, &target);
-    let apart = plan(&net, &options, &without_pairs(&target, WITH_SUMS));
-    assert_eq!((pairs(&own), pairs(&apart)), (1, 0), "{own}");
-    let [own, apart] = [own, apart].map(|plan| {
-        let mut executor = started(&net, plan);
-        executor.run_blocking(&[Step::training(SGD, 0, 0, 0.01)]).unwrap();
-        let gradients = net.gradients.iter().map(|&g| bits(&executor.read_blocking(g).unwrap()));
-        gradients.collect::<Vec<_>>()
-    });
-    assert_eq!(own, apart);
-}
-
-/// Where there is no pair: without fusion, on the processor, with large products, and where a product waits for another.
+/// Where there is no pair: without fusion, on the processor, with large products, and where gradients are to leave as
+/// soon as they are there.
 #[test]
 fn others_run_alone() {
     let alike = net(SGD, 300, 20, &dense([20, 20, 20]));
     let target = filled_by(1 << 15);
-    let apart = PlanOptions { fuse: false, ..PlanOptions::default() };
-    assert_eq!(pairs(&plan(&alike, &apart, &target)), 0);
+    let portion = PlanScope::Gradients;
+    for options in [
+        PlanOptions { fuse: false, ..PlanOptions::default() },
+        PlanOptions { portion, ..PlanOptions::default() },
+    ] {
+        assert_eq!(pairs(&plan(&alike, &options, &target)), 0);
+    }
     let software = Target { class: wgrad::plan::AdapterClass::Software, ..target.clone() };
     let shared = Target { tiling: Some(Tiling::Quarters), ..software.clone() };
     for target in [software, shared] {

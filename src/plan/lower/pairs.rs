@@ -3,7 +3,7 @@
 use super::{Lowering, Work};
 use crate::graph::Pass;
 use crate::kernel::matmul;
-use crate::plan::{AdapterClass, launch_limits};
+use crate::plan::{AdapterClass, PlanOptions, PlanScope, launch_limits};
 
 /// Multiply-adds of a product, for each invocation that fills the device, up to which two run together. The loop of two
 /// takes about a hundredth longer, since it asks each time which of them it loads for; of two products of this size that
@@ -12,9 +12,12 @@ const MOST: u64 = 1 << 15;
 
 impl Lowering<'_> {
     /// Has every two weight gradients of the same sizes computed by one dispatch, in the place of the later one: on GPUs,
-    /// where a dispatch takes time to start and a small product leaves most of the device idle.
+    /// where a dispatch takes time to start and a small product leaves most of the device idle. In plans of gradients
+    /// alone none waits for another: lanes send them as soon as they are complete.
     pub(super) fn pair_products(&mut self) {
-        if !self.options.fuse || self.target.class != AdapterClass::Gpu {
+        let PlanOptions { fuse, portion, .. } = *self.options;
+        let is_gpu = self.target.class == AdapterClass::Gpu;
+        if !(fuse && is_gpu) || portion == PlanScope::Gradients {
             return;
         }
         let may = self.may_wait();
