@@ -356,11 +356,13 @@ fn no_product_waits_for_itself() {
     let u = graph.matmul(of_v_and_w[0], c).unwrap();
     let second = graph.loss(Loss::MeanSquaredError, u, target).unwrap();
     let of_c = graph.gradients(second, &[c]).unwrap();
-    let mut outputs = of_v_and_w;
-    outputs.extend(of_c);
-    let options = PlanOptions { outputs, ..PlanOptions::default() };
-    let run = |options: &PlanOptions| {
-        let plan = Plan::with_options(&graph, options, &filled_by(1 << 15)).unwrap();
+    // What the forward pass reads belongs to it.
+    let read = graph.unary(Unary::Tanh, of_v_and_w[0]).unwrap();
+    let [by_v, by_w, by_c] = [of_v_and_w[0], of_v_and_w[1], of_c[0]];
+    let run = |fuse: bool, outputs: &[Tensor]| {
+        let outputs = outputs.to_vec();
+        let options = PlanOptions { fuse, outputs: outputs.clone(), ..PlanOptions::default() };
+        let plan = Plan::with_options(&graph, &options, &filled_by(1 << 15)).unwrap();
         let found = pairs(&plan);
         let mut executor = Executor::new_blocking(&gpu(), plan).unwrap();
         let mut random = Random::new(3);
@@ -372,11 +374,19 @@ fn no_product_waits_for_itself() {
         }
         executor.run_blocking(&[Step::forward(0)]).unwrap();
         let read = |&t: &Tensor| bits(&executor.read_blocking(t).unwrap());
-        (found, options.outputs.iter().map(read).collect::<Vec<_>>())
+        (found, outputs.iter().map(read).collect::<Vec<_>>())
     };
-    let (found, own) = run(&options);
-    assert_eq!(found, 1, "the gradients of w and c");
-    let (found, apart) = run(&PlanOptions { fuse: false, ..options.clone() });
-    assert_eq!(found, 0);
-    assert_eq!(own, apart);
+    // That by w may run with that by c.
+    for (outputs, expected) in [
+        (vec![by_v, by_c], 0),
+        (vec![by_v, by_w, by_c], 1),
+        (vec![read, by_w], 0),
+        (vec![by_v, by_w], 1),
+    ] {
+        let (found, own) = run(true, &outputs);
+        assert_eq!(found, expected);
+        let (found, apart) = run(false, &outputs);
+        assert_eq!(found, 0);
+        assert_eq!(own, apart);
+    }
 }
