@@ -380,7 +380,7 @@ fn no_product_waits_for_itself() {
     for (outputs, expected) in [
         (vec![by_v, by_c], 0),
         (vec![by_v, by_w, by_c], 1),
-        (vec![read, by_w], 0),
+        (vec![read, by_v, by_w], 0),
         (vec![by_v, by_w], 1),
     ] {
         let (found, own) = run(true, &outputs);
