@@ -12,10 +12,13 @@ fn own_workgroup(group: u32) -> u32 {
 }
 
 fn own_bits_of_a(at: u32) -> vec4<u32> {
+    var bits: vec4<u32>;
     if is_second {
-        return bits_of_second_a(at);
+        bits = bits_of_second_a(at);
+    } else {
+        bits = bits_of_a(at);
     }
-    return bits_of_a(at);
+    return bits;
 }
 
 fn own_numbers_of_a(bits: vec4<u32>) -> vec4<f32> {
@@ -23,10 +26,13 @@ fn own_numbers_of_a(bits: vec4<u32>) -> vec4<f32> {
 }
 
 fn own_bits_of_b(at: u32) -> vec4<u32> {
+    var bits: vec4<u32>;
     if is_second {
-        return bits_of_second_b(at);
+        bits = bits_of_second_b(at);
+    } else {
+        bits = bits_of_b(at);
     }
-    return bits_of_b(at);
+    return bits;
 }
 
 fn own_numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
