@@ -35,6 +35,7 @@ mod kernels_labels;
 mod kernels_limits;
 mod kernels_loss;
 mod kernels_matmul;
+mod kernels_pairs;
 mod kernels_reduce;
 mod kernels_rows;
 mod kernels_softmax;

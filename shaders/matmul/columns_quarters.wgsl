@@ -1,8 +1,6 @@
 // Column sums of B beside Aᵀ·B: with B the gradient of a layer's output, the bias's gradient. Each
 // invocation adds up what it copies of B; of the first tiles of each column of tiles, this is added up and
 // stored.
-@group(0) @binding(5) var<storage, read_write> column_sums: array<f32>;
-
 fn add_copied(sums: vec4<f32>, c: Copied) -> vec4<f32> {
     return sums + (c.b0 + c.b1);
 }
@@ -22,10 +20,10 @@ fn store_column_sums(part: u32, corner: vec2<u32>, invocation: u32, sums: vec4<f
             }
             let column = corner.y + invocation * 4u;
             let at = part * dims.n + column;
-            if column < dims.n { column_sums[at] = sum.x; }
-            if column + 1u < dims.n { column_sums[at + 1u] = sum.y; }
-            if column + 2u < dims.n { column_sums[at + 2u] = sum.z; }
-            if column + 3u < dims.n { column_sums[at + 3u] = sum.w; }
+            if column < dims.n { put_column_sum(at, sum.x); }
+            if column + 1u < dims.n { put_column_sum(at + 1u, sum.y); }
+            if column + 2u < dims.n { put_column_sum(at + 2u, sum.z); }
+            if column + 3u < dims.n { put_column_sum(at + 3u, sum.w); }
         }
         workgroupBarrier();
     }

@@ -6,10 +6,12 @@
 //                 itself, matmul_rows_subgroup_* sharing what was read with its subgroup;
 //                 matmul_shared: a workgroup reads them together into workgroup memory, in slabs that lie
 //                 as matmul_slab_* say, for a tile of the size of matmul_tile_*;
-//   the number    matmul_one, matmul_each: of one product, or of many alike;
+//   the number    matmul_one, matmul_each: of one product, or of many alike in one stack; matmul_single, matmul_two:
+//                 through workgroup memory, of one product, or of two alike, each of operands of its own;
 //   the width     matmul_width_*: an invocation computes 4 columns, or 8;
 //   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
-//                 integers of 64 bits; *_texels: from a texture; matmul_piece_*, matmul_saved_*: the same for C and for what
+//                 integers of 64 bits; *_texels: from a texture; matmul_second_*: of the second of two
+//                 products; matmul_piece_*, matmul_saved_*: the same for C and for what
 //                 lies beside it;
 //   the epilogue  matmul_epilogue_*: what happens to a value of C before it is stored.
 struct Dims {

@@ -6,11 +6,15 @@ const A_AT_ONCE: u32 = 4u;
 override A_FIRST: u32;
 override A_FACTOR: f32;
 
-fn piece_of_a(at: u32) -> vec4<f32> {
-    return from_f16(a[A_FIRST + a_start() / 4u + at]) * A_FACTOR;
+fn bits_of_a(at: u32) -> vec4<u32> {
+    return vec4(a[A_FIRST + a_start() / 4u + at], 0u, 0u);
+}
+
+fn numbers_of_a(bits: vec4<u32>) -> vec4<f32> {
+    return from_f16(bits.xy) * A_FACTOR;
 }
 
 // The piece from term k on, with zeros past the last term.
-fn terms_of_a(piece: vec4<f32>, k: u32) -> vec4<f32> {
-    return select(vec4<f32>(), piece, k < dims.k);
+fn terms_of_a(bits: vec4<u32>, k: u32) -> vec4<u32> {
+    return select(vec4<u32>(), bits, k < dims.k);
 }

@@ -6,11 +6,15 @@ const B_AT_ONCE: u32 = 4u;
 override B_FIRST: u32;
 override B_FACTOR: f32;
 
-fn piece_of_b(at: u32) -> vec4<f32> {
-    return from_f16(b[B_FIRST + b_start() / 4u + at]) * B_FACTOR;
+fn bits_of_b(at: u32) -> vec4<u32> {
+    return vec4(b[B_FIRST + b_start() / 4u + at], 0u, 0u);
+}
+
+fn numbers_of_b(bits: vec4<u32>) -> vec4<f32> {
+    return from_f16(bits.xy) * B_FACTOR;
 }
 
 // The piece from term k on, with zeros past the last term.
-fn terms_of_b(piece: vec4<f32>, k: u32) -> vec4<f32> {
-    return select(vec4<f32>(), piece, k < dims.k);
+fn terms_of_b(bits: vec4<u32>, k: u32) -> vec4<u32> {
+    return select(vec4<u32>(), bits, k < dims.k);
 }

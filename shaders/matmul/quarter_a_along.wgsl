@@ -2,14 +2,14 @@
 // matmul_quarters' slabs, four terms to a piece.
 
 // Four neighbours load what is next to each other.
-fn load_for_a(corner: u32, first: u32, turn: u32, t: u32, lane: u32) -> vec4<f32> {
+fn load_for_a(corner: u32, first: u32, turn: u32, t: u32, lane: u32) -> vec4<u32> {
     let row = corner + lane / 4u % 8u * 4u + 2u * t + lane / 32u;
     let own = row * (dims.k / A_AT_ONCE) + (first + lane % 4u * 4u) / A_AT_ONCE;
-    return piece_of_a(own + turn / A_AT_ONCE);
+    return own_bits_of_a(own + turn / A_AT_ONCE);
 }
 
-fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, lane: u32) -> vec4<f32> {
-    return terms_of_a(piece, k + lane % 4u * 4u);
+fn whole_piece_of_a(bits: vec4<u32>, k: u32, t: u32, lane: u32) -> vec4<u32> {
+    return terms_of_a(bits, k + lane % 4u * 4u);
 }
 
 fn put_a(quarter: u32, t: u32, lane: u32, piece: vec4<f32>) {

@@ -2,14 +2,14 @@
 // slabs, four columns to a piece.
 
 // Neighbours load what is next to each other.
-fn load_for_b(corner: u32, first: u32, turn: u32, t: u32, lane: u32) -> vec4<f32> {
+fn load_for_b(corner: u32, first: u32, turn: u32, t: u32, lane: u32) -> vec4<u32> {
     let pitch = dims.n / B_AT_ONCE;
     let own = (first + lane / 16u * 4u + lane / 8u % 2u) * pitch + (corner + lane % 8u * 4u) / B_AT_ONCE;
-    return piece_of_b(own + (turn + 2u * t) * pitch);
+    return own_bits_of_b(own + (turn + 2u * t) * pitch);
 }
 
-fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, lane: u32) -> vec4<f32> {
-    return select(vec4<f32>(), piece, k + lane / 16u * 4u + 2u * t + lane / 8u % 2u < dims.k);
+fn whole_piece_of_b(bits: vec4<u32>, k: u32, t: u32, lane: u32) -> vec4<u32> {
+    return select(vec4<u32>(), bits, k + lane / 16u * 4u + 2u * t + lane / 8u % 2u < dims.k);
 }
 
 fn put_b(quarter: u32, t: u32, lane: u32, piece: vec4<f32>) {

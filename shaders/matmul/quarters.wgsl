@@ -1,10 +1,12 @@
 // Parts: shared/f16, shared/log1p, shared/prelude, activation:*, pieces:*, without:*, elementwise/functions,
-// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_quarters, matmul/dims, matmul/each,
-// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1, matmul/piece_4,
-// matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector, matmul/pieces_of_b_f16,
-// matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/quarter_a_across, matmul/quarter_a_along,
-// matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved, matmul/saved_f16.
+// matmul/activation_1, matmul/activation_4, matmul/block, matmul/column_sums, matmul/columns_quarters, matmul/dims,
+// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
+// matmul/epilogue_mask, matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1,
+// matmul/piece_4, matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// matmul/pieces_of_b_f16, matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/quarter_a_across,
+// matmul/quarter_a_along, matmul/quarter_b_across, matmul/quarter_b_along, matmul/saved, matmul/saved_f16,
+// matmul/second_a_f16, matmul/second_a_scalar, matmul/second_a_vector, matmul/second_b_f16, matmul/second_b_scalar,
+// matmul/second_b_vector, matmul/single, matmul/two, matmul/two_column_sums, matmul/two_out.
 //
 // A matrix product through workgroup memory with few rows and columns and long sums, for GPUs: a workgroup
 // computes a tile of 32 × 32 of C. Each quarter of it, 8 × 8 invocations with blocks of 4 × 4, adds up a quarter of
@@ -22,7 +24,14 @@ struct Quarter {
 }
 var<workgroup> slabs: array<Quarter, 4>;
 
-// What an invocation copies of a slab.
+// What an invocation copies of a slab, as it lies in memory.
+struct Loaded {
+    a0: vec4<u32>,
+    a1: vec4<u32>,
+    b0: vec4<u32>,
+    b1: vec4<u32>,
+}
+
 struct Copied {
     a0: vec4<f32>,
     a1: vec4<f32>,
@@ -31,8 +40,8 @@ struct Copied {
 }
 
 // Of the slab `turn` terms after the quarter's first.
-fn copied(corner: vec2<u32>, first: u32, turn: u32, lane: u32) -> Copied {
-    return Copied(
+fn loaded(corner: vec2<u32>, first: u32, turn: u32, lane: u32) -> Loaded {
+    return Loaded(
         load_for_a(corner.x, first, turn, 0u, lane),
         load_for_a(corner.x, first, turn, 1u, lane),
         load_for_b(corner.y, first, turn, 0u, lane),
@@ -40,13 +49,13 @@ fn copied(corner: vec2<u32>, first: u32, turn: u32, lane: u32) -> Copied {
     );
 }
 
-// The same with zeros past the last term; k is the slab's first.
-fn whole(c: Copied, k: u32, lane: u32) -> Copied {
+// The same as numbers, with zeros past the last term; k is the slab's first.
+fn whole(c: Loaded, k: u32, lane: u32) -> Copied {
     return Copied(
-        whole_piece_of_a(c.a0, k, 0u, lane),
-        whole_piece_of_a(c.a1, k, 1u, lane),
-        whole_piece_of_b(c.b0, k, 0u, lane),
-        whole_piece_of_b(c.b1, k, 1u, lane),
+        own_numbers_of_a(whole_piece_of_a(c.a0, k, 0u, lane)),
+        own_numbers_of_a(whole_piece_of_a(c.a1, k, 1u, lane)),
+        own_numbers_of_b(whole_piece_of_b(c.b0, k, 0u, lane)),
+        own_numbers_of_b(whole_piece_of_b(c.b1, k, 1u, lane)),
     );
 }
 
@@ -61,7 +70,7 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let group = flat_workgroup(workgroup, workgroups);
+    let group = own_workgroup(flat_workgroup(workgroup, workgroups));
     let part = group / (dims.across * dims.down);
     let place = place_of(group % (dims.across * dims.down));
     // The tile's corner in C, and this invocation's block in the tile.
@@ -75,7 +84,7 @@ fn main(
     let first = start + quarter * share;
     var c = Block();
     var sums = vec4<f32>();
-    var next = copied(corner, first, 0u, lane);
+    var next = loaded(corner, first, 0u, lane);
     for (var turn = 0u; turn < share; turn += SLAB) {
         let slab = whole(next, first + turn, lane);
         put_a(quarter, 0u, lane, slab.a0);
@@ -84,7 +93,7 @@ fn main(
         put_b(quarter, 1u, lane, slab.b1);
         sums = add_copied(sums, slab);
         workgroupBarrier();
-        next = copied(corner, first, turn + SLAB, lane);
+        next = loaded(corner, first, turn + SLAB, lane);
         c = add_block(four_rows_of_a(quarter, 0u, down), block_of_b(quarter, 0u, across), c);
         c = add_block(four_rows_of_a(quarter, 1u, down), block_of_b(quarter, 1u, across), c);
         c = add_block(four_rows_of_a(quarter, 2u, down), block_of_b(quarter, 2u, across), c);

@@ -1,10 +1,12 @@
 // Parts: shared/f16, shared/log1p, shared/prelude, activation:*, pieces:*, without:*, elementwise/functions,
-// matmul/activation_1, matmul/activation_4, matmul/block, matmul/columns_shared, matmul/dims, matmul/each,
-// matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation, matmul/epilogue_mask,
-// matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1, matmul/piece_4,
-// matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector, matmul/pieces_of_b_f16,
-// matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/saved, matmul/saved_f16, matmul/slab_a_across,
-// matmul/slab_a_along, matmul/slab_b_across, matmul/slab_b_along, matmul/tile_128x64, matmul/tile_64x32.
+// matmul/activation_1, matmul/activation_4, matmul/block, matmul/column_sums, matmul/columns_shared, matmul/dims,
+// matmul/each, matmul/epilogue_activation, matmul/epilogue_bias, matmul/epilogue_bias_activation,
+// matmul/epilogue_mask, matmul/epilogue_plain, matmul/one, matmul/out_f16, matmul/out_f32, matmul/piece_1,
+// matmul/piece_4, matmul/pieces_of_a_f16, matmul/pieces_of_a_scalar, matmul/pieces_of_a_vector,
+// matmul/pieces_of_b_f16, matmul/pieces_of_b_scalar, matmul/pieces_of_b_vector, matmul/saved, matmul/saved_f16,
+// matmul/second_a_f16, matmul/second_a_scalar, matmul/second_a_vector, matmul/second_b_f16, matmul/second_b_scalar,
+// matmul/second_b_vector, matmul/single, matmul/slab_a_across, matmul/slab_a_along, matmul/slab_b_across,
+// matmul/slab_b_along, matmul/tile_128x64, matmul/tile_64x32, matmul/two, matmul/two_column_sums, matmul/two_out.
 //
 // A matrix product through workgroup memory, for GPUs: a workgroup of DOWN × ACROSS invocations computes a
 // tile of 8·DOWN rows × 4·ACROSS columns of C. It walks along k in slabs of 16 terms; of each slab, all
@@ -20,7 +22,7 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let group = flat_workgroup(workgroup, workgroups);
+    let group = own_workgroup(flat_workgroup(workgroup, workgroups));
     let part = group / (dims.across * dims.down);
     let place = place_of(group % (dims.across * dims.down));
     // The tile's corner in C, and this invocation's block in the tile.
@@ -31,13 +33,13 @@ fn main(
     let last = min(first + dims.share, dims.k);
     var c = Strip();
     var sums = vec4<f32>();
-    var next = copied(corner, first, invocation);
+    var next = loaded(corner, first, invocation);
     for (var k = first; k < last; k += SLAB) {
         let slab = whole(next, k, invocation);
         put(slab, invocation);
         sums = add_copied(sums, slab);
         workgroupBarrier();
-        next = copied(corner, k + SLAB, invocation);
+        next = loaded(corner, k + SLAB, invocation);
         c = add_products(rows_of_a(down, 0u), block_of_b(0u, across), c);
         c = add_products(rows_of_a(down, 1u), block_of_b(1u, across), c);
         c = add_products(rows_of_a(down, 2u), block_of_b(2u, across), c);

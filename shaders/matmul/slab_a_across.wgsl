@@ -8,15 +8,15 @@ var<workgroup> a_slab: array<CopyOfA, PIECES_OF_A>;
 const TERMS_OF_A: u32 = SLAB / PIECES_OF_A;
 
 // Neighbours load what is next to each other.
-fn load_for_a_slab(tile_row: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn load_for_a_slab(tile_row: u32, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let pitch = dims.m / A_AT_ONCE;
     let row = tile_row + invocation % (2u * DOWN) * 4u;
-    return piece_of_a((invocation / (2u * DOWN)) * pitch + row / A_AT_ONCE + (k + t * TERMS_OF_A) * pitch);
+    return own_bits_of_a((invocation / (2u * DOWN)) * pitch + row / A_AT_ONCE + (k + t * TERMS_OF_A) * pitch);
 }
 
-fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn whole_piece_of_a(bits: vec4<u32>, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let term = k + t * TERMS_OF_A + invocation / (2u * DOWN);
-    return select(vec4<f32>(), piece, term < dims.k);
+    return select(vec4<u32>(), bits, term < dims.k);
 }
 
 fn put_a(t: u32, invocation: u32, piece: vec4<f32>) {

@@ -10,13 +10,13 @@ var<workgroup> a_slab: array<CopyOfA, PIECES_OF_A>;
 const DOWN_OF_COPY: u32 = DOWN / PIECES_OF_A;
 
 // Neighbours load what is next to each other.
-fn load_for_a_slab(tile_row: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn load_for_a_slab(tile_row: u32, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let row = tile_row + t * (8u * DOWN_OF_COPY) + invocation / 4u;
-    return piece_of_a(row * (dims.k / A_AT_ONCE) + invocation % 4u * (4u / A_AT_ONCE) + k / A_AT_ONCE);
+    return own_bits_of_a(row * (dims.k / A_AT_ONCE) + invocation % 4u * (4u / A_AT_ONCE) + k / A_AT_ONCE);
 }
 
-fn whole_piece_of_a(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {
-    return terms_of_a(piece, k + invocation % 4u * 4u);
+fn whole_piece_of_a(bits: vec4<u32>, k: u32, t: u32, invocation: u32) -> vec4<u32> {
+    return terms_of_a(bits, k + invocation % 4u * 4u);
 }
 
 fn put_a(t: u32, invocation: u32, piece: vec4<f32>) {

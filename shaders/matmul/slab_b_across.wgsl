@@ -8,15 +8,15 @@ var<workgroup> b_slab: array<CopyOfB, PIECES_OF_B>;
 const TERMS_OF_B: u32 = SLAB / PIECES_OF_B;
 
 // Neighbours load what is next to each other.
-fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let pitch = dims.n / B_AT_ONCE;
     let column = tile_column + invocation % ACROSS * 4u;
-    return piece_of_b((invocation / ACROSS) * pitch + column / B_AT_ONCE + (k + t * TERMS_OF_B) * pitch);
+    return own_bits_of_b((invocation / ACROSS) * pitch + column / B_AT_ONCE + (k + t * TERMS_OF_B) * pitch);
 }
 
-fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn whole_piece_of_b(bits: vec4<u32>, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let term = k + t * TERMS_OF_B + invocation / ACROSS;
-    return select(vec4<f32>(), piece, term < dims.k);
+    return select(vec4<u32>(), bits, term < dims.k);
 }
 
 fn put_b(t: u32, invocation: u32, piece: vec4<f32>) {

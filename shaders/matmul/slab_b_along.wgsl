@@ -14,14 +14,14 @@ const COLUMNS_OF_B: u32 = 4u / PIECES_OF_B;
 var<workgroup> b_slab: array<Columns, 4>;
 
 // Four neighbours load what is next to each other in a column.
-fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<f32> {
+fn load_for_b_slab(tile_column: u32, k: u32, t: u32, invocation: u32) -> vec4<u32> {
     let column = invocation / 4u % ACROSS * 4u + invocation / (4u * ACROSS);
     let row = tile_column + column + t * COLUMNS_OF_B;
-    return piece_of_b(row * (dims.k / B_AT_ONCE) + invocation % 4u * (4u / B_AT_ONCE) + k / B_AT_ONCE);
+    return own_bits_of_b(row * (dims.k / B_AT_ONCE) + invocation % 4u * (4u / B_AT_ONCE) + k / B_AT_ONCE);
 }
 
-fn whole_piece_of_b(piece: vec4<f32>, k: u32, t: u32, invocation: u32) -> vec4<f32> {
-    return terms_of_b(piece, k + invocation % 4u * 4u);
+fn whole_piece_of_b(bits: vec4<u32>, k: u32, t: u32, invocation: u32) -> vec4<u32> {
+    return terms_of_b(bits, k + invocation % 4u * 4u);
 }
 
 fn put_b(t: u32, invocation: u32, piece: vec4<f32>) {

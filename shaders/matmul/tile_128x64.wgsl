@@ -5,6 +5,13 @@ const ACROSS: u32 = 16u;
 const PIECES_OF_A: u32 = 2u;
 const PIECES_OF_B: u32 = 1u;
 
+// What an invocation copies of a slab, as it lies in memory.
+struct Loaded {
+    a0: vec4<u32>,
+    a1: vec4<u32>,
+    b0: vec4<u32>,
+}
+
 struct Copied {
     a0: vec4<f32>,
     a1: vec4<f32>,
@@ -12,20 +19,20 @@ struct Copied {
 }
 
 // What an invocation copies of the slab that begins with term k; `corner` is the tile's place in C.
-fn copied(corner: vec2<u32>, k: u32, invocation: u32) -> Copied {
-    return Copied(
+fn loaded(corner: vec2<u32>, k: u32, invocation: u32) -> Loaded {
+    return Loaded(
         load_for_a_slab(corner.x, k, 0u, invocation),
         load_for_a_slab(corner.x, k, 1u, invocation),
         load_for_b_slab(corner.y, k, 0u, invocation),
     );
 }
 
-// The same with zeros past the last term.
-fn whole(c: Copied, k: u32, invocation: u32) -> Copied {
+// The same as numbers, with zeros past the last term.
+fn whole(c: Loaded, k: u32, invocation: u32) -> Copied {
     return Copied(
-        whole_piece_of_a(c.a0, k, 0u, invocation),
-        whole_piece_of_a(c.a1, k, 1u, invocation),
-        whole_piece_of_b(c.b0, k, 0u, invocation),
+        own_numbers_of_a(whole_piece_of_a(c.a0, k, 0u, invocation)),
+        own_numbers_of_a(whole_piece_of_a(c.a1, k, 1u, invocation)),
+        own_numbers_of_b(whole_piece_of_b(c.b0, k, 0u, invocation)),
     );
 }
 

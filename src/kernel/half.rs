@@ -25,9 +25,21 @@ struct Binding {
     is_written: bool,
 }
 
-const BINDINGS: [Binding; 5] = [
+const BINDINGS: [Binding; 7] = [
     Binding { name: "a", factor: "A_FACTOR", first: Some("A_FIRST"), is_written: false },
     Binding { name: "b", factor: "B_FACTOR", first: Some("B_FIRST"), is_written: false },
+    Binding {
+        name: "second_a",
+        factor: "SECOND_A_FACTOR",
+        first: Some("SECOND_A_FIRST"),
+        is_written: false,
+    },
+    Binding {
+        name: "second_b",
+        factor: "SECOND_B_FACTOR",
+        first: Some("SECOND_B_FIRST"),
+        is_written: false,
+    },
     Binding { name: "saved", factor: "SAVED_FACTOR", first: None, is_written: false },
     Binding { name: "out", factor: "OUT_FACTOR", first: None, is_written: true },
     Binding { name: "x_out", factor: "X_OUT_FACTOR", first: None, is_written: true },

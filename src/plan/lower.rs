@@ -6,6 +6,7 @@
 //! | matmul, gradient of the activation below | product with the activation's mask in its epilogue |
 //! | matmul, bias-add, arg-max of few columns | product that keeps the place of each row's largest value alone, and a look whether NaN left a row without |
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
+//! | two weight gradients of the same sizes, on GPUs | both products, of which every other workgroup is |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
 //! | weight gradients in parts, or a loss in few, and the update | the update adds the parts up where it reads them |
@@ -24,6 +25,7 @@ use crate::kernel::{
 };
 
 mod half;
+mod pairs;
 mod products;
 mod sums;
 
@@ -188,6 +190,18 @@ impl<'a> Lowering<'a> {
             left_in_parts: Vec::new(),
             loss_in_parts: None,
         }
+    }
+
+    /// What is changed when all work is known.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if something cannot be stored as it should.
+    pub(super) fn finish(mut self) -> Result<Lowered, Error> {
+        self.pair_products();
+        if let Some(loss_scale) = self.options.precision.loss_scale() {
+            self.store_half(loss_scale)?;
+        }
+        Ok(self.lowered)
     }
 
     pub(super) fn root(&self, tensor: Tensor) -> Tensor {

@@ -249,10 +249,7 @@ impl Plan {
             lower_update::lower(&mut lowering, update)?;
         }
         lower_update::assign(&mut lowering)?;
-        if let Some(loss_scale) = options.precision.loss_scale() {
-            lowering.store_half(loss_scale)?;
-        }
-        let mut lowered = lowering.lowered;
+        let mut lowered = lowering.finish()?;
         let work = std::mem::take(&mut lowered.work);
         let mut dispatches =
             level::order(work, &lowered.roots, &lowered.within, &lowered.gradients)?;

@@ -203,7 +203,7 @@ fn numbers<const N: usize>(text: &str, by: char) -> Outcome<[usize; N]> {
 
 /// Sums that an invocation of a product adds up, and the terms of each; nothing of other launches.
 fn product_of(launch: &Launch) -> Outcome<Option<[u32; 2]>> {
-    if !launch.name.starts_with("matmul") {
+    if !launch.name.trim_start_matches("2 × ").starts_with("matmul") {
         return Ok(None);
     }
     // As `matmul/dims.wgsl` has them.

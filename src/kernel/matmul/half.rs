@@ -22,6 +22,8 @@ pub(in crate::kernel) fn in_half(
         ("b", _) if part == B_TEXELS => &[part!("matmul/b_f16")],
         ("b", "matmul/b_words_8") => &[part!("matmul/b_f16"), part!("matmul/b_pair")],
         ("b", "matmul/pieces_of_b_vector") => &[part!("matmul/pieces_of_b_f16")],
+        ("second_a", "matmul/second_a_vector") => &[part!("matmul/second_a_f16")],
+        ("second_b", "matmul/second_b_vector") => &[part!("matmul/second_b_f16")],
         ("saved", "matmul/saved" | "matmul/saved_words") if in_fours => {
             &[part!("matmul/saved_f16")]
         }

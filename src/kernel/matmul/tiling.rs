@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::SLAB;
+use super::pair::COLUMN_SUMS;
 use crate::graph::Layout;
 use crate::kernel::{Part, Turns, part};
 
@@ -201,12 +202,12 @@ impl Tiling {
                     Layout::NT => part!("matmul/slab_b_along"),
                     Layout::NN | Layout::TN => part!("matmul/slab_b_across"),
                 };
-                let columns: &Part = match column_sums {
-                    true => part!("matmul/columns_shared"),
-                    false => NO_COLUMNS_SHARED,
+                let columns: &[&'static Part] = match column_sums {
+                    true => &[COLUMN_SUMS, part!("matmul/columns_shared")],
+                    false => &[NO_COLUMNS_SHARED],
                 };
-                let parts = vec![tile, slab_of_a, slab_of_b, columns, part!("matmul/shared")];
-                (parts, vec![("GROUP", GROUP_SHARED.into())])
+                let parts = [&[tile, slab_of_a, slab_of_b], columns, &[part!("matmul/shared")]];
+                (parts.concat(), vec![("GROUP", GROUP_SHARED.into())])
             }
             Tiling::Quarters => {
                 let slab_of_a: &Part = match layout {
@@ -217,12 +218,12 @@ impl Tiling {
                     Layout::NT => part!("matmul/quarter_b_along"),
                     Layout::NN | Layout::TN => part!("matmul/quarter_b_across"),
                 };
-                let columns: &Part = match column_sums {
-                    true => part!("matmul/columns_quarters"),
-                    false => NO_COLUMNS_SHARED,
+                let columns: &[&'static Part] = match column_sums {
+                    true => &[COLUMN_SUMS, part!("matmul/columns_quarters")],
+                    false => &[NO_COLUMNS_SHARED],
                 };
-                let parts = vec![slab_of_a, slab_of_b, columns, part!("matmul/quarters")];
-                (parts, vec![("GROUP", GROUP_SHARED.into())])
+                let parts = [&[slab_of_a, slab_of_b], columns, &[part!("matmul/quarters")]];
+                (parts.concat(), vec![("GROUP", GROUP_SHARED.into())])
             }
         }
     }

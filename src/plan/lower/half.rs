@@ -11,11 +11,11 @@ use crate::kernel::{Launch, Operand, word};
 
 /// What a dispatch has bound.
 #[derive(Clone, Copy)]
-struct Use {
+pub(super) struct Use {
     /// The dispatch.
-    work: usize,
+    pub(super) work: usize,
     binding: &'static str,
-    is_written: bool,
+    pub(super) is_written: bool,
 }
 
 impl Lowering<'_> {
@@ -24,7 +24,7 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// [`Error::Bug`] if one of them cannot.
-    pub(in crate::plan) fn store_half(&mut self, loss_scale: f32) -> Result<(), Error> {
+    pub(super) fn store_half(&mut self, loss_scale: f32) -> Result<(), Error> {
         let mut parameters: Vec<(usize, Vec<Use>)> = Vec::new();
         for (root, uses) in self.uses() {
             let Some(info) = self.lowered.tensors.get(root).cloned() else { continue };
@@ -55,7 +55,7 @@ impl Lowering<'_> {
     }
 
     /// Which dispatches have each tensor bound, by that whose memory it shares.
-    fn uses(&self) -> BTreeMap<usize, Vec<Use>> {
+    pub(super) fn uses(&self) -> BTreeMap<usize, Vec<Use>> {
         let mut all: BTreeMap<usize, Vec<Use>> = BTreeMap::new();
         for (work, of) in self.lowered.work.iter().enumerate() {
             let bindings = reflect::bindings(&of.launch.parts);

@@ -85,6 +85,7 @@ pub fn all_launches() -> Vec<Launch> {
     launches.extend(matmul_launches(&mut tensors));
     let in_half: Vec<Launch> = launches.iter().filter_map(in_half).collect();
     launches.extend(in_half);
+    launches.extend(pair_launches(&mut tensors));
     launches.extend([gradient_sum(), chain()]);
     launches
 }
@@ -314,6 +315,39 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
         for tiling in TILINGS.into_iter().chain(MORE_TILINGS) {
             launches.push(matmul::matmul(shapes, tiling, product));
             launches.extend(matmul::matmul_in_parts(shapes, tiling, product, 3, parts, Some(sums)));
+        }
+    }
+    launches
+}
+
+/// Two weight gradients in one dispatch, with operands in 16 bits one by one and all together.
+fn pair_launches(tensors: &mut Tensors) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    for n in [7, 8] {
+        let operands = [(); 2].map(|()| {
+            let [a, b] = [(); 2].map(|()| tensors.f32([n, n]));
+            (a, b, tensors.f32([3, n, n]), tensors.f32([3, n]))
+        });
+        let shapes = tensors.shapes();
+        let tilings = [Tiling::Shared { side: 8 }, Tiling::Shared { side: 16 }, Tiling::Quarters];
+        for (tiling, with_sums) in tilings.into_iter().flat_map(|of| [(of, false), (of, true)]) {
+            let [first, second] = operands.map(|(a, b, out, sums)| {
+                let column_sums = with_sums.then_some(sums);
+                let layout = Layout::TN;
+                let of = Product { layout, a, b, out, epilogue: Epilogue::None, column_sums };
+                matmul::matmul(shapes, tiling, of)
+            });
+            let pair = matmul::pair(&first, &second).unwrap();
+            let bindings = ["a", "b", "second_a", "second_b"];
+            let can = bindings.into_iter().filter(|name| half::can_store(&pair, name));
+            launches.extend(can.map(|binding| {
+                let mut launch = pair.clone();
+                launch.name.push_str(&format!(", f16 {binding}"));
+                half::store(&mut launch, binding, Stored { scale: 1024.0, first: 0 }).unwrap();
+                launch
+            }));
+            launches.extend(in_half(&pair));
+            launches.push(pair);
         }
     }
     launches
