@@ -10,9 +10,9 @@
 //                 through workgroup memory, of one product, or of two alike, each of operands of its own;
 //   the width     matmul_width_*: an invocation computes 4 columns, or 8;
 //   the access    matmul_a_*, matmul_b_*: four neighbours at a time, or one by one; *_words: as
-//                 integers of 64 bits; *_texels: from a texture; matmul_second_*: of the second of two
-//                 products; matmul_piece_*, matmul_saved_*: the same for C and for what
-//                 lies beside it;
+//                 integers of 64 bits; *_texels: from a texture; *_f16: numbers stored in 16 bits;
+//                 matmul_second_*: of the second of two products; matmul_piece_*, matmul_out_*, matmul_saved_*:
+//                 the same for C and for what lies beside it;
 //   the epilogue  matmul_epilogue_*: what happens to a value of C before it is stored.
 struct Dims {
     m: u32,

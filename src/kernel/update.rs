@@ -1,6 +1,6 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl` and
-//! `update/l1.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and
+//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl`,
+//! `update/l1.wgsl` and, for mixed precision, `update/copy_f16.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and
 //! assignments, `update/assign.wgsl`.
 
 use std::ops::Range;

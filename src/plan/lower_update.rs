@@ -43,7 +43,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, pass: &Update) -> Result<(), Er
     Ok(())
 }
 
-/// Where the update finds the loss. It adds the parts of one up, unless it writes copies and cannot bind all of that at once.
+/// Where the update finds the loss. It adds the parts of one up, unless it cannot bind all of that at once.
 fn loss_of(
     lowering: &mut Lowering<'_>,
     pass: &Update,
@@ -54,7 +54,8 @@ fn loss_of(
     let to = lowering.destination(pass.loss);
     let Some((partials, count)) = lowering.loss_in_parts.take() else { return LossOf::Whole(to) };
     let in_parts = LossOf::Parts { partials, count, to };
-    let fits = !copies
+    // Without copies, which a page has none of, it binds no more than every device allows.
+    let fits = cfg!(target_arch = "wasm32")
         || runs.iter().all(|run| {
             // Which tensor has the parts of gradients does not matter here.
             let joined = joined(lowering, run);

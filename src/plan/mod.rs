@@ -32,6 +32,7 @@ mod lower_update;
 mod memory;
 mod place;
 mod precision;
+mod scope;
 mod table;
 mod target;
 mod within;
@@ -45,6 +46,7 @@ pub use launch_limits::LaunchLimits;
 pub use limits::MOST_TURNS;
 pub use memory::{Life, MemoryPlan, assign};
 pub use precision::Precision;
+pub use scope::PlanScope;
 pub use target::{AdapterClass, Target};
 pub(crate) use target::{FILLED_BY_DISCRETE, FILLED_BY_INTEGRATED, FILLED_BY_OTHER};
 use within::Within;
@@ -54,19 +56,6 @@ pub use crate::kernel::{Arena, Launch, Operand, Part, Turns, matmul::Tiling, upd
 
 use crate::Error;
 use crate::graph::{Graph, Pass, Role, Tensor, TensorInfo, UpdateRule};
-
-/// The part of a training step that a plan holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlanScope {
-    /// Forward, backward and update.
-    #[default]
-    Step,
-    /// Forward and backward: the gradients stay in their arena. Every dispatch of the backward pass
-    /// comes after those of the forward pass, so that the two can run at different times.
-    Gradients,
-    /// The update alone, from gradients that lie in their arena already.
-    Update,
-}
 
 /// What a plan is to compute, and how.
 #[derive(Clone, Debug)]
@@ -227,7 +216,7 @@ impl Plan {
                 return Err(Error::shape("plan", detail));
             }
         }
-        check_portion(graph, options)?;
+        scope::check(graph, options)?;
         options.precision.check()?;
         let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words, target.texels);
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
@@ -466,24 +455,6 @@ impl Plan {
     pub fn target(&self) -> &Target {
         &self.target
     }
-}
-
-/// # Errors
-/// [`Error::Shape`] if `graph` has nothing to update, or an update is to compute something.
-fn check_portion(graph: &Graph, options: &PlanOptions) -> Result<(), Error> {
-    let PlanOptions { portion, outputs, results, .. } = options;
-    let detail = match (portion, graph.update_pass(), outputs.len() + results.len()) {
-        (PlanScope::Update | PlanScope::Gradients, None, _) => format!(
-            "{portion:?} of a graph without an update pass is nothing; add one by `Graph::update`, or plan \
-             a whole `PlanScope::Step`"
-        ),
-        (PlanScope::Update, Some(_), wanted @ 1..) => format!(
-            "the update alone computes no tensor of the graph, and {wanted} are wanted; list outputs and \
-             results in the plan of `PlanScope::Gradients`"
-        ),
-        _ => return Ok(()),
-    };
-    Err(Error::shape("plan", detail))
 }
 
 pub(crate) fn check_size(what: &str, bytes: u64, target: &Target) -> Result<(), Error> {
