@@ -128,11 +128,12 @@ pub enum Error {
         },
         match (mixed, loss) {
             (false, _) => "Use a lower learning rate, clip the gradients, or check the data's scale",
-            (true, Some(loss)) if loss.is_finite() =>
-                "Use a smaller loss scale, a lower learning rate, or check the data's scale",
-            (true, _) =>
+            (true, Some(loss)) if !loss.is_finite() =>
                 "Numbers of 16 bits end at 65504: use a lower learning rate, standardize the data, or train with \
                  `Precision::F32`",
+            (true, _) =>
+                "Use a smaller loss scale if it is above 1; numbers of 16 bits end at 65504: else use a lower learning \
+                 rate, standardize the data, or train with `Precision::F32`",
         },
     )]
     NotFinite {

@@ -80,9 +80,12 @@ impl Scene {
         let loss = graph.sum(picked, 0).unwrap();
         let gradients = graph.gradients(loss, &[w]).unwrap();
         graph.update(RULE, None, loss, &[(w, gradients[0])]).unwrap();
-        let options = PlanOptions { results: vec![loss], ..PlanOptions::default() };
+        // With mixed precision there are copies of the parameters besides.
+        let precision = Precision::mixed();
+        let options = PlanOptions { results: vec![loss], precision, ..PlanOptions::default() };
         let plan = Plan::with_options(&graph, &options, &gpu.target()).unwrap();
-        let parameters = Parameters::new_blocking(&gpu, plan.arena(), Some(0)).unwrap();
+        let parameters =
+            Parameters::with_precision_blocking(&gpu, plan.arena(), Some(0), precision).unwrap();
         let snapshot = parameters.snapshot_blocking().unwrap();
         let (executor, model, trainer, parallel, timestamps) = Default::default();
         let data = data();

@@ -4,8 +4,8 @@
 use crate::common;
 use crate::support::{Feed, ROUNDOFF, close, evaluate_with, f32s, golden, json, numbers, text};
 use serde_json::Value as Json;
-use wgrad::graph::{Graph, Loss, Tensor, Unary};
-use wgrad::plan::{PlanOptions, Precision};
+use wgrad::graph::{DType, Graph, Loss, Tensor, TensorInfo, Unary};
+use wgrad::plan::{Plan, PlanOptions, Precision};
 
 /// The net of the file: dense layers with an activation between them.
 struct Net {
@@ -97,13 +97,17 @@ fn logits_losses_and_gradients_of_jax() {
         let ways = [
             (true, Precision::F32, 64.0 * ROUNDOFF),
             (false, Precision::F32, 64.0 * ROUNDOFF),
-            // Of what is rounded to 11 digits a gradient has weights, activations, their gradients and those of the loss
-            // on its way, four at most, and terms that cancel.
+            // Of what is rounded to 11 digits a gradient has weights, activations, their gradients and those of the
+            // loss on its way, four at most, and terms that cancel.
             (true, Precision::mixed(), 8.0 / 2048.0),
         ];
         for (fuse, precision, reach) in ways {
             let options =
                 PlanOptions { outputs: outputs.clone(), fuse, precision, ..PlanOptions::default() };
+            let plan = Plan::with_options(&net.graph, &options, &common::gpu().target()).unwrap();
+            let is_half = |info: &&TensorInfo| info.dtype == DType::F16;
+            let half = plan.tensors().iter().filter(is_half).count();
+            assert_eq!(half > 0, precision != Precision::F32, "{half} tensors in 16 bits");
             let found = evaluate_with(&common::gpu(), &net.graph, &options, &net.feed);
             for ((name, expected), found) in expected.iter().zip(&found) {
                 // Three layers forward and three back, each a sum of at most 8 terms: about 60

@@ -174,6 +174,16 @@ fn other_operations_are_as_they_were() {
 
 /// A training step of a net of three layers.
 fn step(rows: usize, widths: &[usize], rule: UpdateRule, precision: Precision) -> Plan {
+    clipped_step(rows, widths, rule, None, precision)
+}
+
+fn clipped_step(
+    rows: usize,
+    widths: &[usize],
+    rule: UpdateRule,
+    clip: Option<f32>,
+    precision: Precision,
+) -> Plan {
     let mut graph = Graph::new();
     let all = graph.input("x", [rows, widths[0]]).unwrap();
     let order = graph.index_input("order", [rows]).unwrap();
@@ -194,7 +204,7 @@ fn step(rows: usize, widths: &[usize], rule: UpdateRule, precision: Precision) -
     let loss = graph.loss(Loss::MeanSquaredError, y, targets).unwrap();
     let gradients = graph.gradients(loss, &parameters).unwrap();
     let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-    graph.update(rule, None, loss, &pairs).unwrap();
+    graph.update(rule, clip, loss, &pairs).unwrap();
     let options = PlanOptions { results: vec![loss], precision, ..PlanOptions::default() };
     Plan::with_options(&graph, &options, &Target::default()).unwrap()
 }
@@ -281,13 +291,15 @@ fn every_rule_fits_the_default_limits() {
             let names: Vec<&str> = plan.dispatches().iter().map(|d| &*d.launch.name).collect();
             assert!(names.last().unwrap().ends_with(" + copies"), "{plan}");
             by_another += usize::from(names.contains(&"sum_partials"));
+            let clipped = clipped_step(rows, &[16, 64, 64, 4], rule, Some(0.5), Precision::mixed());
+            assert!(clipped.to_string().contains(" + clip + copies"), "{clipped}");
         }
     }
     assert!(by_another > 0);
 }
 
-/// Where a parameter is the left operand, or lies beside a product that is masked by it, behind another one that moves it
-/// off the device's alignment.
+/// Where a parameter is the left operand, or lies beside a product that is masked by it, behind another one that
+/// moves it off the device's alignment.
 #[test]
 fn parameters_are_read_where_they_are() {
     for tiling in common::tilings() {

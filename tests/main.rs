@@ -35,11 +35,12 @@ mod kernels_labels;
 mod kernels_limits;
 mod kernels_loss;
 mod kernels_matmul;
-mod kernels_pairs;
+
 mod kernels_reduce;
 mod kernels_rows;
 mod kernels_softmax;
 mod kernels_turns;
+mod kernels_two;
 mod kernels_update;
 mod kernels_workgroups;
 mod lanes;

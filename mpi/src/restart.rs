@@ -24,8 +24,9 @@ pub fn is_in_job() -> bool {
         .any(|name| std::env::var_os(name).is_some())
 }
 
-/// Whether what went wrong may go well when the job is started again: a process or a device that is gone, hangs or is not
-/// there yet, a file system that did not answer. An error of options, shapes, limits, data or numbers comes again.
+/// Whether what went wrong may go well when the job is started again: a process or a device that is gone, hangs or is
+/// not there yet, a file system that did not answer. An error of options, shapes, limits, data or numbers comes
+/// again.
 pub fn may_pass(error: &Error) -> bool {
     use std::io::ErrorKind as Kind;
     match error {
@@ -45,9 +46,9 @@ pub fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// The exit code for a process of a job that ends with `error`, by which [`run_with_restarts`] knows whether to start it
-/// again: 1 if it [may pass](may_pass), else 2. Called when MPI is at its end; if another process has the cause, it waits a
-/// second for that to end first.
+/// The exit code for a process of a job that ends with `error`, by which [`run_with_restarts`] knows whether to start
+/// it again: 1 if it [may pass](may_pass), else 2. Called when MPI is at its end; if another process has the cause,
+/// it waits a second for that to end first.
 pub fn exit_code(error: &Error) -> u8 {
     let cause = match error {
         Error::Lane { source, .. } => source,
@@ -59,10 +60,11 @@ pub fn exit_code(error: &Error) -> u8 {
     if may_pass(cause) { MAY_PASS } else { COMES_AGAIN }
 }
 
-/// Runs this program as an MPI job, and again, `restarts` times at most, where it ends with an error that may pass: with
-/// the arguments that `args` gives for each attempt, counted from 0, which have to name checkpoints to go on from, behind the words of a
-/// launcher, such as `mpirun -n 4`. Each attempt takes the next launcher; those after the last have the last. `say` is
-/// told how an attempt ended that is followed by another. An end with 2, as [`exit_code`] has it, or with 130 is the last.
+/// Runs this program as an MPI job, and again, `restarts` times at most, where it ends with an error that may pass:
+/// with the arguments that `args` gives for each attempt, counted from 0, which have to name checkpoints to go on
+/// from, behind the words of a launcher, such as `mpirun -n 4`. Each attempt takes the next launcher; those after the
+/// last have the last. `say` is told how an attempt ended that is followed by another. An end with 2, as
+/// [`exit_code`] has it, or with 130 is the last.
 ///
 /// Whether the last attempt went well.
 ///

@@ -1,7 +1,7 @@
 // Reads four neighbours along a row of A, whose length is a multiple of four, stored in 16 bits. Past an edge there
 // are zeros.
 @group(0) @binding(1) var<storage, read> a: array<vec2<u32>>;
-// Where A begins, in pieces of four, and what its numbers are multiplied by.
+// Where A begins, in pieces of four, and what a loaded number is multiplied by: 1 / the scale it is stored with.
 override A_FIRST: u32;
 override A_FACTOR: f32;
 

@@ -1,7 +1,7 @@
 // Reads four neighbours along a row of B, whose length is a multiple of four, stored in 16 bits. Past an edge there
 // are zeros.
 @group(0) @binding(2) var<storage, read> b: array<vec2<u32>>;
-// Where B begins, in pieces of four, and what its numbers are multiplied by.
+// Where B begins, in pieces of four, and what a loaded number is multiplied by: 1 / the scale it is stored with.
 override B_FIRST: u32;
 override B_FACTOR: f32;
 

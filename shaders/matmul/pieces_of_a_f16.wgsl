@@ -2,7 +2,7 @@
 // of four. What lies outside of A is whatever WebGPU makes of it, and never used.
 @group(0) @binding(1) var<storage, read> a: array<vec2<u32>>;
 const A_AT_ONCE: u32 = 4u;
-// Where A begins, in pieces of four, and what its numbers are multiplied by.
+// Where A begins, in pieces of four, and what a loaded number is multiplied by: 1 / the scale it is stored with.
 override A_FIRST: u32;
 override A_FACTOR: f32;
 

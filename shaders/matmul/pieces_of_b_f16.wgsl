@@ -2,7 +2,7 @@
 // of four. What lies outside of B is whatever WebGPU makes of it, and never used.
 @group(0) @binding(2) var<storage, read> b: array<vec2<u32>>;
 const B_AT_ONCE: u32 = 4u;
-// Where B begins, in pieces of four, and what its numbers are multiplied by.
+// Where B begins, in pieces of four, and what a loaded number is multiplied by: 1 / the scale it is stored with.
 override B_FIRST: u32;
 override B_FACTOR: f32;
 

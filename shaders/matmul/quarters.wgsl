@@ -16,8 +16,8 @@
 const SLAB: u32 = 16u;
 const LANES: u32 = 64u;
 
-// [quarter].slab[A, B][4][2][2][8]; what the last four are say matmul_quarter_*. Whatever an index depends on is the same
-// in every turn: the rest is constant.
+// [quarter].slab[A, B][4][2][2][8]; what the last four are say matmul_quarter_*. Whatever an index depends on is the
+// same in every turn: the rest is constant.
 alias Slab = array<array<array<array<vec4<f32>, 8>, 2>, 2>, 4>;
 struct Quarter {
     slab: array<Slab, 2>,

@@ -1,6 +1,6 @@
 // A dispatch of two products of the same sizes, each of operands of its own: every other workgroup is of the second.
-// Of what they read, only the bits lie in branches, which all invocations of a workgroup take: what makes numbers of
-// them would wait there for memory, and not a turn later.
+// All invocations of a workgroup take the same branch. A branch only loads bits: were they made numbers there, it would
+// wait for memory at once instead of one turn of the loop later.
 
 // Whether this workgroup is of the second.
 var<private> is_second: bool;

@@ -19,7 +19,7 @@ fn to_f16(x: vec4<f32>) -> vec2<u32> {
     return half.xz | (half.yw << vec2(16u));
 }
 
-// x / 2ⁿ to the nearest integer, of two equally near ones to the even one; n at least 1.
+// x / 2ⁿ to the nearest integer, of two equally near ones to the even one. For n of 0 the result is not used.
 fn rounded(x: vec4<u32>, n: vec4<u32>) -> vec4<u32> {
     let even = (x >> n) & vec4(1u);
     return (x + (vec4(1u) << (n - vec4(1u))) - vec4(1u) + even) >> n;

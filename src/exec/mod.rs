@@ -249,8 +249,8 @@ impl Executor {
     /// [`Executor::buffer_of`] gives through the queue.
     ///
     /// # Errors
-    /// If the tensor is of another graph or the plan does not read it, if its element type or number of elements differs, or if a
-    /// value is not finite.
+    /// If the tensor is of another graph or the plan does not read it, if its element type or number of elements
+    /// differs, or if a value is not finite.
     pub fn write(&self, tensor: Tensor, values: &[f32]) -> Result<()> {
         if let Place::Parameter(number) = self.plan.place(tensor) {
             return self.parameters.write(number, values);
@@ -387,8 +387,8 @@ impl Executor {
     /// shaders of the app, without a copy to the host.
     ///
     /// In a browser the buffer is destroyed with the executor (or, for parameters, with the last
-    /// executor or model that holds them), even if the app has a clone of it. Who writes to a parameter with mixed precision
-    /// calls [`Parameters::refresh_copies`] then.
+    /// executor or model that holds them), even if the app has a clone of it. Whoever writes to a parameter with
+    /// mixed precision must then call [`Parameters::refresh_copies`].
     ///
     /// # Errors
     /// If the tensor is of another graph, or the plan does not keep it in a buffer.

@@ -38,8 +38,8 @@ impl Parameters {
         Self::with_precision(gpu, layout, states, Precision::F32).await
     }
 
-    /// The same for plans of this `precision`: with [`Precision::Mixed`] there are copies of the values in 16 bits, half as
-    /// much memory again. A plan that trains them must be of the same precision.
+    /// The same for plans of this `precision`: with [`Precision::Mixed`] there are copies of the values in 16 bits,
+    /// half as much memory again. A plan that trains them must be of the same precision.
     ///
     /// # Errors
     /// As for [`Parameters::new`].
@@ -162,15 +162,16 @@ impl Parameters {
 
     /// Makes the copies in 16 bits of [mixed precision](Precision::Mixed) anew, by way of the host: after a program has
     /// written to a buffer of [`Parameters::buffer`] or [`Executor::buffer_of`](super::Executor::buffer_of) itself. All
-    /// other calls keep them up to date.
+    /// other calls keep them up to date. Steps that are submitted while it waits may be read or not.
     ///
     /// # Errors
     /// The errors of the device.
     pub async fn refresh_copies(&self) -> Result<()> {
-        let all = self.read_all().await?;
-        let numbered = all.iter().enumerate().filter(|_| self.has_copies());
-        for (number, values) in numbered {
-            self.shared.values.write(&self.shared.gpu, self.entry(number)?, values)?;
+        if self.has_copies() {
+            for (number, values) in self.read_all().await?.iter().enumerate() {
+                let entry = self.entry(number)?;
+                self.shared.values.write_copy(&self.shared.gpu, entry, values)?;
+            }
         }
         Ok(())
     }
@@ -187,8 +188,8 @@ impl Parameters {
         Ok(all)
     }
 
-    /// The buffer of a chunk, for kernels and for apps that draw from it. Who writes to values with mixed precision calls
-    /// [`Parameters::refresh_copies`] then.
+    /// The buffer of a chunk, for kernels and for apps that draw from it. Whoever writes to values with mixed
+    /// precision must then call [`Parameters::refresh_copies`].
     ///
     /// # Errors
     /// [`Error::Argument`] if the arena has no such chunk: without room for training there are no

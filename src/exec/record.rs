@@ -186,10 +186,10 @@ impl Executor {
     /// at most four may wait.
     ///
     /// # Errors
-    /// If there are too many steps, one begins past the last batch, or too many results wait to be taken (those
-    /// of an encoder that was dropped do not count); if the plan trains and a step does not ([`Step::forward`]), or does by another rule;
-    /// [`Error::Argument`] if `encoder` is of another device and wgpu can tell: where it cannot, finishing
-    /// the encoder is refused.
+    /// If there are too many steps, one begins past the last batch, or too many results wait to be taken (those of an
+    /// encoder that was dropped do not count); if the plan trains and a step does not ([`Step::forward`]), or does by
+    /// another rule; [`Error::Argument`] if `encoder` is of another device and wgpu can tell: where it cannot,
+    /// finishing the encoder is refused.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) -> Result<()> {
         // A plan without results in which no step can go wrong has nothing to tell the host.
         let reports = self.plan.columns() > 0 || self.plan.reports();

@@ -42,7 +42,7 @@ impl Values {
 
     /// Their copies.
     pub(super) fn copies(&self) -> &[Buffer] {
-        // A page has none, and does not download what is done with them.
+        // A page has no copies; an empty slice that is known when it is compiled leaves out all that uses them.
         if cfg!(target_arch = "wasm32") { &[] } else { &self.copies }
     }
 
@@ -54,6 +54,14 @@ impl Values {
         let missing = || Error::bug("a chunk is missing");
         let chunk = self.numbers.get(entry.chunk).ok_or_else(missing)?;
         gpu.write(chunk, entry.offset, bytemuck::cast_slice(values))?;
+        self.write_copy(gpu, entry, values)
+    }
+
+    /// Writes the copy of these values, if there are copies.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub(super) fn write_copy(&self, gpu: &Gpu, entry: &ArenaEntry, values: &[f32]) -> Result<()> {
         let Some(copies) = self.copies().get(entry.chunk) else { return Ok(()) };
         let rounded = values.iter().map(|&value| f16::from_f32(value).to_bits());
         let mut rounded: Vec<u16> = rounded.collect();

@@ -58,7 +58,8 @@ fn exchanged(launch: &Launch, binding: &str) -> Option<(&'static Part, Vec<&'sta
     })
 }
 
-/// Whether the operand of `launch` under `binding` can be in 16 bits: if it is read or written four neighbours at a time.
+/// Whether the operand of `launch` under `binding` can be in 16 bits: if it is read or written four neighbours at a
+/// time.
 pub fn can_store(launch: &Launch, binding: &str) -> bool {
     binding_of(binding).is_some() && exchanged(launch, binding).is_some()
 }

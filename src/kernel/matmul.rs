@@ -2,16 +2,16 @@
 //! `matmul/dims.wgsl`, and `matmul/join.wgsl`.
 
 mod half;
-mod pair;
 mod sizes;
 mod tiling;
 mod top;
+mod two;
 
 pub(super) use half::{by_fours, in_half};
-pub use pair::{is_weight_gradient, pair};
 pub use sizes::{matrices, multiply_adds, sizes};
 pub use tiling::{Memory, Tiling};
 pub use top::{arg_max, keeps_top};
+pub use two::{is_weight_gradient, two};
 
 use super::activation::{self, FUNCTIONS};
 use super::{
@@ -277,7 +277,7 @@ fn access(
             true => part!("matmul/pieces_of_b_vector"),
             false => part!("matmul/pieces_of_b_scalar"),
         });
-        parts.push(pair::SINGLE);
+        parts.push(two::SINGLE);
         return parts;
     }
     if tiling.memory() != Memory::Numbers {

@@ -37,7 +37,8 @@ use crate::graph::{Shape, Tensor, TensorInfo};
 /// [`lanes::Parallel`](crate::lanes) outside any plan.
 pub const GRADIENT_SUM: [&Part; 2] = [PRELUDE, part!("update/gradient_sum")];
 
-/// A chain of multiply-adds, to measure a device by; launched by [`Gpu::measure`](crate::Gpu::measure) outside any plan.
+/// A chain of multiply-adds, to measure a device by; launched by [`Gpu::measure`](crate::Gpu::measure) outside any
+/// plan.
 pub const CHAIN: [&Part; 2] = [PRELUDE, part!("measure/chain")];
 
 /// Terms of a product that are added up one after another, at most; longer sums are made of parts. Each

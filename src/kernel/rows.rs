@@ -121,8 +121,8 @@ fn words(of: &str, count: u32) -> &'static Part {
 const OUT: &Part = part!("rows/out");
 const X_OUT: &Part = part!("rows/x_out");
 
-/// What takes the place of `part`, which is one of `parts`, if that is what writes drawn rows of four numbers or eight to
-/// `binding`; of a pair those of `x`.
+/// What takes the place of `part`, which is one of `parts`, if that is what writes drawn rows of four numbers or
+/// eight to `binding`; of a pair those of `x`.
 pub(super) fn in_half(
     parts: &[&'static Part],
     binding: &str,

@@ -1,7 +1,7 @@
 //! The update pass, one dispatch per chunk of the parameter arenas: `update/main.wgsl` with a rule's formula,
-//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl`,
-//! `update/l1.wgsl` and, for mixed precision, `update/copy_f16.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and `update/norm_clip.wgsl`; and
-//! assignments, `update/assign.wgsl`.
+//! `update/rule_*.wgsl`, `update/gradients_in_parts.wgsl`, `update/guard.wgsl`, `update/clip.wgsl`, `update/l1.wgsl`
+//! and, for mixed precision, `update/copy_f16.wgsl`; the norm that clipping needs, `update/norm_partials.wgsl` and
+//! `update/norm_clip.wgsl`; and assignments, `update/assign.wgsl`.
 
 use std::ops::Range;
 
@@ -106,9 +106,9 @@ impl LossOf {
     pub const MOST_PARTS: usize = 16;
 }
 
-/// Moves the values of `run` by `rule`, unless the `loss` is not finite. With `clip`, the factors of
-/// [`norm_clip`], gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0. With `copies`,
-/// the copy of the values in 16 bits follows.
+/// Moves the values of `run` by `rule`, unless the `loss` is not finite. With `clip`, the factors of [`norm_clip`],
+/// gradients are multiplied by them first; then the L1 penalty `l1` is added, if it is not 0. With `copies`, the copy
+/// of the values in 16 bits follows.
 pub fn update(
     rule: UpdateRule,
     clip: Option<Tensor>,

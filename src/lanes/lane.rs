@@ -356,9 +356,9 @@ fn bucket_parameters(layout: &ArenaLayout, count: usize, bucket: usize) -> Range
         let name = layout.entries.get(number).map_or("", |entry| entry.name.as_str());
         name.rsplit_once('.').map_or(name, |(layer, _)| layer)
     };
-    // The first parameter that lies behind the given share of the bytes, counted from the end. One dispatch computes the
-    // gradients of a layer's weights and of its biases: to send the biases earlier would be to wait for all. Unless
-    // nothing would be left.
+    // The first parameter that lies behind the given share of the bytes, counted from the end. One dispatch computes
+    // the gradients of a layer's weights and of its biases: to send the biases earlier would be to wait for all.
+    // Unless nothing would be left.
     let begin = |bucket: u64| {
         let wanted = total - total * bucket / count;
         let mut before = 0;
@@ -386,8 +386,8 @@ fn written(executor: &Executor, tensor: Tensor) -> usize {
     plan.dispatches().iter().rposition(writes).map_or(plan.dispatches().len(), |last| last + 1)
 }
 
-/// For each bucket, the number of dispatches after which its gradients are complete, and the gradient `dx` of the stage's
-/// input: that goes first, since the stage before waits for it, with scalars to which nothing was added yet.
+/// For each bucket, the number of dispatches after which its gradients are complete, and the gradient `dx` of the
+/// stage's input: that goes first, since the stage before waits for it, with scalars to which nothing was added yet.
 fn ready(executor: &Executor, buckets: usize, dx: Option<Tensor>) -> Vec<usize> {
     let plan = executor.plan();
     let total = plan.dispatches().len();

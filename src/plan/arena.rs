@@ -22,8 +22,8 @@ pub struct ArenaEntry {
 }
 
 impl ArenaEntry {
-    /// Where its copy in 16 bits is bound, at a multiple of the device's `alignment`, and how far behind that it begins;
-    /// in bytes.
+    /// Where its copy in 16 bits is bound, at a multiple of the device's `alignment`, and how far behind that it
+    /// begins; in bytes.
     pub(crate) fn copy_at(&self, alignment: u32) -> (u64, u64) {
         let begin = self.offset / 2;
         let beyond = begin % u64::from(alignment.max(1));

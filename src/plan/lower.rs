@@ -6,7 +6,7 @@
 //! | matmul, gradient of the activation below | product with the activation's mask in its epilogue |
 //! | matmul, bias-add, arg-max of few columns | product that keeps the place of each row's largest value alone, and a look whether NaN left a row without |
 //! | weight gradient `Aᵀ·B` and the column sum of `B` | product that writes the bias gradient too |
-//! | two weight gradients of the same sizes, on GPUs | both products, of which every other workgroup is |
+//! | two weight gradients of the same sizes, on GPUs | one dispatch: even workgroups compute the first, odd ones the second |
 //! | loss and its gradient | one pass over the predictions |
 //! | two batches drawn in the same order | one dispatch copies both |
 //! | weight gradients in parts, or a loss in few, and the update | the update adds the parts up where it reads them |
@@ -25,9 +25,9 @@ use crate::kernel::{
 };
 
 mod half;
-mod pairs;
 mod products;
 mod sums;
+mod two;
 
 /// The gradient of a bias, as a node.
 const SUM_OF_ROWS: Op = Op::Reduce { reduction: Reduction::Sum, start: 0, end: 1 };
@@ -197,7 +197,7 @@ impl<'a> Lowering<'a> {
     /// # Errors
     /// [`Error::Bug`] if something cannot be stored as it should.
     pub(super) fn finish(mut self) -> Result<Lowered, Error> {
-        self.pair_products();
+        self.run_two_together();
         if let Some(loss_scale) = self.options.precision.loss_scale() {
             self.store_half(loss_scale)?;
         }

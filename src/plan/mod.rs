@@ -70,8 +70,8 @@ pub struct PlanOptions {
     pub reuse_memory: bool,
     /// The part of a training step to hold.
     pub portion: PlanScope,
-    /// In how many bits numbers lie between kernels. A graph with assignments is refused with [`Precision::Mixed`]; inputs
-    /// of 65,520 or more become infinite where products read drawn rows of them in 16 bits.
+    /// In how many bits numbers lie between kernels. A graph with assignments is refused with [`Precision::Mixed`];
+    /// inputs of 65,520 or more become infinite where products read drawn rows of them in 16 bits.
     pub precision: Precision,
 }
 
@@ -217,7 +217,7 @@ impl Plan {
             }
         }
         scope::check(graph, options)?;
-        options.precision.check()?;
+        options.precision.check_here()?;
         let runs = |tiling: &Tiling| tiling.runs_with(target.subgroup, target.words, target.texels);
         if let Some(tiling) = target.tiling.filter(|tiling| !runs(tiling)) {
             let words = if target.words { "" } else { ", without integers of 64 bits" };

@@ -2,8 +2,8 @@
 
 use crate::{Error, Result};
 
-/// In how many bits numbers lie in memory between kernels. All arithmetic, all sums, the parameters and their gradients,
-/// the optimizer's state, losses and metrics are in 32 bits with each.
+/// In how many bits numbers lie in memory between kernels. All arithmetic, all sums, the parameters and their
+/// gradients, the optimizer's state, losses and metrics are in 32 bits with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(
     feature = "files",
@@ -12,15 +12,15 @@ use crate::{Error, Result};
 )]
 #[non_exhaustive]
 pub enum Precision {
-    /// In 32.
+    /// All in 32 bits.
     #[default]
     F32,
-    /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16: up to 65,504, with 11 significant bits; below
-    /// 2⁻¹⁴ with fewer, and a driver may read those as 0) what matrix products read and write, if nothing else does:
-    /// batches of features, activations and their gradients, and a copy of each weight, which the update makes of the
-    /// weight in 32 bits. In 32 bits stay tensors that any other kernel reads or writes (those beside dropout, layer
-    /// normalization, residual blocks, and of functions such as GELU, whose slope needs more than its output), tensors whose rows
-    /// are no multiple of four numbers, and what the host asks for. Not in a page.
+    /// Mixed precision (Micikevicius et al., 2018): in 16 (IEEE 754 binary16: up to 65,504, with 11 significant bits;
+    /// below 2⁻¹⁴ with fewer, and a driver may read those as 0) what matrix products read and write, if nothing else
+    /// does: batches of features, activations and their gradients, and a copy of each weight, which the update makes
+    /// of the weight in 32 bits. In 32 bits stay tensors that any other kernel reads or writes (those beside dropout,
+    /// layer normalization, residual blocks, and of functions such as GELU, whose slope needs more than its output),
+    /// tensors whose rows are no multiple of four numbers, and what the host asks for. Not in a page.
     Mixed {
         /// What gradients of activations are multiplied by while they are stored, so that small ones do not become 0:
         /// a power of two. Where one becomes infinite, training stops with
@@ -54,13 +54,23 @@ impl Precision {
         self.loss_scale().is_some()
     }
 
+    /// That plans can be of it here.
+    ///
     /// # Errors
-    /// [`Error::Argument`] if the loss scale is no power of two from 1 to 2²⁴, or this is a page.
+    /// [`Error::Argument`] if it is mixed in a page, and those of [`Precision::check`].
+    pub(super) fn check_here(self) -> Result<()> {
+        match self {
+            Precision::Mixed { .. } if cfg!(target_arch = "wasm32") => {
+                Err(Error::argument("precision", "mixed", "32 bits in a page"))
+            }
+            precision => precision.check(),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Argument`] if the loss scale is no power of two from 1 to 2²⁴.
     pub(crate) fn check(self) -> Result<()> {
         let Precision::Mixed { loss_scale } = self else { return Ok(()) };
-        if cfg!(target_arch = "wasm32") {
-            return Err(Error::argument("precision", "mixed", "32 bits in a page"));
-        }
         let is_power_of_two = loss_scale.to_bits().trailing_zeros() >= 23;
         if (1.0..=16_777_216.0).contains(&loss_scale) && is_power_of_two {
             return Ok(());

@@ -38,9 +38,9 @@ impl Plan {
     }
 }
 
-/// One line per dispatch: level, pass, kernel, shapes read and written, where the result lies,
-/// workgroups, their invocations (on a GPU beside those that fill it), and bytes read and written; then the memory, why matrix products are tiled and their
-/// sums split as they are, and, if it is a trainer's, which kernels train in fact.
+/// One line per dispatch: level, pass, kernel, shapes read and written, where the result lies, workgroups, their
+/// invocations (on a GPU beside those that fill it), and bytes read and written; then the memory, why matrix products
+/// are tiled and their sums split as they are, and, if it is a trainer's, which kernels train in fact.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header =

@@ -41,8 +41,8 @@ const MOST_VARIABLES_AND_STATES: usize = 960;
 const VARIABLES_OF_PAIRS: usize = 128;
 /// Rows of a batch, at most: gradients are sums over them, one after another.
 const MOST_ROWS: usize = LONGEST_SUM;
-/// Numbers of an invocation that a GPU's registers hold, 256 at most, besides what the code needs. Beyond, AMD's compiler
-/// puts some into memory.
+/// Numbers of an invocation that a GPU's registers hold, 256 at most, besides what the code needs. Beyond, AMD's
+/// compiler puts some into memory.
 const GPU_REGISTERS: usize = 192;
 /// What a GPU takes to start a dispatch, some 5 µs, in the 20 ns of [`gpu_cost_of_whole_step`].
 const GPU_START: usize = 250;

@@ -202,7 +202,7 @@ pub(crate) fn check_half(
     }
     let Some(at) = features.iter().position(|x| x.abs() >= END) else { return Ok(()) };
     let (row, column) = (number(at / width.max(1)), at % width.max(1));
-    let rule = "less than 65520 with mixed precision, whose numbers of 16 bits end there; standardize the data, or \
+    let rule = "of a size below 65520 with mixed precision, whose numbers of 16 bits end there; standardize the data, or \
                 train with `Precision::F32`";
     Err(Error::argument(&format!("feature {column} of row {row}"), features[at], rule))
 }

@@ -254,8 +254,8 @@ impl Model {
 
     /// Trains the layer of this name again, from the optimizer's state that it had. Adam's corrections of its
     /// parameters go by the steps in which they were trained, as in PyTorch: a layer that was frozen from the start
-    /// begins as all began. The learning rate is that of the model's step. From then on the general kernels train, which
-    /// know corrections of each layer's own.
+    /// begins as all began. The learning rate is that of the model's step. From then on the general kernels train,
+    /// which know corrections of each layer's own.
     ///
     /// # Errors
     /// As for [`Model::freeze`].

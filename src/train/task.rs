@@ -89,13 +89,14 @@ impl TrainingConfig {
     }
 
     /// Trains with numbers stored in so many bits between kernels; [`Precision::F32`] unless set.
-    /// [`Precision::mixed`] halves the memory and its traffic for what products read and write, but adds a copy of the
-    /// weights, half as large as they are. It trains with the general kernels, over lanes too, but not over the stages of a
-    /// pipeline. What is saved, evaluated and predicted with are the weights in 32 bits.
+    /// [`Precision::mixed`] halves the memory and its traffic for what products read and write, but adds a copy of
+    /// the weights, half as large as they are. It trains with the general kernels, over lanes too, but not over the
+    /// stages of a pipeline. What is saved, evaluated and predicted with are the weights in 32 bits.
     ///
     /// # Errors
     /// To train on a feature of 65,520 or more in size is [`Error::Argument`]: standardize the data. Gradients that
-    /// become infinite are [`Error::NotFinite`]: see [`Model::set_loss_scale`](super::Model::set_loss_scale).
+    /// become infinite are [`Error::NotFinite`]: see [`Model::set_loss_scale`](super::Model::set_loss_scale); lanes
+    /// are made anew with another loss scale, and take the state of those before.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -207,7 +208,8 @@ impl Task {
 
     /// Of the numbers of steps that each parameter `missed`, those of the parameters `first`.. that are trained, for
     /// [`Optimizer::update`](crate::nn::Optimizer); none if the rule corrects nothing. Also where a step is so late
-    /// that corrections are 1: plans go by this, and a training that is resumed there has that of one that began before.
+    /// that corrections are 1: plans go by this, and a training that is resumed there has that of one that began
+    /// before.
     pub(crate) fn missed_of_trained(&self, missed: &[u64], first: usize, count: usize) -> Vec<u64> {
         let rule = self.compile.optimizer.rule();
         let parameters = self.architecture.trained().zip(missed).skip(first).take(count);

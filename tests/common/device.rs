@@ -114,7 +114,8 @@ pub struct Run {
     pub reuse_memory: bool,
     /// How matrix products are tiled, instead of as the rule has it.
     pub tiling: Option<Tiling>,
-    /// Workgroups that keep the device busy, of 64 invocations if it is planned for as a GPU, instead of as it is known.
+    /// Workgroups that keep the device busy, of 64 invocations if it is planned for as a GPU, instead of as it is
+    /// known.
     pub busy: Option<usize>,
     /// Whether memory may be read in integers of 64 bits, instead of whether the device can.
     pub words: Option<bool>,
@@ -376,8 +377,8 @@ fn check_narrow(
     }
 }
 
-/// How large the error bounds of numbers may be against them, with numbers in 32 bits, and where some are stored in 16:
-/// of those that lie between two, the bounds have both.
+/// How large the error bounds of numbers may be against them: in 32 bits, and where some are stored in 16. There a
+/// number near the middle of two may be rounded to either, so that its bound is the gap between them.
 const F32: f64 = 1e-3;
 const MIXED: f64 = 5e-2;
 

@@ -221,8 +221,8 @@ function wgradSeal(model) {
 }
 
 /** What a model's description may hold. */
-const FIELDS = ['version', 'wgrad', 'layers', 'seed', 'loss', 'optimizer', 'metrics', 'kernels', 'class_weights', 'own_loss',
-  'own_metrics', 'step', 'missed', 'progress', 'learning_rate', 'encoder', 'fit', 'remembers'];
+const FIELDS = ['version', 'wgrad', 'layers', 'seed', 'loss', 'optimizer', 'metrics', 'kernels', 'precision', 'class_weights',
+  'own_loss', 'own_metrics', 'step', 'missed', 'progress', 'learning_rate', 'encoder', 'fit', 'remembers'];
 
 /** What the module makes a model of: the inverse of `wgradSeal`. */
 function wgradOpen(bytes) {
@@ -267,6 +267,7 @@ function wgradOpen(bytes) {
       l1: optional(optimizer.l1) ?? 0,
       metrics: json.metrics,
       kernels: json.kernels,
+      precision: json.precision,
       classWeights: json.class_weights?.map(optional),
       step: json.step['#'],
       missed: (json.missed ?? []).map((count) => count['#']),

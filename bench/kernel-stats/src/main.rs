@@ -33,9 +33,9 @@ pub fn words(error: impl std::fmt::Display) -> String {
 /// Shows what a GPU's compiler makes of wgrad's kernels, without the GPU
 #[derive(Parser)]
 struct Args {
-    /// W1, W2, W2-adam, W2-f16, W3, W3-adam, W3-f16, A·B, A·Bᵀ, Aᵀ·B, all, or such as net:784-512-512-10:256:ce:adam:f16,
-    /// whole-step:10-64-1:32:mse:sgd, in-memory:64-128-64-10:32:ce:sgd, product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784 [default: all of
-    /// these names but `all`]
+    /// W1, W2, W2-adam, W2-f16, W3, W3-adam, W3-f16, A·B, A·Bᵀ, Aᵀ·B, all, or such as
+    /// net:784-512-512-10:256:ce:adam:f16, whole-step:10-64-1:32:mse:sgd, in-memory:64-128-64-10:32:ce:sgd,
+    /// product:nt:1024x1024x1024, k-means:65536x32x64, pca:8192x784 [default: all of these names but `all`]
     workloads: Vec<String>,
     /// Families of AMD's GPUs, as RADV names them: polaris10, vega10, navi10, navi21, navi31 (Mesa 25) or gfx1100
     /// (Mesa 22) [default: navi21, vega10]

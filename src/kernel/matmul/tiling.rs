@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::SLAB;
-use super::pair::COLUMN_SUMS;
+use super::two::COLUMN_SUMS;
 use crate::graph::Layout;
 use crate::kernel::{Part, Turns, part};
 

@@ -75,8 +75,8 @@ impl Lowering<'_> {
         half::can_store(&self.lowered.work[of.work].launch, of.binding)
     }
 
-    /// Whether a tensor that is computed may be rounded: neither the host nor the update wants it, and all that read and
-    /// write it are able to.
+    /// Whether a tensor that is computed may be rounded: neither the host nor the update wants it, and all that read
+    /// and write it are able to.
     fn may_round(&self, root: usize, uses: &[Use]) -> bool {
         let wanted = self.kept.get(root).copied().unwrap_or(false)
             || self.lowered.gradients.iter().any(|(_, gradient)| gradient.index() == root)

@@ -85,7 +85,7 @@ pub fn all_launches() -> Vec<Launch> {
     launches.extend(matmul_launches(&mut tensors));
     let in_half: Vec<Launch> = launches.iter().filter_map(in_half).collect();
     launches.extend(in_half);
-    launches.extend(pair_launches(&mut tensors));
+    launches.extend(launches_of_two(&mut tensors));
     launches.extend([gradient_sum(), chain()]);
     launches
 }
@@ -321,7 +321,7 @@ fn matmul_launches(tensors: &mut Tensors) -> Vec<Launch> {
 }
 
 /// Two weight gradients in one dispatch, with operands in 16 bits one by one and all together.
-fn pair_launches(tensors: &mut Tensors) -> Vec<Launch> {
+fn launches_of_two(tensors: &mut Tensors) -> Vec<Launch> {
     let mut launches = Vec::new();
     for n in [7, 8] {
         let operands = [(); 2].map(|()| {
@@ -337,17 +337,17 @@ fn pair_launches(tensors: &mut Tensors) -> Vec<Launch> {
                 let of = Product { layout, a, b, out, epilogue: Epilogue::None, column_sums };
                 matmul::matmul(shapes, tiling, of)
             });
-            let pair = matmul::pair(&first, &second).unwrap();
+            let both = matmul::two(&first, &second).unwrap();
             let bindings = ["a", "b", "second_a", "second_b"];
-            let can = bindings.into_iter().filter(|name| half::can_store(&pair, name));
+            let can = bindings.into_iter().filter(|name| half::can_store(&both, name));
             launches.extend(can.map(|binding| {
-                let mut launch = pair.clone();
+                let mut launch = both.clone();
                 launch.name.push_str(&format!(", f16 {binding}"));
                 half::store(&mut launch, binding, Stored { scale: 1024.0, first: 0 }).unwrap();
                 launch
             }));
-            launches.extend(in_half(&pair));
-            launches.push(pair);
+            launches.extend(in_half(&both));
+            launches.push(both);
         }
     }
     launches

@@ -40,6 +40,11 @@ impl Saved {
             config = config.metric(choose(&metric, "metric of the model file", &metrics)?);
         }
         config = config.kernels(file.need_choice("kernels", &named(&Kernels::ALL, Kernels::name))?);
+        if file.get("precision")?.is_some() {
+            let reason = "was trained with mixed precision, and a page trains in 32 bits: predict with it by \
+                          `Predictor.load`, or save it natively with `Precision::F32`";
+            return Err(refused(reason));
+        }
         if let Some(weights) = file.get("classWeights")? {
             config = config.class_weights(floats("classWeights of the model file", &weights)?);
         }

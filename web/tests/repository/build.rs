@@ -44,7 +44,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("handles", NOOP),
     ("identities", NOOP),
-    ("kernels_pairs", "a page runs each of two products in a dispatch of its own"),
+    ("kernels_two", "a page runs each of two products in a dispatch of its own"),
     ("kernels_turns", "naga reads the shaders' texts"),
     ("kernels_f16", MIXED),
     ("lanes", "lanes have threads"),

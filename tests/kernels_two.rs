@@ -41,7 +41,7 @@ struct Net {
     gradients: Vec<Tensor>,
     /// All parameters' numbers of elements.
     sizes: Vec<usize>,
-    /// Pairs that there should be: two for each two trained weights of the same sizes.
+    /// Pairs that there should be: one for each two trained weights of the same sizes.
     pairs: usize,
 }
 
@@ -148,7 +148,8 @@ fn agrees(name: &str, net: &Net, precision: Precision, target: &Target, storage_
     }
 }
 
-/// The step of the net that `docs/performance.md` has figures of: 16 dispatches.
+/// The step of the net that `docs/performance.md` has figures of: 16 dispatches, with the drawing of the
+/// batch, which this graph has not.
 #[test]
 fn a_deep_net_has_a_dispatch_less() {
     for rule in [SGD, ADAM] {

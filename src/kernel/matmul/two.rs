@@ -28,7 +28,7 @@ pub fn is_weight_gradient(launch: &Launch) -> bool {
 
 /// Both in one dispatch, if they are [weight gradients](is_weight_gradient) that differ in nothing but their operands.
 /// The bits are those of two dispatches.
-pub fn pair(first: &Launch, second: &Launch) -> Option<Launch> {
+pub fn two(first: &Launch, second: &Launch) -> Option<Launch> {
     let alike = first.parts == second.parts
         && first.constants == second.constants
         && first.dims == second.dims
