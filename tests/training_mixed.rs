@@ -328,3 +328,29 @@ fn a_training_is_resumed_with_another_loss_scale() {
     assert!(error.contains("precision of the training that is resumed is mixed"), "{error}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// The file that `web/tests/models.spec.mjs` gives to a page: a net 4-8(tanh)-4.
+#[cfg(feature = "files")]
+fn file_of_pages() -> (std::path::PathBuf, Model) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/tests/mixed.wgrad");
+    let net = Sequential::new(4).dense(8).tanh().dense(4).seed(3);
+    let config = config(Optimizer::sgd(0.1), Precision::mixed());
+    (path, net.compile_blocking(&gpu(), config).unwrap())
+}
+
+#[cfg(feature = "files")]
+#[test]
+fn the_pages_file_is_what_the_engine_saves() {
+    let (path, model) = file_of_pages();
+    assert_eq!(model.to_bytes_blocking().unwrap(), std::fs::read(path).unwrap());
+}
+
+#[cfg(feature = "files")]
+#[test]
+#[ignore = "writes web/tests/mixed.wgrad anew"]
+fn write_the_pages_file() {
+    let (path, model) = file_of_pages();
+    std::fs::write(path, model.to_bytes_blocking().unwrap()).unwrap();
+    let rows: Vec<f32> = (0..8).map(|i| i as f32 / 4.0 - 1.0).collect();
+    println!("predictions of -1, -0.75 … 0.75: {:?}", model.predict_blocking(&rows).unwrap());
+}

@@ -38,6 +38,21 @@ function close(found, wanted, what) {
   });
 }
 
+test('a model of mixed precision predicts, and is not trained in 32 bits by the way', async () => {
+  const bytes = [...await kept('mixed.wgrad')];
+  const found = await run(async (bytes) => {
+    const predictor = await wgrad.Predictor.load(gpu, Uint8Array.from(bytes));
+    const rows = Float32Array.from({ length: 8 }, (_, i) => i / 4 - 1);
+    const predictions = [...await predictor.predict(rows)];
+    predictor.free();
+    const refused = await wgrad.Model.load(gpu, Uint8Array.from(bytes)).catch((error) => `${error.name}: ${error.message}`);
+    return { predictions, refused };
+  }, bytes);
+  // As `tests/training_mixed.rs` prints them.
+  close(found.predictions, [-0.024910152, 0.45702547, 0.05916433, 0.2974776, -0.16659375, 0.38040096, -0.30651188, 0.22625601], 'predictions');
+  assert.match(found.refused, /^ModelFile: .*mixed precision, and a page trains in 32 bits: predict with it/);
+});
+
 test('a model saved natively is read, saved again as the same bytes, and trains on as natively', async () => {
   const figures = JSON.parse(await kept('kept.json'));
   for (const name of ['native', 'browser']) {
