@@ -301,7 +301,7 @@ fn every_rule_fits_the_default_limits() {
 /// Where a parameter is the left operand, or lies beside a product that is masked by it, behind another one that
 /// moves it off the device's alignment.
 #[test]
-fn parameters_are_read_where_they_are() {
+fn parameters_are_read_where_they_are_in_every_tiling() {
     for tiling in common::tilings() {
         let mut net = Net::new(4);
         let (first, w, x) = (net.parameter([4]), net.parameter([8, 12]), net.input([12, 16]));
@@ -339,7 +339,7 @@ fn parameters_in_chunks_have_copies() {
 
 /// Stacks of matrices, which products before them wrote as one.
 #[test]
-fn views_are_in_16_bits_too() {
+fn views_are_in_16_bits_in_every_tiling() {
     let mut net = Net::new(5);
     let (x, first) = (net.input([24, 8]), net.parameter([4]));
     let (wq, wk) = (net.parameter([8, 8]), net.parameter([8, 8]));
@@ -363,7 +363,7 @@ fn views_are_in_16_bits_too() {
 
 /// What the host reads stays in 32 bits, beside what its product reads in 16.
 #[test]
-fn what_is_wanted_stays_as_it_is() {
+fn what_is_wanted_stays_as_it_is_in_every_tiling() {
     for tiling in common::tilings() {
         let mut net = Net::new(6);
         let (x, w) = (net.input([9, 8]), [(); 3].map(|()| net.parameter([8, 8])));
