@@ -8,16 +8,14 @@ use crate::support::bits;
 use wgrad::exec::{Executor, Step};
 use wgrad::graph::{DType, Graph, Loss, Tensor, Unary, UpdateRule};
 use wgrad::kernel::grid;
+use wgrad::nn::Optimizer;
 use wgrad::plan::{LaunchLimits, Place, Plan, PlanOptions, PlanScope, Precision, Target, Tiling};
 
 const SGD: UpdateRule = UpdateRule::Sgd { weight_decay: 0.01 };
-const ADAM: UpdateRule = UpdateRule::Adam {
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weight_decay: 0.0,
-    decoupled: false,
-};
+
+fn adam() -> UpdateRule {
+    Optimizer::adam(0.01).rule()
+}
 
 /// A layer: its number of units, whether it has a bias, and whether it is trained.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +150,7 @@ fn agrees(name: &str, net: &Net, precision: Precision, target: &Target, storage_
 /// batch, which this graph has not.
 #[test]
 fn a_deep_net_has_a_dispatch_less() {
-    for rule in [SGD, ADAM] {
+    for rule in [SGD, adam()] {
         let net = net(rule, 4096, 32, &dense([64, 64, 64, 64, 16]));
         let target = Target::default();
         let own = plan(&net, &PlanOptions::default(), &target);
@@ -181,7 +179,7 @@ fn the_bits_are_those_of_two_dispatches() {
         ("one number", 130, 1, dense([1, 1])),
     ] {
         for invocations in [1 << 11, 1 << 16] {
-            let net = net(ADAM, rows, inputs, &layers);
+            let net = net(adam(), rows, inputs, &layers);
             agrees(name, &net, precision, &filled_by(invocations), WITH_SUMS);
         }
     }

@@ -162,7 +162,8 @@ impl Parameters {
 
     /// Makes the copies in 16 bits of [mixed precision](Precision::Mixed) anew, by way of the host: after a program has
     /// written to a buffer of [`Parameters::buffer`] or [`Executor::buffer_of`](super::Executor::buffer_of) itself. All
-    /// other calls keep them up to date. Steps that are submitted while it waits may be read or not.
+    /// other calls keep them up to date. Submit no step and write nothing until it returns: the copies are those of the
+    /// values that it read.
     ///
     /// # Errors
     /// The errors of the device.
